@@ -1,0 +1,104 @@
+/** What the actors offer to the routes and to the tasks: the whole of signalfold behind one typed value. */
+import type { EventType, StoredEvent } from "../domain/event.ts";
+
+/** Thrown when storage does not answer in time: nothing was acknowledged, and a retry is safe. */
+export class StorageUnavailable extends Error {
+  override name = "StorageUnavailable";
+  constructor(message: string, readonly retryAfterS = 1, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+/** What the commit of one event gave. */
+export interface Receipt {
+  messageId: string;
+  duplicate: boolean;
+}
+
+/** The kinds of actor. */
+export type ActorKind = "user" | "anonymous" | "group";
+
+/** A past that a reader asks for, in ms since 1970: what happened up to `at`, of what was received up to `asOf`. */
+export interface Past {
+  at?: number;
+  asOf?: number;
+}
+
+/** A page of an actor's log. */
+export interface LogQuery {
+  limit: number;
+  cursor?: string;
+  order: "asc" | "desc";
+  type?: EventType;
+  event?: string;
+}
+
+/** Thrown for a cursor that was not made by the page before. */
+export class InvalidCursor extends RangeError {
+  override name = "InvalidCursor";
+}
+
+/** A write key as administrators see it; the key itself is kept only as a digest. */
+export interface WriteKey {
+  id: string;
+  name: string;
+  /** Types that it may send; absent means all. */
+  allowedTypes?: EventType[];
+  enabled: boolean;
+  createdAt: string;
+}
+
+/** Reads: each sees everything that was answered before it began, in whatever process. `null` where never seen. */
+export interface Reader {
+  user(userId: string, past?: Past): Promise<Record<string, unknown> | null>;
+  anonymous(anonymousId: string, past?: Past): Promise<Record<string, unknown> | null>;
+  group(groupId: string, past?: Past): Promise<Record<string, unknown> | null>;
+  log(
+    kind: ActorKind,
+    id: string,
+    query: LogQuery,
+  ): Promise<{ events: StoredEvent[]; cursor: string | null } | null>;
+  members(
+    groupId: string,
+    query: { limit: number; cursor?: string },
+  ): Promise<{ members: Record<string, string>[]; cursor: string | null } | null>;
+}
+
+/** Write keys: changes hold at once in this process, elsewhere within 5 s. */
+export interface WriteKeys {
+  /** The key with this SHA-256 digest (hex), enabled or not; never stale by more than 5 s. */
+  find(digestHex: string): Promise<WriteKey | undefined> | WriteKey | undefined;
+  list(): Promise<WriteKey[]>;
+  /** Makes a key; the secret is shown this once. */
+  create(
+    input: { name: string; allowedTypes?: EventType[]; enabled?: boolean },
+  ): Promise<{ key: string; writeKey: WriteKey }>;
+  change(
+    id: string,
+    patch: { name?: string; allowedTypes?: EventType[] | null; enabled?: boolean },
+  ): Promise<WriteKey | undefined>;
+  remove(id: string): Promise<boolean>;
+}
+
+/** Journal positions as numbers of events, and how many of them are not settled yet. */
+export interface Stats {
+  head: number;
+  settled: number;
+  unsettled: number;
+}
+
+/** signalfold behind the routes. */
+export interface System {
+  /**
+   * Makes a request's events durable, all or none, and gives a receipt for each in order. Throws
+   * {@link StorageUnavailable} where nothing was acknowledged.
+   */
+  commit(events: StoredEvent[], writeKeyId: string): Promise<Receipt[]>;
+  reader: Reader;
+  writeKeys: WriteKeys;
+  stats(): Promise<Stats>;
+  /** Resolves where storage answers; throws {@link StorageUnavailable} where it does not. */
+  ready(): Promise<void>;
+  /** Takes nothing more, finishes what it took, closes storage. */
+  close(): Promise<void>;
+}
