@@ -9,6 +9,11 @@ export class StorageUnavailable extends Error {
   }
 }
 
+/** Thrown for a request whose events compress to more than one atomic operation can hold: the sender must send fewer. */
+export class BatchTooLarge extends RangeError {
+  override name = "BatchTooLarge";
+}
+
 /** What the commit of one event gave. */
 export interface Receipt {
   messageId: string;
@@ -99,6 +104,8 @@ export interface System {
   stats(): Promise<Stats>;
   /** Resolves where storage answers; throws {@link StorageUnavailable} where it does not. */
   ready(): Promise<void>;
+  /** Settles what is left, for a schedule outside the process: idempotent, by any process at any time. */
+  tick?(): Promise<void>;
   /** Takes nothing more, finishes what it took, closes storage. */
   close(): Promise<void>;
 }

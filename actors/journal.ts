@@ -1,0 +1,245 @@
+/**
+ * The journal as one process knows it: how far it goes, what of it is not settled yet (the tail), which message ids are
+ * in it, and its events by place.
+ *
+ * What a process knows is complete up to the head that it knows: a commit that checks this head's stamp therefore fails
+ * if anything was appended that it does not know.
+ */
+import type { StoredEvent } from "../domain/event.ts";
+import { type Fact, factOf } from "../domain/fact.ts";
+import { type Chunk, CHUNK_EVENTS, digestsIn, eventsOf, linesOf, placeOf, senderOf, seqOf } from "./chunk.ts";
+import { HEAD, journalKey, SETTLED } from "./keys.ts";
+import { type Filter, loadFilters, type Run, type SeenView } from "./seen.ts";
+import type { Entry, Store } from "./store.ts";
+import { createTail, type Tail } from "./tail.ts";
+
+/** The value of the head key. */
+export interface Head {
+  /** The last chunk, and the number of events up to it. */
+  seq: number;
+  events: number;
+  /** The attempt that wrote it, and when (ms): never before the one before. */
+  commit: string;
+  at: number;
+}
+
+/** A head, with the stamp of its key. */
+export type KnownHead = Head & { stamp: string | null };
+
+/** The value of the settled key. */
+export interface Settled {
+  /** Everything up to this chunk, so many events, is in actors, logs and the seen index. */
+  seq: number;
+  events: number;
+  /** The generation of actor keys that readers use. */
+  generation: number;
+  /** The newest version of the folds that has settled: a process of an older one settles no more. */
+  fold: number;
+  runs: Run[];
+  nextRun: number;
+  /** The end of the round that is under way: who takes over finishes it to this end. */
+  target: number | null;
+  /** Who settles, until when (ms) others leave it to them, and its last operation. */
+  owner: string;
+  until: number;
+  op: string;
+}
+
+/** Before the first round. */
+export const NOTHING_SETTLED: Settled = {
+  seq: 0,
+  events: 0,
+  generation: 1,
+  fold: 0,
+  runs: [],
+  nextRun: 1,
+  target: null,
+  owner: "",
+  until: 0,
+  op: "",
+};
+
+/** Bytes of inflated chunks that are kept for readers of events. */
+const CACHE_BYTES = 16 * 1024 * 1024;
+
+/** Chunks read in one go when catching up: bounds the memory that a long way takes. */
+const CATCH_UP_CHUNKS = 64;
+
+/** A process lets another's settling trim its tail once it holds so many events. */
+const TRIM_EVENTS = 8_192;
+
+/** Called with each chunk that was read rather than written by this process, before it is in the tail. */
+export type ChunkListener = (chunk: Chunk) => void;
+
+/** The journal of a process. */
+export type Journal = ReturnType<typeof createJournal>;
+
+/** Makes the journal; call `sync` before the first use. */
+export function createJournal(store: Store) {
+  let head: KnownHead = { seq: 0, events: 0, commit: "", at: 0, stamp: null };
+  let settled: Settled = NOTHING_SETTLED;
+  let settledNow: Settled = NOTHING_SETTLED;
+  let filters: ReadonlyMap<number, Filter> = new Map();
+  let tail: Tail = createTail(0);
+  let epoch = 0;
+  let running: Promise<void> | undefined;
+  let queued: Promise<void> | undefined;
+  let adopting: Promise<void> | undefined;
+  const listeners: ChunkListener[] = [];
+  const lines = createLineCache(store);
+
+  /** Reads head and settled, and the journal up to the head. */
+  async function catchUp(): Promise<void> {
+    const [headEntry, settledEntry] = await store.getMany([HEAD, SETTLED]) as [Entry<Head>, Entry<Settled>];
+    const newest = headEntry.value;
+    if (settledEntry.value !== null && settledEntry.value.seq >= settledNow.seq) {
+      settledNow = settledEntry.value;
+    }
+    const far = settledNow.seq > tail.end() || settledNow.generation !== settled.generation;
+    if (far) await adoptNewest();
+    else if (settledNow.seq > settled.seq && tail.events() > TRIM_EVENTS) {
+      // A hint: it may fail or come late, the tail is only longer then.
+      adopting ??= adoptNewest().catch(() => {}).finally(() => adopting = undefined);
+    }
+    if (newest === null || newest.seq < head.seq) return;
+    while (tail.end() < newest.seq) {
+      const from = tail.end();
+      const range = {
+        start: journalKey(from + 1),
+        end: journalKey(Math.min(newest.seq, from + CATCH_UP_CHUNKS) + 1),
+      };
+      for await (const { key, value } of store.list<Chunk>(range, { batchSize: CATCH_UP_CHUNKS })) {
+        read(key[1] as number, value!);
+      }
+      if (tail.end() === from) {
+        throw new Error(`journal has a gap: chunk ${from + 1} of ${newest.seq} is missing`);
+      }
+    }
+    if (newest.seq >= head.seq) head = { ...newest, stamp: headEntry.stamp };
+  }
+
+  function read(seq: number, chunk: Chunk): void {
+    if (seq <= tail.end()) return;
+    for (const listener of listeners) listener(chunk);
+    const facts = eventsOf(chunk).map((event, index) => factOf(event, placeOf(seq, index)));
+    append(seq, chunk, facts, digestsIn(chunk.digests));
+  }
+
+  function append(seq: number, { at, digests, rawBytes }: Chunk, facts: Fact[], ids: string[]): void {
+    tail.append({ seq, at, facts, ids, digests, rawBytes });
+  }
+
+  /** Loads the filters first, then changes list, filters and tail in one synchronous step. */
+  async function adoptNewest(): Promise<void> {
+    const target = settledNow;
+    const loaded = await loadFilters(store, target.runs, filters);
+    adopt(target, loaded);
+  }
+
+  function adopt(next: Settled, loaded: ReadonlyMap<number, Filter>): void {
+    if (next.seq < settled.seq) return;
+    if (next.seq > tail.end()) {
+      tail = createTail(next.seq);
+      epoch++;
+    }
+    if (next.generation !== settled.generation) epoch++;
+    settled = next;
+    if (settledNow.seq <= next.seq) settledNow = next;
+    filters = loaded;
+    tail.trim(next.seq);
+  }
+
+  return {
+    /** The head that is known; all up to it is in the tail or settled. */
+    head: () => head,
+    /** What is settled as this process knows it, and as it last read it: the tail begins at the former, or before. */
+    settled: () => settled,
+    settledNow: () => settledNow,
+    tail: () => tail,
+    /** Changes when the tail was begun anew or the actors' generation changed: views before and after don't join. */
+    epoch: () => epoch,
+    /** The runs and filters that go with the tail. */
+    seen: (): SeenView => ({ runs: settled.runs, filters }),
+    onChunk: (listener: ChunkListener) => void listeners.push(listener),
+    /**
+     * Knows, when it resolves, all that was committed before it was called, in whatever process. Callers share reads.
+     */
+    sync(): Promise<void> {
+      if (running === undefined) {
+        return running = catchUp().finally(() => running = undefined);
+      }
+      // The read under way may have begun before the commit that this caller must see: it waits for the next.
+      return queued ??= running.catch(() => {}).then(() => {
+        queued = undefined;
+        return running = catchUp().finally(() => running = undefined);
+      });
+    },
+    /** Takes in a commit of this process. */
+    committed(next: KnownHead, chunks: { seq: number; chunk: Chunk; facts: Fact[]; ids: string[] }[]): void {
+      for (const { seq, chunk, facts, ids } of chunks) append(seq, chunk, facts, ids);
+      if (next.seq > head.seq) head = next;
+    },
+    /** Takes in what this process has settled, or (`adoptNewest`) what was last read of what others have. */
+    adopt,
+    adoptNewest,
+    /** The digests of the message ids in the chunks after `from` and up to `to`. */
+    async digests(from: number, to: number): Promise<Uint8Array[]> {
+      const digests: Uint8Array[] = [];
+      const range = { start: journalKey(from + 1), end: journalKey(to + 1) };
+      for await (const { value } of store.list<Chunk>(range, { batchSize: CATCH_UP_CHUNKS })) {
+        digests.push(value!.digests);
+      }
+      return digests;
+    },
+    /** The events at places, in the order asked for, and who sent them. */
+    async events(places: number[]): Promise<{ event: StoredEvent; writeKeyId: string }[]> {
+      const chunks = await lines([...new Set(places.map(seqOf))]);
+      return places.map((place) => {
+        const chunk = chunks.get(seqOf(place))!;
+        const index = place % CHUNK_EVENTS;
+        const line = chunk.lines[index];
+        if (line === undefined) throw new Error(`journal: no event at place ${place}`);
+        return { event: JSON.parse(line) as StoredEvent, writeKeyId: senderOf(chunk.chunk, index) };
+      });
+    },
+  };
+}
+
+interface Inflated {
+  chunk: Chunk;
+  lines: string[];
+  bytes: number;
+}
+
+/** Reads chunks by number and keeps the ones used last inflated, up to {@link CACHE_BYTES}. */
+function createLineCache(store: Store) {
+  const cache = new Map<number, Inflated>();
+  let bytes = 0;
+  return async function inflated(seqs: number[]): Promise<Map<number, Inflated>> {
+    const found = new Map<number, Inflated>();
+    const missing: number[] = [];
+    for (const seq of seqs) {
+      const cached = cache.get(seq);
+      if (cached === undefined) missing.push(seq);
+      else {
+        found.set(seq, cached);
+        cache.delete(seq);
+        cache.set(seq, cached);
+      }
+    }
+    for (const { key, value } of await store.getMany<Chunk>(missing.map(journalKey))) {
+      if (value === null) throw new Error(`journal has a gap: chunk ${key[1]} is missing`);
+      const entry = { chunk: value, lines: linesOf(value), bytes: value.rawBytes * 2 };
+      found.set(key[1] as number, entry);
+      if (cache.has(key[1] as number)) continue;
+      cache.set(key[1] as number, entry);
+      bytes += entry.bytes;
+    }
+    for (const [seq, entry] of cache) {
+      if (bytes <= CACHE_BYTES) break;
+      cache.delete(seq);
+      bytes -= entry.bytes;
+    }
+    return found;
+  };
+}

@@ -1,0 +1,120 @@
+/** The only file that spells a key of the store. `docs/architecture.md` says what stands under each. */
+import { hash } from "node:crypto";
+import type { Mark } from "../domain/anonymous.ts";
+import type { ActorKind } from "./system.ts";
+
+/** A key of the store. */
+export type Key = readonly (string | number)[];
+
+/**
+ * Ids longer than this stand in keys as digests: a key has at most 2 KiB and may hold three ids, of up to three bytes a
+ * UTF-16 unit. What is read back from a key's value, never from the key, so a digest loses nothing.
+ */
+const PLAIN_ID_UNITS = 128;
+
+/** An id as it stands in a key. `#` marks a digest, so an id that begins so is digested too. */
+function keyId(id: string): string {
+  return id.length <= PLAIN_ID_UNITS && !id.startsWith("#") ? id : `#${hash("sha256", id, "hex")}`;
+}
+
+/** How far the journal goes. */
+export const HEAD: Key = ["head"];
+
+/** How far everything is settled, who settles, and the runs of the seen index. Every write of a settler moves it. */
+export const SETTLED: Key = ["settled"];
+
+/** A chunk of the journal; `seq` begins at 1 and has no gaps. */
+export const journalKey = (seq: number): Key => ["journal", seq];
+
+/** The value of an actor. */
+export const actorKey = (generation: number, kind: ActorKind, id: string): Key => [
+  "actor",
+  generation,
+  kind,
+  keyId(id),
+];
+
+/** All actors of a kind. */
+export const actorPrefix = (generation: number, kind: ActorKind): Key => ["actor", generation, kind];
+
+/** A piece of a state too large for one value; `stamp` tells the writes of one key apart. */
+export const pieceKey = (of: Key, stamp: number, n: number): Key => ["piece", ...of, stamp, n];
+
+/** A sealed page of a log, which holds what happened from `from` to the next page. */
+export const pageKey = (generation: number, kind: ActorKind, id: string, from: Mark): Key => [
+  ...logPrefix(generation, kind, id),
+  from[0],
+  from[1],
+];
+
+/** All sealed pages of a log. */
+export const logPrefix = (generation: number, kind: ActorKind, id: string): Key => [
+  "log",
+  generation,
+  kind,
+  keyId(id),
+];
+
+/** What a user owns of an anonymous id. */
+export const partKey = (generation: number, userId: string, anonymousId: string): Key => [
+  "part",
+  generation,
+  keyId(userId),
+  keyId(anonymousId),
+];
+
+/** All parts of a user. */
+export const partPrefix = (generation: number, userId: string): Key => ["part", generation, keyId(userId)];
+
+/** Who is in a group: a user or an anonymous id, by each source (own log, or an anonymous id of theirs). */
+export const memberKey = (generation: number, groupId: string, who: Member, source: string): Key => [
+  ...memberPrefix(generation, groupId),
+  who[0],
+  keyId(who[1]),
+  source === "" ? "" : keyId(source),
+];
+
+/** A member of a group: its kind and id. */
+export type Member = ["user" | "anonymous", string];
+
+/** All rows of one member. */
+export const memberSources = (generation: number, groupId: string, who: Member): Key => [
+  ...memberPrefix(generation, groupId),
+  who[0],
+  keyId(who[1]),
+];
+
+/** All rows of a group's members. */
+export const memberPrefix = (
+  generation: number,
+  groupId: string,
+): Key => ["member", generation, keyId(groupId)];
+
+/** The number of a group's members. */
+export const memberCountKey = (
+  generation: number,
+  groupId: string,
+): Key => ["members", generation, keyId(groupId)];
+
+/** All keys of one generation of actors, by what they begin with. */
+export const generationPrefixes = (generation: number): Key[] =>
+  ["actor", "log", "part", "member", "members"].map((name) => [name, generation]);
+
+/** Pieces of one generation, by the key that they belong to. */
+export const piecePrefixes = (generation: number): Key[] =>
+  ["actor", "part"].map((name) => ["piece", name, generation]);
+
+/** A part of a run of the seen index, and a part of the run's filter. */
+export const seenKey = (run: number, part: number): Key => ["seen", run, "ids", part];
+export const seenFilterKey = (run: number, part: number): Key => ["seen", run, "filter", part];
+/** All of a run. */
+export const seenPrefix = (run: number): Key => ["seen", run];
+
+/** A process that is alive. */
+export const processKey = (id: string): Key => ["process", id];
+export const PROCESSES: Key = ["process"];
+
+/** A write key, and the value that changes with each change of any of them. */
+export const writeKeyKey = (id: string): Key => ["writeKey", id];
+export const WRITE_KEYS: Key = ["writeKey"];
+export const WRITE_KEYS_CHANGED: Key = ["writeKeysChanged"];

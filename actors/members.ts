@@ -1,0 +1,122 @@
+/** Who is in a group: rows by group and member, and their number. Folded from the states of people, never from events. */
+import { type Key, type Member, memberCountKey, memberKey, memberPrefix, memberSources } from "./keys.ts";
+import type { Store } from "./store.ts";
+
+/** A row: a member by one source, their own log (`""`) or an anonymous id of theirs, and since when (ms). */
+export interface MemberRow {
+  who: Member;
+  source: string;
+  at: number;
+}
+
+/** What a round makes of one row; `at` is `null` where it goes. */
+export interface MemberChange {
+  groupId: string;
+  who: Member;
+  source: string;
+  at: number | null;
+}
+
+/** Rows written by one operation, so that it stays small. */
+const ROWS_PER_WRITE = 300;
+
+/** Members whose rows are read at once. */
+const READS_AT_ONCE = 64;
+
+/**
+ * Applies changes. A row and the count that it changes move in one operation, and a change is a value that a row is set
+ * to: so doing it again, whole or in part, changes nothing.
+ */
+export async function applyMembers(
+  store: Store,
+  generation: number,
+  { changes, write }: {
+    changes: MemberChange[];
+    write(writes: { sets: [Key, unknown][]; deletes: Key[] }): Promise<void>;
+  },
+): Promise<void> {
+  const byMember = new Map<string, MemberChange[]>();
+  for (const change of changes) {
+    const key = JSON.stringify([change.groupId, change.who]);
+    const mine = byMember.get(key);
+    if (mine === undefined) byMember.set(key, [change]);
+    else mine.push(change);
+  }
+  const members = [...byMember.values()];
+  const counts = new Map<string, number>();
+  for (let from = 0; from < members.length; from += READS_AT_ONCE) {
+    const some = members.slice(from, from + READS_AT_ONCE);
+    const groupIds = [...new Set(some.map(([first]) => first!.groupId))];
+    const unknown = groupIds.filter((groupId) => !counts.has(groupId));
+    const entries = await store.getMany<number>(
+      unknown.map((groupId) => memberCountKey(generation, groupId)),
+    );
+    unknown.forEach((groupId, index) => counts.set(groupId, entries[index]!.value ?? 0));
+    const rows = await Promise.all(some.map(([first]) => sourcesOf(store, generation, first!)));
+    let sets: [Key, unknown][] = [];
+    let deletes: Key[] = [];
+    let touched = new Set<string>();
+    const flush = async () => {
+      if (touched.size === 0) return;
+      for (const groupId of touched) sets.push([memberCountKey(generation, groupId), counts.get(groupId)]);
+      await write({ sets, deletes });
+      [sets, deletes, touched] = [[], [], new Set()];
+    };
+    for (const [index, mine] of some.entries()) {
+      const { groupId } = mine[0]!;
+      const before = rows[index]!;
+      const after = new Map(before);
+      for (const { who, source, at } of mine) {
+        if (at === before.get(source) || (at === null && !before.has(source))) continue;
+        const key = memberKey(generation, groupId, who, source);
+        if (at === null) {
+          after.delete(source);
+          deletes.push(key);
+        } else {
+          after.set(source, at);
+          sets.push([key, { who, source, at } satisfies MemberRow]);
+        }
+        touched.add(groupId);
+      }
+      counts.set(groupId, counts.get(groupId)! + Number(after.size > 0) - Number(before.size > 0));
+      if (sets.length + deletes.length >= ROWS_PER_WRITE) await flush();
+    }
+    await flush();
+  }
+}
+
+async function sourcesOf(store: Store, generation: number, { groupId, who }: MemberChange) {
+  const sources = new Map<string, number>();
+  for await (const { value } of store.list<MemberRow>({ prefix: memberSources(generation, groupId, who) })) {
+    sources.set(value!.source, value!.at);
+  }
+  return sources;
+}
+
+/** A page of members, in the order of their keys, each with the earliest time of joining (ms); and where to go on. */
+export async function listMembers(
+  store: Store,
+  generation: number,
+  { groupId, limit, after }: { groupId: string; limit: number; after?: Member | undefined },
+): Promise<{ members: { who: Member; at: number }[]; more: boolean }> {
+  const prefix = memberPrefix(generation, groupId);
+  const members: { who: Member; at: number }[] = [];
+  // After the last row of a member: sources are strings, and in keys numbers come after strings.
+  const range = after === undefined
+    ? { prefix }
+    : { prefix, start: [...memberSources(generation, groupId, after), Number.MIN_SAFE_INTEGER] };
+  for await (const { value } of store.list<MemberRow>(range, { batchSize: 200 })) {
+    const { who, at } = value!;
+    const last = members.at(-1);
+    if (last !== undefined && last.who[0] === who[0] && last.who[1] === who[1]) {
+      last.at = Math.min(last.at, at);
+    } else if (members.length === limit) return { members, more: true };
+    else members.push({ who, at });
+  }
+  return { members, more: false };
+}
+
+/** The number of a group's members. */
+export async function countMembers(store: Store, generation: number, groupId: string): Promise<number> {
+  return (await store.get<number>(memberCountKey(generation, groupId))).value ?? 0;
+}

@@ -1,0 +1,80 @@
+/** Puts the actors together over one store. */
+import { createCommitter } from "./committer.ts";
+import { createJournal } from "./journal.ts";
+import { HEAD } from "./keys.ts";
+import { createProcesses } from "./processes.ts";
+import { createReader } from "./reader.ts";
+import { createSettler } from "./settler.ts";
+import { openStore, type Store } from "./store.ts";
+import type { System } from "./system.ts";
+import { openWriteKeys } from "./write_keys.ts";
+
+/** What the actors are given: the clock and randomness come from outside. */
+export interface OpenOptions {
+  /** A file path, `:memory:`, an `http(s)://` KV Connect URL, `undefined` for the platform's own; or an open store. */
+  storage: string | undefined | Store;
+  now(): number;
+  newId(): string;
+  randomBytes(bytes: Uint8Array): void;
+  /** The window of dedup in ms; 0 is for ever. */
+  dedupMs: number;
+  /** Called with what made a round of settling fail; it is done again. */
+  onFault(error: unknown): void;
+}
+
+/** Opens signalfold: reads what is not settled yet, and goes on where it was left. */
+export async function openSystem(options: OpenOptions): Promise<System> {
+  const { now, newId } = options;
+  const store = typeof options.storage === "object" ? options.storage : await openStore(options.storage);
+  const owner = newId();
+  const journal = createJournal(store);
+  await journal.sync();
+  const settler = createSettler({
+    store,
+    journal,
+    owner,
+    now,
+    newId,
+    windowMs: options.dedupMs,
+    onFault: options.onFault,
+  });
+  const processes = createProcesses(store, { id: owner, now });
+  const committer = createCommitter({
+    store,
+    journal,
+    now,
+    newId,
+    room: settler.room,
+    others: processes.others,
+    afterCommit() {
+      processes.announce();
+      settler.schedule();
+    },
+  });
+  const writeKeys = await openWriteKeys({ store, now, newId, randomBytes: options.randomBytes });
+  settler.schedule();
+  return {
+    commit: committer.commit,
+    reader: createReader({ store, journal, settler }),
+    writeKeys,
+    async stats() {
+      await journal.sync();
+      const head = journal.head().events;
+      const settled = journal.settledNow().events;
+      return { head, settled, unsettled: head - settled };
+    },
+    async ready() {
+      await store.get(HEAD);
+    },
+    async tick() {
+      await journal.sync();
+      settler.schedule();
+    },
+    async close() {
+      await committer.idle();
+      await settler.close();
+      await processes.close();
+      store.close();
+    },
+  };
+}

@@ -1,0 +1,550 @@
+/**
+ * Reads: profiles, logs and members, each of which sees all that was answered before it began, in whatever process.
+ *
+ * A view pins the tail, reads values, then the head, and extends the tail to it. What it then folds is every actor it
+ * needs, to exactly that head: value plus tail. An actor without events in the tail is as it stands in the store.
+ */
+import {
+  type Anonymous,
+  anonymousFromJson,
+  type AnonymousJson,
+  emptyAnonymous,
+  evolveAnonymous,
+  foldAnonymous,
+  NO_OWNER,
+  ownerAt,
+  ownerOf,
+} from "../domain/anonymous.ts";
+import type { StoredEvent } from "../domain/event.ts";
+import { type ActorName, type Fact, factOf } from "../domain/fact.ts";
+import { emptyGroup, evolveGroup, type Group, groupFromJson, type GroupJson } from "../domain/group.ts";
+import { emptyPerson, evolvePerson, type Person, personFromJson, type PersonJson } from "../domain/person.ts";
+import { anonymousProfile, groupProfile, personOf, type Profile, userProfile } from "../domain/profile.ts";
+import { traitsOf } from "../domain/register.ts";
+import { lastPlaceOf } from "./chunk.ts";
+import { factsOfLog } from "./history.ts";
+import type { Journal } from "./journal.ts";
+import { actorKey, type Member, partPrefix } from "./keys.ts";
+import {
+  compareEntries,
+  EMPTY_LOG,
+  isLinkEntry,
+  type LogEntry,
+  mayBe,
+  type OpenLog,
+  readLog,
+  tagOf,
+} from "./log.ts";
+import { countMembers, listMembers } from "./members.ts";
+import type { Settler } from "./settler.ts";
+import { factsAt } from "./settler.ts";
+import { type ActorValue, isStale, load, type Loaded, type PartValue, whole } from "./snapshot.ts";
+import type { Entry, Store } from "./store.ts";
+import {
+  type ActorKind,
+  InvalidCursor,
+  type LogQuery,
+  type Past,
+  type Reader,
+  StorageUnavailable,
+} from "./system.ts";
+import { factsIn, linksIn, type Pin } from "./tail.ts";
+
+/** A view begins again so often, when what it read was replaced meanwhile, before storage counts as unavailable. */
+const TRIES = 50;
+
+/** A read of members waits so long for settling. */
+const SETTLE_MS = 10_000;
+
+/** Log entries whose events are read at once. */
+const EVENTS_AT_ONCE = 100;
+
+/** What the reader is given. */
+export interface ReaderOptions {
+  store: Store;
+  journal: Journal;
+  settler: Settler;
+}
+
+/** The store and the tail at one head. */
+interface View {
+  generation: number;
+  /** Chunks up to this one are seen. */
+  head: number;
+  pin: Pin;
+}
+
+/** An actor's value and its facts in the tail. */
+interface Actor {
+  kind: ActorKind;
+  id: string;
+  loaded: Loaded<ActorValue>;
+  tail: Fact[];
+}
+
+/** Makes the reader. */
+export function createReader({ store, journal, settler }: ReaderOptions): Reader {
+  const history = { store, factsAt: (places: number[]) => factsAt(journal, places) };
+
+  /**
+   * Does `read` on a view, again if the tail was begun anew meanwhile. `read` gets `extend`, which reads the head and
+   * gives the view up to it: what it read before is then not newer than the view.
+   */
+  async function viewed<T>(
+    read: (extend: () => Promise<View>, generation: number) => Promise<T>,
+  ): Promise<T> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const epoch = journal.epoch();
+      const generation = journal.settled().generation;
+      let pin = journal.tail().pin();
+      const extend = async (): Promise<View> => {
+        await journal.sync();
+        if (journal.epoch() !== epoch) throw new Outdated();
+        pin = [...new Set([...pin, ...journal.tail().pin()])];
+        return { generation, head: journal.head().seq, pin };
+      };
+      try {
+        return await read(extend, generation);
+      } catch (error) {
+        if (!(error instanceof Outdated)) throw error;
+      }
+    }
+    throw new StorageUnavailable("what was to be read changed too often while it was read");
+  }
+
+  async function actorOf(view: View, kind: ActorKind, id: string): Promise<Actor> {
+    const [loaded] = await load<ActorValue>(store, [actorKey(view.generation, kind, id)]);
+    return withTail(view, { kind, id, loaded: loaded! });
+  }
+
+  function withTail(view: View, { kind, id, loaded }: Omit<Actor, "tail">): Actor {
+    const after = loaded.value?.position ?? 0;
+    const tail = factsIn(view.pin, `${kind}/${id}` as ActorName, { after, upTo: lastPlaceOf(view.head) });
+    return { kind, id, loaded, tail };
+  }
+
+  const placeOfLog = (view: View, { kind, id }: Actor) => ({ generation: view.generation, kind, id });
+
+  /** All facts of an actor, settled and not, in the order of the journal. */
+  async function* allFacts(view: View, actor: Actor): AsyncGenerator<Fact> {
+    if (actor.loaded.value !== undefined) {
+      yield* factsOfLog(history, placeOfLog(view, actor), actor.loaded.value);
+    }
+    yield* actor.tail;
+  }
+
+  /** The facts of an actor's past, in the order of the journal. */
+  async function pastFacts(view: View, actor: Actor, past: Past): Promise<Fact[]> {
+    const { at = Infinity, asOf = Infinity } = past;
+    const places: number[] = [];
+    if (actor.loaded.value !== undefined) {
+      const entries = readLog(store, placeOfLog(view, actor), { log: actor.loaded.value, order: "asc" });
+      for await (const entry of entries) {
+        if (entry.at > at) break;
+        places.push(entry.place);
+      }
+    }
+    for (const fact of actor.tail) if (fact.at <= at) places.push(fact.place);
+    places.sort((a, b) => a - b);
+    const facts: Fact[] = [];
+    for (let i = 0; i < places.length; i += EVENTS_AT_ONCE) {
+      const some = places.slice(i, i + EVENTS_AT_ONCE);
+      for (const [index, { event }] of (await journal.events(some)).entries()) {
+        if (Date.parse(event.receivedAt) <= asOf) facts.push(factOf(event, some[index]!));
+      }
+    }
+    return facts;
+  }
+
+  async function personFrom(view: View, actor: Actor): Promise<Person> {
+    const { value, json } = actor.loaded;
+    const person = value !== undefined && !isStale(value)
+      ? personFromJson(json as PersonJson)
+      : emptyPerson();
+    const facts = value !== undefined && isStale(value) ? allFacts(view, actor) : actor.tail;
+    for await (const fact of facts) evolvePerson(person, fact);
+    return person;
+  }
+
+  async function groupFrom(view: View, actor: Actor): Promise<Group> {
+    const { value, json } = actor.loaded;
+    const group = value !== undefined && !isStale(value) ? groupFromJson(json as GroupJson) : emptyGroup();
+    const facts = value !== undefined && isStale(value) ? allFacts(view, actor) : actor.tail;
+    for await (const fact of facts) evolveGroup(group, fact);
+    return group;
+  }
+
+  async function anonymousFrom(view: View, actor: Actor): Promise<Anonymous> {
+    const { value, json } = actor.loaded;
+    if (value === undefined || !isStale(value)) {
+      const state = value === undefined ? emptyAnonymous() : anonymousFromJson(json as AnonymousJson);
+      if (actor.tail.every((fact) => evolveAnonymous(state, fact, actor.id))) return state;
+    }
+    const facts: Fact[] = [];
+    for await (const fact of allFacts(view, actor)) facts.push(fact);
+    return foldAnonymous(facts, actor.id);
+  }
+
+  /** What a user is made of: their own actor, and their anonymous ids, each as its part or (in the tail) as its actor. */
+  async function userOf(extend: () => Promise<View>, generation: number, userId: string) {
+    const keys = [actorKey(generation, "user", userId)];
+    const [[loaded], parts] = await Promise.all([
+      load<ActorValue>(store, keys),
+      listParts(generation, userId),
+    ]);
+    const actors = new Map<string, Actor>();
+    for (;;) {
+      const view = await extend();
+      const ids = new Set([...parts.keys(), ...linksIn(view.pin, userId)]);
+      const moving = [...ids].filter((id) => {
+        return factsIn(view.pin, `anonymous/${id}`, { after: 0, upTo: Infinity }).length > 0;
+      });
+      const unread = moving.filter((id) => !actors.has(id));
+      for (const id of unread) actors.set(id, await actorOf(view, "anonymous", id));
+      if (unread.length > 0) continue;
+      const own = withTail(view, { kind: "user", id: userId, loaded: loaded! });
+      for (const [id, actor] of actors) actors.set(id, withTail(view, actor));
+      return { view, own, parts, actors };
+    }
+  }
+
+  async function listParts(generation: number, userId: string): Promise<Map<string, Loaded<PartValue>>> {
+    const parts = new Map<string, Loaded<PartValue>>();
+    for await (const entry of store.list<PartValue>({ prefix: partPrefix(generation, userId) })) {
+      // A part whose key is there but whose pieces are being replaced is read again.
+      const loaded = await whole<PartValue>(store, entry as Entry<PartValue>);
+      if (loaded.value !== undefined) parts.set(loaded.value.anonymousId, loaded);
+    }
+    return parts;
+  }
+
+  async function userPerson(extend: () => Promise<View>, generation: number, userId: string) {
+    const { view, own, parts, actors } = await userOf(extend, generation, userId);
+    const version = (own.loaded.value?.version ?? 0) + own.tail.length;
+    if (version === 0) return undefined;
+    const shares = new Map<string, Person>();
+    for (const [id, part] of parts) {
+      if (actors.has(id)) continue;
+      if (!isStale(part.value!)) shares.set(id, personFromJson(part.json as PersonJson));
+      else actors.set(id, await actorOf(view, "anonymous", id));
+    }
+    for (const [id, actor] of actors) {
+      const share = (await anonymousFrom(view, actor)).parts.get(userId);
+      if (share !== undefined) shares.set(id, share);
+    }
+    const person = personOf(await personFrom(view, own), shares.values());
+    return { view, person, version, anonymousIds: [...shares.keys()].sort() };
+  }
+
+  async function groupTraits(view: View, person: Person, past?: Past) {
+    const groupIds = [...person.groups.keys()];
+    const loaded = await load<ActorValue>(
+      store,
+      groupIds.map((id) => actorKey(view.generation, "group", id)),
+    );
+    const traits = new Map<string, Record<string, unknown>>();
+    for (const [index, id] of groupIds.entries()) {
+      const actor = withTail(view, { kind: "group", id, loaded: loaded[index]! });
+      const group = past === undefined ? await groupFrom(view, actor) : await pastGroup(view, actor, past);
+      traits.set(id, traitsOf(group.traits));
+    }
+    return traits;
+  }
+
+  async function pastGroup(view: View, actor: Actor, past: Past): Promise<Group> {
+    const group = emptyGroup();
+    for (const fact of await pastFacts(view, actor, past)) evolveGroup(group, fact);
+    return group;
+  }
+
+  function user(userId: string): Promise<Profile | null> {
+    return viewed(async (extend, generation) => {
+      const known = await userPerson(extend, generation, userId);
+      if (known === undefined) return null;
+      const { view, person, version, anonymousIds } = known;
+      return userProfile(userId, person, {
+        groupTraits: await groupTraits(view, person),
+        version,
+        anonymousIds,
+      });
+    });
+  }
+
+  function pastUser(userId: string, past: Past): Promise<Profile | null> {
+    return viewed(async (extend, generation) => {
+      const { view, own, parts, actors } = await userOf(extend, generation, userId);
+      const facts = await pastFacts(view, own, past);
+      if (facts.length === 0) return null;
+      const person = emptyPerson();
+      for (const fact of facts) evolvePerson(person, fact);
+      const shares = new Map<string, Person>();
+      for (const id of new Set([...parts.keys(), ...actors.keys()])) {
+        const actor = actors.get(id) ?? await actorOf(view, "anonymous", id);
+        const share = foldAnonymous(await pastFacts(view, actor, past), id).parts.get(userId);
+        if (share !== undefined) shares.set(id, share);
+      }
+      const whole = personOf(person, shares.values());
+      return userProfile(userId, whole, {
+        groupTraits: await groupTraits(view, whole, past),
+        version: facts.length,
+        anonymousIds: [...shares.keys()].sort(),
+      });
+    });
+  }
+
+  async function anonymous(anonymousId: string, past?: Past): Promise<Profile | null> {
+    const found = await viewed(async (extend) => {
+      const first = await actorOf(await extend(), "anonymous", anonymousId);
+      const view = await extend();
+      const actor = withTail(view, first);
+      const facts = past === undefined ? [] : await pastFacts(view, actor, past);
+      const state = past === undefined ? await anonymousFrom(view, actor) : foldAnonymous(facts, anonymousId);
+      const owner = ownerOf(state);
+      if (owner !== undefined) return { owner };
+      const person = state.parts.get(NO_OWNER);
+      if (person === undefined) return { profile: null };
+      const version = past === undefined
+        ? (actor.loaded.value?.version ?? 0) + actor.tail.length
+        : facts.length;
+      const context = { groupTraits: await groupTraits(view, person, past), version };
+      return { profile: anonymousProfile(anonymousId, person, context) };
+    });
+    if (found.owner === undefined) return found.profile ?? null;
+    return past === undefined ? user(found.owner) : pastUser(found.owner, past);
+  }
+
+  /** Waits until what concerns a group's members is settled; gives the generation that holds them. */
+  async function settledMembers(groupId: string): Promise<number> {
+    await journal.sync();
+    const pin = journal.tail().pin();
+    const settled = lastPlaceOf(journal.settled().seq);
+    const moves = pin.some((segment) => {
+      return segment.links.size > 0 ||
+        (segment.facts.get(`group/${groupId}`)?.some((fact) => fact.place > settled) ?? false);
+    });
+    if (moves) await settler.until(journal.head().seq, SETTLE_MS);
+    return journal.settled().generation;
+  }
+
+  async function group(groupId: string, past?: Past): Promise<Profile | null> {
+    if (past !== undefined) return await pastGroupProfile(groupId, past);
+    const generation = await settledMembers(groupId);
+    const count = await countMembers(store, generation, groupId);
+    return viewed(async (extend) => {
+      const first = await actorOf(await extend(), "group", groupId);
+      const view = await extend();
+      const state = await groupFrom(view, withTail(view, first));
+      return state.count === 0 ? null : groupProfile(groupId, state, count);
+    });
+  }
+
+  function pastGroupProfile(groupId: string, past: Past): Promise<Profile | null> {
+    return viewed(async (extend) => {
+      const first = await actorOf(await extend(), "group", groupId);
+      const view = await extend();
+      const facts = await pastFacts(view, withTail(view, first), past);
+      if (facts.length === 0) return null;
+      const state = emptyGroup();
+      const members = new Set<string>();
+      const owners = new Map<string, Anonymous>();
+      for (const fact of facts) {
+        evolveGroup(state, fact);
+        if (fact.userId !== undefined) {
+          members.add(`user/${fact.userId}`);
+          continue;
+        }
+        const id = fact.anonymousId!;
+        if (!owners.has(id)) {
+          owners.set(
+            id,
+            foldAnonymous(await pastFacts(view, await actorOf(view, "anonymous", id), past), id),
+          );
+        }
+        const owner = ownerAt(owners.get(id)!, [fact.at, fact.place]);
+        members.add(owner === undefined ? `anonymous/${id}` : `user/${owner}`);
+      }
+      return groupProfile(groupId, state, members.size);
+    });
+  }
+
+  return {
+    user: (userId, past) => past === undefined ? user(userId) : pastUser(userId, past),
+    anonymous,
+    group,
+    log: (kind, id, query) =>
+      viewed((extend, generation) => readLogPage(extend, generation, { kind, id, query })),
+    async members(groupId, { limit, cursor }) {
+      const after = cursor === undefined ? undefined : memberCursor(cursor);
+      const generation = await settledMembers(groupId);
+      const { members, more } = await listMembers(store, generation, { groupId, limit, after });
+      if (members.length === 0 && await group(groupId) === null) return null;
+      const last = members.at(-1);
+      return {
+        members: members.map(({ who: [kind, id], at }) => ({
+          [kind === "user" ? "userId" : "anonymousId"]: id,
+          joinedAt: new Date(at).toISOString(),
+        })),
+        cursor: more && last !== undefined ? encodeCursor(last.who) : null,
+      };
+    },
+  };
+
+  /** One page of a log: of a user, their own log and what they own of their anonymous ids', merged. */
+  async function readLogPage(
+    extend: () => Promise<View>,
+    generation: number,
+    { kind, id, query }: { kind: ActorKind; id: string; query: LogQuery },
+  ): Promise<{ events: StoredEvent[]; cursor: string | null } | null> {
+    const cursor = query.cursor === undefined ? undefined : logCursor(query.cursor, query.order);
+    const sources = kind === "user"
+      ? await userSources(extend, generation, id)
+      : await ownSource(extend, generation, kind, id);
+    if (sources.every(({ actor }) => actor.loaded.value === undefined && actor.tail.length === 0)) {
+      return null;
+    }
+    const cut = cursor?.cut ?? lastPlaceOf((await extend()).head);
+    const range = { order: query.order, after: cursor?.after };
+    const merged = mergeOrdered(
+      sources.map(({ actor, owned }) => {
+        const place = { generation, kind: actor.kind, id: actor.id };
+        const open = openWith(actor);
+        return filtered(
+          readLog(store, place, { log: open, ...range }),
+          (entry) => entry.place <= cut && owned(entry) && mayBe(entry, query),
+        );
+      }),
+      query.order,
+    );
+    const events: StoredEvent[] = [];
+    let last: LogEntry | undefined;
+    let batch: LogEntry[] = [];
+    let more = false;
+    const take = async () => {
+      const found = await journal.events(batch.map(({ place }) => place));
+      for (const [index, { event }] of found.entries()) {
+        if (query.type !== undefined && event.type !== query.type) continue;
+        if (query.event !== undefined && !(event.type === "track" && event.event === query.event)) continue;
+        if (events.length === query.limit) {
+          more = true;
+          break;
+        }
+        events.push(event);
+        last = batch[index];
+      }
+      batch = [];
+    };
+    for await (const entry of merged) {
+      batch.push(entry);
+      if (batch.length >= Math.min(EVENTS_AT_ONCE, query.limit - events.length + 1)) await take();
+      if (more) break;
+    }
+    if (!more) await take();
+    // Pages that a settler moved while they were read may hide entries: begin again.
+    const entries = await store.getMany(sources.map(({ actor }) => actor.loaded.key));
+    if (entries.some(({ stamp }, index) => stamp !== sources[index]!.actor.loaded.stamp)) {
+      throw new Outdated();
+    }
+    const next = more && last !== undefined ? encodeCursor([cut, last.at, last.place, query.order]) : null;
+    return { events, cursor: next };
+  }
+
+  interface Source {
+    actor: Actor;
+    owned(entry: LogEntry): boolean;
+  }
+
+  async function ownSource(
+    extend: () => Promise<View>,
+    _generation: number,
+    kind: ActorKind,
+    id: string,
+  ): Promise<Source[]> {
+    const first = await actorOf(await extend(), kind, id);
+    return [{ actor: withTail(await extend(), first), owned: () => true }];
+  }
+
+  async function userSources(
+    extend: () => Promise<View>,
+    generation: number,
+    userId: string,
+  ): Promise<Source[]> {
+    const { view, own, parts, actors } = await userOf(extend, generation, userId);
+    const sources: Source[] = [{ actor: own, owned: () => true }];
+    for (const id of new Set([...parts.keys(), ...actors.keys()])) {
+      const actor = actors.get(id) ?? await actorOf(view, "anonymous", id);
+      const state = await anonymousFrom(view, actor);
+      sources.push({
+        actor,
+        owned: (entry) => !isLinkEntry(entry) && ownerAt(state, [entry.at, entry.place]) === userId,
+      });
+    }
+    return sources;
+  }
+}
+
+/** Thrown where a view can't be extended any more, and is begun again. */
+class Outdated extends Error {
+  override name = "Outdated";
+}
+
+/** A log with the entries of the tail, as if they were settled. */
+function openWith({ kind, loaded, tail }: Actor): OpenLog & { extra: LogEntry[] } {
+  const extra = tail.map((fact) => ({ at: fact.at, place: fact.place, tag: tagOf(fact, kind) }));
+  return { ...(loaded.value ?? EMPTY_LOG), extra };
+}
+
+async function* filtered<T>(items: AsyncIterable<T>, wanted: (item: T) => boolean): AsyncGenerator<T> {
+  for await (const item of items) if (wanted(item)) yield item;
+}
+
+/** Merges logs, each in order, into one in order. */
+async function* mergeOrdered(
+  logs: AsyncGenerator<LogEntry>[],
+  order: "asc" | "desc",
+): AsyncGenerator<LogEntry> {
+  const sign = order === "asc" ? 1 : -1;
+  const heads = await Promise.all(logs.map((log) => log.next()));
+  for (;;) {
+    let first = -1;
+    for (const [index, head] of heads.entries()) {
+      if (head.done) continue;
+      if (first < 0 || sign * compareEntries(head.value, heads[first]!.value) < 0) first = index;
+    }
+    if (first < 0) return;
+    yield heads[first]!.value as LogEntry;
+    heads[first] = await logs[first]!.next();
+  }
+}
+
+function encodeCursor(value: unknown): string {
+  const bytes = new TextEncoder().encode(JSON.stringify(value));
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+function decodeCursor(cursor: string): unknown {
+  try {
+    const binary = atob(cursor.replaceAll("-", "+").replaceAll("_", "/"));
+    return JSON.parse(new TextDecoder().decode(Uint8Array.from(binary, (unit) => unit.charCodeAt(0))));
+  } catch {
+    throw new InvalidCursor("cursor: not one that a page before gave");
+  }
+}
+
+function logCursor(cursor: string, order: "asc" | "desc"): { cut: number; after: [number, number] } {
+  const value = decodeCursor(cursor);
+  const valid = Array.isArray(value) && value.length === 4 && value.slice(0, 3).every(Number.isSafeInteger);
+  if (!valid) throw new InvalidCursor("cursor: not one that a page before gave");
+  if (value[3] !== order) {
+    throw new InvalidCursor(`cursor: it belongs to order=${value[3]}, this is order=${order}`);
+  }
+  return { cut: value[0], after: [value[1], value[2]] };
+}
+
+function memberCursor(cursor: string): Member {
+  const value = decodeCursor(cursor);
+  const valid = Array.isArray(value) && value.length === 2 &&
+    (value[0] === "user" || value[0] === "anonymous") &&
+    typeof value[1] === "string";
+  if (!valid) throw new InvalidCursor("cursor: not one that a page before gave");
+  return value as Member;
+}

@@ -1,0 +1,369 @@
+/**
+ * A round of settling: actors take the events of a stretch of the journal into their logs and states.
+ *
+ * A round has a fixed end that is written before it begins, and each write of it depends only on what stood before the
+ * round and on that end. Rows that derive from a state (memberships) are written before the state, pages of a log
+ * before the value that counts on them. So a round that was cut off anywhere is done again, by whomever, to the same
+ * end, and comes to the same result: an actor whose position is past its events is passed over.
+ */
+import { Buffer } from "node:buffer";
+import {
+  type Anonymous,
+  anonymousFromJson,
+  type AnonymousJson,
+  anonymousToJson,
+  emptyAnonymous,
+  evolveAnonymous,
+  foldAnonymous,
+  isLinkOf,
+  NO_OWNER,
+  ownerAt,
+  ownersOf,
+} from "../domain/anonymous.ts";
+import { type ActorName, type Fact, FOLD_VERSION } from "../domain/fact.ts";
+import { emptyGroup, evolveGroup, groupFromJson, type GroupJson, groupToJson } from "../domain/group.ts";
+import {
+  emptyPerson,
+  evolvePerson,
+  personFromJson,
+  type PersonJson,
+  personToJson,
+} from "../domain/person.ts";
+import { actorKey, type Key, type Member, partKey } from "./keys.ts";
+import { EMPTY_LOG, growLog, type LogPlace, tagOf } from "./log.ts";
+import { applyMembers, type MemberChange } from "./members.ts";
+import {
+  type ActorValue,
+  isStale,
+  load,
+  type Loaded,
+  type PartValue,
+  whole,
+  type Writes,
+  writesOf,
+} from "./snapshot.ts";
+import { type Store } from "./store.ts";
+import { factsOfLog } from "./history.ts";
+import type { ActorKind } from "./system.ts";
+
+/** Where a round is done. */
+export interface Place {
+  store: Store;
+  generation: number;
+  /** Writes under the fence. */
+  write(writes: Writes): Promise<void>;
+  /** Facts at places of the journal, in the order of the places. */
+  factsAt(places: number[]): AsyncIterable<Fact>;
+}
+
+/** Actors that are loaded, folded and written together. */
+const SLICE_ACTORS = 256;
+
+/** An operation gathers writes up to these; one actor's may be more, up to what KV takes (1,000; 800 KiB; 80 KiB of keys). */
+const WRITE_BYTES = 300_000;
+const WRITE_MUTATIONS = 500;
+const WRITE_KEY_BYTES = 50_000;
+
+/** Pages of one log written ahead of its actor's value, when there are more than an operation takes. */
+const PAGES_AHEAD = 100;
+
+/** What an actor's round comes to. */
+interface Unit extends Writes {
+  /** Pages of its log that go first, with the value as it was: its stamp tells readers that pages moved. */
+  pages: [Key, unknown][];
+  key: Key;
+  old: ActorValue | undefined;
+  members: MemberChange[];
+}
+
+const NOTHING: Pick<Unit, "members"> = { members: [] };
+
+/** The order of kinds: what a user owns of anonymous ids is written with those. */
+const KINDS: ActorKind[] = ["anonymous", "user", "group"];
+
+/** Settles the facts of actors, given by name in the order of the journal. */
+export async function settleRound(place: Place, facts: ReadonlyMap<ActorName, Fact[]>): Promise<void> {
+  const byKind: Record<ActorKind, string[]> = { anonymous: [], user: [], group: [] };
+  for (const name of facts.keys()) {
+    const slash = name.indexOf("/");
+    byKind[name.slice(0, slash) as ActorKind].push(name.slice(slash + 1));
+  }
+  for (const kind of KINDS) {
+    // In the order of keys, neighbours share pages of the database.
+    const ids = byKind[kind].sort();
+    await settleKind(place, kind, { ids, factsOf: (id) => facts.get(`${kind}/${id}`)! });
+  }
+}
+
+interface Mailboxes {
+  ids: string[];
+  factsOf(id: string): Fact[];
+}
+
+async function settleKind(place: Place, kind: ActorKind, { ids, factsOf }: Mailboxes): Promise<void> {
+  const slices: string[][] = [];
+  for (let i = 0; i < ids.length; i += SLICE_ACTORS) slices.push(ids.slice(i, i + SLICE_ACTORS));
+  const read = (slice: string[] | undefined) => {
+    const loading = load<ActorValue>(
+      place.store,
+      (slice ?? []).map((id) => actorKey(place.generation, kind, id)),
+    );
+    // It is awaited later, perhaps after something else threw.
+    loading.catch(() => {});
+    return loading;
+  };
+  let loading = read(slices[0]);
+  let writing: Promise<void> = Promise.resolve();
+  for (const [index, slice] of slices.entries()) {
+    const loaded = await loading;
+    // The next slice is read while this one is folded and written.
+    loading = read(slices[index + 1]);
+    const units: Unit[] = [];
+    for (const [i, id] of slice.entries()) {
+      const unit = await unitOf(place, { generation: place.generation, kind, id }, {
+        loaded: loaded[i]!,
+        facts: factsOf(id),
+      });
+      if (unit !== undefined) units.push(unit);
+    }
+    await writing;
+    writing = writeUnits(place, units);
+    writing.catch(() => {});
+  }
+  await writing;
+}
+
+async function writeUnits(place: Place, units: Unit[]): Promise<void> {
+  const changes = units.flatMap((unit) => unit.members);
+  if (changes.length > 0) await applyMembers(place.store, place.generation, { changes, write: place.write });
+  let batch: Writes = { sets: [], deletes: [] };
+  let bytes = 0;
+  let keyBytes = 0;
+  const flush = async () => {
+    if (batch.sets.length + batch.deletes.length > 0) await place.write(batch);
+    batch = { sets: [], deletes: [] };
+    bytes = 0;
+    keyBytes = 0;
+  };
+  for (const unit of units) {
+    while (unit.pages.length > PAGES_AHEAD) {
+      const sets = unit.pages.splice(0, PAGES_AHEAD);
+      if (unit.old !== undefined) sets.push([unit.key, unit.old]);
+      await place.write({ sets, deletes: [] });
+    }
+    const sets = [...unit.pages, ...unit.sets];
+    const size = sizeOf(sets, unit.deletes);
+    const mutations = batch.sets.length + batch.deletes.length + sets.length + unit.deletes.length;
+    const full = bytes + size.bytes > WRITE_BYTES || keyBytes + size.keyBytes > WRITE_KEY_BYTES ||
+      mutations > WRITE_MUTATIONS;
+    if (full) await flush();
+    batch.sets.push(...sets);
+    batch.deletes.push(...unit.deletes);
+    bytes += size.bytes;
+    keyBytes += size.keyBytes;
+  }
+  await flush();
+}
+
+/** About how much of an operation writes take. */
+function sizeOf(sets: [Key, unknown][], deletes: Key[]): { bytes: number; keyBytes: number } {
+  let bytes = 0;
+  let keyBytes = 0;
+  const addKey = (key: Key) => {
+    for (const part of key) keyBytes += typeof part === "string" ? Buffer.byteLength(part) + 2 : 9;
+  };
+  for (const [key, value] of sets) {
+    addKey(key);
+    bytes += 200 + (value instanceof Uint8Array ? value.length : valueBytes(value));
+  }
+  for (const key of deletes) addKey(key);
+  return { bytes: bytes + 2 * keyBytes, keyBytes };
+}
+
+function valueBytes(value: unknown): number {
+  const { state, open } = value as Partial<ActorValue>;
+  return (state instanceof Uint8Array ? state.length : 0) + (open?.length ?? 0);
+}
+
+interface Mailbox {
+  loaded: Loaded<ActorValue>;
+  facts: Fact[];
+}
+
+/** What the facts make of one actor; `undefined` where it has folded them already. */
+async function unitOf(place: Place, actor: LogPlace, { loaded, facts }: Mailbox): Promise<Unit | undefined> {
+  const old = loaded.value;
+  const fresh = old === undefined ? facts : facts.filter((fact) => fact.place > old.position);
+  if (fresh.length === 0) return undefined;
+  const log = old ?? EMPTY_LOG;
+  const grown = await growLog(place.store, actor, {
+    log,
+    added: fresh.map((fact) => ({ at: fact.at, place: fact.place, tag: tagOf(fact, actor.kind) })),
+  });
+  const position = fresh[fresh.length - 1]!.place;
+  const folded = await fold(place, actor, { old, json: loaded.json, fresh, position });
+  const value: Omit<ActorValue, "state"> = {
+    fold: FOLD_VERSION,
+    position,
+    version: (old?.version ?? 0) + fresh.length,
+    open: grown.open,
+    from: grown.from,
+  };
+  const writes = writesOf<ActorValue>(loaded.key, {
+    value,
+    json: folded.json,
+    old: old?.state,
+    stamp: position,
+  });
+  return {
+    key: loaded.key,
+    old,
+    pages: grown.pages,
+    sets: [...writes.sets, ...(folded.parts?.sets ?? [])],
+    deletes: [...writes.deletes, ...(folded.parts?.deletes ?? [])],
+    members: folded.members,
+  };
+}
+
+interface Folding {
+  old: ActorValue | undefined;
+  json: unknown;
+  fresh: Fact[];
+  position: number;
+}
+
+interface Folded {
+  json: unknown;
+  members: MemberChange[];
+  parts?: Writes;
+}
+
+function fold(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> | Folded {
+  if (actor.kind === "anonymous") return foldAnonymousRound(place, actor, folding);
+  if (folding.old !== undefined && isStale(folding.old)) return refold(place, actor, folding);
+  if (actor.kind === "group") {
+    const group = folding.old === undefined ? emptyGroup() : groupFromJson(folding.json as GroupJson);
+    for (const fact of folding.fresh) evolveGroup(group, fact);
+    return { json: groupToJson(group), ...NOTHING };
+  }
+  const person = folding.old === undefined ? emptyPerson() : personFromJson(folding.json as PersonJson);
+  const joins = folding.fresh.some((fact) => fact.groupId !== undefined);
+  const before = joins ? new Map(person.groups) : person.groups;
+  for (const fact of folding.fresh) evolvePerson(person, fact);
+  const members = joins ? changesOf(["user", actor.id], "", { before, after: person.groups }) : [];
+  return { json: personToJson(person), members };
+}
+
+/** All facts of an actor's log and the fresh ones, in the order of the journal. */
+async function* allFacts(place: Place, actor: LogPlace, { old, fresh }: Folding): AsyncGenerator<Fact> {
+  if (old !== undefined) yield* factsOfLog(place, actor, old);
+  yield* fresh;
+}
+
+/**
+ * Folds a user or a group again from its log, since an older fold made its state. What the old state said of
+ * memberships can't be read any more, so the rows of all are set.
+ */
+async function refold(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> {
+  if (actor.kind === "group") {
+    const group = emptyGroup();
+    for await (const fact of allFacts(place, actor, folding)) evolveGroup(group, fact);
+    return { json: groupToJson(group), ...NOTHING };
+  }
+  const person = emptyPerson();
+  for await (const fact of allFacts(place, actor, folding)) evolvePerson(person, fact);
+  const members = changesOf(["user", actor.id], "", { before: new Map(), after: person.groups });
+  return { json: personToJson(person), members };
+}
+
+async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> {
+  const { old, json, fresh, position } = folding;
+  const readable = old !== undefined && !isStale(old);
+  let state = readable ? anonymousFromJson(json as AnonymousJson) : emptyAnonymous();
+  const before = groupsOf(state, actor.id);
+  const inPlace = old === undefined || readable;
+  const isCut = !inPlace || !fresh.every((fact) => evolveAnonymous(state, fact, actor.id));
+  if (isCut) {
+    const facts: Fact[] = [];
+    for await (const fact of allFacts(place, actor, folding)) facts.push(fact);
+    state = foldAnonymous(facts, actor.id);
+  }
+  const owners = new Set(
+    isCut ? ownersOf(state) : fresh.map((fact) => {
+      return isLinkOf(fact, actor.id) ? fact.userId! : ownerAt(state, [fact.at, fact.place]);
+    }),
+  );
+  return {
+    json: anonymousToJson(state),
+    members: differences(before, groupsOf(state, actor.id)),
+    parts: await partsOf(place, actor, { state, owners, position }),
+  };
+}
+
+/** The writes of the parts of those owners of an anonymous id whose parts may have changed. */
+async function partsOf(
+  place: Place,
+  actor: LogPlace,
+  { state, owners, position }: { state: Anonymous; owners: Set<string | undefined>; position: number },
+): Promise<Writes> {
+  const writes: Writes = { sets: [], deletes: [] };
+  for (const userId of owners) {
+    const part = userId === undefined ? undefined : state.parts.get(userId);
+    // Nobody's as yet, or a link that found no room.
+    if (userId === undefined || part === undefined) continue;
+    const key = partKey(place.generation, userId, actor.id);
+    const { value: old } = await whole(place.store, await place.store.get<PartValue>(key));
+    const mine = writesOf<PartValue>(key, {
+      value: { userId, anonymousId: actor.id, fold: FOLD_VERSION },
+      json: personToJson(part),
+      old: old?.state,
+      stamp: position,
+    });
+    writes.sets.push(...mine.sets);
+    writes.deletes.push(...mine.deletes);
+  }
+  return writes;
+}
+
+/** Who is in which group by an anonymous id: its owners, or itself while it has none. */
+function groupsOf(
+  state: Anonymous,
+  anonymousId: string,
+): [who: Member, source: string, Map<string, number>][] {
+  return [...state.parts].map(([owner, part]) =>
+    owner === NO_OWNER
+      ? [["anonymous", anonymousId], "", new Map(part.groups)]
+      : [["user", owner], anonymousId, new Map(part.groups)]
+  );
+}
+
+type Groups = ReturnType<typeof groupsOf>;
+
+function differences(before: Groups, after: Groups): MemberChange[] {
+  const none = new Map<string, number>();
+  const same = ([who]: Groups[number]) => ([other]: Groups[number]) =>
+    who[0] === other[0] && who[1] === other[1];
+  return [
+    ...before.filter((each) => !after.some(same(each))).flatMap(([who, source, groups]) =>
+      changesOf(who, source, { before: groups, after: none })
+    ),
+    ...after.flatMap((each) =>
+      changesOf(each[0], each[1], { before: before.find(same(each))?.[2] ?? none, after: each[2] })
+    ),
+  ];
+}
+
+function changesOf(
+  who: Member,
+  source: string,
+  { before, after }: { before: Map<string, number>; after: Map<string, number> },
+): MemberChange[] {
+  const changes: MemberChange[] = [];
+  for (const [groupId, at] of after) {
+    if (before.get(groupId) !== at) changes.push({ groupId, who, source, at });
+  }
+  for (const groupId of before.keys()) {
+    if (!after.has(groupId)) changes.push({ groupId, who, source, at: null });
+  }
+  return changes;
+}

@@ -1,0 +1,151 @@
+/** Deno KV, as the rest of signalfold sees it: the only file that names it. Facts behind it: `docs/decisions/`. */
+import type { Key } from "./keys.ts";
+import { StorageUnavailable } from "./system.ts";
+
+/** What stands under a key; `stamp` is `null` where nothing does. */
+export interface Entry<T = unknown> {
+  key: Key;
+  value: T | null;
+  stamp: string | null;
+}
+
+/** One atomic write: nothing of it happens unless every key still bears the stamp that was seen. */
+export interface Write {
+  checks: { key: Key; stamp: string | null }[];
+  sets: [key: Key, value: unknown][];
+  deletes?: Key[];
+}
+
+/** A range of keys: a prefix, or from `start` (within) to `end` (without). */
+export type Range = { prefix: Key } | { prefix: Key; start: Key } | { start: Key; end: Key };
+
+/** The store. All throw {@link StorageUnavailable} where it does not answer in {@link ANSWER_MS}. */
+export interface Store {
+  get<T>(key: Key): Promise<Entry<T>>;
+  /** Any number of keys, read ten at a time: not one snapshot. */
+  getMany<T>(keys: Key[]): Promise<Entry<T>[]>;
+  list<T>(
+    range: Range,
+    options?: { limit?: number; reverse?: boolean; batchSize?: number },
+  ): AsyncIterable<Entry<T>>;
+  /** The stamp of the write, or `null` where a check failed: on KV Connect that may still mean that it was written. */
+  commit(write: Write): Promise<string | null>;
+  close(): void;
+}
+
+/** The calls of Deno KV that are used, so that a test can stand a faulty one in its place. */
+export type Kv = Pick<Deno.Kv, "get" | "getMany" | "list" | "atomic" | "close">;
+
+/** How long one call may take before it counts as unanswered; above the client library's own retries, which never end. */
+export const ANSWER_MS = 10_000;
+
+/** How long `database is locked`, thrown with several processes on one file, is met by another try. */
+const LOCKED_MS = 5_000;
+
+/** `getMany` takes at most 10 keys. */
+const KEYS_PER_GET = 10;
+
+/**
+ * Opens the store at a file path, `:memory:`, an `http(s)://` KV Connect URL, or (`undefined`) the platform's own.
+ * A file gets a second handle for reading, since a read on the handle that writes waits some 40 times as long.
+ */
+export async function openStore(url: string | undefined): Promise<Store> {
+  const writer = await unlessLocked(() => Deno.openKv(url));
+  const isFile = url !== undefined && url !== ":memory:" && !/^https?:/.test(url);
+  const reader = isFile ? await unlessLocked(() => Deno.openKv(url)) : writer;
+  return storeOf(writer, reader);
+}
+
+/** A store over open handles of one database. */
+export function storeOf(writer: Kv, reader: Kv = writer): Store {
+  return {
+    async get<T>(key: Key) {
+      const entry = await answered(() => reader.get<T>(key as Deno.KvKey));
+      return { key, value: entry.value, stamp: entry.versionstamp };
+    },
+    async getMany<T>(keys: Key[]) {
+      const groups: Promise<Deno.KvEntryMaybe<T>[]>[] = [];
+      for (let i = 0; i < keys.length; i += KEYS_PER_GET) {
+        const group = keys.slice(i, i + KEYS_PER_GET) as Deno.KvKey[];
+        groups.push(answered(() => reader.getMany<T[]>(group)) as Promise<Deno.KvEntryMaybe<T>[]>);
+      }
+      const entries: Entry<T>[] = [];
+      for (const group of await Promise.all(groups)) {
+        for (const { value, versionstamp } of group) {
+          entries.push({ key: keys[entries.length]!, value, stamp: versionstamp });
+        }
+      }
+      return entries;
+    },
+    async *list<T>(range: Range, options: { limit?: number; reverse?: boolean; batchSize?: number } = {}) {
+      const entries = reader.list<T>(range as Deno.KvListSelector, options);
+      let last: Deno.KvKey | undefined;
+      for (;;) {
+        const next = await answered(() => entries.next()).catch((error) => {
+          // The iterator is spent after an error, so a lock in the middle of a list is the caller's to meet.
+          throw last === undefined
+            ? error
+            : new StorageUnavailable("a list was cut short", 1, { cause: error });
+        });
+        if (next.done) return;
+        last = next.value.key;
+        yield { key: next.value.key as Key, value: next.value.value, stamp: next.value.versionstamp };
+      }
+    },
+    async commit({ checks, sets, deletes = [] }) {
+      const result = await answered(() => {
+        const operation = writer.atomic();
+        for (const { key, stamp } of checks) operation.check({ key: key as Deno.KvKey, versionstamp: stamp });
+        for (const [key, value] of sets) operation.set(key as Deno.KvKey, value);
+        for (const key of deletes) operation.delete(key as Deno.KvKey);
+        return operation.commit();
+      });
+      return result.ok ? result.versionstamp : null;
+    },
+    close() {
+      if (reader !== writer) reader.close();
+      writer.close();
+    },
+  };
+}
+
+/** Tries again, with jitter, while the database is locked by another process. */
+async function unlessLocked<T>(call: () => Promise<T>): Promise<T> {
+  const began = performance.now();
+  for (let waitMs = 2;; waitMs = Math.min(waitMs * 2, 100)) {
+    try {
+      return await call();
+    } catch (error) {
+      const locked = error instanceof Error &&
+        /database is locked|SQLITE_BUSY|database table is locked/.test(error.message);
+      if (!locked || performance.now() - began > LOCKED_MS) throw error;
+      await sleep(waitMs * (0.5 + Math.random()));
+    }
+  }
+}
+
+/** A call's answer, however often the database is locked, within {@link ANSWER_MS}. */
+async function answered<T>(call: () => Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    return await Promise.race([
+      unlessLocked(call),
+      new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new Error(`no answer within ${ANSWER_MS} ms`)), ANSWER_MS);
+      }),
+    ]);
+  } catch (error) {
+    // A TypeError is ours: a value or a key over a limit.
+    if (error instanceof TypeError || error instanceof RangeError) throw error;
+    throw new StorageUnavailable(`storage: ${error instanceof Error ? error.message : error}`, 1, {
+      cause: error,
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Resolves after so many milliseconds. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

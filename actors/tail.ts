@@ -1,0 +1,154 @@
+/**
+ * The tail: the events of the journal that are not settled yet, as a process holds them in memory, by actor.
+ *
+ * It is a row of segments. Settling takes the oldest as its round and drops them whole, so nothing is ever searched for
+ * or removed one by one; and who pinned a view keeps its segments alive.
+ */
+import { type ActorName, actorsOf, type Fact, linkedBy } from "../domain/fact.ts";
+
+/** The events of some chunks in a row. */
+export interface Segment {
+  /** The chunks `from` (not itself) to `to`. */
+  readonly from: number;
+  to: number;
+  /** How many events, and about how many bytes of memory they take. */
+  events: number;
+  bytes: number;
+  /** When the newest chunk was committed (ms). */
+  at: number;
+  readonly facts: Map<ActorName, Fact[]>;
+  /** The anonymous ids that each user was linked to. */
+  readonly links: Map<string, Set<string>>;
+  /** Digests of message ids: in hex to look up, in bytes to be settled. */
+  readonly ids: Set<string>;
+  readonly digests: Uint8Array[];
+}
+
+/** A segment of so many events is closed, so that what is settled can be dropped soon. */
+const SEGMENT_EVENTS = 16_384;
+
+/** Memory that a fact takes besides the JSON of its event: the object, its strings, its place in maps and sets. */
+const FACT_BYTES = 500;
+
+/** What is appended: one chunk. */
+export interface TailChunk {
+  seq: number;
+  at: number;
+  facts: Fact[];
+  ids: string[];
+  digests: Uint8Array;
+  rawBytes: number;
+}
+
+/** A row of segments at a moment, contiguous: facts that are appended later may show in the last. */
+export type Pin = readonly Segment[];
+
+/** The tail of a process. */
+export type Tail = ReturnType<typeof createTail>;
+
+/** A tail that begins after chunk `start`. */
+export function createTail(start: number) {
+  let segments: Segment[] = [newSegment(start)];
+  let events = 0;
+  let bytes = 0;
+
+  function last(): Segment {
+    return segments[segments.length - 1]!;
+  }
+
+  return {
+    /** The chunk after which it begins, and the last that it holds. */
+    start: () => segments[0]!.from,
+    end: () => last().to,
+    /** How many events it holds, and about how many bytes of memory they take. */
+    events: () => events,
+    bytes: () => bytes,
+    /** Adds the next chunk; one that is there already is passed over, a gap is a broken invariant and throws. */
+    append(chunk: TailChunk): boolean {
+      if (chunk.seq <= last().to) return false;
+      if (chunk.seq !== last().to + 1) {
+        throw new Error(`journal has a gap: chunk ${chunk.seq} was read after ${last().to}`);
+      }
+      if (last().events >= SEGMENT_EVENTS) segments.push(newSegment(last().to));
+      const grown = add(last(), chunk);
+      events += chunk.facts.length;
+      bytes += grown;
+      return true;
+    },
+    /** Whether a message id with this digest is in the tail. */
+    has: (digest: string) => segments.some((segment) => segment.ids.has(digest)),
+    /** Closes the newest segment: what comes goes to another. Gives the chunk up to which segments are closed. */
+    close(): number {
+      if (last().events > 0) segments.push(newSegment(last().to));
+      return last().from;
+    },
+    /** The segments that now are there. */
+    pin: (): Pin => segments,
+    /** Forgets the segments all of whose chunks are settled. */
+    trim(settled: number): void {
+      if (segments[0]!.to > settled || segments[0]!.events === 0) return;
+      const rest = segments.filter((segment) => segment.to > settled || segment.events === 0);
+      for (const segment of segments) {
+        if (rest.includes(segment)) continue;
+        events -= segment.events;
+        bytes -= segment.bytes;
+      }
+      segments = rest.length > 0 ? rest : [newSegment(last().to)];
+    },
+  };
+}
+
+function newSegment(from: number): Segment {
+  return {
+    from,
+    to: from,
+    events: 0,
+    bytes: 0,
+    at: 0,
+    facts: new Map(),
+    links: new Map(),
+    ids: new Set(),
+    digests: [],
+  };
+}
+
+function add(segment: Segment, { seq, at, facts, ids, digests, rawBytes }: TailChunk): number {
+  for (const fact of facts) {
+    for (const name of actorsOf(fact)) {
+      const mine = segment.facts.get(name);
+      if (mine === undefined) segment.facts.set(name, [fact]);
+      else mine.push(fact);
+    }
+    const linked = linkedBy(fact);
+    if (linked === undefined) continue;
+    const mine = segment.links.get(fact.userId!);
+    if (mine === undefined) segment.links.set(fact.userId!, new Set([linked]));
+    else mine.add(linked);
+  }
+  for (const id of ids) segment.ids.add(id);
+  segment.digests.push(digests);
+  const grown = rawBytes + facts.length * FACT_BYTES;
+  segment.to = seq;
+  segment.at = at;
+  segment.events += facts.length;
+  segment.bytes += grown;
+  return grown;
+}
+
+/** The facts of an actor in pinned segments, in order, whose place is after `after` and at most `upTo`. */
+export function factsIn(pin: Pin, name: ActorName, { after, upTo }: { after: number; upTo: number }): Fact[] {
+  const facts: Fact[] = [];
+  for (const segment of pin) {
+    for (const fact of segment.facts.get(name) ?? []) {
+      if (fact.place > after && fact.place <= upTo) facts.push(fact);
+    }
+  }
+  return facts;
+}
+
+/** The anonymous ids that a user was linked to in pinned segments. */
+export function linksIn(pin: Pin, userId: string): Set<string> {
+  const linked = new Set<string>();
+  for (const segment of pin) for (const id of segment.links.get(userId) ?? []) linked.add(id);
+  return linked;
+}

@@ -1,0 +1,84 @@
+/** What is known of a group (a company, a team) from its log: its traits, how often it was named, first and last. */
+import type { Fact } from "./fact.ts";
+import { joinRegisters, NO_ROOM, type Register, type Registers, setRegister } from "./register.ts";
+import { STATE_BYTES } from "./person.ts";
+
+/** The state; times in ms, `Infinity` and `-Infinity` before the first event. */
+export interface Group {
+  traits: Registers;
+  count: number;
+  first: number;
+  last: number;
+  bytes: number;
+  dropped: number;
+}
+
+/** The state before any event. */
+export function emptyGroup(): Group {
+  return { traits: new Map(), count: 0, first: Infinity, last: -Infinity, bytes: 0, dropped: 0 };
+}
+
+/** Folds one `group` fact into a group. Mutates and returns `group`. */
+export function evolveGroup(group: Group, fact: Fact): Group {
+  const { at, place } = fact;
+  group.count++;
+  if (at < group.first) group.first = at;
+  if (at > group.last) group.last = at;
+  if (fact.traits !== undefined) {
+    for (const name of Object.keys(fact.traits)) {
+      const roomBytes = STATE_BYTES - group.bytes;
+      const gained = setRegister(group.traits, name, { value: fact.traits[name], at, place, roomBytes });
+      if (gained === NO_ROOM) group.dropped++;
+      else group.bytes += gained;
+    }
+  }
+  return group;
+}
+
+/** Joins `from` into `into`, whose logs are disjoint. Mutates and returns `into`. */
+export function joinGroups(into: Group, from: Group): Group {
+  joinRegisters(into.traits, from.traits);
+  into.count += from.count;
+  into.first = Math.min(into.first, from.first);
+  into.last = Math.max(into.last, from.last);
+  into.bytes += from.bytes;
+  into.dropped += from.dropped;
+  return into;
+}
+
+/** A group as JSON: the stored format of {@link FOLD_VERSION}. */
+export type GroupJson = [
+  traits: [string, ...Register][],
+  count: number,
+  first: number | null,
+  last: number | null,
+  bytes: number,
+  dropped: number,
+];
+
+/** The stored form of a group. */
+export function groupToJson(group: Group): GroupJson {
+  const traits: [string, ...Register][] = [];
+  for (const [name, [value, at, place]] of group.traits) traits.push([name, value, at, place]);
+  const seen = group.count > 0;
+  return [
+    traits,
+    group.count,
+    seen ? group.first : null,
+    seen ? group.last : null,
+    group.bytes,
+    group.dropped,
+  ];
+}
+
+/** A group from its stored form. */
+export function groupFromJson([traits, count, first, last, bytes, dropped]: GroupJson): Group {
+  return {
+    traits: new Map(traits.map(([name, value, at, place]) => [name, [value, at, place]])),
+    count,
+    first: first ?? Infinity,
+    last: last ?? -Infinity,
+    bytes,
+    dropped,
+  };
+}
