@@ -3,8 +3,7 @@
  * that is repeated or late fails too. It stands in for a check on each actor, of which an operation may hold but ten.
  */
 import { FOLD_VERSION } from "../domain/fact.ts";
-import type { Settled } from "./journal.ts";
-import { type Key, SETTLED } from "./keys.ts";
+import type { Key } from "./keys.ts";
 import { sleep, type Store } from "./store.ts";
 import { StorageUnavailable } from "./system.ts";
 
@@ -19,17 +18,30 @@ export class LostFence extends Error {
   override name = "LostFence";
 }
 
+/** What every fence says. */
+export interface Fenced {
+  /** The newest version of the folds that has written under it. */
+  fold: number;
+  /** Who holds it, until when (ms) others leave it to them, and its last operation. */
+  owner: string;
+  until: number;
+  op: string;
+}
+
 /** A fence that is held. */
-export interface Fence {
+export interface Fence<T extends Fenced> {
   /** What it says now. */
-  value(): Settled;
+  value(): T;
   /** Writes, atomically with `change` of the fence. Throws {@link LostFence} where another holds it. */
-  write(writes: { sets?: [Key, unknown][]; deletes?: Key[]; change?: Partial<Settled> }): Promise<void>;
+  write(writes: { sets?: [Key, unknown][]; deletes?: Key[]; change?: Partial<T> }): Promise<void>;
 }
 
 /** What taking needs to know. */
-export interface FenceOptions {
+export interface FenceOptions<T extends Fenced> {
   store: Store;
+  key: Key;
+  /** What it says before it was ever held. */
+  empty: T;
   /** This process. */
   owner: string;
   now(): number;
@@ -39,24 +51,23 @@ export interface FenceOptions {
 }
 
 /** Takes the fence; `undefined` where another process holds it, or one of a newer fold version has settled. */
-export async function takeFence(
-  { store, owner, now, newId, force }: FenceOptions,
-  empty: Settled,
-): Promise<Fence | undefined> {
-  const entry = await store.get<Settled>(SETTLED);
+export async function takeFence<T extends Fenced>(
+  { store, key, empty, owner, now, newId, force }: FenceOptions<T>,
+): Promise<Fence<T> | undefined> {
+  const entry = await store.get<T>(key);
   let value = entry.value ?? empty;
   let stamp = entry.stamp;
   if (value.fold > FOLD_VERSION) return undefined;
   if (!force && value.owner !== owner && value.until > now()) return undefined;
-  const fence: Fence = {
+  const fence: Fence<T> = {
     value: () => value,
     async write({ sets = [], deletes = [], change = {} }) {
       const op = newId();
       const next = { ...value, fold: FOLD_VERSION, owner, until: now() + LEASE_MS, ...change, op };
       for (let tries = 0; tries < TRIES; tries++) {
         const write = {
-          checks: [{ key: SETTLED, stamp }],
-          sets: [...sets, [SETTLED, next] as [Key, unknown]],
+          checks: [{ key, stamp }],
+          sets: [...sets, [key, next] as [Key, unknown]],
           deletes,
         };
         const written = await store.commit(write).catch((error) => {
@@ -69,7 +80,7 @@ export async function takeFence(
           return;
         }
         // Perhaps it was written all the same: the fence tells.
-        const there = await store.get<Settled>(SETTLED);
+        const there = await store.get<T>(key);
         if (there.value?.op === op) {
           value = next;
           stamp = there.stamp;

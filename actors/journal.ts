@@ -8,6 +8,7 @@
 import type { StoredEvent } from "../domain/event.ts";
 import { type Fact, factOf } from "../domain/fact.ts";
 import { type Chunk, CHUNK_EVENTS, digestsIn, eventsOf, linesOf, placeOf, senderOf, seqOf } from "./chunk.ts";
+import type { Fenced } from "./fence.ts";
 import { HEAD, journalKey, SETTLED } from "./keys.ts";
 import { type Filter, loadFilters, type Run, type SeenView } from "./seen.ts";
 import type { Entry, Store } from "./store.ts";
@@ -27,22 +28,16 @@ export interface Head {
 export type KnownHead = Head & { stamp: string | null };
 
 /** The value of the settled key. */
-export interface Settled {
+export interface Settled extends Fenced {
   /** Everything up to this chunk, so many events, is in actors, logs and the seen index. */
   seq: number;
   events: number;
   /** The generation of actor keys that readers use. */
   generation: number;
-  /** The newest version of the folds that has settled: a process of an older one settles no more. */
-  fold: number;
   runs: Run[];
   nextRun: number;
   /** The end of the round that is under way: who takes over finishes it to this end. */
   target: number | null;
-  /** Who settles, until when (ms) others leave it to them, and its last operation. */
-  owner: string;
-  until: number;
-  op: string;
 }
 
 /** Before the first round. */

@@ -23,6 +23,9 @@ export const HEAD: Key = ["head"];
 /** How far everything is settled, who settles, and the runs of the seen index. Every write of a settler moves it. */
 export const SETTLED: Key = ["settled"];
 
+/** How far a rebuild of all actors is. */
+export const REBUILD: Key = ["rebuild"];
+
 /** A chunk of the journal; `seq` begins at 1 and has no gaps. */
 export const journalKey = (seq: number): Key => ["journal", seq];
 

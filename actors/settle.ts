@@ -42,8 +42,9 @@ import {
   type Writes,
   writesOf,
 } from "./snapshot.ts";
-import { type Store } from "./store.ts";
+import { canonicalState } from "./canonical.ts";
 import { factsOfLog } from "./history.ts";
+import type { Store } from "./store.ts";
 import type { ActorKind } from "./system.ts";
 
 /** Where a round is done. */
@@ -201,8 +202,10 @@ async function unitOf(place: Place, actor: LogPlace, { loaded, facts }: Mailbox)
     added: fresh.map((fact) => ({ at: fact.at, place: fact.place, tag: tagOf(fact, actor.kind) })),
   });
   const position = fresh[fresh.length - 1]!.place;
-  const folded = await fold(place, actor, { old, json: loaded.json, fresh, position });
+  const again = old !== undefined && isStale(old);
+  const folded = await fold(place, actor, { old, json: loaded.json, fresh, position, again });
   const value: Omit<ActorValue, "state"> = {
+    id: actor.id,
     fold: FOLD_VERSION,
     position,
     version: (old?.version ?? 0) + fresh.length,
@@ -225,11 +228,57 @@ async function unitOf(place: Place, actor: LogPlace, { loaded, facts }: Mailbox)
   };
 }
 
+/** What replaying one actor came to. */
+export interface Replayed {
+  /** How many events its log has; 0 where there is no such actor. */
+  events: number;
+  /** Whether the state that was kept is what its log folds to. */
+  same: boolean;
+  /** Its users' parts, for an anonymous id. */
+  owners: string[];
+}
+
+/** Folds one actor's log again and writes the result, unless `verify` asks only whether it is the same. */
+export async function replayActor(
+  place: Place,
+  actor: LogPlace,
+  { verify }: { verify: boolean },
+): Promise<Replayed> {
+  const [loaded] = await load<ActorValue>(place.store, [actorKey(actor.generation, actor.kind, actor.id)]);
+  const old = loaded!.value;
+  if (old === undefined) return { events: 0, same: true, owners: [] };
+  const { position } = old;
+  const folded = await fold(place, actor, { old, json: loaded!.json, fresh: [], position, again: true });
+  const same = !isStale(old) &&
+    canonicalState(actor.kind, folded.json) === canonicalState(actor.kind, loaded!.json);
+  const owners = actor.kind === "anonymous" ? ownersOf(anonymousFromJson(folded.json as AnonymousJson)) : [];
+  if (!verify) {
+    const value = { ...old, fold: FOLD_VERSION };
+    const writes = writesOf<ActorValue>(loaded!.key, {
+      value,
+      json: folded.json,
+      old: old.state,
+      stamp: position,
+    });
+    await writeUnits(place, [{
+      key: loaded!.key,
+      old,
+      pages: [],
+      sets: [...writes.sets, ...(folded.parts?.sets ?? [])],
+      deletes: [...writes.deletes, ...(folded.parts?.deletes ?? [])],
+      members: folded.members,
+    }]);
+  }
+  return { events: old.version, same, owners };
+}
+
 interface Folding {
   old: ActorValue | undefined;
   json: unknown;
   fresh: Fact[];
   position: number;
+  /** Fold the whole log again. */
+  again: boolean;
 }
 
 interface Folded {
@@ -240,7 +289,7 @@ interface Folded {
 
 function fold(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> | Folded {
   if (actor.kind === "anonymous") return foldAnonymousRound(place, actor, folding);
-  if (folding.old !== undefined && isStale(folding.old)) return refold(place, actor, folding);
+  if (folding.again) return refold(place, actor, folding);
   if (actor.kind === "group") {
     const group = folding.old === undefined ? emptyGroup() : groupFromJson(folding.json as GroupJson);
     for (const fact of folding.fresh) evolveGroup(group, fact);
@@ -260,10 +309,7 @@ async function* allFacts(place: Place, actor: LogPlace, { old, fresh }: Folding)
   yield* fresh;
 }
 
-/**
- * Folds a user or a group again from its log, since an older fold made its state. What the old state said of
- * memberships can't be read any more, so the rows of all are set.
- */
+/** Folds a user or a group again from its whole log. */
 async function refold(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> {
   if (actor.kind === "group") {
     const group = emptyGroup();
@@ -272,17 +318,25 @@ async function refold(place: Place, actor: LogPlace, folding: Folding): Promise<
   }
   const person = emptyPerson();
   for await (const fact of allFacts(place, actor, folding)) evolvePerson(person, fact);
-  const members = changesOf(["user", actor.id], "", { before: new Map(), after: person.groups });
-  return { json: personToJson(person), members };
+  const before = readable(folding)
+    ? personFromJson(folding.json as PersonJson).groups
+    : new Map<string, number>();
+  return {
+    json: personToJson(person),
+    members: changesOf(["user", actor.id], "", { before, after: person.groups }),
+  };
+}
+
+/** Whether the old state can be read: not that of an older fold, whose memberships are then taken for none. */
+function readable({ old }: Folding): boolean {
+  return old !== undefined && !isStale(old);
 }
 
 async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> {
-  const { old, json, fresh, position } = folding;
-  const readable = old !== undefined && !isStale(old);
-  let state = readable ? anonymousFromJson(json as AnonymousJson) : emptyAnonymous();
+  const { json, fresh, position } = folding;
+  let state = readable(folding) ? anonymousFromJson(json as AnonymousJson) : emptyAnonymous();
   const before = groupsOf(state, actor.id);
-  const inPlace = old === undefined || readable;
-  const isCut = !inPlace || !fresh.every((fact) => evolveAnonymous(state, fact, actor.id));
+  const isCut = folding.again || !fresh.every((fact) => evolveAnonymous(state, fact, actor.id));
   if (isCut) {
     const facts: Fact[] = [];
     for await (const fact of allFacts(place, actor, folding)) facts.push(fact);

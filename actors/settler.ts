@@ -4,7 +4,7 @@ import { factOf } from "../domain/fact.ts";
 import { DIGEST_BYTES, lastPlaceOf } from "./chunk.ts";
 import { type Fence, LostFence, takeFence } from "./fence.ts";
 import { type Journal, NOTHING_SETTLED, type Settled } from "./journal.ts";
-import type { Key } from "./keys.ts";
+import { type Key, SETTLED } from "./keys.ts";
 import { dueForMerge, type Filter, keysOfRun, makeRun, mergeRuns, type Run, withinWindow } from "./seen.ts";
 import { settleRound } from "./settle.ts";
 import { sleep, type Store } from "./store.ts";
@@ -93,7 +93,7 @@ export function createSettler(options: SettlerOptions) {
 
   /** One round, to the end that a round before it had fixed, or to the head. */
   async function round(): Promise<"done" | "busy"> {
-    const fence = await takeFence({ ...options, store }, NOTHING_SETTLED);
+    const fence = await takeFence({ ...options, key: SETTLED, empty: NOTHING_SETTLED });
     if (fence === undefined) return "busy";
     const before = fence.value();
     // Rounds of others, and a head that another process moved.
@@ -123,7 +123,7 @@ export function createSettler(options: SettlerOptions) {
 
   /** Puts the ids of a round in the seen index and moves `settled`, in one operation at the end. */
   async function finish(
-    fence: Fence,
+    fence: Fence<Settled>,
     { before, target, segments }: { before: Settled; target: number; segments: Segment[] },
   ): Promise<void> {
     const whole = segments.filter((segment) => segment.to <= target);
@@ -155,7 +155,7 @@ export function createSettler(options: SettlerOptions) {
   }
 
   /** Merges runs that are due. */
-  async function merge(fence: Fence): Promise<void> {
+  async function merge(fence: Fence<Settled>): Promise<void> {
     const { runs, nextRun } = fence.value();
     const spanMs = options.windowMs === 0 ? Infinity : options.windowMs * RUN_SPAN;
     const due = dueForMerge(runs, spanMs);
@@ -220,7 +220,10 @@ export function createSettler(options: SettlerOptions) {
   };
 }
 
-async function writeAll(fence: Fence, sets: Iterable<[Key, Uint8Array]> | AsyncIterable<[Key, Uint8Array]>) {
+async function writeAll(
+  fence: Fence<Settled>,
+  sets: Iterable<[Key, Uint8Array]> | AsyncIterable<[Key, Uint8Array]>,
+) {
   let batch: [Key, Uint8Array][] = [];
   let bytes = 0;
   for await (const set of sets) {
@@ -235,7 +238,7 @@ async function writeAll(fence: Fence, sets: Iterable<[Key, Uint8Array]> | AsyncI
   if (batch.length > 0) await fence.write({ sets: batch });
 }
 
-async function deleteAll(fence: Fence, run: Run): Promise<void> {
+async function deleteAll(fence: Fence<Settled>, run: Run): Promise<void> {
   const keys = keysOfRun(run);
   for (let i = 0; i < keys.length; i += 500) await fence.write({ deletes: keys.slice(i, i + 500) });
 }

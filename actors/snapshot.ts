@@ -10,6 +10,8 @@ type StoredState = Uint8Array | { stamp: number; pieces: number };
 
 /** The value of an actor. A stored format: what old ones hold stays readable. */
 export interface ActorValue extends OpenLog {
+  /** The actor's id: in the key it may stand as a digest. */
+  id: string;
   /** The version of the fold that made the state. */
   fold: number;
   /** The place of the last event that is folded and in the log. */

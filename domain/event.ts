@@ -3,6 +3,9 @@
  *
  * These names are the stored format: what an old journal holds stays readable for ever. Change them with care.
  */
+import { z } from "zod";
+import { isObject, isShortText } from "./json.ts";
+import { parseTimestamp } from "./timestamp.ts";
 
 /** The types of an event, in the order in which counts are kept. */
 export const EVENT_TYPES = ["track", "identify", "page", "screen", "group", "alias"] as const;
@@ -27,8 +30,126 @@ export interface StoredEvent {
   timestamp: string;
   /** The sender's own word on when it happened, as it was sent. */
   originalTimestamp?: string;
+  /** ISO 8601, UTC, milliseconds: when it was sent, by the sender's clock. */
   sentAt?: string;
   /** ISO 8601, UTC, milliseconds: when the server took it. */
   receivedAt: string;
   [member: string]: unknown;
 }
+
+/** Bytes of one event as JSON in UTF-8, with a batch's `context` and `integrations` filled in: the contract's bound. */
+export const MAX_EVENT_BYTES = 32 * 1024;
+
+/** Characters (code points) of an id: the contract's bound. */
+export const MAX_ID_LENGTH = 256;
+
+/** Characters (code points) of a message id: the contract's bound. */
+export const MAX_MESSAGE_ID_LENGTH = 255;
+
+/** Traits or properties at the top level of one event: the contract's bound. */
+export const MAX_MEMBERS = 500;
+
+/** The members that name a user, an anonymous sender or a group. */
+export const ID_MEMBERS = ["userId", "anonymousId", "groupId", "previousId"] as const;
+
+/** Ids that are `null` or `""` count as absent; so does a type. */
+export function isAbsent(value: unknown): value is undefined | null | "" {
+  return value === undefined || value === null || value === "";
+}
+
+/** Whether a string can be an id: its length, well-formed, and not `.` or `..`, which no URL can name. */
+function isId(text: string): boolean {
+  return isShortText(text, MAX_ID_LENGTH) && text !== "." && text !== "..";
+}
+
+const ID_RULE =
+  `must be a string of 1 to ${MAX_ID_LENGTH} characters, well-formed and not "." or "..", or a finite number`;
+const MESSAGE_ID_RULE = `must be a string of 1 to ${MAX_MESSAGE_ID_LENGTH} characters, well-formed`;
+const TIMESTAMP_RULE = "must be an ISO 8601 date, or date and time, as a string";
+// The name of a track call becomes a key of the user's profile, so the rule for keys holds. It has no length of its
+// own: the specification sets none, and the size of the event bounds it.
+const EVENT_RULE = "must be a non-empty, well-formed string";
+const TEXT_RULE = "must be a string";
+
+// "" is let through because the contract counts it as absent.
+const id = z.union([
+  z.string().refine((text) => text === "" || isId(text), ID_RULE).meta({ maxLength: MAX_ID_LENGTH }),
+  z.number(),
+], ID_RULE).nullish();
+
+const messageId = z.string(MESSAGE_ID_RULE)
+  .refine((text) => isShortText(text, MAX_MESSAGE_ID_LENGTH), MESSAGE_ID_RULE)
+  .meta({ minLength: 1, maxLength: MAX_MESSAGE_ID_LENGTH })
+  .nullish();
+
+const timestamp = z.string(TIMESTAMP_RULE)
+  .refine((text) => parseTimestamp(text) !== undefined, TIMESTAMP_RULE)
+  .meta({ examples: ["2025-03-15T14:30:00Z", "2025-03-15"] })
+  .nullish();
+
+const eventName = z.string(EVENT_RULE)
+  .refine((name) => name !== "" && name.isWellFormed(), EVENT_RULE)
+  .meta({ minLength: 1, description: "The name of the action." });
+
+const text = z.string(TEXT_RULE).nullish();
+
+/** The mark of an issue that is about the number of members, not their shape. */
+export const TOO_MANY = "too_many";
+
+// Not z.record or z.looseObject: they would copy each map, and drop a member named `__proto__` from the copy.
+const openMap = z.unknown().refine(isObject, { error: "must be an object", abort: true });
+const map = openMap.meta({ type: "object", additionalProperties: true });
+const boundedMap = openMap.refine(
+  (value) => Object.keys(value as object).length <= MAX_MEMBERS,
+  { error: `must have at most ${MAX_MEMBERS} members`, params: { rule: TOO_MANY } },
+).meta({ type: "object", additionalProperties: true, maxProperties: MAX_MEMBERS });
+
+const common = {
+  userId: id.describe("The known user. Required if anonymousId is not provided."),
+  anonymousId: id.describe("An id that the client made. Required if userId is not provided."),
+  groupId: id.describe("The company, organization or team. Required for group."),
+  previousId: id.describe("The id that userId takes the place of. Required for alias."),
+  event: z.string(TEXT_RULE).refine((name) => name.isWellFormed(), "must be well-formed").nullish(),
+  traits: boundedMap.nullish().describe(
+    "What is known of the user, or of the group: merged by key, null removes.",
+  ),
+  properties: boundedMap.nullish().describe("What is known of the action."),
+  context: map.nullish().describe(
+    "Additional context: ip, userAgent, locale, timezone, page, device, os, app, campaign.",
+  ),
+  integrations: map.nullish().describe('Forwarding, per destination: { "Amplitude": false }.'),
+  timestamp: timestamp.describe(
+    "When the event occurred: ISO 8601, UTC if it does not say. Default: the receipt.",
+  ),
+  messageId: messageId.describe("The client's unique id, for deduplication. Made by the server if omitted."),
+};
+
+const named = {
+  name: text.describe("The name of the page or screen."),
+  category: text.describe("Its category."),
+};
+
+/**
+ * The shape of an event of each type, without `type` itself, which a route may imply. Which of the ids must be there
+ * is not a matter of one member, and is checked by `accept`. Members that are not known are let through.
+ *
+ * For validation only: what zod puts out lacks a member named `__proto__`, which here is data. Store the input.
+ */
+export const eventShapes = {
+  track: z.looseObject({ ...common, event: eventName }),
+  identify: z.looseObject(common),
+  page: z.looseObject({ ...common, ...named }),
+  screen: z.looseObject({ ...common, ...named }),
+  group: z.looseObject(common),
+  alias: z.looseObject(common),
+} as const satisfies Record<EventType, z.ZodType>;
+
+/** An event as senders give it, of any type: what an OpenAPI document shows. */
+export const eventSchema = z.discriminatedUnion("type", [
+  z.looseObject({ type: z.literal("track"), ...eventShapes.track.shape }).meta({ title: "Track" }),
+  z.looseObject({ type: z.literal("identify"), ...eventShapes.identify.shape }).meta({ title: "Identify" }),
+  z.looseObject({ type: z.literal("page"), ...eventShapes.page.shape }).meta({ title: "Page" }),
+  z.looseObject({ type: z.literal("screen"), ...eventShapes.screen.shape }).meta({ title: "Screen" }),
+  z.looseObject({ type: z.literal("group"), ...eventShapes.group.shape }).meta({ title: "Group" }),
+  z.looseObject({ type: z.literal("alias"), ...eventShapes.alias.shape }).meta({ title: "Alias" }),
+]);

@@ -1,0 +1,194 @@
+/**
+ * Folds the whole journal again: into another generation of actor keys, which then takes the place of the live one in
+ * one operation; or into another store, to be compared with the live one. Meanwhile the live one goes on as ever.
+ */
+import { type ActorName, actorsOf, type Fact, factOf, FOLD_VERSION } from "../domain/fact.ts";
+import { type Chunk, eventsOf, placeOf } from "./chunk.ts";
+import { type Fence, type Fenced, LostFence, takeFence } from "./fence.ts";
+import { type Journal, NOTHING_SETTLED, type Settled } from "./journal.ts";
+import { generationPrefixes, journalKey, type Key, piecePrefixes, REBUILD, SETTLED } from "./keys.ts";
+import { settleRound } from "./settle.ts";
+import { factsAt } from "./settler.ts";
+import { sleep, type Store } from "./store.ts";
+
+/** How far a rebuild is. */
+export interface Rebuild extends Fenced {
+  generation: number;
+  seq: number;
+  /** The end of the round under way. */
+  target: number | null;
+}
+
+/** Events in a round of a rebuild: the larger, the more events an actor that is written has; some 1 KB of memory each. */
+const ROUND_EVENTS = 150_000;
+const ROUND_BYTES = 96 * 1024 * 1024;
+
+/** Readers of the old generation have begun anew by then. */
+const GRACE_MS = 10_000;
+
+/** Keys deleted by one operation. */
+const DELETES = 300;
+
+/** What rebuilding needs. */
+export interface RebuildOptions {
+  /** The store of the journal. */
+  source: Store;
+  /** Where the actors go: the same store, or another. */
+  target: Store;
+  journal: Journal;
+  owner: string;
+  now(): number;
+  newId(): string;
+  /** Told now and then how many chunks of how many are folded. */
+  onProgress(done: number, total: number): void;
+}
+
+/** A rebuild under way. */
+export interface Rebuilding {
+  generation: number;
+  /** Folds up to a chunk. */
+  advance(to: number): Promise<void>;
+}
+
+/** Begins a rebuild in a generation that nothing uses, whatever an abandoned one left there. */
+export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding> {
+  const { source, target, journal } = options;
+  const live = (await source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
+  const abandoned = (await target.get<Rebuild>(REBUILD)).value;
+  const generation = Math.max(live.generation, abandoned?.generation ?? 0) + 1;
+  const empty: Rebuild = {
+    generation,
+    seq: 0,
+    target: null,
+    fold: FOLD_VERSION,
+    owner: "",
+    until: 0,
+    op: "",
+  };
+  const fence = await takeFence({ ...options, store: target, key: REBUILD, empty });
+  if (fence === undefined) throw new Error("another replay of everything is under way");
+  await fence.write({ change: { generation, seq: 0, target: null } });
+  for (const unused of new Set([abandoned?.generation ?? 0, live.generation - 1])) {
+    if (unused > 0 && unused !== live.generation) {
+      await deleteGeneration(target, unused, (writes) => fence.write(writes));
+    }
+  }
+  let seq = 0;
+  return {
+    generation,
+    async advance(to) {
+      while (seq < to) {
+        const round = await gather(source, { from: seq, to });
+        await settleRound({
+          store: target,
+          generation,
+          write: (writes) => fence.write(writes),
+          factsAt: (places) => factsAt(journal, places),
+        }, round.facts);
+        await fence.write({ change: { seq: round.end } });
+        seq = round.end;
+        options.onProgress(seq, to);
+      }
+    },
+  };
+}
+
+/** The facts of chunks after `from`, by actor, up to a round's worth. */
+async function gather(source: Store, { from, to }: { from: number; to: number }) {
+  const facts = new Map<ActorName, Fact[]>();
+  let end = from;
+  let events = 0;
+  let bytes = 0;
+  const range = { start: journalKey(from + 1), end: journalKey(to + 1) };
+  for await (const { key, value } of source.list<Chunk>(range, { batchSize: 64 })) {
+    const seq = key[1] as number;
+    if (seq !== end + 1) throw new Error(`journal has a gap: chunk ${end + 1} is missing`);
+    for (const [index, event] of eventsOf(value!).entries()) {
+      const fact = factOf(event, placeOf(seq, index));
+      for (const name of actorsOf(fact)) {
+        const mine = facts.get(name);
+        if (mine === undefined) facts.set(name, [fact]);
+        else mine.push(fact);
+      }
+    }
+    end = seq;
+    events += value!.n;
+    bytes += value!.rawBytes;
+    if (events >= ROUND_EVENTS || bytes >= ROUND_BYTES) break;
+  }
+  if (end === from) throw new Error(`journal has a gap: chunk ${from + 1} is missing`);
+  return { facts, end };
+}
+
+/** Stops whoever settles and holds the fence, for a while: the caller must be quick. */
+export async function stopSettling(options: RebuildOptions): Promise<Fence<Settled>> {
+  for (;;) {
+    const fence = await takeFence({
+      ...options,
+      store: options.source,
+      key: SETTLED,
+      empty: NOTHING_SETTLED,
+      force: true,
+    });
+    if (fence === undefined) {
+      throw new Error("a newer version of signalfold has settled here: use that version");
+    }
+    try {
+      await fence.write({});
+      return fence;
+    } catch (error) {
+      if (!(error instanceof LostFence)) throw error;
+      await sleep(20 * Math.random());
+    }
+  }
+}
+
+/** Folds everything again and puts the result in the place of the live generation. Gives the number of events. */
+export async function rebuildAll(options: RebuildOptions): Promise<number> {
+  const { source, now } = options;
+  const rebuilding = await beginRebuild(options);
+  for (;;) {
+    const settled = (await source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
+    await rebuilding.advance(settled.seq);
+    const fence = await stopSettling(options);
+    const { generation, seq, events } = fence.value();
+    try {
+      await rebuilding.advance(seq);
+      // What a round that was stopped has written stands in the old generation: it begins anew in this one.
+      await fence.write({ change: { generation: rebuilding.generation, target: null, until: 0 } });
+    } catch (error) {
+      if (!(error instanceof LostFence)) throw error;
+      continue;
+    }
+    await sleep(GRACE_MS);
+    const cleaning = await takeFence({
+      ...options,
+      store: source,
+      key: REBUILD,
+      empty: { generation, seq, target: null, fold: FOLD_VERSION, owner: "", until: 0, op: "" } as Rebuild,
+      now,
+    });
+    if (cleaning !== undefined) {
+      await deleteGeneration(source, generation, (writes) => cleaning.write(writes));
+    }
+    return events;
+  }
+}
+
+/** Deletes all keys of a generation of actors that nothing uses any more. */
+export async function deleteGeneration(
+  store: Store,
+  generation: number,
+  write: (writes: { deletes: Key[] }) => Promise<void>,
+): Promise<void> {
+  for (const prefix of [...generationPrefixes(generation), ...piecePrefixes(generation)]) {
+    let deletes: Key[] = [];
+    for await (const { key } of store.list({ prefix }, { batchSize: 200 })) {
+      deletes.push(key);
+      if (deletes.length < DELETES) continue;
+      await write({ deletes });
+      deletes = [];
+    }
+    if (deletes.length > 0) await write({ deletes });
+  }
+}

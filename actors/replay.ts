@@ -1,0 +1,47 @@
+/** Replaying one user, group or anonymous id: its log is folded again, and those of what belongs to it. */
+import { partPrefix } from "./keys.ts";
+import { type RebuildOptions, stopSettling } from "./rebuild.ts";
+import { replayActor } from "./settle.ts";
+import { factsAt } from "./settler.ts";
+import type { PartValue } from "./snapshot.ts";
+import type { ActorKind } from "./system.ts";
+
+/** What replaying came to. */
+export interface ReplaySummary {
+  actors: number;
+  events: number;
+  /** The actors whose kept state was not what their log folds to. */
+  differences: string[];
+}
+
+/** Replays an actor; of a user, their anonymous ids too. With `verify` it only compares. */
+export async function replayOne(
+  options: Pick<RebuildOptions, "source" | "journal" | "owner" | "now" | "newId">,
+  { kind, id, verify }: { kind: ActorKind; id: string; verify: boolean },
+): Promise<ReplaySummary> {
+  const { source: store, journal } = options;
+  const fence = await stopSettling({ ...options, target: store, onProgress: () => {} });
+  const { generation } = fence.value();
+  const place = {
+    store,
+    generation,
+    write: fence.write,
+    factsAt: (places: number[]) => factsAt(journal, places),
+  };
+  const actors: [ActorKind, string][] = [[kind, id]];
+  if (kind === "user") {
+    for await (const { value } of store.list<PartValue>({ prefix: partPrefix(generation, id) })) {
+      actors.push(["anonymous", value!.anonymousId]);
+    }
+  }
+  const summary: ReplaySummary = { actors: 0, events: 0, differences: [] };
+  for (const [kind, id] of actors) {
+    const { events, same } = await replayActor(place, { generation, kind, id }, { verify });
+    if (events === 0) continue;
+    summary.actors++;
+    summary.events += events;
+    if (!same) summary.differences.push(`${kind}/${id}`);
+  }
+  await fence.write({ change: { until: 0 } });
+  return summary;
+}

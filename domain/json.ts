@@ -1,0 +1,183 @@
+/** JSON values as they come from outside: what they are, what of them can be kept, how large they are. */
+
+/** Levels of objects and arrays in one event, the event itself being the first: the contract's bound (`JSON deeper than 32 levels`). */
+export const MAX_DEPTH = 32;
+
+/** Characters of a value that a message shows: enough to recognise it, too few to flood a log. */
+const SHOWN_CHARACTERS = 60;
+
+/** Characters of a path that is told to a sender: keys may be as long as an event. */
+const PATH_CHARACTERS = 256;
+
+/** A JSON object, not an array and not `null`. */
+export type JsonObject = Record<string, unknown>;
+
+/** Whether a JSON value is an object, which arrays and `null` are not. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** What keeps a value out of the journal, and where it stands. */
+export interface JsonProblem {
+  code: "too_deep" | "invalid_number" | "ill_formed_key" | "event_too_large";
+  /** The rule that was broken, to stand after the path. */
+  rule: string;
+  /** The value found, in short. */
+  found: string;
+  /** Keys and indices from the root; empty where the whole is too large. */
+  path: string[];
+}
+
+/** How far a look at a value has come: how deep it is, and how much it has seen. */
+export interface Look {
+  readonly maxBytes: number;
+  /** Objects and arrays that it is inside of. */
+  depth: number;
+  /** Each at most {@link BYTES_PER_UNIT} bytes of JSON and at least 1 / {@link UNITS_PER_BYTE}: most events need no measuring. */
+  units: number;
+}
+
+/** A UTF-16 unit of a string is at most six bytes of JSON (`\u0000`). */
+const BYTES_PER_UNIT = 6;
+
+/** A number of one digit with its comma is two bytes, and counts as five units. */
+const UNITS_PER_BYTE = 4;
+
+/** A number is at most 24 bytes (`-1.7976931348623157e+308`), and a comma. */
+const NUMBER_UNITS = 5;
+/** Quotes of a string, and the comma after it. */
+const STRING_UNITS = 3;
+/** Quotes of a key and its colon; the comma counts with the value. */
+const KEY_UNITS = 3;
+
+/** Begins a look at a value that must not be larger than `maxBytes` of JSON. */
+export function beginLook(maxBytes: number): Look {
+  return { maxBytes, depth: 0, units: 0 };
+}
+
+/**
+ * Looks once at everything in an object or array, and gives the first thing that cannot be kept: deeper than
+ * {@link MAX_DEPTH}, a number that is not finite (`JSON.parse` reads `1e999` as infinity, which would be stored as
+ * `null`), a key that is not well-formed Unicode (a lone surrogate: storage and URLs would take two such keys for one),
+ * or more than is allowed. Strings that are values may hold anything, as JSON writes lone surrogates as escapes.
+ *
+ * The work is bounded by the size that is allowed, and the recursion by the depth, whatever the value. What was not too
+ * large for the look has still to be measured, by {@link findExcess}.
+ */
+export function findProblem(value: object, look: Look): JsonProblem | undefined {
+  if (look.depth === MAX_DEPTH) {
+    return problem("too_deep", {
+      rule: `must not be nested deeper than ${MAX_DEPTH} levels`,
+      found: shown(value),
+    });
+  }
+  look.depth++;
+  look.units++;
+  const found = Array.isArray(value) ? findInArray(value, look) : findInObject(value as JsonObject, look);
+  look.depth--;
+  return found;
+}
+
+function findInArray(array: readonly unknown[], look: Look): JsonProblem | undefined {
+  for (let i = 0; i < array.length; i++) {
+    const found = findInValue(array[i], look);
+    if (found !== undefined) return under(String(i), found);
+  }
+  return undefined;
+}
+
+function findInObject(object: JsonObject, look: Look): JsonProblem | undefined {
+  // `for in` is the fastest way over members; it would show inherited ones too, of which JSON values have none.
+  for (const key in object) {
+    const found = findInMember(key, object[key], look);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** As {@link findProblem}, for one member of an object that is looked at. Three arguments, as it runs for every member. */
+export function findInMember(key: string, value: unknown, look: Look): JsonProblem | undefined {
+  look.units += key.length + KEY_UNITS;
+  const found = key.isWellFormed()
+    ? findInValue(value, look)
+    : problem("ill_formed_key", { rule: "must be a key of well-formed Unicode", found: shown(key) });
+  return found === undefined ? undefined : under(key, found);
+}
+
+function findInValue(value: unknown, look: Look): JsonProblem | undefined {
+  if (typeof value === "string") {
+    look.units += value.length + STRING_UNITS;
+  } else if (typeof value === "number") {
+    look.units += NUMBER_UNITS;
+    if (!Number.isFinite(value)) {
+      return problem("invalid_number", { rule: "must be a finite number", found: String(value) });
+    }
+  } else if (typeof value === "object" && value !== null) {
+    const found = findProblem(value, look);
+    if (found !== undefined) return found;
+  } else {
+    look.units++;
+  }
+  return look.units > look.maxBytes * UNITS_PER_BYTE ? excess(look, `more than ${look.maxBytes}`) : undefined;
+}
+
+/** Measures a value that was looked at without finding a problem, unless it cannot be too large by what was seen. */
+export function findExcess(value: object, look: Look): JsonProblem | undefined {
+  if (look.units * BYTES_PER_UNIT <= look.maxBytes) return undefined;
+  const bytes = jsonBytes(value);
+  return bytes > look.maxBytes ? excess(look, String(bytes)) : undefined;
+}
+
+function excess({ maxBytes }: Look, bytes: string): JsonProblem {
+  return problem("event_too_large", { rule: `must be at most ${maxBytes} bytes of JSON`, found: bytes });
+}
+
+function problem(code: JsonProblem["code"], words: { rule: string; found: string }): JsonProblem {
+  return { code, ...words, path: [] };
+}
+
+/**
+ * A problem as it stands in the whole of which `key` is the member. The path is put together only on the way back from
+ * a problem: good events, which are nearly all, pay nothing for it.
+ */
+export function under(key: string, found: JsonProblem): JsonProblem {
+  if (found.code !== "event_too_large") found.path.unshift(key);
+  return found;
+}
+
+/** A path as senders see it: dotted, well-formed, shortened where keys are very long. */
+export function dotted(path: readonly PropertyKey[]): string {
+  const text = path.map((key) => typeof key === "string" ? key.slice(0, PATH_CHARACTERS) : String(key)).join(
+    ".",
+  );
+  const short = text.length > PATH_CHARACTERS ? `${text.slice(0, PATH_CHARACTERS - 1)}…` : text;
+  return short.toWellFormed();
+}
+
+/** A value as a message shows it: short, on one line, in well-formed Unicode. */
+export function shown(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === "object" && value !== null) return "an object";
+  if (typeof value !== "string") return String(value);
+  if (value.length <= SHOWN_CHARACTERS) return JSON.stringify(value);
+  return `${JSON.stringify(value.slice(0, SHOWN_CHARACTERS))}… (${value.length} characters)`;
+}
+
+const encoder = new TextEncoder();
+
+/** The size of a value as JSON in UTF-8, in bytes. The value must have no problem: deep ones overflow the stack. */
+export function jsonBytes(value: unknown): number {
+  return encoder.encode(JSON.stringify(value)).length;
+}
+
+/**
+ * Whether a text has from 1 to `max` characters, counted as Unicode code points, as JSON Schema counts `maxLength`,
+ * and is well-formed.
+ */
+export function isShortText(text: string, max: number): boolean {
+  if (text.length === 0 || !text.isWellFormed()) return false;
+  if (text.length <= max) return true;
+  // A code point is one UTF-16 unit or two: a text of more than twice as many units needs no counting.
+  return text.length <= 2 * max && [...text].length <= max;
+}

@@ -1,0 +1,74 @@
+/** A typed reason not to take an event, and the words that say so to its sender. */
+import type { z } from "zod";
+import { isAbsent, MAX_MESSAGE_ID_LENGTH, TOO_MANY } from "./event.ts";
+import { dotted, isObject, isShortText, type JsonObject, type JsonProblem, shown } from "./json.ts";
+
+/** The problems that a rejection lists: a sender mends the first few, not thousands. */
+export const MAX_ERRORS = 20;
+
+/** Why an event is not taken. What HTTP makes of it is the routes' affair. */
+export interface Rejection {
+  reason: "invalid" | "forbidden" | "too_large" | "contract";
+  /** Stable, in snake_case, for programs: `missing_id`, `invalid_timestamp`, … */
+  code: string;
+  /** For people: what was wrong, the rule, the value found in short. */
+  message: string;
+  /** Dotted from the event's root (`traits.email`); `""` is the whole event. */
+  path: string;
+  /** The event's own, where it is a valid one. */
+  messageId?: string;
+  /** All problems found, the first of them the one above; at most {@link MAX_ERRORS}. */
+  errors: { path: string; message: string }[];
+}
+
+/** One thing that is wrong with an event; the message is made of path, rule and what was found. */
+export interface Problem {
+  /** Default: `invalid`. */
+  reason?: Rejection["reason"];
+  code: string;
+  path: string;
+  /** What must be, to stand after the path: "must be a string". */
+  rule: string;
+  /** What is instead, in short. */
+  found: string;
+}
+
+/** Wraps at least one problem, the most telling first, as the rejection of an event. */
+export function refuse(item: unknown, problems: readonly Problem[]): { rejection: Rejection } {
+  const errors = problems.slice(0, MAX_ERRORS).map(({ path, rule, found }) => ({
+    path,
+    message: `${path === "" ? "the event" : path} ${rule}, found ${found}`,
+  }));
+  const { reason = "invalid", code } = problems[0]!;
+  return { rejection: { reason, code, ...errors[0]!, ...ownMessageId(item), errors } };
+}
+
+/** A problem of an event that a look at its JSON found. */
+export function fromJson(problem: JsonProblem): Problem {
+  const reason = problem.code === "event_too_large" ? "too_large" : "invalid";
+  return { ...problem, reason, path: dotted(problem.path) };
+}
+
+/**
+ * A problem of an event that zod found. All members that zod looks at stand at the top level, and each has one rule: so
+ * the member's name makes the code (`invalid_user_id`), but for two that say more (`missing_event`, `too_many_traits`).
+ */
+export function fromIssue(issue: z.core.$ZodIssue, item: JsonObject): Problem {
+  const member = String(issue.path[0]);
+  const value = item[member];
+  const name = member.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  const problem = { path: dotted(issue.path), rule: issue.message, found: shown(value) };
+  if (issue.code === "custom" && issue.params?.rule === TOO_MANY) {
+    return {
+      ...problem,
+      code: `${TOO_MANY}_${name}`,
+      found: String(Object.keys(value as JsonObject).length),
+    };
+  }
+  return { ...problem, code: member === "event" && isAbsent(value) ? "missing_event" : `invalid_${name}` };
+}
+
+function ownMessageId(item: unknown): { messageId?: string } {
+  const id = isObject(item) ? item.messageId : undefined;
+  return typeof id === "string" && isShortText(id, MAX_MESSAGE_ID_LENGTH) ? { messageId: id } : {};
+}
