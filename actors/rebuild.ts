@@ -24,7 +24,7 @@ const ROUND_EVENTS = 150_000;
 const ROUND_BYTES = 96 * 1024 * 1024;
 
 /** Readers of the old generation have begun anew by then. */
-const GRACE_MS = 10_000;
+const GRACE_MS = 3_000;
 
 /** Keys deleted by one operation. */
 const DELETES = 300;

@@ -6,15 +6,8 @@
  */
 import { EVENT_TYPES } from "./event.ts";
 import type { Fact } from "./fact.ts";
-import {
-  isAfter,
-  joinRegisters,
-  jsonBytes,
-  NO_ROOM,
-  type Register,
-  type Registers,
-  setRegister,
-} from "./register.ts";
+import { jsonBytes } from "./json.ts";
+import { isAfter, joinRegisters, NO_ROOM, type Register, type Registers, setRegister } from "./register.ts";
 
 /**
  * Names, traits and ids come from the public, so a state is bounded: what does not fit is counted as dropped, shown on

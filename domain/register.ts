@@ -1,5 +1,7 @@
 /** Last-writer-wins registers, and maps of them: the traits of users and groups. */
 
+import { jsonBytes } from "./json.ts";
+
 /** A value, the time (ms) that it was set for, and the place in the journal that breaks a tie. */
 export type Register = [value: unknown, at: number, place: number];
 
@@ -10,13 +12,6 @@ export function isAfter(at: number, place: number, than: Register): boolean {
 
 /** Registers by name. A removed trait keeps its register, with the value `null`, so that an older one stays removed. */
 export type Registers = Map<string, Register>;
-
-const utf8 = new TextEncoder();
-
-/** Bytes that a value takes as JSON in UTF-8. */
-export function jsonBytes(value: unknown): number {
-  return typeof value === "number" ? 8 : utf8.encode(JSON.stringify(value)).length;
-}
 
 /** Bytes that a register takes besides its name and value: brackets, time, place. */
 const REGISTER_BYTES = 40;

@@ -1,0 +1,56 @@
+/** What the tasks work with: a store, and what can be done to all of it while servers run on it. */
+import { createJournal } from "./journal.ts";
+import { rebuildAll, type RebuildOptions } from "./rebuild.ts";
+import { replayOne, type ReplaySummary } from "./replay.ts";
+import { createSettler } from "./settler.ts";
+import { openStore, type Store } from "./store.ts";
+import type { ActorKind } from "./system.ts";
+import { type Comparison, verifyAll } from "./verify.ts";
+
+/** A task waits so long for what is not settled yet. */
+const SETTLE_MS = 600_000;
+
+/** What the tools are given. */
+export interface ToolsOptions {
+  storage: string | undefined;
+  now(): number;
+  newId(): string;
+  dedupMs: number;
+}
+
+/** The tools over one store. */
+export interface Tools {
+  store: Store;
+  replayOne(actor: { kind: ActorKind; id: string; verify: boolean }): Promise<ReplaySummary>;
+  /** Folds everything again; gives the number of events. */
+  replayAll(onProgress: RebuildOptions["onProgress"]): Promise<number>;
+  /** Folds everything into another, empty store at `scratch` and compares. */
+  verifyAll(scratch: string, onProgress: RebuildOptions["onProgress"]): Promise<Comparison>;
+  close(): void;
+}
+
+/** Opens the tools. What is not settled yet is settled first, by whatever process. */
+export async function openTools({ storage, now, newId, dedupMs }: ToolsOptions): Promise<Tools> {
+  const store = await openStore(storage);
+  const journal = createJournal(store);
+  await journal.sync();
+  const owner = newId();
+  const common = { source: store, journal, owner, now, newId };
+  const settler = createSettler({ store, journal, owner, now, newId, windowMs: dedupMs, onFault: () => {} });
+  await settler.until(journal.head().seq, SETTLE_MS);
+  await settler.close();
+  return {
+    store,
+    replayOne: (actor) => replayOne(common, actor),
+    replayAll: (onProgress) => rebuildAll({ ...common, target: store, onProgress }),
+    async verifyAll(scratch, onProgress) {
+      const target = await openStore(scratch);
+      try {
+        return await verifyAll({ ...common, target, onProgress });
+      } finally {
+        target.close();
+      }
+    },
+    close: () => store.close(),
+  };
+}

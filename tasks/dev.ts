@@ -1,0 +1,98 @@
+/** `deno task dev`: makes what a first start needs, serves, and prints how to send an event. */
+import { DEV_KV_URL, readConfig, type Settings } from "../config.ts";
+import { readEnvironment, refuse, serve } from "../main.ts";
+
+const DATA = ".data";
+const SECRETS = `${DATA}/dev.json`;
+
+/** What is made on the first start and kept. */
+interface Made {
+  WRITE_KEY?: string;
+  ADMIN_TOKEN?: string;
+}
+
+const environment = readEnvironment();
+const made = keepSecrets(environment);
+const config = readConfig({ ...environment, ...made }, { dev: true, deploy: false });
+if ("problem" in config) refuse(config.problem);
+await serve(config.settings, (url) => console.log(greeting(url, config.settings)));
+
+/** The secrets that the environment does not give, from the file where they are kept, or made and put there. */
+function keepSecrets(env: Record<string, string | undefined>): Made {
+  const missing = (["WRITE_KEY", "ADMIN_TOKEN"] as const).filter((name) => !env[name]);
+  if (missing.length === 0 && env.KV_URL) return {};
+  Deno.mkdirSync(DATA, { recursive: true, mode: 0o700 });
+  if (missing.length === 0) return {};
+  const kept = readKept();
+  const needed: Made = {};
+  for (const name of missing) {
+    needed[name] = kept[name] ?? (name === "WRITE_KEY" ? makeWriteKey() : makeToken());
+  }
+  if (missing.every((name) => kept[name] !== undefined)) return needed;
+  Deno.writeTextFileSync(SECRETS, JSON.stringify({ ...kept, ...needed }, null, 2) + "\n", { mode: 0o600 });
+  // The mode above is for a new file; one that is there may have got another since.
+  if (Deno.build.os !== "windows") Deno.chmodSync(SECRETS, 0o600);
+  return needed;
+}
+
+function readKept(): Made {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(SECRETS);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return {};
+    throw error;
+  }
+  try {
+    const { WRITE_KEY, ADMIN_TOKEN } = JSON.parse(text) as Record<string, unknown>;
+    return {
+      ...typeof WRITE_KEY === "string" && { WRITE_KEY },
+      ...typeof ADMIN_TOKEN === "string" && { ADMIN_TOKEN },
+    };
+  } catch {
+    refuse(`${SECRETS} is not JSON: delete it, and new secrets are made`);
+  }
+}
+
+/** The shape that one client of the family insists on: `c` and 24 of a-z0-9. */
+function makeWriteKey(): string {
+  const letters = "abcdefghijklmnopqrstuvwxyz0123456789";
+  let key = "c";
+  while (key.length < 25) {
+    const [byte] = crypto.getRandomValues(new Uint8Array(1));
+    // 252 is the largest multiple of 36 that a byte can hold: above it some letters would come more often.
+    if (byte! < 252) key += letters[byte! % letters.length];
+  }
+  return key;
+}
+
+/** 192 bits. */
+function makeToken(): string {
+  return crypto.getRandomValues(new Uint8Array(24)).toHex();
+}
+
+/** What every start prints. Just one line begins with the command, so that it can be found and run by a program too. */
+function greeting(url: string, { kvUrl = DEV_KV_URL }: Settings): string {
+  const ofFile = `(made on the first start, kept in ${SECRETS})`;
+  const keys = [
+    made.WRITE_KEY && `  write key    ${made.WRITE_KEY}   ${ofFile}`,
+    made.ADMIN_TOKEN && `  admin token  ${made.ADMIN_TOKEN}   ${ofFile}`,
+  ].filter(Boolean);
+  const user = made.WRITE_KEY === undefined ? '"$WRITE_KEY:"' : `'${made.WRITE_KEY}:'`;
+  const event = JSON.stringify({
+    type: "track",
+    userId: "user_123",
+    event: "Order Completed",
+    properties: { total: 99.99, currency: "USD" },
+  });
+  return `signalfold listens on ${url}
+
+${keys.join("\n")}${keys.length > 0 ? "\n" : ""}  database     ${kvUrl}
+
+Send an event:
+
+curl -X POST ${url}/api/v1/events -u ${user} -H 'Content-Type: application/json' -d '${event}'
+
+Then look at the profile: GET ${url}/api/v1/users/user_123
+with the header "Authorization: Bearer <admin token>". Ctrl+C stops.`;
+}

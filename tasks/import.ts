@@ -1,0 +1,106 @@
+/** `deno task import`: takes in events, a line of JSON each, as "deno task export" writes them. */
+import { createReadStream, statSync } from "node:fs";
+import { createInterface } from "node:readline";
+import process from "node:process";
+import { openSystem } from "../actors/open.ts";
+import type { Receipt } from "../actors/system.ts";
+import { readStored } from "../domain/accept.ts";
+import type { StoredEvent } from "../domain/event.ts";
+import { showProgress } from "./progress.ts";
+import { fail, taskSettings } from "./task.ts";
+
+const HELP = `deno task import FILE
+
+Takes in the events of a file (- is standard input), a line of JSON each, as "deno task export" writes them, while servers run
+on the same database (KV_URL). Events whose messageId is known are passed over, so importing again changes nothing. A
+line that is no event is named on standard error and passed over, and the task ends with status 1.`;
+
+/** Events in a commit: as many as a batch over HTTP has. */
+const BATCH_EVENTS = 500;
+
+/** Commits that are waited for at once; they keep their order. */
+const BATCHES_AT_ONCE = 4;
+
+/** Lines that were refused and are named one by one. */
+const SHOWN = 20;
+
+if (Deno.args.includes("--help")) {
+  console.log(HELP);
+  Deno.exit(0);
+}
+const [file, ...rest] = Deno.args;
+if (file === undefined || rest.length > 0) fail(`give one file\n\n${HELP}`);
+const settings = taskSettings();
+const system = await openSystem({
+  ...settings,
+  randomBytes: (bytes) => void crypto.getRandomValues(bytes),
+  onFault: (error) => console.error(`settling: ${error}`),
+}).catch((error) => fail(`storage can't be opened: ${error.message}`));
+const progress = showProgress("import", "bytes");
+const totalBytes = file === "-" ? 0 : sizeOf(file);
+const input = file === "-" ? process.stdin : createReadStream(file);
+let bytes = 0;
+let lineNumber = 0;
+let refused = 0;
+let imported = 0;
+let known = 0;
+let batch: StoredEvent[] = [];
+const waiting: Promise<Receipt[]>[] = [];
+
+for await (const line of createInterface({ input, crlfDelay: Infinity })) {
+  lineNumber++;
+  bytes += line.length + 1;
+  if (line.trim() === "") continue;
+  const event = eventOf(line);
+  if (event === undefined) continue;
+  batch.push(event);
+  if (batch.length === BATCH_EVENTS) await send();
+  progress.update(bytes, Math.max(totalBytes, bytes));
+}
+if (batch.length > 0) await send();
+while (waiting.length > 0) await count();
+progress.end();
+await system.close();
+if (refused > SHOWN) console.error(`and ${refused - SHOWN} more lines`);
+console.log(`imported ${imported} events; ${known} were known already; ${refused} lines refused`);
+Deno.exit(refused > 0 ? 1 : 0);
+
+function sizeOf(path: string): number {
+  try {
+    return statSync(path).size;
+  } catch (error) {
+    fail(`${path} can't be read: ${(error as Error).message}`);
+  }
+}
+
+function eventOf(line: string): StoredEvent | undefined {
+  let item: unknown;
+  try {
+    item = JSON.parse(line);
+  } catch (error) {
+    return refuse(`not JSON: ${(error as Error).message}`);
+  }
+  const { event, rejection } = readStored(item, { receivedAt: settings.now(), newId: settings.newId });
+  if (rejection !== undefined) {
+    return refuse(rejection.path === "" ? rejection.message : `${rejection.path}: ${rejection.message}`);
+  }
+  return event;
+}
+
+function refuse(problem: string): undefined {
+  if (++refused <= SHOWN) console.error(`line ${lineNumber}: ${problem}`);
+  return undefined;
+}
+
+async function send(): Promise<void> {
+  waiting.push(system.commit(batch, "import"));
+  batch = [];
+  if (waiting.length >= BATCHES_AT_ONCE) await count();
+}
+
+async function count(): Promise<void> {
+  const receipts = await waiting.shift()!.catch((error) =>
+    fail(`line ${lineNumber}: ${error.message}; what is in stays, import again`)
+  );
+  for (const { duplicate } of receipts) duplicate ? known++ : imported++;
+}

@@ -1,0 +1,94 @@
+/** `deno task replay`: folds logs again while servers run, or compares what is kept with what the logs fold to. */
+import { parseArgs } from "node:util";
+import { openTools, type Tools } from "../actors/tools.ts";
+import type { ActorKind } from "../actors/system.ts";
+import { showProgress } from "./progress.ts";
+import { fail, taskSettings } from "./task.ts";
+
+const HELP = `deno task replay [--user ID | --group ID | --anonymous ID | --all] [--verify]
+
+Folds events again, from the journal, while servers run on the same database (KV_URL).
+
+  --user ID        one user, and what they own of their anonymous ids
+  --group ID       one group
+  --anonymous ID   one anonymous id
+  --all            everything (the default): into a new generation, which then takes the place of the old one
+  --verify         write nothing: compare, and end with status 1 if anything differs
+  --help           this text`;
+
+/** How many differences are shown. */
+const SHOWN = 20;
+
+const options = readOptions();
+if (options.help) {
+  console.log(HELP);
+  Deno.exit(0);
+}
+const kinds = (["user", "group", "anonymous"] as const).filter((kind) => options[kind] !== undefined);
+if (kinds.length + Number(options.all ?? false) > 1) {
+  fail("give one of --user, --group, --anonymous and --all");
+}
+const [kind] = kinds;
+const verify = options.verify ?? false;
+const began = performance.now();
+const tools = await openTools(taskSettings()).catch((error) =>
+  fail(`storage can't be opened: ${error.message}`)
+);
+const differences = kind === undefined ? await everything(tools) : await one(tools, kind, options[kind]!);
+tools.close();
+for (const difference of differences.slice(0, SHOWN)) console.log(`differs: ${difference}`);
+if (differences.length > SHOWN) console.log(`and ${differences.length - SHOWN} more`);
+Deno.exit(verify && differences.length > 0 ? 1 : 0);
+
+function readOptions() {
+  try {
+    return parseArgs({
+      args: Deno.args,
+      options: {
+        user: { type: "string" },
+        group: { type: "string" },
+        anonymous: { type: "string" },
+        all: { type: "boolean" },
+        verify: { type: "boolean" },
+        help: { type: "boolean" },
+      },
+    }).values;
+  } catch (error) {
+    fail(`${(error as Error).message}\n\n${HELP}`);
+  }
+}
+
+function seconds(): string {
+  return `${((performance.now() - began) / 1000).toFixed(1)} s`;
+}
+
+async function one(tools: Tools, kind: ActorKind, id: string): Promise<string[]> {
+  const { actors, events, differences } = await tools.replayOne({ kind, id, verify });
+  if (events === 0) fail(`${kind}/${id} was never seen`);
+  const what = `${kind}/${id}: ${events} events in ${actors} ${actors === 1 ? "log" : "logs"}`;
+  const outcome = differences.length === 0
+    ? "the state was what they fold to"
+    : `${differences.length} ${differences.length === 1 ? "state was" : "states were"} not what they fold to`;
+  console.log(`${verify ? "verified" : "replayed"} ${what} in ${seconds()}; ${outcome}`);
+  return differences;
+}
+
+async function everything(tools: Tools): Promise<string[]> {
+  const progress = showProgress(verify ? "verify" : "replay", "chunks");
+  if (!verify) {
+    const events = await tools.replayAll(progress.update);
+    progress.end();
+    console.log(`replayed ${events} events in ${seconds()}`);
+    return [];
+  }
+  const scratch = await Deno.makeTempDir({ prefix: "signalfold-verify-" });
+  try {
+    const { events, compared, differences } = await tools.verifyAll(`${scratch}/scratch.db`, progress.update);
+    progress.end();
+    const outcome = differences.length === 0 ? "no differences" : `${differences.length} differences`;
+    console.log(`verified ${events} events, ${compared} values compared in ${seconds()}; ${outcome}`);
+    return differences.map((key) => JSON.stringify(key));
+  } finally {
+    await Deno.remove(scratch, { recursive: true });
+  }
+}
