@@ -67,34 +67,46 @@ export interface OpenLog {
   open: Uint8Array;
   /** Where the open part begins; what is before stands in sealed pages. `null` while there are none. */
   from: Mark | null;
+  /** The last place that is counted: what pages hold beyond it is of a round that was cut off, and is not settled yet. */
+  position?: number;
 }
 
 /** A log without entries. */
 export const EMPTY_LOG: OpenLog = { open: new Uint8Array(), from: null };
 
+/** Bytes of an entry at the most: a sign and 53 bits twice, and a tag of 16. */
+const ENTRY_BYTES = 22;
+
+let scratch = new Uint8Array(ENTRY_BYTES * OPEN_ENTRIES);
+
 /** Entries as bytes: differences as varints, some 8 bytes an entry. They must be in order. */
 export function encodeEntries(entries: readonly LogEntry[]): Uint8Array {
-  const bytes = new Uint8Array(entries.length * 22);
+  if (scratch.length < entries.length * ENTRY_BYTES) scratch = new Uint8Array(entries.length * ENTRY_BYTES);
   let end = 0;
   let at = 0;
   let place = 0;
-  const put = (value: number) => {
-    while (value >= 128) {
-      bytes[end++] = (value % 128) | 128;
-      value = Math.floor(value / 128);
-    }
-    bytes[end++] = value;
-  };
-  // The sign goes to the lowest bit: times before 1970, and places of late events.
-  const putSigned = (value: number) => put(value < 0 ? -value * 2 - 1 : value * 2);
   for (const entry of entries) {
-    putSigned(entry.at - at);
-    putSigned(entry.place - place);
-    put(entry.tag);
+    end = put(end, signed(entry.at - at));
+    end = put(end, signed(entry.place - place));
+    end = put(end, entry.tag);
     at = entry.at;
     place = entry.place;
   }
-  return bytes.slice(0, end);
+  return scratch.slice(0, end);
+}
+
+/** The sign goes to the lowest bit: times before 1970, and places of late events. */
+function signed(value: number): number {
+  return value < 0 ? -value * 2 - 1 : value * 2;
+}
+
+function put(end: number, value: number): number {
+  while (value >= 128) {
+    scratch[end++] = (value % 128) | 128;
+    value = Math.floor(value / 128);
+  }
+  scratch[end++] = value;
+  return end;
 }
 
 /** Entries from bytes. */
@@ -168,7 +180,7 @@ export async function growLog(
   return { open: encodeEntries(open), from: begins, pages };
 }
 
-function before({ at, place }: LogEntry, mark: Mark): boolean {
+function before({ at, place }: Omit<LogEntry, "tag">, mark: Mark): boolean {
   return at < mark[0] || (at === mark[0] && place < mark[1]);
 }
 
@@ -189,12 +201,14 @@ async function growPages(store: Store, place: LogPlace, late: LogEntry[]): Promi
     }
     const mine: LogEntry[] = [];
     while (next < late.length && (end === undefined || before(late[next]!, end))) mine.push(late[next++]!);
-    const entries = merge(decodeEntries(page.value), mine);
+    const there = decodeEntries(page.value).filter((entry) => end === undefined || before(entry, end));
+    const entries = merge(there, mine);
     if (entries.length <= 2 * PAGE_ENTRIES) {
       pages.push([page.key, encodeEntries(entries)]);
       continue;
     }
-    for (let i = 0; i < entries.length; i += PAGE_ENTRIES) {
+    // The page that is split comes last: if a round is cut off between, nothing of it is lost.
+    for (let i = entries.length - 1 - (entries.length - 1) % PAGE_ENTRIES; i >= 0; i -= PAGE_ENTRIES) {
       const key = i === 0 ? page.key : pageKey(generation, kind, id, [entries[i]!.at, entries[i]!.place]);
       pages.push([key, encodeEntries(entries.slice(i, i + PAGE_ENTRIES))]);
     }
@@ -239,12 +253,12 @@ export async function* readLog(
     });
     return reverse ? wanted.reverse() : wanted;
   };
-  const { extra = [] } = log;
+  const { extra = [], position: counted = Infinity } = log;
   if (extra.length > 0) {
     yield* mergeInOrder(
       inOrder(merge(extra, [])),
       readLog(store, { generation, kind, id }, {
-        log: { open: log.open, from: log.from },
+        log: { ...log, extra: [] },
         order,
         after,
       }),
@@ -263,10 +277,26 @@ export async function* readLog(
       ? [...pageKey(generation, kind, id, after), 0]
       : [...prefix, Infinity];
     const pages = store.list<Uint8Array>({ start, end }, { reverse, batchSize: 4 });
-    for await (const { value } of pages) {
-      // Pages of a round that is not through may stand beyond what the actor's value counts on: it has them itself.
-      yield* inOrder(decodeEntries(value!).filter((entry) => before(entry, log.from!)));
+    // Pages of a round that is not through may stand beyond what the actor's value counts on (it has them itself), hold
+    // more than it counts, or have taken over the end of a page that is still whole: a page is read up to the next one.
+    const entriesOf = (page: Uint8Array, next: Mark) =>
+      inOrder(decodeEntries(page).filter((entry) => before(entry, next) && entry.place <= counted));
+    let next = log.from;
+    let held: Uint8Array | undefined;
+    for await (const { key, value } of pages) {
+      const mark: Mark = [key[prefix.length] as number, key[prefix.length + 1] as number];
+      const isCounted = before({ at: mark[0], place: mark[1] }, log.from);
+      if (reverse) {
+        if (!isCounted) continue;
+        yield* entriesOf(value!, next);
+        next = mark;
+        continue;
+      }
+      if (!isCounted) break;
+      if (held !== undefined) yield* entriesOf(held, mark);
+      held = value!;
     }
+    if (held !== undefined) yield* entriesOf(held, log.from);
   }
   if (!reverse) yield* open;
 }

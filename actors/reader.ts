@@ -38,8 +38,8 @@ import {
 import { countMembers, listMembers } from "./members.ts";
 import type { Settler } from "./settler.ts";
 import { factsAt } from "./settler.ts";
-import { type ActorValue, isStale, load, type Loaded, type PartValue, whole } from "./snapshot.ts";
-import type { Entry, Store } from "./store.ts";
+import { type ActorHead, isStale, load, type Loaded, type PartHead, whole } from "./snapshot.ts";
+import type { Store } from "./store.ts";
 import {
   type ActorKind,
   InvalidCursor,
@@ -78,7 +78,7 @@ interface View {
 interface Actor {
   kind: ActorKind;
   id: string;
-  loaded: Loaded<ActorValue>;
+  loaded: Loaded<ActorHead>;
   tail: Fact[];
 }
 
@@ -113,12 +113,12 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
   }
 
   async function actorOf(view: View, kind: ActorKind, id: string): Promise<Actor> {
-    const [loaded] = await load<ActorValue>(store, [actorKey(view.generation, kind, id)]);
+    const [loaded] = await load<ActorHead>(store, [actorKey(view.generation, kind, id)]);
     return withTail(view, { kind, id, loaded: loaded! });
   }
 
   function withTail(view: View, { kind, id, loaded }: Omit<Actor, "tail">): Actor {
-    const after = loaded.value?.position ?? 0;
+    const after = loaded.head?.position ?? 0;
     const tail = factsIn(view.pin, `${kind}/${id}` as ActorName, { after, upTo: lastPlaceOf(view.head) });
     return { kind, id, loaded, tail };
   }
@@ -127,8 +127,8 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
 
   /** All facts of an actor, settled and not, in the order of the journal. */
   async function* allFacts(view: View, actor: Actor): AsyncGenerator<Fact> {
-    if (actor.loaded.value !== undefined) {
-      yield* factsOfLog(history, placeOfLog(view, actor), actor.loaded.value);
+    if (actor.loaded.head !== undefined) {
+      yield* factsOfLog(history, placeOfLog(view, actor), actor.loaded.head);
     }
     yield* actor.tail;
   }
@@ -137,8 +137,8 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
   async function pastFacts(view: View, actor: Actor, past: Past): Promise<Fact[]> {
     const { at = Infinity, asOf = Infinity } = past;
     const places: number[] = [];
-    if (actor.loaded.value !== undefined) {
-      const entries = readLog(store, placeOfLog(view, actor), { log: actor.loaded.value, order: "asc" });
+    if (actor.loaded.head !== undefined) {
+      const entries = readLog(store, placeOfLog(view, actor), { log: actor.loaded.head, order: "asc" });
       for await (const entry of entries) {
         if (entry.at > at) break;
         places.push(entry.place);
@@ -157,27 +157,25 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
   }
 
   async function personFrom(view: View, actor: Actor): Promise<Person> {
-    const { value, json } = actor.loaded;
-    const person = value !== undefined && !isStale(value)
-      ? personFromJson(json as PersonJson)
-      : emptyPerson();
-    const facts = value !== undefined && isStale(value) ? allFacts(view, actor) : actor.tail;
+    const { head, state: kept } = actor.loaded;
+    const person = head !== undefined && !isStale(head) ? personFromJson(kept as PersonJson) : emptyPerson();
+    const facts = head !== undefined && isStale(head) ? allFacts(view, actor) : actor.tail;
     for await (const fact of facts) evolvePerson(person, fact);
     return person;
   }
 
   async function groupFrom(view: View, actor: Actor): Promise<Group> {
-    const { value, json } = actor.loaded;
-    const group = value !== undefined && !isStale(value) ? groupFromJson(json as GroupJson) : emptyGroup();
-    const facts = value !== undefined && isStale(value) ? allFacts(view, actor) : actor.tail;
+    const { head, state: kept } = actor.loaded;
+    const group = head !== undefined && !isStale(head) ? groupFromJson(kept as GroupJson) : emptyGroup();
+    const facts = head !== undefined && isStale(head) ? allFacts(view, actor) : actor.tail;
     for await (const fact of facts) evolveGroup(group, fact);
     return group;
   }
 
   async function anonymousFrom(view: View, actor: Actor): Promise<Anonymous> {
-    const { value, json } = actor.loaded;
-    if (value === undefined || !isStale(value)) {
-      const state = value === undefined ? emptyAnonymous() : anonymousFromJson(json as AnonymousJson);
+    const { head, state: kept } = actor.loaded;
+    if (head === undefined || !isStale(head)) {
+      const state = head === undefined ? emptyAnonymous() : anonymousFromJson(kept as AnonymousJson);
       if (actor.tail.every((fact) => evolveAnonymous(state, fact, actor.id))) return state;
     }
     const facts: Fact[] = [];
@@ -189,7 +187,7 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
   async function userOf(extend: () => Promise<View>, generation: number, userId: string) {
     const keys = [actorKey(generation, "user", userId)];
     const [[loaded], parts] = await Promise.all([
-      load<ActorValue>(store, keys),
+      load<ActorHead>(store, keys),
       listParts(generation, userId),
     ]);
     const actors = new Map<string, Actor>();
@@ -208,24 +206,24 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
     }
   }
 
-  async function listParts(generation: number, userId: string): Promise<Map<string, Loaded<PartValue>>> {
-    const parts = new Map<string, Loaded<PartValue>>();
-    for await (const entry of store.list<PartValue>({ prefix: partPrefix(generation, userId) })) {
+  async function listParts(generation: number, userId: string): Promise<Map<string, Loaded<PartHead>>> {
+    const parts = new Map<string, Loaded<PartHead>>();
+    for await (const entry of store.list<Uint8Array>({ prefix: partPrefix(generation, userId) })) {
       // A part whose key is there but whose pieces are being replaced is read again.
-      const loaded = await whole<PartValue>(store, entry as Entry<PartValue>);
-      if (loaded.value !== undefined) parts.set(loaded.value.anonymousId, loaded);
+      const loaded = await whole<PartHead>(store, entry);
+      if (loaded.head !== undefined) parts.set(loaded.head.anonymousId, loaded);
     }
     return parts;
   }
 
   async function userPerson(extend: () => Promise<View>, generation: number, userId: string) {
     const { view, own, parts, actors } = await userOf(extend, generation, userId);
-    const version = (own.loaded.value?.version ?? 0) + own.tail.length;
+    const version = (own.loaded.head?.version ?? 0) + own.tail.length;
     if (version === 0) return undefined;
     const shares = new Map<string, Person>();
     for (const [id, part] of parts) {
       if (actors.has(id)) continue;
-      if (!isStale(part.value!)) shares.set(id, personFromJson(part.json as PersonJson));
+      if (!isStale(part.head!)) shares.set(id, personFromJson(part.state as PersonJson));
       else actors.set(id, await actorOf(view, "anonymous", id));
     }
     for (const [id, actor] of actors) {
@@ -238,7 +236,7 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
 
   async function groupTraits(view: View, person: Person, past?: Past) {
     const groupIds = [...person.groups.keys()];
-    const loaded = await load<ActorValue>(
+    const loaded = await load<ActorHead>(
       store,
       groupIds.map((id) => actorKey(view.generation, "group", id)),
     );
@@ -304,7 +302,7 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
       const person = state.parts.get(NO_OWNER);
       if (person === undefined) return { profile: null };
       const version = past === undefined
-        ? (actor.loaded.value?.version ?? 0) + actor.tail.length
+        ? (actor.loaded.head?.version ?? 0) + actor.tail.length
         : facts.length;
       const context = { groupTraits: await groupTraits(view, person, past), version };
       return { profile: anonymousProfile(anonymousId, person, context) };
@@ -399,7 +397,7 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
     const sources = kind === "user"
       ? await userSources(extend, generation, id)
       : await ownSource(extend, generation, kind, id);
-    if (sources.every(({ actor }) => actor.loaded.value === undefined && actor.tail.length === 0)) {
+    if (sources.every(({ actor }) => actor.loaded.head === undefined && actor.tail.length === 0)) {
       return null;
     }
     const cut = cursor?.cut ?? lastPlaceOf((await extend()).head);
@@ -490,7 +488,7 @@ class Outdated extends Error {
 /** A log with the entries of the tail, as if they were settled. */
 function openWith({ kind, loaded, tail }: Actor): OpenLog & { extra: LogEntry[] } {
   const extra = tail.map((fact) => ({ at: fact.at, place: fact.place, tag: tagOf(fact, kind) }));
-  return { ...(loaded.value ?? EMPTY_LOG), extra };
+  return { ...(loaded.head ?? EMPTY_LOG), extra };
 }
 
 async function* filtered<T>(items: AsyncIterable<T>, wanted: (item: T) => boolean): AsyncGenerator<T> {

@@ -3,7 +3,7 @@ import { partPrefix } from "./keys.ts";
 import { type RebuildOptions, stopSettling } from "./rebuild.ts";
 import { replayActor } from "./settle.ts";
 import { factsAt } from "./settler.ts";
-import type { PartValue } from "./snapshot.ts";
+import { type PartHead, whole } from "./snapshot.ts";
 import type { ActorKind } from "./system.ts";
 
 /** What replaying came to. */
@@ -30,8 +30,9 @@ export async function replayOne(
   };
   const actors: [ActorKind, string][] = [[kind, id]];
   if (kind === "user") {
-    for await (const { value } of store.list<PartValue>({ prefix: partPrefix(generation, id) })) {
-      actors.push(["anonymous", value!.anonymousId]);
+    for await (const entry of store.list<Uint8Array>({ prefix: partPrefix(generation, id) })) {
+      const { head } = await whole<PartHead>(store, entry);
+      if (head !== undefined) actors.push(["anonymous", head.anonymousId]);
     }
   }
   const summary: ReplaySummary = { actors: 0, events: 0, differences: [] };

@@ -33,12 +33,11 @@ import { actorKey, type Key, type Member, partKey } from "./keys.ts";
 import { EMPTY_LOG, growLog, type LogPlace, tagOf } from "./log.ts";
 import { applyMembers, type MemberChange } from "./members.ts";
 import {
-  type ActorValue,
+  type ActorHead,
   isStale,
   load,
   type Loaded,
-  type PartValue,
-  whole,
+  type PartHead,
   type Writes,
   writesOf,
 } from "./snapshot.ts";
@@ -73,7 +72,7 @@ interface Unit extends Writes {
   /** Pages of its log that go first, with the value as it was: its stamp tells readers that pages moved. */
   pages: [Key, unknown][];
   key: Key;
-  old: ActorValue | undefined;
+  old: Uint8Array | null;
   members: MemberChange[];
 }
 
@@ -82,33 +81,28 @@ const NOTHING: Pick<Unit, "members"> = { members: [] };
 /** The order of kinds: what a user owns of anonymous ids is written with those. */
 const KINDS: ActorKind[] = ["anonymous", "user", "group"];
 
+/** An actor's id and its facts of the round. */
+type Mail = [id: string, facts: Fact[]];
+
 /** Settles the facts of actors, given by name in the order of the journal. */
 export async function settleRound(place: Place, facts: ReadonlyMap<ActorName, Fact[]>): Promise<void> {
-  const byKind: Record<ActorKind, string[]> = { anonymous: [], user: [], group: [] };
-  for (const name of facts.keys()) {
+  const byKind: Record<ActorKind, Mail[]> = { anonymous: [], user: [], group: [] };
+  for (const [name, mine] of facts) {
     const slash = name.indexOf("/");
-    byKind[name.slice(0, slash) as ActorKind].push(name.slice(slash + 1));
+    byKind[name.slice(0, slash) as ActorKind].push([name.slice(slash + 1), mine]);
   }
   for (const kind of KINDS) {
     // In the order of keys, neighbours share pages of the database.
-    const ids = byKind[kind].sort();
-    await settleKind(place, kind, { ids, factsOf: (id) => facts.get(`${kind}/${id}`)! });
+    await settleKind(place, kind, byKind[kind].sort(([a], [b]) => a < b ? -1 : 1));
   }
 }
 
-interface Mailboxes {
-  ids: string[];
-  factsOf(id: string): Fact[];
-}
-
-async function settleKind(place: Place, kind: ActorKind, { ids, factsOf }: Mailboxes): Promise<void> {
-  const slices: string[][] = [];
-  for (let i = 0; i < ids.length; i += SLICE_ACTORS) slices.push(ids.slice(i, i + SLICE_ACTORS));
-  const read = (slice: string[] | undefined) => {
-    const loading = load<ActorValue>(
-      place.store,
-      (slice ?? []).map((id) => actorKey(place.generation, kind, id)),
-    );
+async function settleKind(place: Place, kind: ActorKind, mail: Mail[]): Promise<void> {
+  const { store, generation } = place;
+  const slices: Mail[][] = [];
+  for (let i = 0; i < mail.length; i += SLICE_ACTORS) slices.push(mail.slice(i, i + SLICE_ACTORS));
+  const read = (slice: Mail[] | undefined) => {
+    const loading = load<ActorHead>(store, (slice ?? []).map(([id]) => actorKey(generation, kind, id)));
     // It is awaited later, perhaps after something else threw.
     loading.catch(() => {});
     return loading;
@@ -120,11 +114,8 @@ async function settleKind(place: Place, kind: ActorKind, { ids, factsOf }: Mailb
     // The next slice is read while this one is folded and written.
     loading = read(slices[index + 1]);
     const units: Unit[] = [];
-    for (const [i, id] of slice.entries()) {
-      const unit = await unitOf(place, { generation: place.generation, kind, id }, {
-        loaded: loaded[i]!,
-        facts: factsOf(id),
-      });
+    for (const [i, [id, facts]] of slice.entries()) {
+      const unit = await unitOf(place, { generation, kind, id }, { loaded: loaded[i]!, facts });
       if (unit !== undefined) units.push(unit);
     }
     await writing;
@@ -149,7 +140,7 @@ async function writeUnits(place: Place, units: Unit[]): Promise<void> {
   for (const unit of units) {
     while (unit.pages.length > PAGES_AHEAD) {
       const sets = unit.pages.splice(0, PAGES_AHEAD);
-      if (unit.old !== undefined) sets.push([unit.key, unit.old]);
+      if (unit.old !== null) sets.push([unit.key, unit.old]);
       await place.write({ sets, deletes: [] });
     }
     const sets = [...unit.pages, ...unit.sets];
@@ -175,55 +166,47 @@ function sizeOf(sets: [Key, unknown][], deletes: Key[]): { bytes: number; keyByt
   };
   for (const [key, value] of sets) {
     addKey(key);
-    bytes += 200 + (value instanceof Uint8Array ? value.length : valueBytes(value));
+    bytes += 100 + (value instanceof Uint8Array ? value.length : 200);
   }
   for (const key of deletes) addKey(key);
   return { bytes: bytes + 2 * keyBytes, keyBytes };
 }
 
-function valueBytes(value: unknown): number {
-  const { state, open } = value as Partial<ActorValue>;
-  return (state instanceof Uint8Array ? state.length : 0) + (open?.length ?? 0);
-}
-
 interface Mailbox {
-  loaded: Loaded<ActorValue>;
+  loaded: Loaded<ActorHead>;
   facts: Fact[];
 }
 
 /** What the facts make of one actor; `undefined` where it has folded them already. */
 async function unitOf(place: Place, actor: LogPlace, { loaded, facts }: Mailbox): Promise<Unit | undefined> {
-  const old = loaded.value;
+  const old = loaded.head;
   const fresh = old === undefined ? facts : facts.filter((fact) => fact.place > old.position);
   if (fresh.length === 0) return undefined;
-  const log = old ?? EMPTY_LOG;
   const grown = await growLog(place.store, actor, {
-    log,
+    log: old ?? EMPTY_LOG,
     added: fresh.map((fact) => ({ at: fact.at, place: fact.place, tag: tagOf(fact, actor.kind) })),
   });
-  const position = fresh[fresh.length - 1]!.place;
-  const again = old !== undefined && isStale(old);
-  const folded = await fold(place, actor, { old, json: loaded.json, fresh, position, again });
-  const value: Omit<ActorValue, "state"> = {
+  const head: ActorHead = {
     id: actor.id,
     fold: FOLD_VERSION,
-    position,
+    position: fresh[fresh.length - 1]!.place,
     version: (old?.version ?? 0) + fresh.length,
     open: grown.open,
     from: grown.from,
   };
-  const writes = writesOf<ActorValue>(loaded.key, {
-    value,
-    json: folded.json,
-    old: old?.state,
-    stamp: position,
-  });
+  const again = old !== undefined && isStale(old);
+  const folded = await fold(place, actor, { loaded, fresh, position: head.position, again });
+  return { ...unitWith(loaded, head, folded), pages: grown.pages };
+}
+
+function unitWith(loaded: Loaded<ActorHead>, head: ActorHead, folded: Folded): Unit {
+  const writes = writesOf(loaded.key, { head, state: folded.state, old: loaded, stamp: head.position });
   return {
     key: loaded.key,
-    old,
-    pages: grown.pages,
-    sets: [...writes.sets, ...(folded.parts?.sets ?? [])],
-    deletes: [...writes.deletes, ...(folded.parts?.deletes ?? [])],
+    old: loaded.raw,
+    pages: [],
+    sets: folded.parts === undefined ? writes.sets : [...writes.sets, ...folded.parts.sets],
+    deletes: folded.parts === undefined ? writes.deletes : [...writes.deletes, ...folded.parts.deletes],
     members: folded.members,
   };
 }
@@ -244,37 +227,20 @@ export async function replayActor(
   actor: LogPlace,
   { verify }: { verify: boolean },
 ): Promise<Replayed> {
-  const [loaded] = await load<ActorValue>(place.store, [actorKey(actor.generation, actor.kind, actor.id)]);
-  const old = loaded!.value;
-  if (old === undefined) return { events: 0, same: true, owners: [] };
-  const { position } = old;
-  const folded = await fold(place, actor, { old, json: loaded!.json, fresh: [], position, again: true });
-  const same = !isStale(old) &&
-    canonicalState(actor.kind, folded.json) === canonicalState(actor.kind, loaded!.json);
-  const owners = actor.kind === "anonymous" ? ownersOf(anonymousFromJson(folded.json as AnonymousJson)) : [];
-  if (!verify) {
-    const value = { ...old, fold: FOLD_VERSION };
-    const writes = writesOf<ActorValue>(loaded!.key, {
-      value,
-      json: folded.json,
-      old: old.state,
-      stamp: position,
-    });
-    await writeUnits(place, [{
-      key: loaded!.key,
-      old,
-      pages: [],
-      sets: [...writes.sets, ...(folded.parts?.sets ?? [])],
-      deletes: [...writes.deletes, ...(folded.parts?.deletes ?? [])],
-      members: folded.members,
-    }]);
-  }
-  return { events: old.version, same, owners };
+  const [loaded] = await load<ActorHead>(place.store, [actorKey(actor.generation, actor.kind, actor.id)]);
+  const head = loaded!.head;
+  if (head === undefined) return { events: 0, same: true, owners: [] };
+  const folding = { loaded: loaded!, fresh: [], position: head.position, again: true };
+  const folded = await fold(place, actor, folding);
+  const same = !isStale(head) &&
+    canonicalState(actor.kind, folded.state) === canonicalState(actor.kind, loaded!.state);
+  const owners = actor.kind === "anonymous" ? ownersOf(anonymousFromJson(folded.state as AnonymousJson)) : [];
+  if (!verify) await writeUnits(place, [unitWith(loaded!, { ...head, fold: FOLD_VERSION }, folded)]);
+  return { events: head.version, same, owners };
 }
 
 interface Folding {
-  old: ActorValue | undefined;
-  json: unknown;
+  loaded: Loaded<ActorHead>;
   fresh: Fact[];
   position: number;
   /** Fold the whole log again. */
@@ -282,7 +248,7 @@ interface Folding {
 }
 
 interface Folded {
-  json: unknown;
+  state: unknown;
   members: MemberChange[];
   parts?: Writes;
 }
@@ -291,21 +257,25 @@ function fold(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> 
   if (actor.kind === "anonymous") return foldAnonymousRound(place, actor, folding);
   if (folding.again) return refold(place, actor, folding);
   if (actor.kind === "group") {
-    const group = folding.old === undefined ? emptyGroup() : groupFromJson(folding.json as GroupJson);
+    const group = folding.loaded.head === undefined
+      ? emptyGroup()
+      : groupFromJson(folding.loaded.state as GroupJson);
     for (const fact of folding.fresh) evolveGroup(group, fact);
-    return { json: groupToJson(group), ...NOTHING };
+    return { state: groupToJson(group), ...NOTHING };
   }
-  const person = folding.old === undefined ? emptyPerson() : personFromJson(folding.json as PersonJson);
+  const person = folding.loaded.head === undefined
+    ? emptyPerson()
+    : personFromJson(folding.loaded.state as PersonJson);
   const joins = folding.fresh.some((fact) => fact.groupId !== undefined);
   const before = joins ? new Map(person.groups) : person.groups;
   for (const fact of folding.fresh) evolvePerson(person, fact);
   const members = joins ? changesOf(["user", actor.id], "", { before, after: person.groups }) : [];
-  return { json: personToJson(person), members };
+  return { state: personToJson(person), members };
 }
 
 /** All facts of an actor's log and the fresh ones, in the order of the journal. */
-async function* allFacts(place: Place, actor: LogPlace, { old, fresh }: Folding): AsyncGenerator<Fact> {
-  if (old !== undefined) yield* factsOfLog(place, actor, old);
+async function* allFacts(place: Place, actor: LogPlace, { loaded, fresh }: Folding): AsyncGenerator<Fact> {
+  if (loaded.head !== undefined) yield* factsOfLog(place, actor, loaded.head);
   yield* fresh;
 }
 
@@ -314,27 +284,27 @@ async function refold(place: Place, actor: LogPlace, folding: Folding): Promise<
   if (actor.kind === "group") {
     const group = emptyGroup();
     for await (const fact of allFacts(place, actor, folding)) evolveGroup(group, fact);
-    return { json: groupToJson(group), ...NOTHING };
+    return { state: groupToJson(group), ...NOTHING };
   }
   const person = emptyPerson();
   for await (const fact of allFacts(place, actor, folding)) evolvePerson(person, fact);
   const before = readable(folding)
-    ? personFromJson(folding.json as PersonJson).groups
+    ? personFromJson(folding.loaded.state as PersonJson).groups
     : new Map<string, number>();
   return {
-    json: personToJson(person),
+    state: personToJson(person),
     members: changesOf(["user", actor.id], "", { before, after: person.groups }),
   };
 }
 
 /** Whether the old state can be read: not that of an older fold, whose memberships are then taken for none. */
-function readable({ old }: Folding): boolean {
-  return old !== undefined && !isStale(old);
+function readable({ loaded: { head } }: Folding): boolean {
+  return head !== undefined && !isStale(head);
 }
 
 async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> {
-  const { json, fresh, position } = folding;
-  let state = readable(folding) ? anonymousFromJson(json as AnonymousJson) : emptyAnonymous();
+  const { loaded, fresh, position } = folding;
+  let state = readable(folding) ? anonymousFromJson(loaded.state as AnonymousJson) : emptyAnonymous();
   const before = groupsOf(state, actor.id);
   const isCut = folding.again || !fresh.every((fact) => evolveAnonymous(state, fact, actor.id));
   if (isCut) {
@@ -348,7 +318,7 @@ async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Foldin
     }),
   );
   return {
-    json: anonymousToJson(state),
+    state: anonymousToJson(state),
     members: differences(before, groupsOf(state, actor.id)),
     parts: await partsOf(place, actor, { state, owners, position }),
   };
@@ -366,11 +336,11 @@ async function partsOf(
     // Nobody's as yet, or a link that found no room.
     if (userId === undefined || part === undefined) continue;
     const key = partKey(place.generation, userId, actor.id);
-    const { value: old } = await whole(place.store, await place.store.get<PartValue>(key));
-    const mine = writesOf<PartValue>(key, {
-      value: { userId, anonymousId: actor.id, fold: FOLD_VERSION },
-      json: personToJson(part),
-      old: old?.state,
+    const [old] = await load<PartHead>(place.store, [key]);
+    const mine = writesOf<PartHead>(key, {
+      head: { userId, anonymousId: actor.id, fold: FOLD_VERSION },
+      state: personToJson(part),
+      old,
       stamp: position,
     });
     writes.sets.push(...mine.sets);

@@ -185,7 +185,9 @@ export function createSettler(options: SettlerOptions) {
       hurry = true;
       try {
         while (journal.settled().seq < seq) {
-          if (performance.now() > end) throw new StorageUnavailable("settling has not caught up in time");
+          if (closed || performance.now() > end) {
+            throw new StorageUnavailable("settling has not caught up in time");
+          }
           wake?.();
           schedule();
           await sleep(5);

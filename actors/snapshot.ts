@@ -1,15 +1,15 @@
-/** Actor values and parts as they stand in the store: fold state, position, log; in pieces where they are large. */
+/**
+ * Actor values and parts as they stand in the store: `[head, state]` in JSON, UTF-8; the state in pieces where it is
+ * large. Bytes, since the store would serialize an object at several times the cost.
+ */
 import { Buffer } from "node:buffer";
 import { FOLD_VERSION } from "../domain/fact.ts";
 import { type Key, pieceKey } from "./keys.ts";
 import type { OpenLog } from "./log.ts";
 import type { Entry, Store } from "./store.ts";
 
-/** A state's JSON in UTF-8, or where it stands when it is too large for one value. */
-type StoredState = Uint8Array | { stamp: number; pieces: number };
-
-/** The value of an actor. A stored format: what old ones hold stays readable. */
-export interface ActorValue extends OpenLog {
+/** What an actor's value says besides its state. A stored format: what old ones hold stays readable. */
+export interface ActorHead extends OpenLog {
   /** The actor's id: in the key it may stand as a digest. */
   id: string;
   /** The version of the fold that made the state. */
@@ -18,15 +18,19 @@ export interface ActorValue extends OpenLog {
   position: number;
   /** How many events are in the log. */
   version: number;
-  state: StoredState;
 }
 
-/** The value of what a user owns of an anonymous id. */
-export interface PartValue {
+/** What the value of a user's share of an anonymous id says besides its state. */
+export interface PartHead {
   userId: string;
   anonymousId: string;
   fold: number;
-  state: StoredState;
+}
+
+/** Where a state stands that is too large for one value; `stamp` tells the writes of one key apart. */
+interface Pieces {
+  stamp: number;
+  pieces: number;
 }
 
 /** A value has at most 64 KiB: a state larger than this stands in pieces of this size. */
@@ -38,81 +42,87 @@ export interface Writes {
   deletes: Key[];
 }
 
+/** A value that was read: its head and state (as JSON), `undefined` where nothing stands under the key. */
+export interface Loaded<H> {
+  key: Key;
+  stamp: string | null;
+  head: H | undefined;
+  state: unknown;
+  /** The value as it stands, and the keys of its pieces. */
+  raw: Uint8Array | null;
+  pieces: Key[];
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
 /**
- * The writes of a value under a key. `stamp` tells this write's pieces from those of `old`, which are deleted: give the
+ * The writes of a value under a key, in place of `old`. `stamp` tells this write's pieces from those of the old: give the
  * position of what is written.
  */
-export function writesOf<V extends { state: StoredState }>(
+export function writesOf<H extends ActorHead | PartHead>(
   key: Key,
-  { value, json, old, stamp }: {
-    value: Omit<V, "state">;
-    json: unknown;
-    old: StoredState | undefined;
-    stamp: number;
-  },
+  { head, state, old, stamp }: { head: H; state: unknown; old: Loaded<H> | undefined; stamp: number },
 ): Writes {
-  const bytes = new Uint8Array(Buffer.from(JSON.stringify(json)));
-  const deletes = old === undefined ? [] : piecesOf(key, old);
-  if (bytes.length <= PIECE_BYTES) return { sets: [[key, { ...value, state: bytes }]], deletes };
-  const mine = old !== undefined && !(old instanceof Uint8Array) && old.stamp === stamp ? stamp + 0.5 : stamp;
+  const deletes = old?.pieces ?? [];
+  const headJson = JSON.stringify("open" in head ? { ...head, open: head.open.toBase64() } : head);
+  const stateJson = JSON.stringify(state);
+  const whole = encoder.encode(`[${headJson},${stateJson}]`);
+  if (whole.length <= PIECE_BYTES) return { sets: [[key, whole]], deletes };
+  // A replay writes at the same position again.
+  const isTaken = deletes.some((piece) => piece[piece.length - 2] === stamp);
+  const mine = isTaken ? stamp + 0.5 : stamp;
+  const bytes = encoder.encode(stateJson);
   const pieces = Math.ceil(bytes.length / PIECE_BYTES);
-  const sets: [Key, unknown][] = [[key, { ...value, state: { stamp: mine, pieces } }]];
+  const sets: [Key, unknown][] = [
+    [key, encoder.encode(`[${headJson},${JSON.stringify({ stamp: mine, pieces } satisfies Pieces)}]`)],
+  ];
   for (let n = 0; n < pieces; n++) {
     sets.push([pieceKey(key, mine, n), bytes.slice(n * PIECE_BYTES, (n + 1) * PIECE_BYTES)]);
   }
   return { sets, deletes };
 }
 
-function piecesOf(key: Key, state: StoredState): Key[] {
-  if (state instanceof Uint8Array) return [];
-  return Array.from({ length: state.pieces }, (_, n) => pieceKey(key, state.stamp, n));
-}
-
-/** The JSON of a state, or `undefined` where it stands in pieces that have been replaced since: read the key again. */
-export async function readState(store: Store, key: Key, state: StoredState): Promise<unknown> {
-  if (state instanceof Uint8Array) return parse([state]);
-  const pieces = await store.getMany<Uint8Array>(piecesOf(key, state));
-  if (pieces.some(({ value }) => value === null)) return undefined;
-  return parse(pieces.map(({ value }) => value!));
-}
-
-function parse(pieces: Uint8Array[]): unknown {
-  const bytes = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
-  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
-}
-
-/** A value and its state as JSON; both `undefined` where nothing stands under the key. */
-export interface Loaded<V> {
-  key: Key;
-  value: V | undefined;
-  json: unknown;
-  stamp: string | null;
-}
-
 /** Reads values and their states; several keys of one value are of one moment. */
-export async function load<V extends { state: StoredState }>(
-  store: Store,
-  keys: Key[],
-): Promise<Loaded<V>[]> {
-  const entries = await store.getMany<V>(keys);
-  return Promise.all(entries.map((entry) => whole(store, entry)));
+export async function load<H extends ActorHead | PartHead>(store: Store, keys: Key[]): Promise<Loaded<H>[]> {
+  const entries = await store.getMany<Uint8Array>(keys);
+  const loaded: Loaded<H>[] = [];
+  for (const entry of entries) {
+    const one = read<H>(entry);
+    loaded.push("parts" in one ? await whole<H>(store, entry) : one);
+  }
+  return loaded;
 }
 
-/** An entry with its state, read again while its pieces are being replaced. */
-export async function whole<V extends { state: StoredState }>(
+/** An entry's value and state; read again while its pieces are being replaced. */
+export async function whole<H extends ActorHead | PartHead>(
   store: Store,
-  entry: Entry<V>,
-): Promise<Loaded<V>> {
+  entry: Entry<Uint8Array>,
+): Promise<Loaded<H>> {
   for (;;) {
-    const { key, value, stamp } = entry;
-    if (value === null) return { key, value: undefined, json: undefined, stamp };
-    const json = await readState(store, key, value.state);
-    if (json !== undefined) return { key, value, json, stamp };
-    entry = await store.get<V>(key);
+    const one = read<H>(entry);
+    if (!("parts" in one)) return one;
+    const pieces = await store.getMany<Uint8Array>(one.pieces);
+    if (pieces.every(({ value }) => value !== null)) {
+      const { parts: _, ...rest } = one;
+      return { ...rest, state: JSON.parse(decoder.decode(Buffer.concat(pieces.map(({ value }) => value!)))) };
+    }
+    entry = await store.get<Uint8Array>(entry.key);
   }
 }
 
-/** Whether a value's state was made by an older fold, and is to be folded again from its log. */
-export function isStale(value: { fold: number }): boolean {
-  return value.fold < FOLD_VERSION;
+/** What an entry says; with `parts` where the state stands in pieces. */
+function read<H>({ key, value, stamp }: Entry<Uint8Array>): Loaded<H> | (Loaded<H> & { parts: true }) {
+  if (value === null) return { key, stamp, head: undefined, state: undefined, raw: null, pieces: [] };
+  const [head, state] = JSON.parse(decoder.decode(value));
+  if (typeof head.open === "string") head.open = Uint8Array.fromBase64(head.open);
+  if (Array.isArray(state)) return { key, stamp, head, state, raw: value, pieces: [] };
+  const { stamp: mine, pieces } = state as Pieces;
+  const keys = Array.from({ length: pieces }, (_, n) => pieceKey(key, mine, n));
+  return { key, stamp, head, state: undefined, raw: value, pieces: keys, parts: true };
+}
+
+/** Whether a state was made by an older fold, and is to be folded again from its log. */
+export function isStale(head: { fold: number }): boolean {
+  return head.fold < FOLD_VERSION;
 }

@@ -76,7 +76,10 @@ export function createTail(start: number) {
       return true;
     },
     /** Whether a message id with this digest is in the tail. */
-    has: (digest: string) => segments.some((segment) => segment.ids.has(digest)),
+    has(digest: string): boolean {
+      for (const segment of segments) if (segment.ids.has(digest)) return true;
+      return false;
+    },
     /** Closes the newest segment: what comes goes to another. Gives the chunk up to which segments are closed. */
     close(): number {
       if (last().events > 0) segments.push(newSegment(last().to));

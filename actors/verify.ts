@@ -10,7 +10,7 @@ import { NOTHING_SETTLED, type Settled } from "./journal.ts";
 import { generationPrefixes, type Key, SETTLED } from "./keys.ts";
 import { encodeEntries, type LogEntry, readLog } from "./log.ts";
 import { beginRebuild, type RebuildOptions, stopSettling } from "./rebuild.ts";
-import { type ActorValue, type PartValue, whole } from "./snapshot.ts";
+import { type ActorHead, type PartHead, whole } from "./snapshot.ts";
 import type { Entry, Store } from "./store.ts";
 import type { ActorKind } from "./system.ts";
 
@@ -108,19 +108,18 @@ async function printsOf(side: Side, names: Name[]): Promise<(string | undefined)
 async function printOf({ store, generation }: Side, entry: Entry): Promise<string | undefined> {
   if (entry.value === null) return undefined;
   if (entry.key[0] === "part") {
-    const part = await whole(store, entry as Entry<PartValue>);
-    if (part.value === undefined) return undefined;
-    const { userId, anonymousId } = part.value;
-    return JSON.stringify([userId, anonymousId, canonicalPerson(part.json as PersonJson)]);
+    const { head, state } = await whole<PartHead>(store, entry as Entry<Uint8Array>);
+    if (head === undefined) return undefined;
+    return JSON.stringify([head.userId, head.anonymousId, canonicalPerson(state as PersonJson)]);
   }
   if (entry.key[0] !== "actor") return JSON.stringify(entry.value);
-  const { value, json } = await whole(store, entry as Entry<ActorValue>);
-  if (value === undefined) return undefined;
+  const { head, state } = await whole<ActorHead>(store, entry as Entry<Uint8Array>);
+  if (head === undefined) return undefined;
   const kind = entry.key[2] as ActorKind;
   const entries: LogEntry[] = [];
-  for await (const each of readLog(store, { generation, kind, id: value.id }, { log: value, order: "asc" })) {
+  for await (const each of readLog(store, { generation, kind, id: head.id }, { log: head, order: "asc" })) {
     entries.push(each);
   }
   const log = hash("sha256", encodeEntries(entries), "hex");
-  return JSON.stringify([value.version, value.position, entries.length, log, canonicalState(kind, json)]);
+  return JSON.stringify([head.version, head.position, entries.length, log, canonicalState(kind, state)]);
 }
