@@ -119,9 +119,14 @@ export function createCommitter(options: CommitterOptions) {
       const base = journal.head();
       const known = await knownIds(group);
       // Look-ups waited for a read: what they say holds for the head that was captured before them alone.
-      if (known === undefined || journal.head() !== base) continue;
+      // The stamp, as each reader's look at the head makes the same head another object.
+      if (known === undefined || journal.head().stamp !== base.stamp) continue;
       const fresh = freshOf(group, known);
-      if (fresh.lines.length === 0) return answer(group, known);
+      if (fresh.lines.length === 0) {
+        // An attempt that seemed lost has brought them.
+        if (ours.size > 0) options.afterCommit();
+        return answer(group, known);
+      }
       const commit = newId();
       const prepared = prepare(fresh, base, { commit, at: Math.max(now(), base.at) });
       if (prepared === undefined) {

@@ -9,6 +9,9 @@ import { openStore, type Store } from "./store.ts";
 import type { System } from "./system.ts";
 import { openWriteKeys } from "./write_keys.ts";
 
+/** A tick settles for so long at the most; the next goes on. */
+const TICK_MS = 60_000;
+
 /** What the actors are given: the clock and randomness come from outside. */
 export interface OpenOptions {
   /** A file path, `:memory:`, an `http(s)://` KV Connect URL, `undefined` for the platform's own; or an open store. */
@@ -68,7 +71,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     },
     async tick() {
       await journal.sync();
-      settler.schedule();
+      await settler.until(journal.head().seq, TICK_MS);
     },
     async close() {
       await committer.idle();

@@ -1,9 +1,12 @@
 /** Which other processes commit: they announce themselves, so that a winner leaves the others their turn. */
 import { PROCESSES, processKey } from "./keys.ts";
-import { sleep, type Store } from "./store.ts";
+import type { Store } from "./store.ts";
 
 /** A process that commits announces itself this often, and counts as gone after three times as long. */
 const BEAT_MS = 3_000;
+
+/** A process that stops waits so long for its announcement to be taken back. */
+const CLOSE_MS = 1_000;
 
 /** What stands under a process's key. */
 interface Beat {
@@ -45,14 +48,23 @@ export function createProcesses(store: Store, { id, now }: { id: string; now(): 
       // A hint: without it commits are as exact, only less fair.
       beating = beat().catch(() => {});
     },
-    /** Takes the announcement back. */
+    /** Takes the announcement back, as far as storage answers: it would be out of date soon anyway. */
     async close(): Promise<void> {
       await beating;
       if (beatAt === -Infinity) return;
-      const mine = await Promise.race([store.get<Beat>(processKey(id)), sleep(1_000)]);
-      if (mine?.stamp) {
+      await within(CLOSE_MS, async () => {
+        const mine = await store.get<Beat>(processKey(id));
+        if (mine.stamp === null) return;
         await store.commit({ checks: [{ key: mine.key, stamp: mine.stamp }], sets: [], deletes: [mine.key] });
-      }
+      });
     },
   };
+}
+
+/** Resolves when an act is done, has failed, or took too long. */
+async function within(ms: number, act: () => Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
+  await Promise.race([act().catch(() => {}), late]);
+  clearTimeout(timer);
 }

@@ -366,9 +366,9 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
   }
 
   return {
-    user: (userId, past) => past === undefined ? user(userId) : pastUser(userId, past),
-    anonymous,
-    group,
+    user: (userId, past) => isNow(past) ? user(userId) : pastUser(userId, past),
+    anonymous: (anonymousId, past) => anonymous(anonymousId, isNow(past) ? undefined : past),
+    group: (groupId, past) => group(groupId, isNow(past) ? undefined : past),
     log: (kind, id, query) =>
       viewed((extend, generation) => readLogPage(extend, generation, { kind, id, query })),
     async members(groupId, { limit, cursor }) {
@@ -478,6 +478,11 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
     }
     return sources;
   }
+}
+
+/** Whether a past has no bounds: that is the present, which is not folded from the whole log. */
+function isNow(past: Past | undefined): past is undefined {
+  return past?.at === undefined && past?.asOf === undefined;
 }
 
 /** Thrown where a view can't be extended any more, and is begun again. */

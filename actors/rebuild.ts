@@ -11,6 +11,11 @@ import { settleRound } from "./settle.ts";
 import { factsAt } from "./settler.ts";
 import { sleep, type Store } from "./store.ts";
 
+/** Thrown where something that the operator can see to keeps a replay from its work. */
+export class ReplayRefused extends Error {
+  override name = "ReplayRefused";
+}
+
 /** How far a rebuild is. */
 export interface Rebuild extends Fenced {
   generation: number;
@@ -66,7 +71,11 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
     op: "",
   };
   const fence = await takeFence({ ...options, store: target, key: REBUILD, empty });
-  if (fence === undefined) throw new Error("another replay of everything is under way");
+  if (fence === undefined) {
+    throw new ReplayRefused(
+      "another replay of everything is under way: wait for it, or 5 s after it was stopped",
+    );
+  }
   await fence.write({ change: { generation, seq: 0, target: null } });
   for (const unused of new Set([abandoned?.generation ?? 0, live.generation - 1])) {
     if (unused > 0 && unused !== live.generation) {
@@ -131,7 +140,7 @@ export async function stopSettling(options: RebuildOptions): Promise<Fence<Settl
       force: true,
     });
     if (fence === undefined) {
-      throw new Error("a newer version of signalfold has settled here: use that version");
+      throw new ReplayRefused("a newer version of signalfold has settled here: use that version");
     }
     try {
       await fence.write({});
@@ -170,6 +179,8 @@ export async function rebuildAll(options: RebuildOptions): Promise<number> {
     });
     if (cleaning !== undefined) {
       await deleteGeneration(source, generation, (writes) => cleaning.write(writes));
+      // The next replay need not wait for this one's lease.
+      await cleaning.write({ change: { until: 0 } });
     }
     return events;
   }

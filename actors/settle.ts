@@ -64,13 +64,13 @@ const WRITE_BYTES = 300_000;
 const WRITE_MUTATIONS = 500;
 const WRITE_KEY_BYTES = 50_000;
 
-/** Pages of one log written ahead of its actor's value, when there are more than an operation takes. */
-const PAGES_AHEAD = 100;
-
 /** What an actor's round comes to. */
 interface Unit extends Writes {
-  /** Pages of its log that go first, with the value as it was: its stamp tells readers that pages moved. */
-  pages: [Key, unknown][];
+  /**
+   * Users' parts and pages of its log, in this order: where they are too many for one operation they go first, each
+   * with the value as it was, whose stamp tells readers that pages moved.
+   */
+  ahead: Writes[];
   key: Key;
   old: Uint8Array | null;
   members: MemberChange[];
@@ -131,30 +131,45 @@ async function writeUnits(place: Place, units: Unit[]): Promise<void> {
   let batch: Writes = { sets: [], deletes: [] };
   let bytes = 0;
   let keyBytes = 0;
+  let along: Writes["sets"] = [];
   const flush = async () => {
-    if (batch.sets.length + batch.deletes.length > 0) await place.write(batch);
+    if (batch.sets.length > 0) {
+      await place.write({ sets: [...batch.sets, ...along], deletes: batch.deletes });
+    }
     batch = { sets: [], deletes: [] };
     bytes = 0;
     keyBytes = 0;
   };
-  for (const unit of units) {
-    while (unit.pages.length > PAGES_AHEAD) {
-      const sets = unit.pages.splice(0, PAGES_AHEAD);
-      if (unit.old !== null) sets.push([unit.key, unit.old]);
-      await place.write({ sets, deletes: [] });
-    }
-    const sets = [...unit.pages, ...unit.sets];
-    const size = sizeOf(sets, unit.deletes);
-    const mutations = batch.sets.length + batch.deletes.length + sets.length + unit.deletes.length;
+  const add = async (writes: Writes, size = sizeOf(writes.sets, writes.deletes)) => {
+    const mutations = batch.sets.length + batch.deletes.length + writes.sets.length + writes.deletes.length;
     const full = bytes + size.bytes > WRITE_BYTES || keyBytes + size.keyBytes > WRITE_KEY_BYTES ||
       mutations > WRITE_MUTATIONS;
     if (full) await flush();
-    batch.sets.push(...sets);
-    batch.deletes.push(...unit.deletes);
+    batch.sets.push(...writes.sets);
+    batch.deletes.push(...writes.deletes);
     bytes += size.bytes;
     keyBytes += size.keyBytes;
+  };
+  for (const unit of units) {
+    const all = joined([...unit.ahead, unit]);
+    const size = sizeOf(all.sets, all.deletes);
+    if (size.bytes <= WRITE_BYTES && size.keyBytes <= WRITE_KEY_BYTES && all.sets.length <= WRITE_MUTATIONS) {
+      await add(all, size);
+      continue;
+    }
+    await flush();
+    if (unit.old !== null) along = [[unit.key, unit.old]];
+    for (const writes of unit.ahead) await add(writes);
+    await flush();
+    along = [];
+    await add(unit);
   }
   await flush();
+}
+
+function joined(all: Writes[]): Writes {
+  if (all.length === 1) return all[0]!;
+  return { sets: all.flatMap(({ sets }) => sets), deletes: all.flatMap(({ deletes }) => deletes) };
 }
 
 /** About how much of an operation writes take. */
@@ -196,7 +211,9 @@ async function unitOf(place: Place, actor: LogPlace, { loaded, facts }: Mailbox)
   };
   const again = old !== undefined && isStale(old);
   const folded = await fold(place, actor, { loaded, fresh, position: head.position, again });
-  return { ...unitWith(loaded, head, folded), pages: grown.pages };
+  const unit = unitWith(loaded, head, folded);
+  for (const page of grown.pages) unit.ahead.push({ sets: [page], deletes: [] });
+  return unit;
 }
 
 function unitWith(loaded: Loaded<ActorHead>, head: ActorHead, folded: Folded): Unit {
@@ -204,9 +221,8 @@ function unitWith(loaded: Loaded<ActorHead>, head: ActorHead, folded: Folded): U
   return {
     key: loaded.key,
     old: loaded.raw,
-    pages: [],
-    sets: folded.parts === undefined ? writes.sets : [...writes.sets, ...folded.parts.sets],
-    deletes: folded.parts === undefined ? writes.deletes : [...writes.deletes, ...folded.parts.deletes],
+    ahead: folded.parts ?? [],
+    ...writes,
     members: folded.members,
   };
 }
@@ -250,7 +266,8 @@ interface Folding {
 interface Folded {
   state: unknown;
   members: MemberChange[];
-  parts?: Writes;
+  /** Of each user's part. */
+  parts?: Writes[];
 }
 
 function fold(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> | Folded {
@@ -305,11 +322,19 @@ function readable({ loaded: { head } }: Folding): boolean {
 async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> {
   const { loaded, fresh, position } = folding;
   let state = readable(folding) ? anonymousFromJson(loaded.state as AnonymousJson) : emptyAnonymous();
-  const before = groupsOf(state, actor.id);
+  let before = groupsOf(state, actor.id);
   const isCut = folding.again || !fresh.every((fact) => evolveAnonymous(state, fact, actor.id));
   if (isCut) {
     const facts: Fact[] = [];
     for await (const fact of allFacts(place, actor, folding)) facts.push(fact);
+    // Who was in which group by an older fold can't be read: it is folded too, or rows of who is no owner would stay.
+    const { head } = loaded;
+    if (head !== undefined && isStale(head)) {
+      before = groupsOf(
+        foldAnonymous(facts.filter(({ place }) => place <= head.position), actor.id),
+        actor.id,
+      );
+    }
     state = foldAnonymous(facts, actor.id);
   }
   const owners = new Set(
@@ -319,7 +344,11 @@ async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Foldin
   );
   return {
     state: anonymousToJson(state),
-    members: differences(before, groupsOf(state, actor.id)),
+    members: [
+      ...differences(before, groupsOf(state, actor.id)),
+      // And what it may have left out is set.
+      ...(readable(folding) ? [] : differences([], groupsOf(state, actor.id))),
+    ],
     parts: await partsOf(place, actor, { state, owners, position }),
   };
 }
@@ -329,22 +358,20 @@ async function partsOf(
   place: Place,
   actor: LogPlace,
   { state, owners, position }: { state: Anonymous; owners: Set<string | undefined>; position: number },
-): Promise<Writes> {
-  const writes: Writes = { sets: [], deletes: [] };
+): Promise<Writes[]> {
+  const writes: Writes[] = [];
   for (const userId of owners) {
     const part = userId === undefined ? undefined : state.parts.get(userId);
     // Nobody's as yet, or a link that found no room.
     if (userId === undefined || part === undefined) continue;
     const key = partKey(place.generation, userId, actor.id);
     const [old] = await load<PartHead>(place.store, [key]);
-    const mine = writesOf<PartHead>(key, {
+    writes.push(writesOf<PartHead>(key, {
       head: { userId, anonymousId: actor.id, fold: FOLD_VERSION },
       state: personToJson(part),
       old,
       stamp: position,
-    });
-    writes.sets.push(...mine.sets);
-    writes.deletes.push(...mine.deletes);
+    }));
   }
   return writes;
 }

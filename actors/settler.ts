@@ -11,8 +11,12 @@ import { sleep, type Store } from "./store.ts";
 import { StorageUnavailable } from "./system.ts";
 import type { Segment } from "./tail.ts";
 
-/** A round begins this long after the one before ended, so that what comes in ones and twos is settled together. */
-const PAUSE_MS = 300;
+/** A round begins when nothing more came for this long, and at the latest when the first has waited for so long. */
+const QUIET_MS = 50;
+const WAIT_MS = 2_000;
+
+/** After a fault, or while another process settles, the next try comes after this time. */
+const RETRY_MS = 300;
 
 /** A round begins at once when so many events wait: enough that an actor has several in it. */
 const ROUND_EVENTS = 32_768;
@@ -64,31 +68,30 @@ export function createSettler(options: SettlerOptions) {
 
   async function loop(): Promise<void> {
     while (!closed && unsettled()) {
-      await pause();
+      await gather();
       if (closed) break;
       try {
         const busy = await round() === "busy";
         // Another process settles: see how far it is, and try again when its lease may have ended.
-        if (busy) await Promise.all([journal.sync().then(journal.adoptNewest), sleep(PAUSE_MS)]);
+        if (busy) await Promise.all([journal.sync().then(journal.adoptNewest), sleep(RETRY_MS)]);
       } catch (error) {
         if (!(error instanceof LostFence)) options.onFault(error);
-        await sleep(PAUSE_MS);
+        await sleep(RETRY_MS);
       }
     }
     // In the same step as the last look: what comes next begins anew.
     looping = undefined;
   }
 
-  /** Lets events gather, unless enough wait or somebody is waiting for them. */
-  async function pause(): Promise<void> {
-    if (hurry || journal.tail().events() >= ROUND_EVENTS) return;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-      timer = setTimeout(resolve, PAUSE_MS);
-    });
-    clearTimeout(timer);
-    wake = undefined;
+  /** Lets events gather: the more an actor has in a round, the less each costs. Not when somebody waits for them. */
+  async function gather(): Promise<void> {
+    const until = performance.now() + WAIT_MS;
+    let seen = -1;
+    while (!closed && !hurry && journal.tail().events() < ROUND_EVENTS && performance.now() < until) {
+      if (seen === journal.head().seq) return;
+      seen = journal.head().seq;
+      await Promise.race([sleep(QUIET_MS), new Promise<void>((resolve) => wake = resolve)]);
+    }
   }
 
   /** One round, to the end that a round before it had fixed, or to the head. */
@@ -152,6 +155,8 @@ export function createSettler(options: SettlerOptions) {
     journal.adopt(fence.value(), filters);
     for (const run of before.runs) if (!kept.includes(run)) await deleteAll(fence, run);
     await merge(fence);
+    // What came after took the lease again.
+    if (fence.value().until > 0 && journal.head().seq === target) await fence.write({ change: { until: 0 } });
   }
 
   /** Merges runs that are due. */

@@ -9,7 +9,7 @@ import { canonicalPerson, canonicalState } from "./canonical.ts";
 import { NOTHING_SETTLED, type Settled } from "./journal.ts";
 import { generationPrefixes, type Key, SETTLED } from "./keys.ts";
 import { encodeEntries, type LogEntry, readLog } from "./log.ts";
-import { beginRebuild, type RebuildOptions, stopSettling } from "./rebuild.ts";
+import { beginRebuild, type RebuildOptions, ReplayRefused, stopSettling } from "./rebuild.ts";
 import { type ActorHead, type PartHead, whole } from "./snapshot.ts";
 import type { Entry, Store } from "./store.ts";
 import type { ActorKind } from "./system.ts";
@@ -49,7 +49,9 @@ export async function verifyAll(options: RebuildOptions): Promise<Comparison> {
   if (suspects.length > 0) {
     const fence = await stopSettling(options);
     const { seq, target: end, generation } = fence.value();
-    if (generation !== live.generation) throw new Error("another replay took the place of what was compared");
+    if (generation !== live.generation) {
+      throw new ReplayRefused("another replay took the place of what was compared: verify again");
+    }
     // A round may have been stopped: each value is as before it, or as after it.
     for (const to of [seq, end ?? seq]) {
       await rebuilding.advance(to);

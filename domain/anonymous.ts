@@ -6,6 +6,7 @@
  * sent late goes to the right person, and users never merge. Links in a row to one user are kept as one run.
  */
 import { type Fact, linkedBy } from "./fact.ts";
+import { jsonBytes } from "./json.ts";
 import {
   emptyPerson,
   evolvePerson,
@@ -16,12 +17,25 @@ import {
   personToJson,
   STATE_BYTES,
 } from "./person.ts";
+import { isAfter } from "./register.ts";
 
 /** At most so many users own parts of one anonymous id: beyond them it is a placeholder, and no longer links. */
 export const MAX_OWNERS = 50;
 
 /** At most so many runs of links, so that two users who alternate can't fill the state. A run takes some 100 bytes. */
 export const MAX_RUNS = 1_000;
+
+/** Runs take at most so many bytes: a user's id may take 1.5 KB. */
+const RUNS_BYTES = 120_000;
+
+/** Bytes that a run takes besides the user's id. */
+const RUN_BYTES = 80;
+
+/**
+ * Bytes of the contexts of all parts, where several have one. With {@link STATE_BYTES} for all else in the parts of all
+ * owners together, and with the runs, the whole still fits one atomic operation (800 KiB).
+ */
+const CONTEXTS_BYTES = 64 * 1024;
 
 /** A time and the place that breaks a tie. */
 export type Mark = [at: number, place: number];
@@ -104,7 +118,21 @@ function own(state: Anonymous, fact: Fact): void {
   const part = partOf(state, run?.user ?? NO_OWNER);
   let othersBytes = -part.bytes;
   for (const each of state.parts.values()) othersBytes += each.bytes;
-  evolvePerson(part, fact, STATE_BYTES - othersBytes);
+  if (hasContextRoom(state, part, fact)) evolvePerson(part, fact, STATE_BYTES - othersBytes);
+  else {
+    evolvePerson(part, { ...fact, context: undefined }, STATE_BYTES - othersBytes);
+    part.dropped++;
+  }
+}
+
+/** Whether the context of a fact, if it is the part's newest, fits beside those of the other parts. */
+function hasContextRoom({ parts }: Anonymous, part: Person, { context, at, place }: Fact): boolean {
+  if (context === undefined || (part.context !== null && !isAfter(at, place, part.context))) return true;
+  let others = 0;
+  for (const each of parts.values()) {
+    if (each !== part && each.context !== null) others += jsonBytes(each.context[0]);
+  }
+  return others === 0 || others + jsonBytes(context) <= CONTEXTS_BYTES;
 }
 
 function partOf(state: Anonymous, owner: string): Person {
@@ -135,7 +163,8 @@ function link(state: Anonymous, user: string, mark: Mark): boolean {
   }
   const inside = run !== undefined && precedes(mark, run.last);
   const moreRuns = inside ? 2 : next?.user === user ? 0 : 1;
-  if (!hasRoom(runs, user, moreRuns)) return true;
+  // Inside a run the link splits it in two, so the run's own user is there once more.
+  if (!hasRoom(runs, { user, moreRuns, split: inside ? run.user : undefined })) return true;
   if (run === undefined || inside || (run.newest !== null && precedes(mark, run.newest))) return false;
   if (next?.user === user) next.first = mark;
   else {
@@ -145,10 +174,20 @@ function link(state: Anonymous, user: string, mark: Mark): boolean {
   return true;
 }
 
-function hasRoom(runs: readonly { user: string }[], user: string, moreRuns: number): boolean {
-  if (runs.length + moreRuns > MAX_RUNS) return false;
+function hasRoom(
+  runs: readonly { user: string }[],
+  { user, moreRuns, split }: { user: string; moreRuns: number; split: string | undefined },
+): boolean {
+  if (moreRuns === 0) return true;
+  const bytes = runs.reduce((sum, run) => sum + runBytes(run.user), runBytes(user) + runBytes(split));
+  if (runs.length + moreRuns > MAX_RUNS || bytes > RUNS_BYTES) return false;
   const owners = new Set(runs.map((run) => run.user));
   return owners.has(user) || owners.size < MAX_OWNERS;
+}
+
+/** Bytes that a run of a user takes; nothing where there is none. */
+function runBytes(user: string | undefined): number {
+  return user === undefined ? 0 : jsonBytes(user) + RUN_BYTES;
 }
 
 /**
@@ -161,6 +200,7 @@ export function foldAnonymous(facts: Iterable<Fact>, anonymousId: string): Anony
   const links: { user: string; first: Mark }[] = [];
   const owners = new Set<string>();
   let runCount = 0;
+  let runsBytes = 0;
   for (const fact of facts) {
     if (!isLinkOf(fact, anonymousId)) {
       events.push(fact);
@@ -172,12 +212,14 @@ export function foldAnonymous(facts: Iterable<Fact>, anonymousId: string): Anony
     const before = links[index]?.user;
     const after = links[index + 1]?.user;
     const moreRuns = before === user || after === user ? 0 : before !== undefined && before === after ? 2 : 1;
-    if (runCount > 0 && (runCount + moreRuns > MAX_RUNS || !(owners.has(user) || owners.size < MAX_OWNERS))) {
-      continue;
-    }
+    const moreBytes = moreRuns === 0 ? 0 : runBytes(user) + (moreRuns === 2 ? runBytes(before) : 0);
+    const isFull = runCount + moreRuns > MAX_RUNS || runsBytes + moreBytes > RUNS_BYTES ||
+      !(owners.has(user) || owners.size < MAX_OWNERS);
+    if (moreRuns > 0 && isFull) continue;
     links.splice(index + 1, 0, { user, first: mark });
     owners.add(user);
     runCount += moreRuns;
+    runsBytes += moreBytes;
   }
   for (const { user, first } of links) {
     const last = state.runs.at(-1);

@@ -1,7 +1,8 @@
 /** `deno task replay`: folds logs again while servers run, or compares what is kept with what the logs fold to. */
 import { parseArgs } from "node:util";
+import { ReplayRefused } from "../actors/rebuild.ts";
+import { type ActorKind, StorageUnavailable } from "../actors/system.ts";
 import { openTools, type Tools } from "../actors/tools.ts";
-import type { ActorKind } from "../actors/system.ts";
 import { showProgress } from "./progress.ts";
 import { fail, taskSettings } from "./task.ts";
 
@@ -34,7 +35,11 @@ const began = performance.now();
 const tools = await openTools(taskSettings()).catch((error) =>
   fail(`storage can't be opened: ${error.message}`)
 );
-const differences = kind === undefined ? await everything(tools) : await one(tools, kind, options[kind]!);
+const replaying = kind === undefined ? everything(tools) : one(tools, kind, options[kind]!);
+const differences = await replaying.catch((error) => {
+  if (error instanceof ReplayRefused || error instanceof StorageUnavailable) fail(error.message);
+  throw error;
+});
 tools.close();
 for (const difference of differences.slice(0, SHOWN)) console.log(`differs: ${difference}`);
 if (differences.length > SHOWN) console.log(`and ${differences.length - SHOWN} more`);

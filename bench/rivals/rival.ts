@@ -1,0 +1,80 @@
+/** What every rival shares with signalfold: its HTTP edge. A rival brings only what it does with the events. */
+import { ulid } from "ulid";
+import type { Receipt, System } from "../../actors/system.ts";
+import type { StoredEvent } from "../../domain/event.ts";
+import { createApp } from "../../routes/app.ts";
+import { createLog } from "../../routes/log.ts";
+
+/** What a rival brings. */
+export interface Store {
+  /** As {@link System.commit}. */
+  commit(events: StoredEvent[]): Promise<Receipt[]>;
+  /** The profile of a user; absent where nothing is stored. */
+  user?(userId: string): Promise<Record<string, unknown> | null>;
+  /** How many events are stored. */
+  stored(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Serves a store behind signalfold's own routes, by the same environment variables, until SIGTERM. */
+export function serveRival(store: Store): void {
+  const app = createApp({
+    system: systemOf(store),
+    settings: {
+      adminToken: variable("ADMIN_TOKEN"),
+      writeKey: variable("WRITE_KEY"),
+      authFailuresPerMinute: 100,
+    },
+    log: createLog({ level: "info", write: console.error, now: Date.now }),
+    now: Date.now,
+    newId: ulid,
+  });
+  const server = Deno.serve({
+    hostname: variable("HOST"),
+    port: Number(variable("PORT")),
+    handler: app.fetch,
+    onListen: () => {},
+  });
+  Deno.addSignalListener("SIGTERM", async () => {
+    await server.shutdown();
+    await store.close();
+    Deno.exit(0);
+  });
+}
+
+/** A variable of the environment that the bench always sets. */
+export function variable(name: string): string {
+  const value = Deno.env.get(name);
+  if (value === undefined) throw new Error(`${name} is not set`);
+  return value;
+}
+
+function systemOf(store: Store): System {
+  return {
+    commit: (events) => store.commit(events),
+    reader: {
+      user: (userId) => store.user?.(userId) ?? Promise.resolve(null),
+      anonymous: outside,
+      group: outside,
+      log: outside,
+      members: outside,
+    },
+    writeKeys: {
+      find: () => undefined,
+      list: outside,
+      create: outside,
+      change: outside,
+      remove: outside,
+    },
+    stats: async () => {
+      const head = await store.stored();
+      return { head, settled: head, unsettled: 0 };
+    },
+    ready: () => Promise.resolve(),
+    close: () => store.close(),
+  };
+}
+
+function outside(): Promise<never> {
+  return Promise.reject(new Error("this rival only takes events"));
+}

@@ -1,0 +1,207 @@
+/**
+ * What the seen index costs when it is large: memory, what it adds to a start, and look-ups of new and of repeated ids.
+ *
+ * deno task bench:seen [--ids N] [--lookups N]
+ *
+ * The index is built as the settler builds it: a run for each round of settling, merged as runs become due. Look-ups are
+ * done as the committer does them, for the ids of a batch at once. No bar is set; the rates are shown beside bare reads
+ * of as many values.
+ */
+import { DIGEST_BYTES, digestsIn } from "../actors/chunk.ts";
+import { createJournal, type Head, NOTHING_SETTLED, type Settled } from "../actors/journal.ts";
+import { HEAD, type Key, seenFilterKey, seenKey, SETTLED } from "../actors/keys.ts";
+import {
+  dueForMerge,
+  keysOfRun,
+  lookUp,
+  makeRun,
+  mergeRuns,
+  probesFor,
+  type Run,
+  type SeenView,
+} from "../actors/seen.ts";
+import { openStore, type Store } from "../actors/store.ts";
+import type { Outcome } from "./load/report.ts";
+import { figure, row, runBench, type Stage, timed } from "./replay.ts";
+
+const HELP = `deno task bench:seen [--ids N] [--lookups N]
+
+Builds a seen index in a file, opens it as a start does, and looks ids up.
+
+  --ids N       message ids in the index (5000000)
+  --lookups N   new ids looked up; a twentieth as many repeated ones (1000000)
+  --help        this text`;
+
+const SIZES = { ids: 5_000_000, lookups: 1_000_000 };
+
+/** Ids settled in a round, as under load; random values come in pieces of 64 KiB. */
+const ROUND_IDS = 32_768;
+const PIECE_IDS = 4_096;
+
+/** Ids of a batch, which are looked up together. */
+const BATCH = 500;
+
+/** Bytes and values of one write. */
+const WRITE_BYTES = 300_000;
+const WRITE_VALUES = 500;
+
+/** So many digests: random bytes are as good as SHA-256's, and faster to make. */
+function randomDigests(count: number): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  for (let left = count; left > 0; left -= PIECE_IDS) {
+    pieces.push(crypto.getRandomValues(new Uint8Array(Math.min(left, PIECE_IDS) * DIGEST_BYTES)));
+  }
+  return pieces;
+}
+
+type Sets = Iterable<[Key, Uint8Array]> | AsyncIterable<[Key, Uint8Array]>;
+
+/** Writes all of a run; gives the bytes. */
+async function writeAll(store: Store, sets: Sets): Promise<number> {
+  let [batch, bytes, total]: [[Key, Uint8Array][], number, number] = [[], 0, 0];
+  for await (const set of sets) {
+    if (bytes + set[1].length > WRITE_BYTES || batch.length >= WRITE_VALUES) {
+      await store.commit({ checks: [], sets: batch });
+      [batch, bytes] = [[], 0];
+    }
+    batch.push(set);
+    bytes += set[1].length + 100;
+    total += set[1].length;
+  }
+  await store.commit({ checks: [], sets: batch });
+  return total;
+}
+
+async function deleteAll(store: Store, run: Run): Promise<void> {
+  const keys = keysOfRun(run);
+  for (let i = 0; i < keys.length; i += WRITE_VALUES) {
+    await store.commit({ checks: [], sets: [], deletes: keys.slice(i, i + WRITE_VALUES) });
+  }
+}
+
+/** Builds the index of a database in which so many ids are settled. Gives bytes written, and some ids that are in it. */
+async function build(store: Store, { ids, samples }: { ids: number; samples: number }) {
+  let runs: Run[] = [];
+  let nextRun = 1;
+  let bytes = 0;
+  const known: string[] = [];
+  for (let done = 0; done < ids; done += ROUND_IDS) {
+    const count = Math.min(ROUND_IDS, ids - done);
+    const digests = randomDigests(count);
+    const share = digestsIn(digests[0]!);
+    known.push(...share.slice(0, Math.ceil((samples * count) / ids)));
+    const made = makeRun(nextRun++, digests, done)!;
+    bytes += await writeAll(store, made.sets);
+    runs.push(made.run);
+    const due = dueForMerge(runs, Infinity);
+    if (due.length === 0) continue;
+    const merged = mergeRuns(store, nextRun++, due);
+    bytes += await writeAll(store, merged.sets);
+    runs = [...runs.filter((run) => !due.includes(run)), merged.run];
+    for (const run of due) await deleteAll(store, run);
+  }
+  const settled: Settled = { ...NOTHING_SETTLED, seq: 1, events: ids, runs, nextRun };
+  const head: Head = { seq: 1, events: ids, commit: "bench", at: ids };
+  await store.commit({ checks: [], sets: [[SETTLED, settled], [HEAD, head]] });
+  return { runs, bytes, known };
+}
+
+/** Looks ids up, a batch at a time; gives how many were found, how many values that read, and the time. */
+async function lookUpAll(store: Store, view: SeenView, batches: Iterable<string[]>) {
+  let [found, reads, ms] = [0, 0, 0];
+  for (const digests of batches) {
+    ms += await timed(async () => {
+      const probes = digests.flatMap((digest) => probesFor(view, digest));
+      reads += probes.length;
+      if (probes.length > 0) found += (await lookUp(store, probes))!.size;
+    });
+  }
+  return { found, reads, ms };
+}
+
+function* newIds(count: number): Generator<string[]> {
+  for (let left = count; left > 0; left -= BATCH) {
+    yield randomDigests(Math.min(left, BATCH)).flatMap(digestsIn);
+  }
+}
+
+function* batchesOf<T>(all: T[]): Generator<T[]> {
+  for (let i = 0; i < all.length; i += BATCH) yield all.slice(i, i + BATCH);
+}
+
+/** Reads as many values of the index, anywhere in it, as bare as can be. */
+async function readBare(store: Store, { runs }: SeenView, count: number): Promise<number> {
+  const keys = Array.from({ length: count }, () => {
+    const run = runs[Math.floor(Math.random() * runs.length)]!;
+    return seenKey(run.id, Math.floor(Math.random() * run.parts));
+  });
+  let ms = 0;
+  for (const batch of batchesOf(keys)) ms += await timed(() => store.getMany(batch));
+  return ms;
+}
+
+async function main({ sizes: { ids, lookups }, dir }: Stage<typeof SIZES>): Promise<Outcome[]> {
+  const path = `${dir}/seen.db`;
+  const empty = await openStore(`${dir}/empty.db`);
+  const emptyMs = await timed(() => createJournal(empty).sync());
+  empty.close();
+
+  const writer = await openStore(path);
+  const beganMs = performance.now();
+  const { runs, bytes, known } = await build(writer, { ids, samples: Math.ceil(lookups / 20) });
+  const buildMs = performance.now() - beganMs;
+  writer.close();
+  row(
+    `built: ${figure(ids)} ids, ${runs.length} runs`,
+    `${figure(buildMs / 1000, 1)} s`,
+    `${figure(buildMs * 1000 / ids, 1)} µs an id`,
+    `${figure(bytes / ids)} B written/id`,
+  );
+
+  const store = await openStore(path);
+  const journal = createJournal(store);
+  const startMs = await timed(() => journal.sync());
+  const view = journal.seen();
+  const filterKeys = runs.flatMap(({ id, filterParts }) =>
+    Array.from({ length: filterParts }, (_, n) => seenFilterKey(id, n))
+  );
+  const bareStartMs = await timed(() => store.getMany(filterKeys));
+  const filterBytes = [...view.filters.values()].reduce((sum, filter) => sum + filter.byteLength, 0);
+  row(
+    "filters in memory",
+    `${figure(filterBytes / 1e6, 1)} MB`,
+    `${figure(filterBytes * 8 / ids, 1)} bits an id`,
+  );
+  row(
+    "opening the journal with them",
+    `${figure(startMs)} ms`,
+    `${figure(emptyMs)} empty`,
+    `${figure(startMs / bareStartMs, 1)} x bare reads`,
+  );
+
+  const fresh = await lookUpAll(store, view, newIds(lookups));
+  const perSecond = (count: number, ms: number) => `${figure((count / ms) * 1000)}/s`;
+  row(
+    `${figure(lookups)} new ids`,
+    perSecond(lookups, fresh.ms),
+    `${figure(fresh.reads)} reads`,
+    `${figure((fresh.reads / lookups) * 100, 3)} % false`,
+  );
+  const repeated = await lookUpAll(store, view, batchesOf(known));
+  if (fresh.found > 0 || repeated.found !== known.length) {
+    throw new Error(
+      `found ${fresh.found} of the new ids, ${repeated.found} of ${known.length} repeated ones`,
+    );
+  }
+  const bareMs = await readBare(store, view, repeated.reads);
+  row(
+    `${figure(known.length)} repeated ids`,
+    perSecond(known.length, repeated.ms),
+    `${figure(repeated.reads / known.length, 3)} reads an id`,
+    `${figure(repeated.ms / bareMs, 1)} x bare reads`,
+  );
+  store.close();
+  return [];
+}
+
+if (import.meta.main) await runBench({ help: HELP, sizes: SIZES }, main);

@@ -1,0 +1,177 @@
+/**
+ * The settings of signalfold: one schema of the environment, and one clear line for a value that can't be.
+ *
+ * Nothing here reads the environment: `main.ts` and `tasks/` hand it in.
+ */
+import { z } from "zod";
+import { LOG_LEVELS, type LogLevel } from "./routes/log.ts";
+
+/** Visible ASCII (RFC 20, 0x21 to 0x7E): what an `Authorization` header can carry unquoted in any client. */
+const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
+
+/** Longest window of deduplication that may be set, in days: ten years; 0 says for ever. */
+const MAX_DEDUP_DAYS = 3650;
+/** Most failed authentications a minute that may be set; above it there is no limit worth the name. */
+const MAX_AUTH_FAILURES = 1_000_000;
+
+const integer = (min: number, max: number) => {
+  const message = `must be a whole number from ${min} to ${max}`;
+  return z.string().regex(/^\d{1,9}$/, message).transform(Number).pipe(
+    z.number().min(min, message).max(max, message),
+  );
+};
+
+const secret = z.string().regex(VISIBLE_ASCII, "must be visible ASCII without spaces");
+
+const origin = z.string().transform((value, context) => {
+  const url = URL.parse(value);
+  const isOrigin = url !== null && /^https?:$/.test(url.protocol) && url.pathname === "/" &&
+    url.search === "" && url.hash === "" && url.username === "" && url.password === "";
+  if (isOrigin) return url.origin;
+  context.addIssue({
+    code: "custom",
+    message: "must be an origin such as https://events.example.com, without a path",
+  });
+  return z.NEVER;
+});
+
+/** A comma would end the path in Deno's permission flags. */
+const database = z.string().refine((value) => !value.includes(","), "must not contain a comma")
+  .refine(
+    (value) => !/^https?:/i.test(value) || URL.canParse(value),
+    "must be a file path, :memory: or an http(s) URL",
+  );
+
+/** What the table of settings says where the default is not one value. */
+type Note = { description: string; default: string };
+
+const note = (description: string, byDefault: string): Note => ({ description, default: byDefault });
+
+/**
+ * Every variable that signalfold reads. A description and a default stand beside each, so that the README's table is
+ * made from here.
+ */
+export const environmentSchema = z.object({
+  PORT: integer(0, 65535).default(8000).meta(note("port to listen on; 0 takes a free one", "`8000`")),
+  HOST: z.string().regex(/^[0-9a-zA-Z.:_-]+$/, "must be a host name or an address").optional()
+    .meta(note("address to listen on", "`127.0.0.1` in dev, `0.0.0.0` otherwise")),
+  PUBLIC_URL: origin.optional()
+    .meta(note("the origin that clients reach, where a proxy stands before the server", "from the request")),
+  KV_URL: database.optional().meta(note(
+    "where events are kept: a file path, `:memory:`, or an `http(s)://` KV Connect URL; empty on Deno Deploy",
+    "dev: `.data/signalfold.db`; otherwise required",
+  )),
+  DENO_KV_ACCESS_TOKEN: secret.optional().meta(
+    note("access token of the KV Connect server that `KV_URL` names", "none"),
+  ),
+  ADMIN_TOKEN: secret.optional().meta(note(
+    "admin token, sent as `Authorization: Bearer`",
+    "dev: made on the first start and kept in `.data/dev.json`; otherwise required",
+  )),
+  READ_TOKEN: secret.optional().meta(note("read token, sent as `Authorization: Bearer`", "none")),
+  WRITE_KEY: secret.regex(/^[^:]+$/, "must not contain a colon").optional().meta(note(
+    "a write key that exists from the first start, all event types allowed",
+    "dev: made on the first start and kept in `.data/dev.json`; otherwise none",
+  )),
+  DEDUP_DAYS: integer(0, MAX_DEDUP_DAYS).default(30)
+    .meta(note("days for which a `messageId` is remembered; 0 is for ever", "`30`")),
+  AUTH_FAILURES_PER_MINUTE: integer(0, MAX_AUTH_FAILURES).default(100)
+    .meta(
+      note("wrong credentials a minute from one address before it is answered 429; 0 is no limit", "`100`"),
+    ),
+  LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`).default("info")
+    .meta(note("`debug` (a line per request), `info`, `warn`, `error` or `off`", "`info`")),
+});
+
+/** The names of all variables, in the order of the table; the tasks allow these and no others. */
+export const VARIABLES = Object.keys(environmentSchema.shape);
+
+/** The settings that the parts are handed. */
+export interface Settings {
+  port: number;
+  host: string;
+  publicUrl?: string;
+  /** Where Deno KV is; absent on Deno Deploy, which knows. */
+  kvUrl?: string;
+  adminToken: string;
+  readToken?: string;
+  writeKey?: string;
+  dedupDays: number;
+  authFailuresPerMinute: number;
+  logLevel: LogLevel;
+}
+
+/** What kind of start the settings are for. */
+export interface Mode {
+  /** `deno task dev`: the missing ones are made up. */
+  dev: boolean;
+  /** Deno Deploy: the database needs no address. */
+  deploy: boolean;
+}
+
+/** Where `deno task dev` keeps the database if nobody says otherwise. */
+export const DEV_KV_URL = ".data/signalfold.db";
+
+/** Settings, or the one line that says which variable stops the start and why. */
+export type ReadConfig = { settings: Settings } | { problem: string };
+
+/**
+ * Reads the settings from an environment. An empty value counts as unset. The line of a problem names the variable
+ * and never repeats its value, which may be a secret.
+ */
+export function readConfig(env: Record<string, string | undefined>, mode: Mode): ReadConfig {
+  const given = Object.fromEntries(
+    VARIABLES.flatMap((name) => env[name] === undefined || env[name] === "" ? [] : [[name, env[name]]]),
+  );
+  const parsed = environmentSchema.safeParse(given);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    return { problem: `${String(issue?.path[0])} ${issue?.message}` };
+  }
+  const read = parsed.data;
+  if (read.ADMIN_TOKEN === undefined) return { problem: "ADMIN_TOKEN must be set" };
+  const kvUrl = read.KV_URL ?? (mode.dev ? DEV_KV_URL : undefined);
+  if (kvUrl === undefined && !mode.deploy) {
+    return { problem: "KV_URL must be set: a file path, :memory: or an http(s) URL" };
+  }
+  const twice = sharedSecret({
+    ADMIN_TOKEN: read.ADMIN_TOKEN,
+    READ_TOKEN: read.READ_TOKEN,
+    WRITE_KEY: read.WRITE_KEY,
+  });
+  if (twice !== undefined) return { problem: twice };
+  return {
+    settings: {
+      port: read.PORT,
+      host: read.HOST ?? (mode.dev ? "127.0.0.1" : "0.0.0.0"),
+      ...read.PUBLIC_URL !== undefined && { publicUrl: read.PUBLIC_URL },
+      ...kvUrl !== undefined && { kvUrl },
+      adminToken: read.ADMIN_TOKEN,
+      ...read.READ_TOKEN !== undefined && { readToken: read.READ_TOKEN },
+      ...read.WRITE_KEY !== undefined && { writeKey: read.WRITE_KEY },
+      dedupDays: read.DEDUP_DAYS,
+      authFailuresPerMinute: read.AUTH_FAILURES_PER_MINUTE,
+      logLevel: read.LOG_LEVEL,
+    },
+  };
+}
+
+/** One secret for two purposes would give a browser's write key the rights of an administrator. */
+function sharedSecret(secrets: Record<string, string | undefined>): string | undefined {
+  const nameOf = new Map<string, string>();
+  for (const [name, value] of Object.entries(secrets)) {
+    if (value === undefined) continue;
+    const other = nameOf.get(value);
+    if (other !== undefined) return `${name} must differ from ${other}`;
+    nameOf.set(value, name);
+  }
+  return undefined;
+}
+
+/** Every setting as the README's table shows it. */
+export function settingsTable(): { name: string; description: string; default: string }[] {
+  return Object.entries(environmentSchema.shape).map(([name, schema]) => {
+    const { description, default: byDefault } = schema.meta() as unknown as Note;
+    return { name, description, default: byDefault };
+  });
+}

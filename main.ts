@@ -1,0 +1,144 @@
+/**
+ * The entry of `deno task start`, of `deno task dev` (which imports it) and of Deno Deploy: settings, storage, routes,
+ * a server, and its end. Nothing relies on the end: what was answered is durable.
+ */
+import { monotonicFactory } from "ulid";
+import { openSystem } from "./actors/open.ts";
+import type { System } from "./actors/system.ts";
+import { readConfig, type Settings, VARIABLES } from "./config.ts";
+import { type App, createApp } from "./routes/app.ts";
+import { createLog, type Log } from "./routes/log.ts";
+
+/** How long requests may take to be answered once the process is told to stop. */
+const DRAIN_MS = 3000;
+/** One press of Ctrl+C may come twice, from the terminal and from the task's shell; later than this it is a second. */
+const AGAIN_MS = 500;
+/** How long connections may then take to close. */
+const ABORT_MS = 500;
+/** How long a stop may take in all: whoever sent the signal kills after 5 s. */
+const STOP_MS = 4700;
+
+const DAY_MS = 86_400_000;
+
+/** The system of this process, for the tick. */
+let running: System | undefined;
+
+// At the top level, because Deno Deploy finds it there. Settling is idempotent, and requests bring it about too.
+Deno.cron("settle what is left", "*/5 * * * *", async () => {
+  await running?.tick?.();
+});
+
+/** Whether this runs on Deno Deploy, which knows its database and its port. */
+export function isDeploy(env: Record<string, string | undefined>): boolean {
+  return Boolean(env.DENO_DEPLOYMENT_ID ?? env.DENO_DEPLOY);
+}
+
+/** The variables that signalfold reads, and no others: the permissions name just these. */
+export function readEnvironment(): Record<string, string | undefined> {
+  const names = [...VARIABLES, "DENO_DEPLOYMENT_ID", "DENO_DEPLOY"];
+  return Object.fromEntries(names.map((name) => [name, Deno.env.get(name)]));
+}
+
+/** Says in one line what keeps signalfold from starting, and ends the process. */
+export function refuse(problem: string): never {
+  console.error(`signalfold does not start: ${problem}`);
+  Deno.exit(1);
+}
+
+/**
+ * Opens storage and serves until a signal comes. `announce` is given the URL once the port is open. A failure to start
+ * ends the process with one line.
+ */
+export async function serve(settings: Settings, announce: (url: string) => void): Promise<void> {
+  const log = createLog({ level: settings.logLevel, write: (line) => console.error(line), now: Date.now });
+  const ulid = monotonicFactory();
+  const newId = () => ulid();
+  const system = await openSystem({
+    storage: settings.kvUrl,
+    now: Date.now,
+    newId,
+    randomBytes: (bytes) => void crypto.getRandomValues(bytes),
+    dedupMs: settings.dedupDays * DAY_MS,
+    onFault: (error) => log.count("warn", "failed", { code: "settling", error: String(error) }),
+  }).catch((error) => refuse(`KV_URL can't be opened: ${firstLine(error)}`));
+  running = system;
+  const app = createApp({ system, settings, log, now: Date.now, newId });
+  const { host: hostname, port } = settings;
+  const listening = Promise.withResolvers<string>();
+  const aborter = new AbortController();
+  try {
+    const server = Deno.serve({
+      hostname,
+      port,
+      signal: aborter.signal,
+      onListen: (address) => listening.resolve(urlOf(address)),
+      onError(error) {
+        log.count("error", "failed", { code: "internal", error: String(error) });
+        return new Response(null, { status: 500 });
+      },
+    }, (request, info) => app.fetch(request, info));
+    stopOnSignal({ app, server, system, log, abort: () => aborter.abort() });
+  } catch (error) {
+    await system.close();
+    if (error instanceof Deno.errors.AddrInUse) {
+      refuse(`PORT ${port} is in use on ${hostname}: choose another`);
+    }
+    refuse(`HOST and PORT can't be listened on: ${firstLine(error)}`);
+  }
+  announce(await listening.promise);
+}
+
+/** A URL that a client on this machine can use: an address that means all interfaces is none to connect to. */
+function urlOf({ hostname, port }: Deno.NetAddr): string {
+  const host = hostname === "0.0.0.0" || hostname === "::" ? "127.0.0.1" : hostname;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0]!;
+}
+
+interface Stoppable {
+  app: App;
+  server: Deno.HttpServer;
+  system: System;
+  log: Log;
+  abort: () => void;
+}
+
+/** Takes nothing more, answers what was taken, closes storage, within {@link STOP_MS}; a second signal ends at once. */
+function stopOnSignal({ app, server, system, log, abort }: Stoppable): void {
+  let sinceMs: number | undefined;
+  async function stop(): Promise<void> {
+    if (sinceMs !== undefined) {
+      if (Date.now() - sinceMs > AGAIN_MS) Deno.exit(1);
+      return;
+    }
+    sinceMs = Date.now();
+    setTimeout(() => Deno.exit(1), STOP_MS);
+    log.line("info", "stopping");
+    // Not by the server's own shutdown alone: that breaks off bodies that are still being read.
+    await Promise.race([app.stop(), new Promise((resolve) => setTimeout(resolve, DRAIN_MS))]);
+    const abortTimer = setTimeout(abort, ABORT_MS);
+    await server.shutdown();
+    clearTimeout(abortTimer);
+    await system.close();
+    log.flush();
+    Deno.exit(0);
+  }
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    try {
+      Deno.addSignalListener(signal, stop);
+    } catch {
+      // Windows knows no SIGTERM: there Ctrl+C is the way to stop.
+    }
+  }
+}
+
+const environment = readEnvironment();
+const deploy = isDeploy(environment);
+if (import.meta.main || deploy) {
+  const config = readConfig(environment, { dev: false, deploy });
+  if ("problem" in config) refuse(config.problem);
+  await serve(config.settings, (url) => console.log(`signalfold listens on ${url}`));
+}

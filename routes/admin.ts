@@ -1,0 +1,175 @@
+/** The routes of administrators: write keys and figures. */
+import { Hono } from "hono";
+import { z } from "zod";
+import type { WriteKey } from "../actors/system.ts";
+import { EVENT_TYPES } from "../domain/event.ts";
+import { DEFAULT_KEY_ID } from "./authentication.ts";
+import {
+  handle,
+  type Outcome,
+  type Parts,
+  refuseReader,
+  type RouteContext,
+  type RouteEnv,
+} from "./handle.ts";
+import { invalid, jsonResponse, type Problem } from "./problem.ts";
+import { decodePart } from "./reading.ts";
+import { SECURITY_HEADERS } from "./security_headers.ts";
+
+/** Longest name of a write key, in UTF-16 units. */
+const MAX_NAME_LENGTH = 200;
+
+/** Where the id stands in `/api/v1/admin/keys/{id}`, split at its slashes. */
+const ID_PLACE = 5;
+
+const name = z.string("must be a string").min(1, "must not be empty").max(
+  MAX_NAME_LENGTH,
+  `must have at most ${MAX_NAME_LENGTH} characters`,
+).refine((text) => text.isWellFormed(), "must be well-formed Unicode");
+
+const allowedTypes = z.array(
+  z.enum(EVENT_TYPES, `must be one of ${EVENT_TYPES.join(", ")}`),
+  "must be an array of event types",
+).min(1, "must hold at least one type; leave it out to allow all").max(
+  EVENT_TYPES.length,
+  "must name each type once",
+)
+  .refine((types) => new Set(types).size === types.length, "must name each type once");
+
+const enabled = z.boolean("must be true or false");
+
+const rateLimit = z.undefined("is not implemented yet: leave it out");
+
+const unknownMember: z.core.$ZodErrorMap = ({ code }) =>
+  code === "unrecognized_keys" ? "is not known" : undefined;
+
+/** Strict: `allowedType`, misspelt and passed over, would make a key that may send everything. */
+export const newKeySchema = z.strictObject({
+  name,
+  allowedTypes: allowedTypes.nullable().optional(),
+  enabled: enabled.optional(),
+  rateLimit: rateLimit.optional(),
+}, { error: unknownMember });
+
+/** `allowedTypes: null` allows all types again. */
+export const keyPatchSchema = z.strictObject({
+  name: name.optional(),
+  allowedTypes: allowedTypes.nullable().optional(),
+  enabled: enabled.optional(),
+  rateLimit: rateLimit.optional(),
+}, { error: unknownMember });
+
+/** Whether the environment gives a write key: it is shown, and can't be changed here. */
+export interface AdminOptions {
+  hasDefaultKey: boolean;
+}
+
+/** Everything under `/api/v1/admin`. */
+export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono<RouteEnv> {
+  const { system } = parts;
+  const routes = new Hono<RouteEnv>();
+  const admin = (handler: (c: RouteContext) => Promise<Outcome>) =>
+    handle(parts, async (c) => await refuseReader(parts, c, "admin") ?? await handler(c));
+
+  routes.get("/api/v1/admin/stats", admin(async () => jsonResponse(await system.stats())));
+
+  routes.get(
+    "/api/v1/admin/keys",
+    admin(async () => {
+      const stored = (await system.writeKeys.list()).map(shown);
+      return jsonResponse({ keys: hasDefaultKey ? [DEFAULT_KEY, ...stored] : stored });
+    }),
+  );
+
+  routes.post(
+    "/api/v1/admin/keys",
+    admin(async (c) => {
+      const body = await readBody(parts, c, newKeySchema);
+      if (body.problem !== undefined) return body.problem;
+      const { name, allowedTypes, enabled } = body.value;
+      const { key, writeKey } = await system.writeKeys.create({
+        name,
+        ...allowedTypes && { allowedTypes },
+        ...enabled !== undefined && { enabled },
+      });
+      const { id, ...rest } = shown(writeKey);
+      return jsonResponse({ id, key, ...rest }, 201);
+    }),
+  );
+
+  routes.patch(
+    "/api/v1/admin/keys/:id",
+    admin(async (c) => {
+      const body = await readBody(parts, c, keyPatchSchema);
+      if (body.problem !== undefined) return body.problem;
+      const id = readId(c);
+      if (hasDefaultKey && id === DEFAULT_KEY_ID) return KEY_OF_ENVIRONMENT;
+      const { name, allowedTypes, enabled } = body.value;
+      const changed = id === undefined ? undefined : await system.writeKeys.change(id, {
+        ...name !== undefined && { name },
+        ...allowedTypes !== undefined && { allowedTypes },
+        ...enabled !== undefined && { enabled },
+      });
+      return changed === undefined ? NO_SUCH_KEY : jsonResponse(shown(changed));
+    }),
+  );
+
+  routes.delete(
+    "/api/v1/admin/keys/:id",
+    admin(async (c) => {
+      const id = readId(c);
+      if (hasDefaultKey && id === DEFAULT_KEY_ID) return KEY_OF_ENVIRONMENT;
+      const removed = id !== undefined && await system.writeKeys.remove(id);
+      return removed ? new Response(null, { status: 204, headers: SECURITY_HEADERS }) : NO_SUCH_KEY;
+    }),
+  );
+
+  return routes;
+}
+
+const DEFAULT_KEY = { id: DEFAULT_KEY_ID, name: "WRITE_KEY", enabled: true, source: "environment" } as const;
+
+const KEY_OF_ENVIRONMENT = invalid(
+  "key_of_environment",
+  "",
+  "this write key is given by WRITE_KEY in the server's environment: change it there",
+);
+
+const NO_SUCH_KEY: Problem = { reason: "not_found", code: "not_found", detail: "no write key has this id" };
+
+/** Member by member, so that nothing else of what is stored can come along. */
+function shown({ id, name, allowedTypes, enabled, createdAt }: WriteKey): WriteKey & { source: "stored" } {
+  return { id, name, ...allowedTypes && { allowedTypes }, enabled, createdAt, source: "stored" };
+}
+
+/** Ids are of our making and short: anything else names no key. */
+function readId(c: RouteContext): string | undefined {
+  const id = decodePart(c.req.path.split("/")[ID_PLACE]!);
+  return id !== undefined && id.length <= MAX_NAME_LENGTH && id.isWellFormed() ? id : undefined;
+}
+
+async function readBody<Schema extends z.ZodType>(
+  { bodies }: Parts,
+  c: RouteContext,
+  schema: Schema,
+): Promise<{ value: z.output<Schema>; problem?: undefined } | { problem: Problem }> {
+  const body = await bodies.read(c.req.raw);
+  try {
+    if (body.problem !== undefined) return { problem: body.problem };
+    const parsed = bodies.parse(body, c.req.raw);
+    if ("problem" in parsed) return parsed;
+    const checked = schema.safeParse(parsed.value);
+    if (checked.success) return { value: checked.data };
+    const errors = checked.error.issues.map((issue) => ({ path: pathOf(issue), message: issue.message }));
+    const { path, message } = errors[0]!;
+    return { problem: { ...invalid("invalid_body", path, message), errors } };
+  } finally {
+    bodies.release(body);
+  }
+}
+
+/** A member that is not known is named by the issue's keys, not by its path. */
+function pathOf(issue: z.core.$ZodIssue): string {
+  const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
+  return path.join(".").toWellFormed();
+}

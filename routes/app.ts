@@ -1,0 +1,121 @@
+/** The router: every route of signalfold, and what becomes of a request that none of them takes. */
+import { Hono } from "hono";
+import type { System } from "../actors/system.ts";
+import { adminRoutes } from "./admin.ts";
+import { createAuthentication, type Secrets } from "./authentication.ts";
+import { BODY_LIMITS, type BodyLimits, createBodies, STOPPING } from "./body.ts";
+import { type ConnectionInfo, handle, type Parts, problemOf, type RouteEnv } from "./handle.ts";
+import { healthRoutes } from "./health.ts";
+import type { Log } from "./log.ts";
+import { type Problem, problemResponse } from "./problem.ts";
+import { readingRoutes } from "./reading.ts";
+import { sendingRoutes } from "./sending.ts";
+
+/** The settings that the routes obey. */
+export interface AppSettings extends Secrets {
+  /** The origin that clients reach, where a proxy stands before the server. */
+  publicUrl?: string;
+}
+
+/** Everything that the routes need. */
+export interface AppDeps {
+  system: System;
+  settings: AppSettings;
+  log: Log;
+  /** Milliseconds since 1970. */
+  now: () => number;
+  /** Makes a ULID. */
+  newId: () => string;
+  /** Tests take smaller bounds than {@link BODY_LIMITS}. */
+  bodyLimits?: Partial<BodyLimits>;
+}
+
+/** signalfold as a function from request to answer. */
+export interface App {
+  fetch(request: Request, connection?: ConnectionInfo): Promise<Response>;
+  /** For tests: a path or a URL, and what `fetch` takes. */
+  request(path: string, init?: RequestInit, connection?: ConnectionInfo): Promise<Response>;
+  /** What there is, so that a table of all routes can be held against it. */
+  routes: readonly { method: string; path: string }[];
+  /** Refuses every request from now on, and resolves when those that were taken before are answered. */
+  stop(): Promise<void>;
+}
+
+const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/** Makes the routes. They hold no timer and no connection of their own. */
+export function createApp({ system, settings, log, now, newId, bodyLimits }: AppDeps): App {
+  const authentication = createAuthentication(settings, system.writeKeys, now);
+  const bodies = createBodies({ ...BODY_LIMITS, ...bodyLimits }, now);
+  const parts: Parts = { system, authentication, bodies, log, now, newId };
+
+  const router = new Hono<RouteEnv>({ getPath: rawPath });
+  router.route("/", sendingRoutes(parts));
+  router.route("/", readingRoutes(parts));
+  router.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
+  router.route("/", healthRoutes(parts));
+  router.notFound(handle(parts, (c) => noRoute(router, c.req.path)));
+  router.onError((error, c) => handle(parts, () => problemOf(error))(c));
+
+  let taken = 0;
+  let stopped: PromiseWithResolvers<void> | undefined;
+
+  const allAnswered = () => stopped?.resolve();
+
+  async function fetch(request: Request, connection?: ConnectionInfo): Promise<Response> {
+    if (stopped !== undefined) {
+      return problemResponse(STOPPING, { path: rawPath(request), requestId: newId() });
+    }
+    taken++;
+    try {
+      const response = await router.fetch(request, connection);
+      if (request.method !== "GET" && !request.bodyUsed) await bodies.drain(request);
+      return response;
+    } finally {
+      taken--;
+      if (taken === 0) allAnswered();
+    }
+  }
+
+  return {
+    fetch,
+    request: (path, init, connection) =>
+      fetch(new Request(new URL(path, "http://localhost"), init), connection),
+    routes: router.routes.map(({ method, path }) => ({ method, path })),
+    stop() {
+      bodies.stop();
+      stopped ??= Promise.withResolvers();
+      if (taken === 0) stopped.resolve();
+      return stopped.promise;
+    },
+  };
+}
+
+/** The path as it was sent, without a slash at its end: ids are decoded where they are read, once and strictly. */
+function rawPath(request: Request): string {
+  const { url } = request;
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  if (start === -1) return "/";
+  let end = start;
+  for (; end < url.length; end++) {
+    const code = url.charCodeAt(end);
+    if (code === 63 || code === 35) break; // "?" or "#"
+  }
+  if (end > start + 1 && url.charCodeAt(end - 1) === 47) end--;
+  return url.slice(start, end);
+}
+
+/** 405 for a path that takes other methods, 404 for one that takes none. */
+function noRoute(router: Hono<RouteEnv>, path: string): Problem {
+  const allowed = METHODS.filter((method) => router.router.match(method, path)[0].length > 0);
+  if (allowed.length === 0) {
+    return { reason: "not_found", code: "no_such_path", detail: "nothing is at this path" };
+  }
+  if (allowed.includes("GET")) allowed.splice(1, 0, "HEAD");
+  return {
+    reason: "method_not_allowed",
+    code: "method_not_allowed",
+    detail: `this path takes ${allowed.join(", ")}`,
+    headers: { allow: allowed.join(", ") },
+  };
+}

@@ -1,0 +1,18 @@
+/** Whether the process lives, and whether storage answers: for load balancers, without a credential. */
+import { Hono } from "hono";
+import { handle, type Parts, type RouteEnv } from "./handle.ts";
+import { jsonResponse } from "./problem.ts";
+
+/** `GET` and `HEAD` of `/healthz` and `/readyz`. */
+export function healthRoutes(parts: Parts): Hono<RouteEnv> {
+  const routes = new Hono<RouteEnv>();
+  routes.get("/healthz", handle(parts, () => jsonResponse({ status: "ok" })));
+  routes.get(
+    "/readyz",
+    handle(parts, async () => {
+      await parts.system.ready();
+      return jsonResponse({ status: "ready" });
+    }),
+  );
+  return routes;
+}

@@ -1,0 +1,89 @@
+/** Lines of JSON for the operator: few, short, and never a body, a key or a token. */
+
+/** How much a log says, from most to least. */
+export const LOG_LEVELS = ["debug", "info", "warn", "error", "off"] as const;
+
+/** One of {@link LOG_LEVELS}. */
+export type LogLevel = typeof LOG_LEVELS[number];
+
+/** A level that a line can have. */
+export type LineLevel = Exclude<LogLevel, "off">;
+
+/** What a line says besides its time, level and message: short values that hold nothing of a sender's. */
+export type LogMembers = Record<string, string | number | boolean | undefined>;
+
+/** A log of JSON lines. */
+export interface Log {
+  /** Whether a line per request is wanted, so that nobody prepares it otherwise. */
+  readonly debugging: boolean;
+  /** Writes one line. */
+  line(level: LineLevel, message: string, members?: LogMembers): void;
+  /**
+   * Counts something that may come thousands of times a second: the first is a line at once, what follows within
+   * {@link SUMMARY_INTERVAL_MS} is one line with a `count`, written when the next thing is counted after it.
+   */
+  count(level: LineLevel, message: string, members: LogMembers & { code: string }, times?: number): void;
+  /** Writes what is counted and not yet written. */
+  flush(): void;
+}
+
+/** What {@link createLog} needs. */
+export interface LogOptions {
+  level: LogLevel;
+  /** Takes one line without its end. */
+  write: (line: string) => void;
+  /** Milliseconds since 1970. */
+  now: () => number;
+}
+
+/** How often the same refusal is told: often enough to see that it goes on, rarely enough for a flood to stay small. */
+export const SUMMARY_INTERVAL_MS = 60_000;
+
+/** Kinds of refusal that are counted apart; all are of our making, so this is only a belt. */
+const MAX_KINDS = 1000;
+
+interface Kind {
+  level: LineLevel;
+  message: string;
+  members: LogMembers;
+  /** Since the last line. */
+  count: number;
+}
+
+/** Makes a log that writes lines of `level` and above. It uses no timer: nothing has to be stopped. */
+export function createLog({ level, write, now }: LogOptions): Log {
+  const threshold = LOG_LEVELS.indexOf(level);
+  const kinds = new Map<string, Kind>();
+  let sweptAtMs = now();
+
+  function line(lineLevel: LineLevel, message: string, members: LogMembers = {}): void {
+    if (LOG_LEVELS.indexOf(lineLevel) < threshold) return;
+    write(JSON.stringify({ time: new Date(now()).toISOString(), level: lineLevel, message, ...members }));
+  }
+
+  function flush(): void {
+    for (const { level, message, members, count } of kinds.values()) {
+      if (count > 0) line(level, message, { ...members, count });
+    }
+    kinds.clear();
+    sweptAtMs = now();
+  }
+
+  return {
+    debugging: threshold === 0,
+    line,
+    flush,
+    count(lineLevel, message, members, times = 1) {
+      if (LOG_LEVELS.indexOf(lineLevel) < threshold) return;
+      if (now() - sweptAtMs >= SUMMARY_INTERVAL_MS || kinds.size >= MAX_KINDS) flush();
+      const key = `${lineLevel} ${message} ${members.code}`;
+      const kind = kinds.get(key);
+      if (kind === undefined) {
+        line(lineLevel, message, times === 1 ? members : { ...members, count: times });
+        kinds.set(key, { level: lineLevel, message, members: { code: members.code }, count: 0 });
+      } else {
+        kind.count += times;
+      }
+    },
+  };
+}

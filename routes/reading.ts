@@ -1,0 +1,154 @@
+/** The routes that show profiles, groups, logs and members. */
+import { Hono } from "hono";
+import { z } from "zod";
+import { type ActorKind, InvalidCursor, type Past } from "../actors/system.ts";
+import { EVENT_TYPES } from "../domain/event.ts";
+import { parseTimestamp } from "../domain/timestamp.ts";
+import {
+  handle,
+  type Outcome,
+  type Parts,
+  refuseReader,
+  type RouteContext,
+  type RouteEnv,
+} from "./handle.ts";
+import { invalid, jsonResponse, type Problem } from "./problem.ts";
+import { readQuery } from "./query.ts";
+
+/** Longest id that an event can have, in UTF-16 units (256 characters): nobody of a longer one was ever seen. */
+const MAX_ID_UNITS = 512;
+
+/** Longest cursor that is looked at; ours are far shorter. */
+const MAX_CURSOR_LENGTH = 1024;
+
+/** The contract: "`limit` (1 to 500, default 50, else 400)". */
+const limit = z.string().regex(/^([1-9]\d?|[1-4]\d\d|500)$/, "must be a whole number from 1 to 500")
+  .default("50").transform(Number);
+
+const cursor = z.string().min(1, "must be a cursor of the page before")
+  .max(MAX_CURSOR_LENGTH, "must be a cursor of the page before").optional();
+
+/** A moment; the blank is a `+` that was not percent-encoded, which forms decode to a blank. */
+const moment = z.string().transform((text, context) => {
+  const ms = parseTimestamp(text.replace(/ (?=\d\d(:?\d\d)?$)/, "+"));
+  if (ms !== undefined) return ms;
+  context.addIssue({ code: "custom", message: "must be an ISO 8601 date, or date and time" });
+  return z.NEVER;
+}).optional();
+
+/** `?at=TIME&asOf=TIME`. */
+export const pastQuery = z.object({ at: moment, asOf: moment });
+
+/** Of a log. */
+export const logQuery = z.object({
+  limit,
+  cursor,
+  order: z.enum(["asc", "desc"], "must be asc or desc").default("desc"),
+  type: z.enum(EVENT_TYPES, `must be one of ${EVENT_TYPES.join(", ")}`).optional(),
+  event: z.string().optional(),
+});
+
+/** Of a group's members. */
+export const membersQuery = z.object({ limit, cursor });
+
+/** The first part of the path, which kind of actor it names. */
+const KINDS: readonly (readonly [string, ActorKind])[] = [
+  ["users", "user"],
+  ["anonymous", "anonymous"],
+  ["groups", "group"],
+];
+
+/** Where the id stands in `/api/v1/users/{id}/…`, split at its slashes. */
+const ID_PLACE = 4;
+
+/** Everything under `/api/v1/users`, `/api/v1/anonymous` and `/api/v1/groups`. */
+export function readingRoutes(parts: Parts): Hono<RouteEnv> {
+  const routes = new Hono<RouteEnv>();
+  const read = (path: string, show: (c: RouteContext, id: string) => Promise<Outcome>) =>
+    routes.get(path, handle(parts, (c) => readId(parts, c, show)));
+  for (const [part, kind] of KINDS) {
+    read(`/api/v1/${part}/:id`, (c, id) => showProfile(parts, c, { kind, id }));
+    read(`/api/v1/${part}/:id/events`, (c, id) => showLog(parts, c, { kind, id }));
+  }
+  read("/api/v1/groups/:id/members", (c, id) => showMembers(parts, c, id));
+  return routes;
+}
+
+interface Named {
+  kind: ActorKind;
+  id: string;
+}
+
+/** Who may read, then the id. The router's own decoding passes over what is ill-formed, so the path is read here. */
+async function readId(
+  parts: Parts,
+  c: RouteContext,
+  show: (c: RouteContext, id: string) => Promise<Outcome>,
+): Promise<Outcome> {
+  const refusal = await refuseReader(parts, c, "read");
+  if (refusal !== undefined) return refusal;
+  const id = decodePart(c.req.path.split("/")[ID_PLACE]!);
+  if (id === undefined) {
+    return invalid("invalid_id", "", "the id in the path must be well-formed percent-encoding");
+  }
+  if (id.length > MAX_ID_UNITS) return neverSeen("id");
+  return await show(c, id);
+}
+
+/** A part of a path; `undefined` if it is ill-formed. */
+export function decodePart(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return undefined;
+  }
+}
+
+async function showProfile({ system }: Parts, c: RouteContext, { kind, id }: Named): Promise<Outcome> {
+  const read = readQuery(c.req.raw.url, pastQuery);
+  if (read.problem !== undefined) return read.problem;
+  const { at, asOf } = read.query;
+  const past: Past = { ...at !== undefined && { at }, ...asOf !== undefined && { asOf } };
+  const profile = await system.reader[kind](id, past);
+  return profile === null ? neverSeen(kind) : jsonResponse(profile);
+}
+
+async function showLog({ system }: Parts, c: RouteContext, { kind, id }: Named): Promise<Outcome> {
+  const read = readQuery(c.req.raw.url, logQuery);
+  if (read.problem !== undefined) return read.problem;
+  const { limit, cursor, order, type, event } = read.query;
+  const query = {
+    limit,
+    order,
+    ...cursor !== undefined && { cursor },
+    ...type !== undefined && { type },
+    ...event !== undefined && { event },
+  };
+  return await page(kind, () => system.reader.log(kind, id, query));
+}
+
+async function showMembers({ system }: Parts, c: RouteContext, id: string): Promise<Outcome> {
+  const read = readQuery(c.req.raw.url, membersQuery);
+  if (read.problem !== undefined) return read.problem;
+  const { limit, cursor } = read.query;
+  return await page(
+    "group",
+    () => system.reader.members(id, { limit, ...cursor !== undefined && { cursor } }),
+  );
+}
+
+async function page(kind: ActorKind, load: () => Promise<object | null>): Promise<Outcome> {
+  try {
+    const found = await load();
+    return found === null ? neverSeen(kind) : jsonResponse(found);
+  } catch (error) {
+    if (error instanceof InvalidCursor) {
+      return invalid("invalid_query", "cursor", "must be a cursor of the page before");
+    }
+    throw error;
+  }
+}
+
+function neverSeen(kind: string): Problem {
+  return { reason: "not_found", code: "not_found", detail: `no event of this ${kind} was ever seen` };
+}

@@ -1,0 +1,212 @@
+/** The routes that take events: one, or a batch. */
+import { Hono } from "hono";
+import { BatchTooLarge } from "../actors/system.ts";
+import { accept, type BatchDefaults } from "../domain/accept.ts";
+import type { StoredEvent } from "../domain/event.ts";
+import type { Rejection } from "../domain/rejection.ts";
+import type { Caller } from "./authentication.ts";
+import { BODY_LIMITS } from "./body.ts";
+import { CORS_HEADERS, preflight } from "./cors.ts";
+import { addressOf, handle, type Outcome, type Parts, type RouteContext, type RouteEnv } from "./handle.ts";
+import { invalid, type Problem, STATUS_OF } from "./problem.ts";
+import { SECURITY_HEADERS } from "./security_headers.ts";
+
+/** Events in one batch: the specification's "up to 500 events in a single request". */
+export const MAX_BATCH_EVENTS = 500;
+
+/** Bytes of a batch once its `context` and `integrations` are filled into its events: as of a body, 4 MiB. */
+const MAX_FILLED_BYTES = BODY_LIMITS.maxBytes;
+
+/** Each header here is a microsecond on every event's path. */
+const RECEIPT_HEADERS = {
+  "content-type": "application/json",
+  "x-content-type-options": SECURITY_HEADERS["x-content-type-options"],
+  ...CORS_HEADERS,
+};
+
+/** `POST /api/v1/events` and `/api/v1/events/batch`, with their preflights. */
+export function sendingRoutes(parts: Parts): Hono<RouteEnv> {
+  const routes = new Hono<RouteEnv>();
+  routes.post("/api/v1/events", handle(parts, (c) => receive(parts, c, sendOne)));
+  routes.post("/api/v1/events/batch", handle(parts, (c) => receive(parts, c, sendBatch)));
+  for (const path of ["/api/v1/events", "/api/v1/events/batch"]) routes.options(path, preflight);
+  return routes;
+}
+
+/** A body that was read from a sender who may send. */
+interface Sent {
+  value: unknown;
+  bytes: number;
+  caller: Caller;
+}
+
+/**
+ * Reads the body, then tells whether its sender may send: the body comes first as it has to be read in any case, and
+ * may hold the key. Only a sender that is known has it inflated and parsed, or one that gives no key in a header.
+ */
+async function receive(
+  parts: Parts,
+  c: RouteContext,
+  send: (parts: Parts, c: RouteContext, sent: Sent) => Promise<Outcome>,
+): Promise<Outcome> {
+  const { authentication, bodies } = parts;
+  const request = c.req.raw;
+  const address = () => addressOf(c);
+  const found = authentication.byHeaders(request.headers);
+  let caller = found instanceof Promise ? await found : found;
+  const body = await bodies.read(request);
+  try {
+    if (caller !== undefined) {
+      const refusal = authentication.refuse(caller, "send", address);
+      if (refusal !== undefined) return refusal;
+    }
+    if (body.problem !== undefined) return body.problem;
+    const parsed = bodies.parse(body, request);
+    if (!caller) {
+      caller = "problem" in parsed ? undefined : await authentication.byBody(parsed.value);
+      const refusal = authentication.refuse(caller, "send", address);
+      if (refusal !== undefined) return refusal;
+    }
+    if ("problem" in parsed) return parsed.problem;
+    return await send(parts, c, { ...parsed, caller: caller! });
+  } finally {
+    bodies.release(body);
+  }
+}
+
+async function sendOne(parts: Parts, c: RouteContext, { value, caller }: Sent): Promise<Outcome> {
+  dropWriteKey(value);
+  const { event, rejection } = accept(value, {
+    receivedAt: parts.now(),
+    newId: parts.newId,
+    allowedTypes: caller.allowedTypes,
+  });
+  if (rejection !== undefined) return problemOf(rejection);
+  const [receipt] = await parts.system.commit([event], caller.writeKeyId);
+  if (receipt === undefined) throw new Error("a commit of one event gave no receipt");
+  const { messageId, duplicate } = receipt;
+  if (parts.log.debugging) c.set("counts", { received: 1, accepted: 1, duplicates: duplicate ? 1 : 0 });
+  return new Response(JSON.stringify({ success: true, messageId, duplicate }), { headers: RECEIPT_HEADERS });
+}
+
+/** What a batch says of an event that it does not accept. */
+interface EventError {
+  index: number;
+  status: number;
+  code: string;
+  message: string;
+  path?: string;
+  messageId?: string;
+}
+
+async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Promise<Outcome> {
+  const { system, now, newId, log } = parts;
+  const { value, bytes, caller } = sent;
+  const batch = readBatch(value);
+  if ("problem" in batch) return batch.problem;
+  const { items, defaults } = batch;
+  const options = { receivedAt: now(), newId, allowedTypes: caller.allowedTypes, defaults };
+  const events: StoredEvent[] = [];
+  const errors: EventError[] = [];
+  for (let index = 0; index < items.length; index++) {
+    dropWriteKey(items[index]);
+    const { event, rejection } = accept(items[index], options);
+    if (rejection === undefined) events.push(event);
+    else errors.push(errorOf(index, rejection));
+  }
+  if (defaults !== undefined && exceedsFilled(bytes, defaults, events)) return tooLargeFilled();
+
+  let duplicates = 0;
+  if (events.length > 0) {
+    try {
+      for (const receipt of await system.commit(events, caller.writeKeyId)) {
+        duplicates += receipt.duplicate ? 1 : 0;
+      }
+    } catch (error) {
+      if (error instanceof BatchTooLarge) return tooLargeCompressed(error);
+      throw error;
+    }
+  }
+  for (const { code, status } of errors) log.count("info", "event rejected", { code, status });
+  const counts = { received: items.length, accepted: events.length, rejected: errors.length };
+  if (log.debugging) c.set("counts", { ...counts, duplicates });
+  return new Response(JSON.stringify({ ...counts, errors }), { headers: RECEIPT_HEADERS });
+}
+
+/** The batch's events and what it says for all of them; other members are passed over. */
+function readBatch(
+  value: unknown,
+): { items: unknown[]; defaults: BatchDefaults | undefined } | { problem: Problem } {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return { problem: invalid("not_an_object", "", 'the body must be a JSON object such as {"batch":[…]}') };
+  }
+  const { batch, context, integrations, sentAt } = value as Record<string, unknown>;
+  if (!Array.isArray(batch)) {
+    return { problem: invalid("missing_batch", "batch", "must be an array of events") };
+  }
+  if (batch.length === 0) {
+    return { problem: invalid("empty_batch", "batch", "must hold at least 1 event (found 0)") };
+  }
+  if (batch.length > MAX_BATCH_EVENTS) {
+    const rule = `must hold at most ${MAX_BATCH_EVENTS} events (found ${batch.length}): send fewer at a time`;
+    return { problem: invalid("too_many_events", "batch", rule) };
+  }
+  const hasDefaults = context !== undefined || integrations !== undefined || sentAt !== undefined;
+  return { items: batch, defaults: hasDefaults ? { context, integrations, sentAt } : undefined };
+}
+
+/** A body's `writeKey` is a credential: never stored, wherever a client puts it. */
+function dropWriteKey(item: unknown): void {
+  if (typeof item === "object" && item !== null && Object.hasOwn(item, "writeKey")) {
+    delete (item as { writeKey?: unknown }).writeKey;
+  }
+}
+
+const encoder = new TextEncoder();
+const bytesOf = (value: unknown): number =>
+  value === undefined ? 0 : encoder.encode(JSON.stringify(value)).length;
+
+/** Measures the events only where a quick sum, as if each had been given all of it, says that it may be too much. */
+function exceedsFilled(
+  bodyBytes: number,
+  { context, integrations }: BatchDefaults,
+  events: StoredEvent[],
+): boolean {
+  const each = bytesOf(context) + bytesOf(integrations);
+  if (bodyBytes + each * events.length <= MAX_FILLED_BYTES) return false;
+  let bytes = 0;
+  for (const event of events) {
+    bytes += bytesOf(event);
+    if (bytes > MAX_FILLED_BYTES) return true;
+  }
+  return false;
+}
+
+function tooLargeFilled(): Problem {
+  return {
+    reason: "too_large",
+    code: "batch_too_large",
+    detail:
+      `the batch must be at most ${MAX_FILLED_BYTES} bytes with its context filled into its events: send fewer events ` +
+      "at a time",
+  };
+}
+
+function tooLargeCompressed({ message }: BatchTooLarge): Problem {
+  return { reason: "too_large", code: "batch_too_large", detail: `${message}: send fewer events at a time` };
+}
+
+function problemOf({ reason, code, message, errors }: Rejection): Problem {
+  return { reason, code, detail: message, errors };
+}
+
+function errorOf(index: number, { reason, code, message, path, messageId }: Rejection): EventError {
+  return {
+    index,
+    status: STATUS_OF[reason],
+    code,
+    message,
+    ...path !== "" && { path },
+    ...messageId !== undefined && { messageId },
+  };
+}

@@ -1,0 +1,150 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import fc from "fast-check";
+import { digestOf } from "../../actors/chunk.ts";
+import {
+  dueForMerge,
+  type Filter,
+  keysOfRun,
+  loadFilters,
+  lookUp,
+  makeRun,
+  mergeRuns,
+  probesFor,
+  type Run,
+  type SeenView,
+  withinWindow,
+} from "../../actors/seen.ts";
+import type { Key } from "../../actors/keys.ts";
+import { openStore, type Store } from "../../actors/store.ts";
+import { runs as runsOf } from "../domain/facts.ts";
+
+const bytesOf = (digests: string[]) => Uint8Array.fromHex(digests.join(""));
+
+async function writeAll(store: Store, sets: Iterable<[Key, Uint8Array]> | AsyncIterable<[Key, Uint8Array]>) {
+  let some: [Key, Uint8Array][] = [];
+  for await (const set of sets) {
+    some.push(set);
+    if (some.length >= 10) await store.commit({ checks: [], sets: some.splice(0) });
+  }
+  await store.commit({ checks: [], sets: some });
+}
+
+/** Which of the digests the index knows. */
+async function known(store: Store, view: SeenView, digests: string[]): Promise<Set<string>> {
+  const seen = await lookUp(store, digests.flatMap((digest) => probesFor(view, digest)));
+  ok(seen !== undefined);
+  return seen;
+}
+
+/** An index that takes rounds of digests as a settler does: a run each, merged as they are due. */
+async function indexOf(store: Store, rounds: string[][], spanMs = Infinity) {
+  let runs: Run[] = [];
+  let filters = new Map<number, Filter>();
+  let nextRun = 1;
+  for (const [at, digests] of rounds.entries()) {
+    const cut = Math.floor(digests.length / 3);
+    const made = makeRun(nextRun++, [bytesOf(digests.slice(0, cut)), bytesOf(digests.slice(cut))], at);
+    strictEqual(made === undefined, digests.length === 0);
+    if (made === undefined) continue;
+    await writeAll(store, made.sets);
+    runs = [...runs, made.run];
+    filters.set(made.run.id, made.filter);
+    const due = dueForMerge(runs, spanMs);
+    if (due.length === 0) continue;
+    const merged = mergeRuns(store, nextRun++, due);
+    await writeAll(store, merged.sets);
+    deepStrictEqual(due, runs.slice(runs.length - due.length));
+    strictEqual(merged.run.n, due.reduce((sum, run) => sum + run.n, 0));
+    runs = [...runs.slice(0, runs.length - due.length), merged.run];
+    filters.set(merged.run.id, merged.filter);
+    for (const run of due) {
+      await store.commit({ checks: [], sets: [], deletes: keysOfRun(run) });
+      filters.delete(run.id);
+    }
+  }
+  return { runs, filters };
+}
+
+Deno.test("no id is lost or invented, however many rounds were merged, by filters made, read again, or not there", async () => {
+  const cases = fc.array(fc.oneof(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: 1500 })), {
+    minLength: 1,
+    maxLength: 14,
+  });
+  await fc.assert(
+    fc.asyncProperty(cases, fc.nat(), async (sizes, salt) => {
+      const store = await openStore(":memory:");
+      try {
+        const rounds = sizes.map((size, round) =>
+          Array.from({ length: size }, (_, i) => digestOf(`${salt}/${round}/${i}`))
+        );
+        const view = await indexOf(store, rounds);
+        const all = rounds.flat();
+        const strangers = Array.from({ length: 300 }, (_, i) => digestOf(`stranger ${salt} ${i}`));
+        const read = { runs: view.runs, filters: await loadFilters(store, view.runs, new Map()) };
+        deepStrictEqual(read.filters, view.filters);
+        for (const each of [view, read, { runs: view.runs, filters: new Map() }]) {
+          strictEqual((await known(store, each, all)).size, all.length);
+          strictEqual((await known(store, each, strangers)).size, 0);
+        }
+        // A filter is worth its memory: a new id costs no read.
+        const large = { ...view, runs: view.runs.filter((run) => run.n >= 100) };
+        ok(strangers.flatMap((digest) => probesFor(large, digest)).length < 10);
+        // Nothing else is left in the store.
+        const keys = new Set(view.runs.flatMap(keysOfRun).map((key) => JSON.stringify(key)));
+        for await (const { key } of store.list({ prefix: ["seen"] })) ok(keys.has(JSON.stringify(key)));
+      } finally {
+        store.close();
+      }
+    }),
+    runsOf(25),
+  );
+});
+
+Deno.test("a part that is missing means that runs have changed, never that an id is new", async () => {
+  const store = await openStore(":memory:");
+  try {
+    const digests = Array.from({ length: 40 }, (_, i) => digestOf(`id ${i}`));
+    const view = await indexOf(store, [digests]);
+    await store.commit({ checks: [], sets: [], deletes: keysOfRun(view.runs[0]!) });
+    strictEqual(await lookUp(store, probesFor(view, digests[0]!)), undefined);
+    // Nor does a filter that can't be read: it is left out, and the id may be there.
+    deepStrictEqual(await loadFilters(store, view.runs, new Map()), new Map());
+    strictEqual(probesFor({ ...view, filters: new Map() }, digestOf("another")).length, 1);
+  } finally {
+    store.close();
+  }
+});
+
+Deno.test("runs stay few, however many rounds there are, and each digest is written again few times", () => {
+  const sizes = fc.array(fc.integer({ min: 1, max: 3000 }), { minLength: 200, maxLength: 400 });
+  fc.assert(
+    fc.property(sizes, (all) => {
+      let runs: Run[] = [];
+      let written = 0;
+      let total = 0;
+      for (const [at, n] of all.entries()) {
+        runs.push({ id: at, n, parts: 1, filterParts: 1, at });
+        total += n;
+        const due = dueForMerge(runs, Infinity);
+        if (due.length === 0) continue;
+        const sum = due.reduce((all, run) => all + run.n, 0);
+        written += sum;
+        runs = [...runs.slice(0, runs.length - due.length), { ...due[0]!, n: sum, at }];
+      }
+      strictEqual(runs.reduce((sum, run) => sum + run.n, 0), total);
+      ok(runs.length < 60, `${runs.length} runs`);
+      ok(written < 25 * total, `${written / total} times`);
+    }),
+    runsOf(20),
+  );
+});
+
+Deno.test("a run is dropped whole once its newest is out of the window; a window of 0 is for ever", () => {
+  const runs = [10, 20, 30].map((at, id) => ({ id, n: 1, parts: 1, filterParts: 1, at }));
+  const kept = (nowMs: number, windowMs: number) =>
+    withinWindow(runs, { nowMs, windowMs }).map((run) => run.at);
+  deepStrictEqual(kept(20, 10), [10, 20, 30]);
+  deepStrictEqual(kept(21, 10), [20, 30]);
+  deepStrictEqual(kept(41, 10), []);
+  deepStrictEqual(kept(1e12, 0), [10, 20, 30]);
+});

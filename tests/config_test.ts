@@ -1,0 +1,134 @@
+import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { readConfig, settingsTable, VARIABLES } from "../config.ts";
+import denoJson from "../deno.json" with { type: "json" };
+
+const START = { dev: false, deploy: false };
+const GOOD = { ADMIN_TOKEN: "secret-admin", KV_URL: "events.db" };
+
+Deno.test("readConfig() gives every setting its default", () => {
+  deepStrictEqual(readConfig(GOOD, START), {
+    settings: {
+      port: 8000,
+      host: "0.0.0.0",
+      kvUrl: "events.db",
+      adminToken: "secret-admin",
+      dedupDays: 30,
+      authFailuresPerMinute: 100,
+      logLevel: "info",
+    },
+  });
+});
+
+Deno.test("readConfig() reads every variable", () => {
+  const env = {
+    PORT: "0",
+    HOST: "::1",
+    PUBLIC_URL: "https://events.example.com/",
+    KV_URL: "https://kv.example.com",
+    DENO_KV_ACCESS_TOKEN: "kv",
+    ADMIN_TOKEN: "a",
+    READ_TOKEN: "r",
+    WRITE_KEY: "w",
+    DEDUP_DAYS: "0",
+    AUTH_FAILURES_PER_MINUTE: "5",
+    LOG_LEVEL: "debug",
+  };
+  deepStrictEqual(Object.keys(env), VARIABLES);
+  deepStrictEqual(readConfig(env, START), {
+    settings: {
+      port: 0,
+      host: "::1",
+      publicUrl: "https://events.example.com",
+      kvUrl: "https://kv.example.com",
+      adminToken: "a",
+      readToken: "r",
+      writeKey: "w",
+      dedupDays: 0,
+      authFailuresPerMinute: 5,
+      logLevel: "debug",
+    },
+  });
+});
+
+Deno.test("readConfig() has other defaults in dev and on Deno Deploy", () => {
+  const dev = readConfig({ ADMIN_TOKEN: "a" }, { dev: true, deploy: false });
+  strictEqual("settings" in dev && dev.settings.host, "127.0.0.1");
+  strictEqual("settings" in dev && dev.settings.kvUrl, ".data/signalfold.db");
+  const deploy = readConfig({ ADMIN_TOKEN: "a" }, { dev: false, deploy: true });
+  strictEqual("settings" in deploy && deploy.settings.host, "0.0.0.0");
+  strictEqual("settings" in deploy && "kvUrl" in deploy.settings, false);
+});
+
+Deno.test("readConfig() takes an empty value for none", () => {
+  const empty = Object.fromEntries(VARIABLES.map((name) => [name, ""]));
+  deepStrictEqual(readConfig({ ...empty, ...GOOD }, START), readConfig(GOOD, START));
+});
+
+const BAD: [what: string, env: Record<string, string>, line: RegExp][] = [
+  ["no ADMIN_TOKEN", { ADMIN_TOKEN: "" }, /^ADMIN_TOKEN must be set$/],
+  ["no KV_URL", { KV_URL: "" }, /^KV_URL must be set: /],
+  ["a PORT that is no number", { PORT: "http" }, /^PORT must be a whole number from 0 to 65535$/],
+  ["a PORT that is too large", { PORT: "65536" }, /^PORT must be a whole number from 0 to 65535$/],
+  ["a negative PORT", { PORT: "-1" }, /^PORT /],
+  ["a HOST with a port", { HOST: "localhost/x" }, /^HOST must be a host name or an address$/],
+  ["a PUBLIC_URL with a path", { PUBLIC_URL: "https://example.com/events" }, /^PUBLIC_URL must be an origin/],
+  ["a PUBLIC_URL of another scheme", { PUBLIC_URL: "ftp://example.com" }, /^PUBLIC_URL must be an origin/],
+  ["a KV_URL with a comma", { KV_URL: "a,b" }, /^KV_URL must not contain a comma$/],
+  ["a KV_URL that is no URL", { KV_URL: "https://" }, /^KV_URL must be a file path/],
+  ["an ADMIN_TOKEN with a blank", { ADMIN_TOKEN: "a b" }, /^ADMIN_TOKEN must be visible ASCII/],
+  ["a READ_TOKEN that is not ASCII", { READ_TOKEN: "tökен" }, /^READ_TOKEN must be visible ASCII/],
+  ["a WRITE_KEY with a colon", { WRITE_KEY: "a:b" }, /^WRITE_KEY must not contain a colon$/],
+  [
+    "a WRITE_KEY that is the ADMIN_TOKEN",
+    { WRITE_KEY: "secret-admin" },
+    /^WRITE_KEY must differ from ADMIN_TOKEN$/,
+  ],
+  [
+    "a READ_TOKEN that is the ADMIN_TOKEN",
+    { READ_TOKEN: "secret-admin" },
+    /^READ_TOKEN must differ from ADMIN_TOKEN$/,
+  ],
+  [
+    "a DEDUP_DAYS that is no number",
+    { DEDUP_DAYS: "1.5" },
+    /^DEDUP_DAYS must be a whole number from 0 to 3650$/,
+  ],
+  ["an AUTH_FAILURES_PER_MINUTE below 0", { AUTH_FAILURES_PER_MINUTE: "-1" }, /^AUTH_FAILURES_PER_MINUTE /],
+  [
+    "a LOG_LEVEL that is none",
+    { LOG_LEVEL: "loud" },
+    /^LOG_LEVEL must be one of debug, info, warn, error, off$/,
+  ],
+];
+
+for (const [what, env, line] of BAD) {
+  Deno.test(`readConfig() refuses ${what} in one line that names the variable and not its value`, () => {
+    const read = readConfig({ ...GOOD, ...env }, START);
+    const problem = "problem" in read ? read.problem : "";
+    match(problem, line);
+    strictEqual(problem.includes("\n"), false);
+    for (const value of Object.values(env)) {
+      if (value.length > 4) strictEqual(problem.includes(value), false, "the value may be a secret");
+    }
+  });
+}
+
+Deno.test("settingsTable() has a description and a default for each variable", () => {
+  deepStrictEqual(settingsTable().map(({ name }) => name), VARIABLES);
+  for (const row of settingsTable()) {
+    strictEqual(row.description.length > 10, true, row.name);
+    strictEqual(row.default.length > 0, true, row.name);
+  }
+});
+
+for (const task of ["dev", "start"] as const) {
+  Deno.test(`deno task ${task} may read the variables of the settings and no others, and never has all permissions`, () => {
+    const command = denoJson.tasks[task];
+    const names = /export NAMES=(\S+)/.exec(command)?.[1]?.split(",");
+    deepStrictEqual(names, [...VARIABLES, "DENO_DEPLOYMENT_ID", "DENO_DEPLOY"]);
+    strictEqual(
+      /\s-A\b|--allow-all|--allow-run|--allow-ffi|--allow-(read|write|env)(\s|$)/.test(command),
+      false,
+    );
+  });
+}

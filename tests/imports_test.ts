@@ -1,0 +1,167 @@
+/**
+ * The rules of the house that a reader of one file can't see, held by reading all of them: imports go one way, nothing
+ * goes in circles, and a few words stand in one file or in none.
+ *
+ * How it works: product files are read as text, without comments, and (for the words) without strings. That is enough
+ * for code that `deno fmt` has laid out and `deno lint` has passed.
+ */
+import { deepStrictEqual, ok } from "node:assert";
+
+const ROOT = new URL("../", import.meta.url);
+
+/** The places, from left to right: each may import from itself and from any to its right, types too. */
+const PLACES = ["top", "routes", "actors", "domain"] as const;
+type Place = typeof PLACES[number];
+
+/** The packages that each place may import; what a place may, all to its left may too. Node's own modules count as one. */
+const PACKAGES: Record<Place, readonly string[]> = {
+  top: ["ulid", "cli-progress"],
+  routes: ["hono"],
+  actors: ["node"],
+  domain: ["zod"],
+};
+
+interface Source {
+  path: string;
+  place: Place;
+  /** Without comments. */
+  code: string;
+  /** Without comments and strings. */
+  words: string;
+  imports: string[];
+}
+
+/** Comments, and the strings that must not be taken for any; a slash before a regular expression's end is escaped. */
+const COMMENT_OR_STRING =
+  /(?<![\\:])\/\/.*|\/\*[^]*?\*\/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`/g;
+
+function readSource(path: string): Source {
+  const text = Deno.readTextFileSync(new URL(path, ROOT));
+  const code = text.replaceAll(COMMENT_OR_STRING, (found) => found.startsWith("/") ? "" : found);
+  const words = code.replaceAll(
+    COMMENT_OR_STRING,
+    // What a template computes is code.
+    (found) => [...found.matchAll(/\$\{([^}]*)\}/g)].map(([, inner]) => inner).join(" "),
+  );
+  const imports = [...code.matchAll(/(?:^import |\bfrom |\bimport\()"([^"\s]+)"/gm)].map((match) =>
+    match[1]!
+  );
+  return { path, place: placeOf(path), code, words, imports };
+}
+
+function placeOf(path: string): Place {
+  return PLACES.find((place) => path.startsWith(`${place}/`)) ?? "top";
+}
+
+/** Everything that the product is made of: the files at the top, `tasks/`, and the places. */
+function productFiles(): Source[] {
+  const paths = [...Deno.readDirSync(ROOT)].flatMap(({ name, isFile }) => isFile ? [name] : []);
+  for (const folder of ["tasks", ...PLACES.slice(1)]) {
+    for (const { name, isFile } of Deno.readDirSync(new URL(folder, ROOT))) {
+      ok(isFile, `${folder}/${name} is a folder: places have none yet`);
+      paths.push(`${folder}/${name}`);
+    }
+  }
+  return paths.filter((path) => path.endsWith(".ts")).sort().map(readSource);
+}
+
+const SOURCES = productFiles();
+
+/** The path of an imported file from the root, `undefined` for a package. */
+function fileOf(specifier: string, from: string): string | undefined {
+  if (!specifier.startsWith(".")) return undefined;
+  return new URL(specifier, new URL(from, ROOT)).href.slice(ROOT.href.length);
+}
+
+/** `path: what` of each source in which a pattern is found. */
+function found(pattern: RegExp, sources: readonly Source[], of: "code" | "words" = "words"): string[] {
+  return sources.flatMap((source) =>
+    [...source[of].matchAll(new RegExp(pattern, "g"))].map((match) => `${source.path}: ${match[0]}`)
+  );
+}
+
+Deno.test("imports go one way: top and tasks, routes, actors, domain", () => {
+  const wrong: string[] = [];
+  for (const { path, place, imports } of SOURCES) {
+    for (const specifier of imports) {
+      const file = fileOf(specifier, path);
+      if (file === undefined) continue;
+      const isProduct = SOURCES.some((source) => source.path === file);
+      const goesRight = PLACES.indexOf(placeOf(file)) >= PLACES.indexOf(place);
+      if (!isProduct || !goesRight) wrong.push(`${path} imports ${file}`);
+    }
+  }
+  deepStrictEqual(wrong, []);
+  ok(SOURCES.flatMap(({ imports }) => imports).length > 100, "imports are found");
+});
+
+Deno.test("each place imports its own packages and those of the places to its right, by names without versions", () => {
+  const wrong: string[] = [];
+  for (const { path, place, imports } of SOURCES) {
+    const allowed = PLACES.slice(PLACES.indexOf(place)).flatMap((each) => PACKAGES[each]);
+    for (const specifier of imports) {
+      if (specifier.startsWith(".")) continue;
+      const [name] = specifier.split(/[:/]/);
+      if (!allowed.includes(name!)) wrong.push(`${path} imports ${specifier}`);
+    }
+  }
+  deepStrictEqual(wrong, []);
+});
+
+Deno.test("no imports go in circles", () => {
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const visit = (path: string, way: string[]): void => {
+    if (way.includes(path)) circles.push([...way.slice(way.indexOf(path)), path].join(" -> "));
+    if (way.includes(path) || done.has(path)) return;
+    const source = SOURCES.find((each) => each.path === path);
+    for (const specifier of source?.imports ?? []) {
+      const file = fileOf(specifier, path);
+      if (file !== undefined) visit(file, [...way, path]);
+    }
+    done.add(path);
+  };
+  for (const { path } of SOURCES) visit(path, []);
+  deepStrictEqual(circles, []);
+});
+
+Deno.test("only actors/store.ts names Deno.Kv", () => {
+  deepStrictEqual(
+    found(/\bDeno\.(Kv|openKv|AtomicOperation)\w*/, SOURCES.filter(outside("actors/store.ts"))),
+    [],
+  );
+});
+
+Deno.test("only actors/keys.ts spells a key", () => {
+  const spelled = SOURCES.find(({ path }) => path === "actors/keys.ts")!.code;
+  // A type such as ["user" | "anonymous", string] spells none.
+  const names = new Set([...spelled.matchAll(/\[\s*"(\w+)"(?! \|)/g)].map((match) => match[1]!));
+  ok(
+    ["head", "settled", "journal", "actor", "log", "seen"].every((name) => names.has(name)),
+    [...names].join(),
+  );
+  deepStrictEqual(
+    found(RegExp(`\\[\\s*"(${[...names].join("|")})"`), SOURCES.filter(outside("actors/keys.ts")), "code"),
+    [],
+  );
+});
+
+Deno.test("the domain is pure and synchronous", () => {
+  const domain = SOURCES.filter(({ place }) => place === "domain");
+  ok(domain.length > 5);
+  const impure =
+    /\bawait\b|\basync\b|\bPromise\b|\bDeno\.\w+|\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bperformance\b|\bcrypto\b|\bset(Timeout|Interval)\b|\bfetch\b/;
+  deepStrictEqual(found(impure, domain), []);
+});
+
+Deno.test("nothing is exported by default or on behalf of another file, and nothing is any", () => {
+  deepStrictEqual(
+    found(/\bexport default\b|\bas default\b|\bexport (type )?(\*|\{[^}]*\}) from\b/, SOURCES),
+    [],
+  );
+  deepStrictEqual(found(/(?<!\.)\bany\b/, SOURCES), []);
+});
+
+function outside(path: string): (source: Source) => boolean {
+  return (source) => source.path !== path;
+}

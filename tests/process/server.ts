@@ -1,0 +1,226 @@
+/** A server as `deno task start` runs it: a process of its own, on a free port, over a database file; and the tasks beside it. */
+import { VARIABLES } from "../../config.ts";
+
+/** The root of the repository. */
+export const ROOT = new URL("../../", import.meta.url).pathname;
+
+/** The credentials of every server here. */
+export const ADMIN_TOKEN = "process_admin_token";
+export const WRITE_KEY = "process_write_key";
+
+/** A server that has not started, or a task that has not ended, by then has failed, in ms. */
+const PATIENCE_MS = 60_000;
+/** A request that is not answered by then has failed, in ms: longer than the server's own 10 s. */
+const ANSWER_MS = 20_000;
+
+/** Everything that signalfold reads from the environment, unset: whatever the shell of the tests has set. */
+const BLANK = Object.fromEntries(
+  [...VARIABLES, "DENO_DEPLOYMENT_ID", "DENO_DEPLOY"].map((name) => [name, ""]),
+);
+
+/** An answer: the status and its JSON. */
+export interface Answer {
+  status: number;
+  // deno-lint-ignore no-explicit-any -- a test looks at members that it names, and fails where they are missing.
+  body: any;
+}
+
+/** How a process ended, and how long that took. */
+export interface End {
+  code: number;
+  signal: Deno.Signal | null;
+  ms: number;
+}
+
+/** A process that serves. */
+export interface Server extends AsyncDisposable {
+  url: string;
+  /** Sends an event, or (an array) a batch. Rejects where the connection breaks. */
+  send(body: unknown, writeKey?: string): Promise<Answer>;
+  /** A request of the administrator. */
+  ask(path: string, init?: { method?: string; body?: unknown }): Promise<Answer>;
+  /** Sends a signal and waits for the end. */
+  end(signal: Deno.Signal): Promise<End>;
+  /** What it wrote to standard output and standard error so far. */
+  written(): string;
+}
+
+/** A folder that is deleted when it goes out of scope. */
+export async function tempDir(): Promise<AsyncDisposable & { path: string }> {
+  const path = await Deno.makeTempDir({ prefix: "signalfold-process-" });
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
+
+/** The arguments with which `deno task start` runs `main.ts`, from `deno.json` itself: the same permissions for ever. */
+export function startArguments(kvPath: string): string[] {
+  const { tasks: { start } } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
+  const names = /export NAMES=(\S+)/.exec(start)?.[1];
+  const run = start.split("&&").at(-1)?.trim();
+  if (names === undefined || !/^deno run .* main\.ts$/.test(run)) {
+    throw new Error(`the start task is not what this reads: ${start}`);
+  }
+  const words: string[] = run.split(/\s+/).slice(1);
+  return words.map((word) =>
+    word.replaceAll('"', "").replace("$NAMES", names).replace("$KV_URL", kvPath).replace(
+      /^main\.ts$/,
+      "./main.ts",
+    )
+  );
+}
+
+/** Starts a server on a database file, and waits until it listens. */
+export async function startServer(kvPath: string, env: Record<string, string> = {}): Promise<Server> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: startArguments(kvPath),
+    cwd: ROOT,
+    env: { ...BLANK, PORT: "0", HOST: "127.0.0.1", KV_URL: kvPath, ADMIN_TOKEN, WRITE_KEY, ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  return await serverOf(child);
+}
+
+/** A process that will say where it listens. */
+export async function serverOf(child: Deno.ChildProcess): Promise<Server> {
+  let written = "";
+  let ended = false;
+  const listening = Promise.withResolvers<string>();
+  // Also when nobody waits for it any more.
+  listening.promise.catch(() => {});
+  const reading = [child.stdout, child.stderr].map(async (stream) => {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      written += text;
+      const url = /^signalfold listens on (\S+)$/m.exec(written)?.[1];
+      if (url !== undefined) listening.resolve(url);
+    }
+  });
+  const gone = Promise.all([child.status, ...reading]).then(([status]) => {
+    ended = true;
+    listening.reject(new Error(`the server ended with status ${status.code}:\n${written}`));
+    return status;
+  });
+  const client = Deno.createHttpClient({ poolMaxIdlePerHost: 64 });
+  const closeClient = once(() => client.close());
+
+  async function end(signal: Deno.Signal): Promise<End> {
+    const began = performance.now();
+    if (!ended) child.kill(signal);
+    const { code, signal: by } = await within(PATIENCE_MS, gone, "the server's end");
+    return { code, signal: by, ms: performance.now() - began };
+  }
+
+  const url = await within(PATIENCE_MS, listening.promise, "the server's start").catch(async (error) => {
+    if (!ended) child.kill("SIGKILL");
+    await gone;
+    closeClient();
+    throw error;
+  });
+
+  async function request(path: string, init: RequestInit): Promise<Answer> {
+    const signal = AbortSignal.timeout(ANSWER_MS);
+    const response = await fetch(url + path, { ...init, client, signal });
+    const text = await response.text();
+    return { status: response.status, body: text === "" ? undefined : JSON.parse(text) };
+  }
+
+  return {
+    url,
+    send: (body, writeKey = WRITE_KEY) =>
+      request(Array.isArray(body) ? "/api/v1/events/batch" : "/api/v1/events", {
+        method: "POST",
+        headers: { authorization: `Basic ${btoa(`${writeKey}:`)}`, "content-type": "application/json" },
+        body: JSON.stringify(Array.isArray(body) ? { batch: body } : body),
+      }),
+    ask: (path, { method = "GET", body } = {}) =>
+      request(path, {
+        method,
+        headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+        ...body !== undefined && { body: JSON.stringify(body) },
+      }),
+    end,
+    written: () => written,
+    async [Symbol.asyncDispose]() {
+      if (!ended) await end("SIGKILL");
+      closeClient();
+    },
+  };
+}
+
+function once(work: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) work();
+    done = true;
+  };
+}
+
+/** How a task ended, and what it wrote. */
+export interface TaskEnd {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a task of `deno.json` on a database file, beside whatever server runs on it. */
+export async function runTask(kvPath: string, ...args: string[]): Promise<TaskEnd> {
+  return await runCommand(Deno.execPath(), ["task", "--quiet", ...args], { KV_URL: kvPath });
+}
+
+/** Runs a program to its end in the root of the repository. */
+export async function runCommand(
+  program: string,
+  args: string[],
+  env: Record<string, string>,
+): Promise<TaskEnd> {
+  const child = new Deno.Command(program, {
+    args,
+    cwd: ROOT,
+    env: { ...BLANK, ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const output = child.output();
+  try {
+    const { code, stdout, stderr } = await within(PATIENCE_MS, output, `${program} ${args.join(" ")}`);
+    const decoder = new TextDecoder();
+    return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  } catch (error) {
+    child.kill("SIGKILL");
+    await output;
+    throw error;
+  }
+}
+
+/** A promise's outcome, or an error that says what did not come in time. */
+export async function within<T>(ms: number, promise: Promise<T>, what: string): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} did not come within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Resolves after so many ms. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Asks again, every `everyMs`, until it is so; gives how long that took, or throws after `ms`. */
+export async function eventually(
+  what: string,
+  isSo: () => Promise<boolean>,
+  { ms = 10_000, everyMs = 50 } = {},
+): Promise<number> {
+  const began = performance.now();
+  while (!await isSo()) {
+    if (performance.now() - began > ms) throw new Error(`${what}: not within ${ms} ms`);
+    await sleep(everyMs);
+  }
+  return performance.now() - began;
+}

@@ -1,0 +1,130 @@
+/** Ends and starts of one server: what it took is answered before it ends, and what it stored is there when it starts. */
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
+import { createLedger, newSeed, randomOf } from "./ledger.ts";
+import { eventually, type Server, sleep, startServer, tempDir, within, WRITE_KEY } from "./server.ts";
+
+/** Whoever sends SIGTERM kills after this time. */
+const STOP_MS = 5_000;
+
+/** A request whose body comes in two halves, as one byte stream of its own. */
+async function sendHalf(server: Server, event: unknown) {
+  const { hostname, port } = new URL(server.url);
+  const connection = await Deno.connect({ hostname, port: Number(port) });
+  const encoder = new TextEncoder();
+  const body = encoder.encode(JSON.stringify(event));
+  const head = [
+    "POST /api/v1/events HTTP/1.1",
+    `host: ${hostname}`,
+    `authorization: Basic ${btoa(`${WRITE_KEY}:`)}`,
+    `content-length: ${body.length}`,
+  ];
+  await connection.write(encoder.encode(head.join("\r\n") + "\r\n\r\n"));
+  await connection.write(body.subarray(0, 20));
+  return {
+    /** Sends the rest, and gives the answer as it comes until the server closes. */
+    async finish(): Promise<string> {
+      await connection.write(body.subarray(20));
+      let answer = "";
+      const decoder = new TextDecoder();
+      for await (const bytes of connection.readable) answer += decoder.decode(bytes, { stream: true });
+      return answer;
+    },
+  };
+}
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  Deno.test(`${signal} under load: what was stored is just what was answered, and the end comes within 5 s`, async () => {
+    await using dir = await tempDir();
+    const kvPath = `${dir.path}/kv.db`;
+    const ledger = createLedger("stop", randomOf(newSeed(signal)));
+    {
+      await using server = await startServer(kvPath);
+      const load = ledger.load(server, { workers: 8, signal: AbortSignal.timeout(20_000) });
+      await sleep(1_200);
+      const { code, ms } = await server.end(signal);
+      await load;
+      strictEqual(code, 0, server.written());
+      ok(ms < STOP_MS, `${ms} ms`);
+      match(server.written(), /"stopping"/);
+      await rejects(server.send({ type: "track" }), "nobody listens any more");
+    }
+    await using server = await startServer(kvPath);
+    const { events, whole } = await ledger.check(server);
+    // No request was taken and then left without its answer.
+    deepStrictEqual({ events, whole }, { events: ledger.answered().length, whole: 0 });
+  });
+}
+
+Deno.test("a request that the server has begun to read is answered, though the signal comes before its end", async () => {
+  await using dir = await tempDir();
+  const kvPath = `${dir.path}/kv.db`;
+  const event = { type: "track", event: "Late", userId: "late", messageId: "late_1" };
+  {
+    await using server = await startServer(kvPath);
+    const request = await sendHalf(server, event);
+    // An idle connection that is kept open must not hold up the end.
+    strictEqual((await server.send({ ...event, userId: "early", messageId: "early_1" })).status, 200);
+    await sleep(300);
+    const end = server.end("SIGTERM");
+    await sleep(300);
+    const answer = await within(STOP_MS, request.finish(), "the answer");
+    match(answer, /^HTTP\/1\.1 200 /);
+    match(answer, /"messageId":"late_1","duplicate":false/);
+    const { code, ms } = await end;
+    strictEqual(code, 0, server.written());
+    ok(ms < STOP_MS, `${ms} ms`);
+  }
+  await using server = await startServer(kvPath);
+  strictEqual((await server.ask("/api/v1/users/late")).body.eventCount, 1);
+});
+
+Deno.test("a request whose body never ends does not keep the server from ending within 5 s", async () => {
+  await using dir = await tempDir();
+  await using server = await startServer(`${dir.path}/kv.db`);
+  const { hostname, port } = new URL(server.url);
+  using connection = await Deno.connect({ hostname, port: Number(port) });
+  const head = `POST /api/v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Basic ${btoa(`${WRITE_KEY}:`)}\r\n`;
+  await connection.write(new TextEncoder().encode(`${head}content-length: 1000\r\n\r\n{`));
+  await sleep(300);
+  const { ms } = await server.end("SIGTERM");
+  ok(ms < STOP_MS, `${ms} ms`);
+});
+
+for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+  Deno.test(`events that are not settled at a ${signal} are there at the next start, and are settled`, async () => {
+    await using dir = await tempDir();
+    const kvPath = `${dir.path}/kv.db`;
+    const ledger = createLedger("rest", randomOf(newSeed(`restart after ${signal}`)));
+    for (let tries = 1, unsettled = 0; unsettled === 0; tries++) {
+      ok(tries <= 5, "a stop with something unsettled");
+      await using server = await startServer(kvPath);
+      // Once a round has ended, another waits a while: what comes now is not settled at the stop.
+      await ledger.send(server, [ledger.event()]);
+      await eventually(
+        "a first round",
+        async () => (await server.ask("/api/v1/admin/stats")).body.unsettled === 0,
+        { everyMs: 10 },
+      );
+      await Promise.all(
+        Array.from({ length: 4 }, () => ledger.send(server, Array.from({ length: 200 }, ledger.event))),
+      );
+      await server.end(signal);
+      unsettled = await unsettledIn(kvPath);
+    }
+    await using server = await startServer(kvPath);
+    const { events } = await ledger.check(server);
+    strictEqual(events, ledger.answered().length);
+    await eventually(
+      "all is settled though nothing more comes",
+      async () => (await server.ask("/api/v1/admin/stats")).body.unsettled === 0,
+    );
+  });
+}
+
+/** How many events of a database that nobody serves are in the journal and not settled. */
+async function unsettledIn(kvPath: string): Promise<number> {
+  using kv = await Deno.openKv(kvPath);
+  const { value: head } = await kv.get<{ events: number }>(["head"]);
+  const { value: settled } = await kv.get<{ events: number }>(["settled"]);
+  return (head?.events ?? 0) - (settled?.events ?? 0);
+}

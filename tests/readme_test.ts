@@ -1,0 +1,137 @@
+/**
+ * README.md is true: its table is the settings, and its tour, run in order against a server of its own, prints what it
+ * says.
+ *
+ * How it works: the code blocks of README are read. `deno task dev` is started in a copy of the repository, and the `sh`
+ * blocks of the tour are run by one bash, each as it stands there but for the key, the token and the port. What each
+ * prints is held against the block after it, and a `json` block's status (200 where it says none) against curl's. What
+ * differs from run to run, as README says, is masked on both sides: ids, keys, cursors, times of receipt, durations.
+ */
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { settingsTable, VARIABLES } from "../config.ts";
+import { copyRepository, spawnTask } from "./routes/spawned.ts";
+
+const README = Deno.readTextFileSync(new URL("../README.md", import.meta.url));
+
+/** The `sh` blocks that the tour's test does not run, and the test that runs what they say. */
+const RUN_ELSEWHERE: Record<string, string> = {
+  "npx -y deno@2.9.6 task dev\nnpx -y deno@2.9.6 task test\n":
+    "tests/process/dev_test.ts, and whoever runs this",
+  "deno task bench:ingest\n": "by hand: it loads a machine for minutes",
+};
+
+/** Between the outputs of two blocks. */
+const MARK = "----- end of a block -----";
+
+/** How the blocks are run: curl tells the status on a line of its own, and the Deno of this process stands in for npx's. */
+const PRELUDE = `
+curl() { command curl -w '\\n%{http_code}\\n' "$@"; }
+npx() { shift 2; "$DENO" "$@"; }
+`;
+
+interface Block {
+  language: string;
+  /** The status that a `json` block says. */
+  status: number;
+  text: string;
+  isTour: boolean;
+}
+
+function blocksOf(markdown: string): Block[] {
+  const tourFrom = markdown.indexOf("\n## A tour in ten minutes\n");
+  const tourTo = markdown.indexOf("\n## ", tourFrom + 1);
+  ok(tourFrom > 0 && tourTo > tourFrom);
+  return [...markdown.matchAll(/^```(\w+)(?: (\d+))?\n([^]*?)^```$/gm)].map((match) => ({
+    language: match[1]!,
+    status: Number(match[2] ?? 200),
+    text: match[3]!,
+    isTour: match.index > tourFrom && match.index < tourTo,
+  }));
+}
+
+/** Text without what differs from run to run. */
+function masked(text: string): string {
+  return text
+    .replaceAll(/\b[0-9A-HJKMNP-TV-Z]{26}\b/g, "ULID")
+    .replaceAll(/\bc[a-z0-9]{24}\b/g, "WRITE_KEY")
+    .replaceAll(/\b[0-9a-f]{48}\b/g, "TOKEN")
+    .replaceAll(/127\.0\.0\.1:\d+/g, "127.0.0.1:PORT")
+    .replaceAll(/"(receivedAt|createdAt)": ?"[^"]*"/g, '"$1":"NOW"')
+    .replaceAll(/"cursor": ?"[\w-]*"/g, '"cursor":"CURSOR"')
+    .replaceAll(/\bin \d+\.\d s\b/g, "in SECONDS");
+}
+
+async function runBash(script: string, cwd: string): Promise<string> {
+  const unset = Object.fromEntries(VARIABLES.map((name) => [name, ""]));
+  const { code, stdout, stderr } = await new Deno.Command("bash", {
+    args: ["-c", script],
+    cwd,
+    env: { ...unset, DENO: Deno.execPath(), NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  strictEqual(code, 0, decoder.decode(stderr));
+  return decoder.decode(stdout);
+}
+
+/** Holds what a block printed against the block that README shows after it. */
+function compare(command: string, printed: string, shown: Block): void {
+  if (shown.language === "text") return strictEqual(masked(printed), masked(shown.text), command);
+  const lines = printed.trimEnd().split("\n");
+  if (command.startsWith("curl ")) {
+    strictEqual(Number(lines.pop()), shown.status, `status of ${command}${printed}`);
+  }
+  deepStrictEqual(JSON.parse(masked(lines.join("\n"))), JSON.parse(masked(shown.text)), command);
+}
+
+Deno.test("README's table of settings is that of config.ts", () => {
+  const rows = README.split("\n").filter((line) => /^\| `[A-Z_]+` +\|/.test(line))
+    .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  deepStrictEqual(
+    rows,
+    settingsTable().map((
+      { name, description, default: byDefault },
+    ) => [`\`${name}\``, description, byDefault]),
+  );
+});
+
+Deno.test("every command in README is run by a test", () => {
+  const elsewhere = blocksOf(README).filter(({ language, isTour }) => language === "sh" && !isTour);
+  deepStrictEqual(elsewhere.map(({ text }) => text), Object.keys(RUN_ELSEWHERE));
+});
+
+Deno.test({
+  name: "README's tour, run in order on an empty database, prints what README shows",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const [greeting, ...blocks] = blocksOf(README).filter(({ isTour }) => isTour);
+    const directory = await copyRepository();
+    try {
+      await using server = spawnTask(directory, "dev", { PORT: "0" });
+      const url = await server.url();
+      for (let tries = 0; tries < 100 && !server.output().includes("Ctrl+C"); tries++) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      strictEqual(masked(server.output()), masked(greeting!.text));
+      const [key, token] = ["write key", "admin token"].map((name) =>
+        new RegExp(`${name} +(\\S+)`).exec(server.output())![1]!
+      );
+      const commands = blocks.filter(({ language }) => language === "sh");
+      const script = commands.map(({ text }) => `${text}echo '${MARK}'\n`).join("")
+        .replace("http://127.0.0.1:8000", url).replace("THE_WRITE_KEY", key!).replace(
+          "THE_ADMIN_TOKEN",
+          token!,
+        );
+      const printed = (await runBash(PRELUDE + script, directory)).split(`${MARK}\n`);
+      strictEqual(printed.pop(), "");
+      strictEqual(printed.length, commands.length);
+      for (const [index, command] of commands.entries()) {
+        const next = blocks[blocks.indexOf(command) + 1];
+        if (next === undefined || next.language === "sh") strictEqual(printed[index], "", command.text);
+        else compare(command.text, printed[index]!, next);
+      }
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+});

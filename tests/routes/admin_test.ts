@@ -1,0 +1,111 @@
+import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { AS_ADMIN, openTestApp, type TestApp, WRITE_KEY } from "./test_app.ts";
+
+const KEYS = "/api/v1/admin/keys";
+const TRACK = { type: "track", userId: "u1", event: "x" };
+const basic = (key: string) => ({ authorization: `Basic ${btoa(`${key}:`)}` });
+
+const create = (test: TestApp, body: unknown) => test.send(KEYS, body, { headers: AS_ADMIN });
+const change = (test: TestApp, id: string, body: unknown) =>
+  test.send(`${KEYS}/${id}`, body, { method: "PATCH", headers: AS_ADMIN });
+const remove = (test: TestApp, id: string) =>
+  test.send(`${KEYS}/${id}`, undefined, { method: "DELETE", headers: AS_ADMIN });
+const sendBy = async (test: TestApp, key: string) =>
+  (await test.send("/api/v1/events", TRACK, { headers: basic(key) })).status;
+
+Deno.test("a write key is made, shown once, listed without its secret, changed and deleted", async () => {
+  await using test = await openTestApp();
+  const made = await create(test, { name: "website", allowedTypes: ["track", "page"] });
+  strictEqual(made.status, 201);
+  const { id, key, createdAt, ...rest } = made.body;
+  match(key, /^c[a-z0-9]{24}$/);
+  match(createdAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  deepStrictEqual(rest, {
+    name: "website",
+    allowedTypes: ["track", "page"],
+    enabled: true,
+    source: "stored",
+  });
+  strictEqual(await sendBy(test, key), 200);
+
+  const listed = await test.get(KEYS, AS_ADMIN);
+  deepStrictEqual(listed.body.keys[1], { id, createdAt, ...rest });
+  strictEqual(JSON.stringify(listed.body).includes(key), false);
+
+  const disabled = await change(test, id, { enabled: false, name: "old website", allowedTypes: null });
+  deepStrictEqual([disabled.status, disabled.body], [200, {
+    id,
+    name: "old website",
+    enabled: false,
+    createdAt,
+    source: "stored",
+  }]);
+  strictEqual(await sendBy(test, key), 401);
+  await change(test, id, { enabled: true });
+  strictEqual(await sendBy(test, key), 200);
+
+  const gone = await remove(test, id);
+  deepStrictEqual([gone.status, gone.body], [204, ""]);
+  strictEqual(await sendBy(test, key), 401);
+  strictEqual((await remove(test, id)).status, 404);
+  strictEqual((await change(test, id, { enabled: true })).status, 404);
+});
+
+const BAD_KEYS: [what: string, body: unknown, named: string][] = [
+  ["no name", {}, "name"],
+  ["an empty name", { name: "" }, "name"],
+  ["a name that is too long", { name: "x".repeat(201) }, "name"],
+  ["a name of ill-formed Unicode", '{"name":"\\ud800"}', "name"],
+  ["a type that is none", { name: "x", allowedTypes: ["click"] }, "allowedTypes.0"],
+  ["no types at all", { name: "x", allowedTypes: [] }, "allowedTypes"],
+  ["a type named twice", { name: "x", allowedTypes: ["track", "track"] }, "allowedTypes"],
+  ["an enabled that is no boolean", { name: "x", enabled: "yes" }, "enabled"],
+  ["a rate limit, which is not there yet", { name: "x", rateLimit: { perSecond: 1, burst: 1 } }, "rateLimit"],
+  ["a member that is not known", { name: "x", allowedType: ["track"] }, "allowedType"],
+  ["an array", [], ""],
+  ["no JSON", "{", ""],
+  ["nothing", undefined, ""],
+];
+
+for (const [what, body, named] of BAD_KEYS) {
+  Deno.test(`making a write key of ${what} is 400 and names "${named}"`, async () => {
+    await using test = await openTestApp();
+    const answer = await create(test, body);
+    deepStrictEqual([answer.status, answer.body.errors[0].path], [400, named]);
+    strictEqual((await test.get(KEYS, AS_ADMIN)).body.keys.length, 1);
+  });
+}
+
+Deno.test("a rate limit is refused with the reason that it is not implemented yet", async () => {
+  await using test = await openTestApp();
+  const made = await create(test, { name: "x" });
+  const { status, body } = await change(test, made.body.id, { rateLimit: { perSecond: 1, burst: 1 } });
+  strictEqual(status, 400);
+  match(body.detail, /rateLimit is not implemented yet/);
+});
+
+Deno.test("the write key of the environment is listed, and can't be changed or deleted", async () => {
+  await using test = await openTestApp();
+  const { keys } = (await test.get(KEYS, AS_ADMIN)).body;
+  deepStrictEqual(keys, [{ id: "default", name: "WRITE_KEY", enabled: true, source: "environment" }]);
+  for (const answer of [await change(test, "default", { enabled: false }), await remove(test, "default")]) {
+    strictEqual(answer.status, 400);
+    match(answer.body.detail, /WRITE_KEY in the server's environment/);
+  }
+  strictEqual(await sendBy(test, WRITE_KEY), 200);
+});
+
+Deno.test("without a write key in the environment there is no default one", async () => {
+  await using test = await openTestApp({ withoutWriteKey: true });
+  deepStrictEqual((await test.get(KEYS, AS_ADMIN)).body, { keys: [] });
+  strictEqual((await remove(test, "default")).status, 404);
+  strictEqual(await sendBy(test, WRITE_KEY), 401);
+});
+
+Deno.test("stats count what is accepted and what of it is not settled", async () => {
+  await using test = await openTestApp();
+  await test.send("/api/v1/events", TRACK);
+  const { status, body } = await test.get("/api/v1/admin/stats", AS_ADMIN);
+  strictEqual(status, 200);
+  deepStrictEqual([body.head, body.settled + body.unsettled], [1, 1]);
+});

@@ -1,0 +1,162 @@
+/** What only a real connection shows: bodies that stall or break off, and answers that come before a body's end. */
+import { match, ok, strictEqual } from "node:assert";
+import type { BodyLimits } from "../../routes/body.ts";
+import { openTestApp, WRITE_KEY } from "./test_app.ts";
+
+const EVENT = JSON.stringify({ type: "track", userId: "u1", event: "x" });
+
+/** The routes on a port, with the real clock's pace for deadlines. */
+async function openServer(bodyLimits: Partial<BodyLimits> = {}) {
+  const test = await openTestApp({ bodyLimits });
+  const clock = setInterval(() => test.clock.nowMs = Date.now(), 5);
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen() {} },
+    (request, info) => test.app.fetch(request, info),
+  );
+  const { port } = server.addr;
+  return {
+    ...test,
+    server,
+    url: `http://127.0.0.1:${port}`,
+    connect: () => Deno.connect({ hostname: "127.0.0.1", port }),
+    async [Symbol.asyncDispose]() {
+      await server.shutdown();
+      clearInterval(clock);
+      await test[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function head(members: Record<string, string>, path = "/api/v1/events"): string {
+  const lines = Object.entries({ host: "x", "x-write-key": WRITE_KEY, ...members }).map(([name, value]) =>
+    `${name}: ${value}`
+  );
+  return `POST ${path} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`;
+}
+
+const write = (connection: Deno.Conn, text: string) => connection.write(new TextEncoder().encode(text));
+/** Reads up to the end of a problem's JSON. */
+async function readAnswer(connection: Deno.Conn): Promise<string> {
+  const bytes = new Uint8Array(4096);
+  let text = "";
+  while (!text.endsWith("}")) {
+    const count = await connection.read(bytes);
+    if (count === null) break;
+    text += new TextDecoder().decode(bytes.subarray(0, count));
+  }
+  return text;
+}
+
+const readAll = (connection: Deno.Conn) => new Response(connection.readable).text();
+
+const HALF_BODIES: [what: string, sent: string][] = [
+  ["of known length", head({ "content-length": "100" }) + "{"],
+  ["that has not begun", head({ "content-length": "100" })],
+  ["in chunks", head({ "transfer-encoding": "chunked" }) + "1\r\n{\r\n"],
+  ["that is large", head({ "content-length": "1000000" }) + "{".repeat(1000)],
+];
+
+for (const [what, sent] of HALF_BODIES) {
+  Deno.test(`a body ${what} that stalls is answered by 400, and nobody else waits`, async () => {
+    await using server = await openServer({ idleMs: 100 });
+    // The runtime leaves it to the sender, or to a proxy, to close the connection after such an answer.
+    using connection = await server.connect();
+    await write(connection, sent);
+    const answer = await readAnswer(connection);
+    match(answer, /^HTTP\/1\.1 400 Bad Request\r\n[^]*connection: close\r\n[^]*"code":"stalled_body"/i);
+    strictEqual((await fetch(`${server.url}/healthz`)).status, 200);
+  });
+}
+
+Deno.test("a sender that goes away in the middle disturbs nobody, and is no fault of ours", async () => {
+  await using server = await openServer();
+  for (const [, sent] of HALF_BODIES) {
+    const connection = await server.connect();
+    await write(connection, sent);
+    connection.close();
+  }
+  const headers = { "x-write-key": WRITE_KEY };
+  const answer = await fetch(`${server.url}/api/v1/events`, { method: "POST", headers, body: EVENT });
+  strictEqual(answer.status, 200);
+  strictEqual((await answer.json()).duplicate, false);
+  for (const line of server.logged) strictEqual(line.level, "info", JSON.stringify(line));
+});
+
+Deno.test("a sender that goes away before the answer has its event accepted all the same", async () => {
+  await using server = await openServer();
+  const connection = await server.connect();
+  await write(connection, head({ "content-length": `${EVENT.length}` }) + EVENT);
+  connection.close();
+  const latest = Date.now() + 5000;
+  while ((await server.get("/api/v1/users/u1")).status !== 200 && Date.now() < latest);
+  strictEqual((await server.get("/api/v1/users/u1")).body.eventCount, 1);
+});
+
+const REFUSED: [what: string, path: string, headers: Record<string, string>, status: number][] = [
+  ["without a credential", "/api/v1/events", {}, 413],
+  ["with a wrong credential", "/api/v1/events", { "x-write-key": "wrong" }, 401],
+  ["that is too large", "/api/v1/events/batch", { "x-write-key": WRITE_KEY }, 413],
+  ["to nowhere", "/nowhere", {}, 404],
+];
+
+for (const [what, path, headers, status] of REFUSED) {
+  Deno.test(`a body of 6 MiB ${what} is read to its end, so that its sender gets the answer, ${status}`, async () => {
+    await using server = await openServer();
+    for (let times = 0; times < 3; times++) {
+      const answer = await fetch(server.url + path, {
+        method: "POST",
+        headers,
+        body: "x".repeat(6 * 1024 * 1024),
+      });
+      strictEqual(answer.status, status);
+      strictEqual((await answer.json()).success, false);
+    }
+  });
+}
+
+Deno.test("one connection takes one request after another, refused or not", async () => {
+  await using server = await openServer();
+  const connection = await server.connect();
+  const good = head({ "content-length": `${EVENT.length}` }) + EVENT;
+  const wrong = head({ "content-length": "1", "x-write-key": "wrong" }) + "{";
+  const last = head({ "content-length": `${EVENT.length}`, connection: "close" }) + EVENT;
+  await write(connection, good + wrong + good + last);
+  const statuses = [...(await readAll(connection)).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+  strictEqual(statuses.join(" "), "200 401 200 200");
+});
+
+Deno.test("stop() refuses what comes, and resolves once what was taken is answered", async () => {
+  await using server = await openServer();
+  const connection = await server.connect();
+  await write(
+    connection,
+    head({ "content-length": `${EVENT.length}`, connection: "close" }) + EVENT.slice(0, 5),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  let hasStopped = false;
+  const stopped = server.app.stop().then(() => hasStopped = true);
+
+  const refused = await server.send("/api/v1/events", EVENT);
+  strictEqual(refused.status, 503);
+  ok(Number(refused.headers.get("retry-after")) >= 1);
+  strictEqual(refused.headers.get("access-control-allow-origin"), "*");
+  strictEqual(hasStopped, false);
+
+  await write(connection, EVENT.slice(5));
+  match(await readAll(connection), /^HTTP\/1\.1 200/);
+  await stopped;
+});
+
+Deno.test("a body that the server's own end breaks off is 503, so that its sender tries again", async () => {
+  const server = await openServer();
+  const connection = await server.connect();
+  await write(connection, head({ "content-length": "100" }) + "{");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  server.app.stop();
+  const closed = server[Symbol.asyncDispose]();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await write(connection, "{");
+  match(await readAnswer(connection), /^HTTP\/1\.1 503 /);
+  connection.close();
+  await closed;
+});

@@ -1,0 +1,170 @@
+/**
+ * `deno task dev` and `deno task start` as their users meet them: real processes, real ports, the permissions of the
+ * tasks. Everything runs in one copy of the repository.
+ */
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { copyRepository, spawnTask } from "./spawned.ts";
+
+const directory = await copyRepository();
+let databases = 0;
+
+const START = () => ({
+  PORT: "0",
+  HOST: "127.0.0.1",
+  KV_URL: `${directory}/start ${databases++}.db`,
+  ADMIN_TOKEN: "planted-admin-token",
+  WRITE_KEY: "planted-write-key",
+});
+
+async function bash(line: string, env: Record<string, string> = {}): Promise<string> {
+  const { stdout } = await new Deno.Command("bash", { args: ["-c", line], env, stderr: "null" }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+/** The one line that is to be pasted; the word is in no other. */
+function commandOf(output: string): string {
+  const lines = output.split("\n").filter((line) => /curl/i.test(line));
+  strictEqual(lines.length, 1, output);
+  match(lines[0]!, /^curl /);
+  return lines[0]!;
+}
+
+const asAdmin = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
+
+Deno.test("dev makes a write key and an admin token once, and prints them with a command that works", async () => {
+  let secrets: (string | undefined)[] = [];
+  for (const times of [1, 2]) {
+    await using dev = spawnTask(directory, "dev", { PORT: "0" });
+    const url = await dev.url();
+    match(url, /^http:\/\/127\.0\.0\.1:\d+$/);
+    const writeKey = /\bc[a-z0-9]{24}\b/.exec(dev.output())?.[0];
+    const adminToken = /\b[0-9a-f]{48}\b/.exec(dev.output())?.[0];
+    ok(writeKey !== undefined && adminToken !== undefined, dev.output());
+    if (times === 2) deepStrictEqual([writeKey, adminToken], secrets);
+    secrets = [writeKey, adminToken];
+
+    const answer = JSON.parse(await bash(commandOf(dev.output())));
+    deepStrictEqual([answer.success, answer.duplicate], [true, false]);
+    const profile = await (await fetch(`${url}/api/v1/users/user_123`, asAdmin(adminToken))).json();
+    strictEqual(profile.eventCount, times);
+    strictEqual((await dev.stop("SIGINT")).code, 0, dev.errors());
+  }
+  const { mode } = await Deno.stat(`${directory}/.data/dev.json`);
+  strictEqual((mode ?? 0) & 0o777, 0o600);
+  ok((await Deno.stat(`${directory}/.data/signalfold.db`)).isFile);
+});
+
+Deno.test("dev obeys every variable, and neither keeps nor prints a secret that is given", async () => {
+  const before = await Deno.readTextFile(`${directory}/.data/dev.json`).catch(() => "");
+  const env = START();
+  await using dev = spawnTask(directory, "dev", env);
+  const url = await dev.url();
+  const command = commandOf(dev.output());
+  match(command, /"\$WRITE_KEY:"/);
+  const { success } = JSON.parse(await bash(command, { WRITE_KEY: env.WRITE_KEY }));
+  strictEqual(success, true);
+  strictEqual((await fetch(`${url}/api/v1/users/user_123`, asAdmin(env.ADMIN_TOKEN))).status, 200);
+  await dev.stop();
+  ok((await Deno.stat(env.KV_URL)).isFile, "a database outside .data");
+  for (const secret of [env.ADMIN_TOKEN, env.WRITE_KEY]) {
+    strictEqual((dev.output() + dev.errors()).includes(secret), false);
+  }
+  strictEqual(await Deno.readTextFile(`${directory}/.data/dev.json`).catch(() => ""), before);
+});
+
+Deno.test("dev says in one line that its port is taken", async () => {
+  using other = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  await using dev = spawnTask(directory, "dev", { PORT: String(other.addr.port), KV_URL: ":memory:" });
+  strictEqual((await dev.status).code, 1);
+  match(dev.errors(), /^signalfold does not start: PORT \d+ is in use on 127\.0\.0\.1: choose another\n$/);
+});
+
+const REFUSED: [task: string, what: string, env: Record<string, string>, line: RegExp][] = [
+  [
+    "start",
+    "without ADMIN_TOKEN",
+    { ADMIN_TOKEN: "" },
+    /^signalfold does not start: ADMIN_TOKEN must be set$/,
+  ],
+  ["start", "without KV_URL", { KV_URL: "" }, /^signalfold does not start: KV_URL must be set: .*$/],
+  ["start", "with a bad PORT", { PORT: "http" }, /^signalfold does not start: PORT must be .*$/],
+  [
+    "start",
+    "with a database that can't be opened",
+    { KV_URL: "/nowhere/x.db" },
+    /^signalfold does not start: KV_URL .*$/,
+  ],
+  ["dev", "with a bad LOG_LEVEL", { LOG_LEVEL: "loud" }, /^signalfold does not start: LOG_LEVEL must be .*$/],
+  ["dev", "with a comma in KV_URL", { KV_URL: "a,b" }, /^signalfold does not start: KV_URL must not .*$/],
+];
+
+for (const [task, what, env, line] of REFUSED) {
+  Deno.test(`${task} ${what} ends with one line that names the variable`, async () => {
+    await using refused = spawnTask(directory, task, { ...START(), ...env });
+    strictEqual((await refused.status).code, 1);
+    strictEqual(refused.output(), "");
+    match(refused.errors().trimEnd(), line);
+    strictEqual(refused.errors().includes("planted-"), false);
+  });
+}
+
+Deno.test("start names the variable that is missing where none is set at all", async () => {
+  await using refused = spawnTask(directory, "start");
+  strictEqual((await refused.status).code, 1);
+  match(refused.errors(), /^signalfold does not start: ADMIN_TOKEN must be set\n$/);
+});
+
+Deno.test("start serves on a database whose path has a blank, prints no secret, and keeps what it answered", async () => {
+  const env = START();
+  const headers = { authorization: `Basic ${btoa(`${env.WRITE_KEY}:`)}` };
+  for (const eventCount of [1, 2]) {
+    await using started = spawnTask(directory, "start", env);
+    const url = await started.url();
+    const body = JSON.stringify({ type: "track", userId: "u1", event: "x" });
+    strictEqual((await fetch(`${url}/api/v1/events`, { method: "POST", headers, body })).status, 200);
+    const profile = await (await fetch(`${url}/api/v1/users/u1`, asAdmin(env.ADMIN_TOKEN))).json();
+    strictEqual(profile.eventCount, eventCount);
+    strictEqual((await started.stop()).code, 0, started.errors());
+    strictEqual((started.output() + started.errors()).includes("planted-"), false);
+  }
+});
+
+Deno.test("a signal lets a request that was taken be answered, then ends the process within 5 s", async () => {
+  const env = START();
+  await using started = spawnTask(directory, "start", env);
+  const { port } = new URL(await started.url());
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+  const body = JSON.stringify({ type: "track", userId: "u1", event: "x" });
+  const head = `POST /api/v1/events HTTP/1.1\r\nhost: x\r\nx-write-key: ${env.WRITE_KEY}\r\n` +
+    `content-length: ${body.length}\r\n\r\n`;
+  await connection.write(new TextEncoder().encode(head + body.slice(0, 10)));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const sinceMs = Date.now();
+  started.process.kill("SIGTERM");
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await connection.write(new TextEncoder().encode(body.slice(10)));
+  match(await new Response(connection.readable).text(), /^HTTP\/1\.1 200 OK\r\n[^]*"success":true/);
+  strictEqual((await started.status).code, 0, started.errors());
+  ok(Date.now() - sinceMs < 5000);
+});
+
+Deno.test("a signal ends the process within 5 s, whatever senders and idle connections do", async () => {
+  const env = START();
+  await using started = spawnTask(directory, "start", env);
+  const { port } = new URL(await started.url());
+  using stalled = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+  await stalled.write(
+    new TextEncoder().encode("POST /api/v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"),
+  );
+  using idle = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+  await idle.write(new TextEncoder().encode("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"));
+  await idle.read(new Uint8Array(1000));
+  const sinceMs = Date.now();
+  await started.stop("SIGTERM");
+  ok(Date.now() - sinceMs < 5000, `${Date.now() - sinceMs} ms`);
+});
+
+Deno.test({
+  name: "the copy of the repository is removed",
+  fn: () => Deno.remove(directory, { recursive: true }),
+});

@@ -1,0 +1,116 @@
+/** What the tests of the routes share: the real routes over the real actors, in memory, and a clock that is told. */
+import { monotonicFactory } from "ulid";
+import { openSystem } from "../../actors/open.ts";
+import type { System } from "../../actors/system.ts";
+import { type App, type AppDeps, createApp } from "../../routes/app.ts";
+import { createLog, type LogLevel } from "../../routes/log.ts";
+
+/** The credentials of every test app. */
+export const WRITE_KEY = "wk_test";
+export const READ_TOKEN = "read_token_test";
+export const ADMIN_TOKEN = "admin_token_test";
+
+/** The same as headers. */
+export const AS_SENDER = { authorization: `Basic ${btoa(`${WRITE_KEY}:`)}` };
+export const AS_READER = { authorization: `Bearer ${READ_TOKEN}` };
+export const AS_ADMIN = { authorization: `Bearer ${ADMIN_TOKEN}` };
+
+/** The address of every request that names no other. */
+export const FROM = { remoteAddr: { transport: "tcp", hostname: "192.0.2.1", port: 4711 } } as const;
+
+/** The real actors over a store in memory. */
+export async function openTestSystem(): Promise<System> {
+  const ulid = monotonicFactory();
+  return await openSystem({
+    storage: ":memory:",
+    now: Date.now,
+    newId: () => ulid(),
+    randomBytes: (bytes) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>),
+    dedupMs: 0,
+    onFault: (error) => console.error(error),
+  });
+}
+
+/** An answer with its body read: JSON where there is some. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  // deno-lint-ignore no-explicit-any -- a test looks at members that it names, and fails where they are missing.
+  body: any;
+}
+
+/** The routes, what they logged, and a clock that stands still until it is moved. */
+export interface TestApp extends AsyncDisposable {
+  app: App;
+  system: System;
+  clock: { nowMs: number };
+  logged: Record<string, unknown>[];
+  send(
+    path: string,
+    body?: unknown,
+    init?: { method?: string; headers?: HeadersInit; from?: string },
+  ): Promise<Answer>;
+  get(path: string, headers?: HeadersInit): Promise<Answer>;
+}
+
+/** What a test may have otherwise. */
+export interface TestOptions extends Partial<Pick<AppDeps, "bodyLimits" | "system">> {
+  logLevel?: LogLevel;
+  authFailuresPerMinute?: number;
+  withoutWriteKey?: boolean;
+}
+
+/** Opens the routes for one test. */
+export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
+  const system = options.system ?? await openTestSystem();
+  const clock = { nowMs: Date.now() };
+  const logged: Record<string, unknown>[] = [];
+  const ulid = monotonicFactory();
+  const now = () => clock.nowMs;
+  const app = createApp({
+    system,
+    settings: {
+      adminToken: ADMIN_TOKEN,
+      readToken: READ_TOKEN,
+      ...!options.withoutWriteKey && { writeKey: WRITE_KEY },
+      authFailuresPerMinute: options.authFailuresPerMinute ?? 100,
+    },
+    log: createLog({
+      level: options.logLevel ?? "info",
+      write: (line) => logged.push(JSON.parse(line)),
+      now,
+    }),
+    now,
+    newId: () => ulid(),
+    ...options.bodyLimits && { bodyLimits: options.bodyLimits },
+  });
+
+  async function ask(
+    path: string,
+    init: RequestInit,
+    hostname: string = FROM.remoteAddr.hostname,
+  ): Promise<Answer> {
+    const response = await app.request(path, init, { remoteAddr: { ...FROM.remoteAddr, hostname } });
+    const text = await response.text();
+    const isJson = /json/.test(response.headers.get("content-type") ?? "");
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: isJson && text !== "" ? JSON.parse(text) : text,
+    };
+  }
+
+  return {
+    app,
+    system,
+    clock,
+    logged,
+    send(path, body, { method = "POST", headers = AS_SENDER, from } = {}) {
+      const isRaw = body === undefined || typeof body === "string" || body instanceof Uint8Array ||
+        body instanceof ReadableStream;
+      return ask(path, { method, headers, body: isRaw ? body as BodyInit : JSON.stringify(body) }, from);
+    },
+    get: (path, headers = AS_READER) => ask(path, { headers }),
+    [Symbol.asyncDispose]: () => system.close(),
+  };
+}
