@@ -95,6 +95,22 @@ Deno.test("README's table of settings is that of config.ts", () => {
   );
 });
 
+Deno.test("every link between the documents leads to a file", () => {
+  const documents = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/architecture.md",
+    "docs/operations.md",
+  ];
+  for (const path of documents) {
+    const url = new URL(`../${path}`, import.meta.url);
+    for (const [, target] of Deno.readTextFileSync(url).matchAll(/\]\((?!https?:)([^)#]+)/g)) {
+      ok(Deno.statSync(new URL(target!, url)), `${path} links to ${target}`);
+    }
+  }
+});
+
 Deno.test("every command in README is run by a test", () => {
   const elsewhere = blocksOf(README).filter(({ language, isTour }) => language === "sh" && !isTour);
   deepStrictEqual(elsewhere.map(({ text }) => text), Object.keys(RUN_ELSEWHERE));
