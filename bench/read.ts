@@ -208,6 +208,7 @@ async function measure(path: string, { events, reads }: typeof SIZES): Promise<P
   kv.close();
   await system.close();
   const bare = median(bareMs);
+  console.log();
   row(`log of ${figure(events)} events`, "p50 ms", "p99 ms", "x kv.get", "values, mean", "values, most");
   row("one kv.get", figure(bare, 2), figure(percentile(bareMs, 0.99), 2), "1.0", "1", "1");
   const ofPages: number[] = [];
@@ -223,7 +224,6 @@ async function measure(path: string, { events, reads }: typeof SIZES): Promise<P
       figure(Math.max(...values)),
     );
   }
-  console.log();
   return { mean: mean(ofPages), most: Math.max(...ofPages) };
 }
 

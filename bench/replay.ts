@@ -57,7 +57,7 @@ export async function runBench<Sizes extends Record<string, number>>(
   try {
     const dir = await Deno.makeTempDir({ prefix: "signalfold-bench-" });
     atEnd.defer(() => Deno.remove(dir, { recursive: true }));
-    console.log(`Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores, data in ${dir}\n`);
+    console.log(`Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores, data in ${dir}`);
     reached = await Promise.race([bench({ sizes: asked, dir, atEnd }), interrupted.promise]);
   } finally {
     await atEnd.disposeAsync();
@@ -256,38 +256,45 @@ async function replay({ replayAll }: Tools): Promise<{ foldMs: number; wholeMs: 
   return { foldMs, wholeMs: performance.now() - beganMs };
 }
 
+/** Reads the chunks and folds them in memory; the time of both. */
+async function ceiling(store: Store): Promise<{ readMs: number; inMemoryMs: number; actors: number }> {
+  let [chunks, actors]: [Chunk[], number] = [[], 0];
+  const readMs = await timed(async () => chunks = await readChunks(store));
+  const inMemoryMs = await timed(() => actors = foldAlone(chunks));
+  return { readMs, inMemoryMs, actors };
+}
+
+/** Makes a database of settled events. */
+async function fill(path: string, { events, users }: { events: number; users: number }): Promise<void> {
+  const system = await openOn(path);
+  await sendAll({
+    count: events,
+    make: () => mixedEvent(users),
+    send: (batch) => system.commit(batch, "bench"),
+  });
+  await untilSettled(system);
+  await system.close();
+}
+
 async function main({ sizes: { events, users, rounds }, dir }: Stage<typeof SIZES>): Promise<Outcome[]> {
   const path = `${dir}/replay.db`;
-  const system = await openOn(path);
-  const fillMs = await timed(async () => {
-    await sendAll({
-      count: events,
-      make: () => mixedEvent(users),
-      send: (batch) => system.commit(batch, "bench"),
-    });
-    await untilSettled(system);
-  });
-  await system.close();
+  const fillMs = await timed(() => fill(path, { events, users }));
   row(`${figure(events)} events, ${figure(users)} users`, `made ${figure(fillMs / 1000, 1)} s`);
   const alone: number[] = [];
   const again: number[] = [];
   const tools = await openTools({ ...COMMON, storage: path });
   for (let round = 1; round <= rounds; round++) {
-    let chunks: Chunk[] = [];
-    const readMs = await timed(async () => chunks = await readChunks(tools.store));
-    let actors = 0;
-    const inMemoryMs = await timed(() => actors = foldAlone(chunks));
+    const { readMs, inMemoryMs, actors } = await ceiling(tools.store);
     alone.push(readMs + inMemoryMs);
     row(
-      `ceiling ${round}: chunks folded in memory`,
+      `ceiling ${round}: folded in memory`,
       `${figure(readMs + inMemoryMs)} ms`,
       `${figure(readMs)} reading`,
       `${figure(actors)} actors`,
     );
-    chunks = [];
     const { foldMs, wholeMs } = await replay(tools);
     again.push(foldMs);
-    row(`replay ${round}: all folded and written`, `${figure(foldMs)} ms`, `${figure(wholeMs)} in all`);
+    row(`replay ${round}: folded and written`, `${figure(foldMs)} ms`, `${figure(wholeMs)} in all`);
   }
   tools.close();
   const perSecond = (ms: number) => `${figure((events / ms) * 1000)}/s`;
