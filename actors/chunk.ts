@@ -94,7 +94,7 @@ export function lastPlaceOf(seq: number): number {
 }
 
 /** The write key id that sent the event at an index of a chunk. */
-export function senderOf(chunk: Chunk, index: number): string {
+export function senderOf(chunk: Pick<Chunk, "senders" | "n">, index: number): string {
   let end = 0;
   for (const [writeKeyId, count] of chunk.senders) if (index < (end += count)) return writeKeyId;
   throw new RangeError(`chunk of ${chunk.n} events has none at ${index}`);

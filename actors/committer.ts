@@ -8,9 +8,9 @@
  */
 import { Buffer } from "node:buffer";
 import type { StoredEvent } from "../domain/event.ts";
-import { type Fact, factOf } from "../domain/fact.ts";
+import { factOf } from "../domain/fact.ts";
 import { type Chunk, CHUNK_BYTES, CHUNK_EVENTS, digestOf, digestsIn, makeChunk, placeOf } from "./chunk.ts";
-import type { Journal, KnownHead } from "./journal.ts";
+import type { Journal, KnownHead, NewChunk } from "./journal.ts";
 import { HEAD, journalKey, type Key } from "./keys.ts";
 import { lookUp, probesFor } from "./seen.ts";
 import { sleep, type Store } from "./store.ts";
@@ -255,7 +255,7 @@ function freshOf(group: Request[], known: Set<string>): Fresh {
 interface Prepared {
   sets: [Key, unknown][];
   head: Head;
-  chunks: { seq: number; chunk: Chunk; facts: Fact[]; ids: string[] }[];
+  chunks: NewChunk[];
 }
 
 type Head = Omit<KnownHead, "stamp">;
@@ -286,7 +286,7 @@ function prepare(
     bytes += chunk.body.length + chunk.digests.length + 200;
     if (bytes > COMMIT_BYTES) return undefined;
     const facts = events.slice(from, end).map((event, index) => factOf(event, placeOf(seq, index)));
-    chunks.push({ seq, chunk, facts, ids });
+    chunks.push({ seq, chunk, lines: lines.slice(from, end), facts, ids });
     from = end;
   }
   const head = { seq: base.seq + chunks.length, events: base.events + lines.length, commit, at };

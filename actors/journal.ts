@@ -5,9 +5,9 @@
  * What a process knows is complete up to the head that it knows: a commit that checks this head's stamp therefore fails
  * if anything was appended that it does not know.
  */
-import type { StoredEvent } from "../domain/event.ts";
 import { type Fact, factOf } from "../domain/fact.ts";
-import { type Chunk, CHUNK_EVENTS, digestsIn, eventsOf, linesOf, placeOf, senderOf, seqOf } from "./chunk.ts";
+import { type Chunk, digestsIn, eventsOf, placeOf } from "./chunk.ts";
+import { createEvents } from "./events.ts";
 import type { Fenced } from "./fence.ts";
 import { HEAD, journalKey, SETTLED } from "./keys.ts";
 import { type Filter, loadFilters, type Run, type SeenView } from "./seen.ts";
@@ -54,9 +54,6 @@ export const NOTHING_SETTLED: Settled = {
   op: "",
 };
 
-/** Bytes of inflated chunks that are kept for readers of events. */
-const CACHE_BYTES = 16 * 1024 * 1024;
-
 /** Chunks read in one go when catching up: bounds the memory that a long way takes. */
 const CATCH_UP_CHUNKS = 64;
 
@@ -65,6 +62,19 @@ const TRIM_EVENTS = 8_192;
 
 /** Called with each chunk that was read rather than written by this process, before it is in the tail. */
 export type ChunkListener = (chunk: Chunk) => void;
+
+/** A chunk that this process has written. */
+export interface NewChunk {
+  seq: number;
+  chunk: Chunk;
+  lines: string[];
+  facts: Fact[];
+  ids: string[];
+}
+
+function sameRuns(a: Settled, b: Settled): boolean {
+  return a.runs.length === b.runs.length && a.runs.every((run, index) => run.id === b.runs[index]!.id);
+}
 
 /** The journal of a process. */
 export type Journal = ReturnType<typeof createJournal>;
@@ -81,7 +91,7 @@ export function createJournal(store: Store) {
   let queued: Promise<void> | undefined;
   let adopting: Promise<void> | undefined;
   const listeners: ChunkListener[] = [];
-  const lines = createLineCache(store);
+  const events = createEvents(store);
 
   /** Reads head and settled, and the journal up to the head. */
   async function catchUp(): Promise<void> {
@@ -117,16 +127,17 @@ export function createJournal(store: Store) {
     if (seq <= tail.end()) return;
     for (const listener of listeners) listener(chunk);
     const facts = eventsOf(chunk).map((event, index) => factOf(event, placeOf(seq, index)));
-    append(seq, chunk, facts, digestsIn(chunk.digests));
+    tail.append({ seq, facts, ids: digestsIn(chunk.digests) });
   }
 
-  function append(seq: number, { at, digests, rawBytes }: Chunk, facts: Fact[], ids: string[]): void {
-    tail.append({ seq, at, facts, ids, digests, rawBytes });
-  }
-
-  /** Loads the filters first, then changes list, filters and tail in one synchronous step. */
+  /** Takes in what is settled: loads the filters first, then changes list, filters and tail in one synchronous step. */
   async function adoptNewest(): Promise<void> {
+    const { value } = await store.get<Settled>(SETTLED);
+    if (value !== null && value.seq >= settledNow.seq) settledNow = value;
     const target = settledNow;
+    if (target.seq === settled.seq && target.generation === settled.generation && sameRuns(target, settled)) {
+      return;
+    }
     const loaded = await loadFilters(store, target.runs, filters);
     adopt(target, loaded);
   }
@@ -170,71 +181,15 @@ export function createJournal(store: Store) {
       });
     },
     /** Takes in a commit of this process. */
-    committed(next: KnownHead, chunks: { seq: number; chunk: Chunk; facts: Fact[]; ids: string[] }[]): void {
-      for (const { seq, chunk, facts, ids } of chunks) append(seq, chunk, facts, ids);
+    committed(next: KnownHead, chunks: NewChunk[]): void {
+      for (const { seq, chunk, lines, facts, ids } of chunks) {
+        tail.append({ seq, facts, ids });
+        events.keep(seq, chunk, lines);
+      }
       if (next.seq > head.seq) head = next;
     },
-    /** Takes in what this process has settled, or (`adoptNewest`) what was last read of what others have. */
-    adopt,
     adoptNewest,
-    /** The digests of the message ids in the chunks after `from` and up to `to`. */
-    async digests(from: number, to: number): Promise<Uint8Array[]> {
-      const digests: Uint8Array[] = [];
-      const range = { start: journalKey(from + 1), end: journalKey(to + 1) };
-      for await (const { value } of store.list<Chunk>(range, { batchSize: CATCH_UP_CHUNKS })) {
-        digests.push(value!.digests);
-      }
-      return digests;
-    },
-    /** The events at places, in the order asked for, and who sent them. */
-    async events(places: number[]): Promise<{ event: StoredEvent; writeKeyId: string }[]> {
-      const chunks = await lines([...new Set(places.map(seqOf))]);
-      return places.map((place) => {
-        const chunk = chunks.get(seqOf(place))!;
-        const index = place % CHUNK_EVENTS;
-        const line = chunk.lines[index];
-        if (line === undefined) throw new Error(`journal: no event at place ${place}`);
-        return { event: JSON.parse(line) as StoredEvent, writeKeyId: senderOf(chunk.chunk, index) };
-      });
-    },
-  };
-}
-
-interface Inflated {
-  chunk: Chunk;
-  lines: string[];
-  bytes: number;
-}
-
-/** Reads chunks by number and keeps the ones used last inflated, up to {@link CACHE_BYTES}. */
-function createLineCache(store: Store) {
-  const cache = new Map<number, Inflated>();
-  let bytes = 0;
-  return async function inflated(seqs: number[]): Promise<Map<number, Inflated>> {
-    const found = new Map<number, Inflated>();
-    const missing: number[] = [];
-    for (const seq of seqs) {
-      const cached = cache.get(seq);
-      if (cached === undefined) missing.push(seq);
-      else {
-        found.set(seq, cached);
-        cache.delete(seq);
-        cache.set(seq, cached);
-      }
-    }
-    for (const { key, value } of await store.getMany<Chunk>(missing.map(journalKey))) {
-      if (value === null) throw new Error(`journal has a gap: chunk ${key[1]} is missing`);
-      const entry = { chunk: value, lines: linesOf(value), bytes: value.rawBytes * 2 };
-      found.set(key[1] as number, entry);
-      if (cache.has(key[1] as number)) continue;
-      cache.set(key[1] as number, entry);
-      bytes += entry.bytes;
-    }
-    for (const [seq, entry] of cache) {
-      if (bytes <= CACHE_BYTES) break;
-      cache.delete(seq);
-      bytes -= entry.bytes;
-    }
-    return found;
+    /** The events of the journal by place. */
+    events,
   };
 }

@@ -4,7 +4,9 @@ import { createJournal } from "./journal.ts";
 import { HEAD } from "./keys.ts";
 import { createProcesses } from "./processes.ts";
 import { createReader } from "./reader.ts";
-import { createSettler } from "./settler.ts";
+import { createSettler, type Settler, type SettlerOptions } from "./settler.ts";
+import { startSettler } from "./settler_thread.ts";
+import { createSettling } from "./settling.ts";
 import { openStore, type Store } from "./store.ts";
 import type { System } from "./system.ts";
 import { openWriteKeys } from "./write_keys.ts";
@@ -32,33 +34,34 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   const owner = newId();
   const journal = createJournal(store);
   await journal.sync();
-  const settler = createSettler({
+  const settler = settlerOf(options.storage, {
     store,
-    journal,
     owner,
     now,
     newId,
     windowMs: options.dedupMs,
     onFault: options.onFault,
+    onSettled: () => settling.moved(),
   });
+  const settling = createSettling(journal, settler);
   const processes = createProcesses(store, { id: owner, now });
   const committer = createCommitter({
     store,
     journal,
     now,
     newId,
-    room: settler.room,
+    room: settling.room,
     others: processes.others,
     afterCommit() {
       processes.announce();
-      settler.schedule();
+      settling.wake();
     },
   });
   const writeKeys = await openWriteKeys({ store, now, newId, randomBytes: options.randomBytes });
-  settler.schedule();
+  settling.wake();
   return {
     commit: committer.commit,
-    reader: createReader({ store, journal, settler }),
+    reader: createReader({ store, journal, settling }),
     writeKeys,
     async stats() {
       await journal.sync();
@@ -71,13 +74,22 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     },
     async tick() {
       await journal.sync();
-      await settler.until(journal.head().seq, TICK_MS);
+      await settling.until(journal.head().seq, TICK_MS);
     },
     async close() {
       await committer.idle();
-      await settler.close();
+      await settling.close();
       await processes.close();
       store.close();
     },
   };
+}
+
+/**
+ * A settler in a thread of its own where it can open the same storage; in this one for what is in memory, for a store
+ * that is given open, and for the platform's own, where threads can't be counted on.
+ */
+function settlerOf(storage: OpenOptions["storage"], options: SettlerOptions): Settler {
+  const isShared = typeof storage === "string" && storage !== ":memory:";
+  return isShared ? startSettler({ ...options, storage }) : createSettler(options);
 }

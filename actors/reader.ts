@@ -36,8 +36,7 @@ import {
   tagOf,
 } from "./log.ts";
 import { countMembers, listMembers } from "./members.ts";
-import type { Settler } from "./settler.ts";
-import { factsAt } from "./settler.ts";
+import type { Settling } from "./settling.ts";
 import { type ActorHead, isStale, load, type Loaded, type PartHead, whole } from "./snapshot.ts";
 import type { Store } from "./store.ts";
 import {
@@ -48,7 +47,7 @@ import {
   type Reader,
   StorageUnavailable,
 } from "./system.ts";
-import { factsIn, linksIn, type Pin } from "./tail.ts";
+import { linksIn, type Pin, placesIn } from "./tail.ts";
 
 /** A view begins again so often, when what it read was replaced meanwhile, before storage counts as unavailable. */
 const TRIES = 50;
@@ -63,7 +62,7 @@ const EVENTS_AT_ONCE = 100;
 export interface ReaderOptions {
   store: Store;
   journal: Journal;
-  settler: Settler;
+  settling: Settling;
 }
 
 /** The store and the tail at one head. */
@@ -83,8 +82,8 @@ interface Actor {
 }
 
 /** Makes the reader. */
-export function createReader({ store, journal, settler }: ReaderOptions): Reader {
-  const history = { store, factsAt: (places: number[]) => factsAt(journal, places) };
+export function createReader({ store, journal, settling }: ReaderOptions): Reader {
+  const history = { store, factsAt: journal.events.factsAt };
 
   /**
    * Does `read` on a view, again if the tail was begun anew meanwhile. `read` gets `extend`, which reads the head and
@@ -117,10 +116,10 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
     return withTail(view, { kind, id, loaded: loaded! });
   }
 
-  function withTail(view: View, { kind, id, loaded }: Omit<Actor, "tail">): Actor {
+  async function withTail(view: View, { kind, id, loaded }: Omit<Actor, "tail">): Promise<Actor> {
     const after = loaded.head?.position ?? 0;
-    const tail = factsIn(view.pin, `${kind}/${id}` as ActorName, { after, upTo: lastPlaceOf(view.head) });
-    return { kind, id, loaded, tail };
+    const places = placesIn(view.pin, `${kind}/${id}` as ActorName, { after, upTo: lastPlaceOf(view.head) });
+    return { kind, id, loaded, tail: await journal.events.factsAt(places) };
   }
 
   const placeOfLog = (view: View, { kind, id }: Actor) => ({ generation: view.generation, kind, id });
@@ -149,7 +148,7 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
     const facts: Fact[] = [];
     for (let i = 0; i < places.length; i += EVENTS_AT_ONCE) {
       const some = places.slice(i, i + EVENTS_AT_ONCE);
-      for (const [index, { event }] of (await journal.events(some)).entries()) {
+      for (const [index, { event }] of (await journal.events.at(some)).entries()) {
         if (Date.parse(event.receivedAt) <= asOf) facts.push(factOf(event, some[index]!));
       }
     }
@@ -195,13 +194,13 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
       const view = await extend();
       const ids = new Set([...parts.keys(), ...linksIn(view.pin, userId)]);
       const moving = [...ids].filter((id) => {
-        return factsIn(view.pin, `anonymous/${id}`, { after: 0, upTo: Infinity }).length > 0;
+        return placesIn(view.pin, `anonymous/${id}`, { after: 0, upTo: Infinity }).length > 0;
       });
       const unread = moving.filter((id) => !actors.has(id));
       for (const id of unread) actors.set(id, await actorOf(view, "anonymous", id));
       if (unread.length > 0) continue;
-      const own = withTail(view, { kind: "user", id: userId, loaded: loaded! });
-      for (const [id, actor] of actors) actors.set(id, withTail(view, actor));
+      const own = await withTail(view, { kind: "user", id: userId, loaded: loaded! });
+      for (const [id, actor] of actors) actors.set(id, await withTail(view, actor));
       return { view, own, parts, actors };
     }
   }
@@ -242,7 +241,7 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
     );
     const traits = new Map<string, Record<string, unknown>>();
     for (const [index, id] of groupIds.entries()) {
-      const actor = withTail(view, { kind: "group", id, loaded: loaded[index]! });
+      const actor = await withTail(view, { kind: "group", id, loaded: loaded[index]! });
       const group = past === undefined ? await groupFrom(view, actor) : await pastGroup(view, actor, past);
       traits.set(id, traitsOf(group.traits));
     }
@@ -294,7 +293,7 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
     const found = await viewed(async (extend) => {
       const first = await actorOf(await extend(), "anonymous", anonymousId);
       const view = await extend();
-      const actor = withTail(view, first);
+      const actor = await withTail(view, first);
       const facts = past === undefined ? [] : await pastFacts(view, actor, past);
       const state = past === undefined ? await anonymousFrom(view, actor) : foldAnonymous(facts, anonymousId);
       const owner = ownerOf(state);
@@ -318,9 +317,9 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
     const settled = lastPlaceOf(journal.settled().seq);
     const moves = pin.some((segment) => {
       return segment.links.size > 0 ||
-        (segment.facts.get(`group/${groupId}`)?.some((fact) => fact.place > settled) ?? false);
+        (segment.places.get(`group/${groupId}`)?.some((place) => place > settled) ?? false);
     });
-    if (moves) await settler.until(journal.head().seq, SETTLE_MS);
+    if (moves) await settling.until(journal.head().seq, SETTLE_MS);
     return journal.settled().generation;
   }
 
@@ -331,7 +330,7 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
     return viewed(async (extend) => {
       const first = await actorOf(await extend(), "group", groupId);
       const view = await extend();
-      const state = await groupFrom(view, withTail(view, first));
+      const state = await groupFrom(view, await withTail(view, first));
       return state.count === 0 ? null : groupProfile(groupId, state, count);
     });
   }
@@ -340,7 +339,7 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
     return viewed(async (extend) => {
       const first = await actorOf(await extend(), "group", groupId);
       const view = await extend();
-      const facts = await pastFacts(view, withTail(view, first), past);
+      const facts = await pastFacts(view, await withTail(view, first), past);
       if (facts.length === 0) return null;
       const state = emptyGroup();
       const members = new Set<string>();
@@ -418,7 +417,7 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
     let batch: LogEntry[] = [];
     let more = false;
     const take = async () => {
-      const found = await journal.events(batch.map(({ place }) => place));
+      const found = await journal.events.at(batch.map(({ place }) => place));
       for (const [index, { event }] of found.entries()) {
         if (query.type !== undefined && event.type !== query.type) continue;
         if (query.event !== undefined && !(event.type === "track" && event.event === query.event)) continue;
@@ -458,7 +457,7 @@ export function createReader({ store, journal, settler }: ReaderOptions): Reader
     id: string,
   ): Promise<Source[]> {
     const first = await actorOf(await extend(), kind, id);
-    return [{ actor: withTail(await extend(), first), owned: () => true }];
+    return [{ actor: await withTail(await extend(), first), owned: () => true }];
   }
 
   async function userSources(

@@ -2,13 +2,12 @@
  * Folds the whole journal again: into another generation of actor keys, which then takes the place of the live one in
  * one operation; or into another store, to be compared with the live one. Meanwhile the live one goes on as ever.
  */
-import { type ActorName, actorsOf, type Fact, factOf, FOLD_VERSION } from "../domain/fact.ts";
-import { type Chunk, eventsOf, placeOf } from "./chunk.ts";
+import { FOLD_VERSION } from "../domain/fact.ts";
 import { type Fence, type Fenced, LostFence, takeFence } from "./fence.ts";
+import { gather } from "./gather.ts";
 import { type Journal, NOTHING_SETTLED, type Settled } from "./journal.ts";
-import { generationPrefixes, journalKey, type Key, piecePrefixes, REBUILD, SETTLED } from "./keys.ts";
+import { generationPrefixes, type Key, piecePrefixes, REBUILD, SETTLED } from "./keys.ts";
 import { settleRound } from "./settle.ts";
-import { factsAt } from "./settler.ts";
 import { sleep, type Store } from "./store.ts";
 
 /** Thrown where something that the operator can see to keeps a replay from its work. */
@@ -87,12 +86,12 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
     generation,
     async advance(to) {
       while (seq < to) {
-        const round = await gather(source, { from: seq, to });
+        const round = await gather(source, { from: seq, to, maxEvents: ROUND_EVENTS, maxBytes: ROUND_BYTES });
         await settleRound({
           store: target,
           generation,
           write: (writes) => fence.write(writes),
-          factsAt: (places) => factsAt(journal, places),
+          factsAt: journal.events.factsAt,
         }, round.facts);
         await fence.write({ change: { seq: round.end } });
         seq = round.end;
@@ -100,33 +99,6 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
       }
     },
   };
-}
-
-/** The facts of chunks after `from`, by actor, up to a round's worth. */
-async function gather(source: Store, { from, to }: { from: number; to: number }) {
-  const facts = new Map<ActorName, Fact[]>();
-  let end = from;
-  let events = 0;
-  let bytes = 0;
-  const range = { start: journalKey(from + 1), end: journalKey(to + 1) };
-  for await (const { key, value } of source.list<Chunk>(range, { batchSize: 64 })) {
-    const seq = key[1] as number;
-    if (seq !== end + 1) throw new Error(`journal has a gap: chunk ${end + 1} is missing`);
-    for (const [index, event] of eventsOf(value!).entries()) {
-      const fact = factOf(event, placeOf(seq, index));
-      for (const name of actorsOf(fact)) {
-        const mine = facts.get(name);
-        if (mine === undefined) facts.set(name, [fact]);
-        else mine.push(fact);
-      }
-    }
-    end = seq;
-    events += value!.n;
-    bytes += value!.rawBytes;
-    if (events >= ROUND_EVENTS || bytes >= ROUND_BYTES) break;
-  }
-  if (end === from) throw new Error(`journal has a gap: chunk ${from + 1} is missing`);
-  return { facts, end };
 }
 
 /** Stops whoever settles and holds the fence, for a while: the caller must be quick. */

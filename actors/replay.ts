@@ -2,7 +2,6 @@
 import { partPrefix } from "./keys.ts";
 import { type RebuildOptions, stopSettling } from "./rebuild.ts";
 import { replayActor } from "./settle.ts";
-import { factsAt } from "./settler.ts";
 import { type PartHead, whole } from "./snapshot.ts";
 import type { ActorKind } from "./system.ts";
 
@@ -26,7 +25,7 @@ export async function replayOne(
     store,
     generation,
     write: fence.write,
-    factsAt: (places: number[]) => factsAt(journal, places),
+    factsAt: journal.events.factsAt,
   };
   const actors: [ActorKind, string][] = [[kind, id]];
   if (kind === "user") {

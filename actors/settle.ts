@@ -53,7 +53,7 @@ export interface Place {
   /** Writes under the fence. */
   write(writes: Writes): Promise<void>;
   /** Facts at places of the journal, in the order of the places. */
-  factsAt(places: number[]): AsyncIterable<Fact>;
+  factsAt(places: readonly number[]): Promise<Fact[]>;
 }
 
 /** Actors that are loaded, folded and written together. */
@@ -97,32 +97,38 @@ export async function settleRound(place: Place, facts: ReadonlyMap<ActorName, Fa
   }
 }
 
+/** Slices that are read ahead of the one that is folded, and folded ahead of the one that is written. */
+const READ_AHEAD = 2;
+const WRITE_BEHIND = 3;
+
 async function settleKind(place: Place, kind: ActorKind, mail: Mail[]): Promise<void> {
   const { store, generation } = place;
   const slices: Mail[][] = [];
   for (let i = 0; i < mail.length; i += SLICE_ACTORS) slices.push(mail.slice(i, i + SLICE_ACTORS));
-  const read = (slice: Mail[] | undefined) => {
-    const loading = load<ActorHead>(store, (slice ?? []).map(([id]) => actorKey(generation, kind, id)));
-    // It is awaited later, perhaps after something else threw.
-    loading.catch(() => {});
-    return loading;
-  };
-  let loading = read(slices[0]);
-  let writing: Promise<void> = Promise.resolve();
+  const reading: Promise<Loaded<ActorHead>[]>[] = [];
+  const writing: Promise<void>[] = [];
+  let written = Promise.resolve();
   for (const [index, slice] of slices.entries()) {
-    const loaded = await loading;
-    // The next slice is read while this one is folded and written.
-    loading = read(slices[index + 1]);
+    for (const next of slices.slice(index + reading.length, index + READ_AHEAD + 1)) {
+      reading.push(quiet(load<ActorHead>(store, next.map(([id]) => actorKey(generation, kind, id)))));
+    }
+    const loaded = await reading.shift()!;
     const units: Unit[] = [];
     for (const [i, [id, facts]] of slice.entries()) {
       const unit = await unitOf(place, { generation, kind, id }, { loaded: loaded[i]!, facts });
       if (unit !== undefined) units.push(unit);
     }
-    await writing;
-    writing = writeUnits(place, units);
-    writing.catch(() => {});
+    // One after the other, but the thread goes on folding: the store and it are busy at the same time.
+    writing.push(written = quiet(written.then(() => writeUnits(place, units))));
+    if (writing.length > WRITE_BEHIND) await writing.shift();
   }
-  await writing;
+  await written;
+}
+
+/** A promise that is awaited later, perhaps after something else threw: its failure is not unhandled meanwhile. */
+function quiet<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
 }
 
 async function writeUnits(place: Place, units: Unit[]): Promise<void> {

@@ -14,30 +14,25 @@ export interface Segment {
   /** How many events, and about how many bytes of memory they take. */
   events: number;
   bytes: number;
-  /** When the newest chunk was committed (ms). */
-  at: number;
-  readonly facts: Map<ActorName, Fact[]>;
+  /** The places of each actor's events: the events themselves are in the journal. */
+  readonly places: Map<ActorName, number[]>;
   /** The anonymous ids that each user was linked to. */
   readonly links: Map<string, Set<string>>;
-  /** Digests of message ids: in hex to look up, in bytes to be settled. */
+  /** Digests of message ids, in hex. */
   readonly ids: Set<string>;
-  readonly digests: Uint8Array[];
 }
 
 /** A segment of so many events is closed, so that what is settled can be dropped soon. */
 const SEGMENT_EVENTS = 16_384;
 
-/** Memory that a fact takes besides the JSON of its event: the object, its strings, its place in maps and sets. */
-const FACT_BYTES = 500;
+/** Memory that an event takes: its digest, its places, the names of its actors. */
+const EVENT_BYTES = 350;
 
 /** What is appended: one chunk. */
 export interface TailChunk {
   seq: number;
-  at: number;
   facts: Fact[];
   ids: string[];
-  digests: Uint8Array;
-  rawBytes: number;
 }
 
 /** A row of segments at a moment, contiguous: facts that are appended later may show in the last. */
@@ -80,11 +75,6 @@ export function createTail(start: number) {
       for (const segment of segments) if (segment.ids.has(digest)) return true;
       return false;
     },
-    /** Closes the newest segment: what comes goes to another. Gives the chunk up to which segments are closed. */
-    close(): number {
-      if (last().events > 0) segments.push(newSegment(last().to));
-      return last().from;
-    },
     /** The segments that now are there. */
     pin: (): Pin => segments,
     /** Forgets the segments all of whose chunks are settled. */
@@ -107,20 +97,18 @@ function newSegment(from: number): Segment {
     to: from,
     events: 0,
     bytes: 0,
-    at: 0,
-    facts: new Map(),
+    places: new Map(),
     links: new Map(),
     ids: new Set(),
-    digests: [],
   };
 }
 
-function add(segment: Segment, { seq, at, facts, ids, digests, rawBytes }: TailChunk): number {
+function add(segment: Segment, { seq, facts, ids }: TailChunk): number {
   for (const fact of facts) {
     for (const name of actorsOf(fact)) {
-      const mine = segment.facts.get(name);
-      if (mine === undefined) segment.facts.set(name, [fact]);
-      else mine.push(fact);
+      const mine = segment.places.get(name);
+      if (mine === undefined) segment.places.set(name, [fact.place]);
+      else mine.push(fact.place);
     }
     const linked = linkedBy(fact);
     if (linked === undefined) continue;
@@ -129,24 +117,26 @@ function add(segment: Segment, { seq, at, facts, ids, digests, rawBytes }: TailC
     else mine.add(linked);
   }
   for (const id of ids) segment.ids.add(id);
-  segment.digests.push(digests);
-  const grown = rawBytes + facts.length * FACT_BYTES;
+  const grown = facts.length * EVENT_BYTES;
   segment.to = seq;
-  segment.at = at;
   segment.events += facts.length;
   segment.bytes += grown;
   return grown;
 }
 
-/** The facts of an actor in pinned segments, in order, whose place is after `after` and at most `upTo`. */
-export function factsIn(pin: Pin, name: ActorName, { after, upTo }: { after: number; upTo: number }): Fact[] {
-  const facts: Fact[] = [];
+/** The places of an actor's events in pinned segments, in order, after `after` and up to `upTo`. */
+export function placesIn(
+  pin: Pin,
+  name: ActorName,
+  { after, upTo }: { after: number; upTo: number },
+): number[] {
+  const places: number[] = [];
   for (const segment of pin) {
-    for (const fact of segment.facts.get(name) ?? []) {
-      if (fact.place > after && fact.place <= upTo) facts.push(fact);
+    for (const place of segment.places.get(name) ?? []) {
+      if (place > after && place <= upTo) places.push(place);
     }
   }
-  return facts;
+  return places;
 }
 
 /** The anonymous ids that a user was linked to in pinned segments. */

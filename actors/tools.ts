@@ -3,6 +3,7 @@ import { createJournal } from "./journal.ts";
 import { rebuildAll, type RebuildOptions } from "./rebuild.ts";
 import { replayOne, type ReplaySummary } from "./replay.ts";
 import { createSettler } from "./settler.ts";
+import { createSettling } from "./settling.ts";
 import { openStore, type Store } from "./store.ts";
 import type { ActorKind } from "./system.ts";
 import { type Comparison, verifyAll } from "./verify.ts";
@@ -36,9 +37,18 @@ export async function openTools({ storage, now, newId, dedupMs }: ToolsOptions):
   await journal.sync();
   const owner = newId();
   const common = { source: store, journal, owner, now, newId };
-  const settler = createSettler({ store, journal, owner, now, newId, windowMs: dedupMs, onFault: () => {} });
-  await settler.until(journal.head().seq, SETTLE_MS);
-  await settler.close();
+  const settler = createSettler({
+    store,
+    owner,
+    now,
+    newId,
+    windowMs: dedupMs,
+    onFault: () => {},
+    onSettled: () => {},
+  });
+  const settling = createSettling(journal, settler);
+  await settling.until(journal.head().seq, SETTLE_MS);
+  await settling.close();
   return {
     store,
     replayOne: (actor) => replayOne(common, actor),

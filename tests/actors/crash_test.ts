@@ -7,7 +7,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Receipt, System } from "../../actors/system.ts";
 import type { StoredEvent } from "../../domain/event.ts";
-import { compareAll, compareProfiles } from "./compare.ts";
+import { compareAll, compareLogs, comparePeople, compareProfiles } from "./compare.ts";
 import { runs } from "../domain/facts.ts";
 import { BEGIN_MS, eventWith, openOn, settle } from "./histories.ts";
 import { createOracle } from "./oracle.ts";
@@ -147,3 +147,47 @@ for (const [index, fault] of FAULTS.entries()) {
     await Promise.all(afterwards);
   });
 }
+
+Deno.test("before and after every write of settling, another process tells its readers the same", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const oracle = createOracle();
+  const clock = { ms: BEGIN_MS + 1e9 };
+  // Opened while nothing is there: it has nothing to settle, and never begins to.
+  const other = await openOn(store, { clock });
+  let looks = 0;
+  let isSettling = false;
+  let failure: unknown;
+  const look = async () => {
+    if (!isSettling || failure !== undefined) return;
+    looks++;
+    try {
+      await comparePeople(other, oracle);
+      await compareLogs(other, oracle, 7);
+      await compareProfiles(other, oracle, { at: BEGIN_MS + 1e9 });
+    } catch (error) {
+      // Kept, or settling would try again for ever.
+      failure = error;
+    }
+  };
+  const system = await openOn({
+    ...store,
+    async commit(write) {
+      await look();
+      const written = await store.commit(write);
+      await look();
+      return written;
+    },
+  }, { clock });
+  for (const request of REQUESTS) {
+    await system.commit(request, "key");
+    for (const event of request) oracle.accept(event);
+    isSettling = true;
+    await settle(system);
+    isSettling = false;
+  }
+  ok(looks > 40, `${looks}`);
+  strictEqual(failure, undefined);
+  await system.close();
+  await other.close();
+});

@@ -21,7 +21,7 @@ import { runs as runsOf } from "../domain/facts.ts";
 const bytesOf = (digests: string[]) => Uint8Array.fromHex(digests.join(""));
 
 async function writeAll(store: Store, sets: Iterable<[Key, Uint8Array]> | AsyncIterable<[Key, Uint8Array]>) {
-  let some: [Key, Uint8Array][] = [];
+  const some: [Key, Uint8Array][] = [];
   for await (const set of sets) {
     some.push(set);
     if (some.length >= 10) await store.commit({ checks: [], sets: some.splice(0) });
@@ -39,7 +39,7 @@ async function known(store: Store, view: SeenView, digests: string[]): Promise<S
 /** An index that takes rounds of digests as a settler does: a run each, merged as they are due. */
 async function indexOf(store: Store, rounds: string[][], spanMs = Infinity) {
   let runs: Run[] = [];
-  let filters = new Map<number, Filter>();
+  const filters = new Map<number, Filter>();
   let nextRun = 1;
   for (const [at, digests] of rounds.entries()) {
     const cut = Math.floor(digests.length / 3);

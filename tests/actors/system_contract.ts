@@ -1,6 +1,7 @@
 /** What a system promises over any store: plain functions, called by the test file of one kind of store after another. */
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
+import { InvalidCursor } from "../../actors/system.ts";
 import { runs } from "../domain/facts.ts";
 import { compareAll, compareLogs, compareProfiles } from "./compare.ts";
 import { batches, BEGIN_MS, createStamper, type Draft, eventWith, openOn, settle } from "./histories.ts";
@@ -229,6 +230,24 @@ export function systemContract(kind: StoreKind, share = 1): void {
     strictEqual((await system.reader.user("owner"))!.eventCount, 3001);
     await system.close();
     deepStrictEqual(faults, []);
+  });
+
+  test("a cursor that no page before gave is refused, whatever it is", async () => {
+    await using place = await kind.make();
+    const system = await openOn(await place.open());
+    await system.commit(Array.from({ length: 3 }, () => eventWith({ type: "group", groupId: "g" })), "k");
+    const { cursor } = (await system.reader.log("user", "u1", { limit: 1, order: "asc" }))!;
+    ok(cursor !== null);
+    const made = (value: unknown) => btoa(JSON.stringify(value));
+    const none = ["", "x", "%", "🙂", "null", made(null), made([]), made([1, 2]), made([1.5, 0, 0, "desc"])];
+    for (const bad of [...none, cursor, made(["1", 0, 0, "desc"]), made([1, null, 0, "desc"])]) {
+      const query = { limit: 1, order: "desc", cursor: bad } as const;
+      await rejects(system.reader.log("user", "u1", query), InvalidCursor, `log: ${bad}`);
+    }
+    for (const bad of [...none, cursor, made(["group", "g"]), made(["user", 1])]) {
+      await rejects(system.reader.members("g", { limit: 1, cursor: bad }), InvalidCursor, `members: ${bad}`);
+    }
+    await system.close();
   });
 
   test("a batch too large for one operation is refused whole, and its ids stay free", async () => {

@@ -52,7 +52,7 @@ export async function tempDir(): Promise<AsyncDisposable & { path: string }> {
 }
 
 /** The arguments with which `deno task start` runs `main.ts`, from `deno.json` itself: the same permissions for ever. */
-export function startArguments(kvPath: string): string[] {
+function startArguments(kvPath: string): string[] {
   const { tasks: { start } } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
   const names = /export NAMES=(\S+)/.exec(start)?.[1];
   const run = start.split("&&").at(-1)?.trim();
@@ -82,7 +82,7 @@ export async function startServer(kvPath: string, env: Record<string, string> = 
 }
 
 /** A process that will say where it listens. */
-export async function serverOf(child: Deno.ChildProcess): Promise<Server> {
+async function serverOf(child: Deno.ChildProcess): Promise<Server> {
   let written = "";
   let ended = false;
   const listening = Promise.withResolvers<string>();

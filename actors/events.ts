@@ -1,0 +1,88 @@
+/** Events by their place in the journal, with the chunks used last kept inflated. */
+import type { StoredEvent } from "../domain/event.ts";
+import { type Fact, factOf } from "../domain/fact.ts";
+import { type Chunk, CHUNK_EVENTS, linesOf, senderOf, seqOf } from "./chunk.ts";
+import { journalKey } from "./keys.ts";
+import type { Store } from "./store.ts";
+
+/** Bytes of inflated chunks that are kept. */
+const CACHE_BYTES = 16 * 1024 * 1024;
+
+interface Inflated {
+  chunk: Pick<Chunk, "senders" | "n">;
+  lines: string[];
+  bytes: number;
+}
+
+/** An event and the id of the write key that sent it. */
+export interface SentEvent {
+  event: StoredEvent;
+  writeKeyId: string;
+}
+
+/** Reads events of the journal. */
+export type Events = ReturnType<typeof createEvents>;
+
+/** Makes a reader of events with a cache of its own. */
+export function createEvents(store: Store) {
+  const cache = new Map<number, Inflated>();
+  let bytes = 0;
+
+  function keep(seq: number, entry: Inflated): void {
+    const old = cache.get(seq);
+    if (old !== undefined) bytes -= old.bytes;
+    cache.delete(seq);
+    cache.set(seq, entry);
+    bytes += entry.bytes;
+    for (const [oldest, { bytes: size }] of cache) {
+      if (bytes <= CACHE_BYTES) break;
+      cache.delete(oldest);
+      bytes -= size;
+    }
+  }
+
+  async function inflated(seqs: number[]): Promise<Map<number, Inflated>> {
+    const found = new Map<number, Inflated>();
+    const missing: number[] = [];
+    for (const seq of seqs) {
+      const cached = cache.get(seq);
+      if (cached === undefined) missing.push(seq);
+      else {
+        found.set(seq, cached);
+        cache.delete(seq);
+        cache.set(seq, cached);
+      }
+    }
+    for (const { key, value } of await store.getMany<Chunk>(missing.map(journalKey))) {
+      if (value === null) throw new Error(`journal has a gap: chunk ${key[1]} is missing`);
+      const entry = { chunk: value, lines: linesOf(value), bytes: value.rawBytes };
+      found.set(key[1] as number, entry);
+      keep(key[1] as number, entry);
+    }
+    return found;
+  }
+
+  /** The events at places, in the order asked for, and who sent them. */
+  async function at(places: readonly number[]): Promise<SentEvent[]> {
+    const chunks = await inflated([...new Set(places.map(seqOf))]);
+    return places.map((place) => {
+      const { chunk, lines } = chunks.get(seqOf(place))!;
+      const index = place % CHUNK_EVENTS;
+      const line = lines[index];
+      if (line === undefined) throw new Error(`journal: no event at place ${place}`);
+      return { event: JSON.parse(line) as StoredEvent, writeKeyId: senderOf(chunk, index) };
+    });
+  }
+
+  return {
+    at,
+    /** The facts at places, in their order. */
+    async factsAt(places: readonly number[]): Promise<Fact[]> {
+      const events = await at(places);
+      return events.map(({ event }, index) => factOf(event, places[index]!));
+    },
+    /** Keeps a chunk that this process has just written, which is likely to be read soon. */
+    keep: (seq: number, chunk: Chunk, lines: string[]) =>
+      keep(seq, { chunk: { senders: chunk.senders, n: chunk.n }, lines, bytes: chunk.rawBytes }),
+  };
+}

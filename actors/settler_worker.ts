@@ -1,0 +1,39 @@
+/** A settler in a thread of its own: the entry of the worker. It speaks with `settler_thread.ts`. */
+import { monotonicFactory } from "ulid";
+import { createSettler, type Settler } from "./settler.ts";
+import type { FromSettler, ToSettler } from "./settler_thread.ts";
+import { openStore, type Store } from "./store.ts";
+
+const thread = self as unknown as {
+  onmessage: ((event: MessageEvent<ToSettler>) => void) | null;
+  postMessage(message: FromSettler): void;
+  close(): void;
+};
+const ulid = monotonicFactory();
+let settler: Settler | undefined;
+let store: Store | undefined;
+
+thread.onmessage = async ({ data }) => {
+  if (data.type === "wake") settler?.wake();
+  if (data.type === "hurry") settler?.hurry();
+  if (data.type === "close") {
+    await settler?.close();
+    store?.close();
+    thread.postMessage({ type: "closed" });
+    thread.close();
+  }
+  if (data.type === "open") {
+    store = await openStore(data.storage);
+    settler = createSettler({
+      store,
+      owner: data.owner,
+      windowMs: data.windowMs,
+      now: Date.now,
+      newId: () => ulid(),
+      onFault: (error) =>
+        thread.postMessage({ type: "fault", error: String(error instanceof Error ? error.stack : error) }),
+      onSettled: () => thread.postMessage({ type: "settled" }),
+    });
+    settler.wake();
+  }
+};

@@ -1,0 +1,71 @@
+/** What a server has to do with settling: to wake it, to wait for it, and to slow senders when it falls behind. */
+import type { Journal } from "./journal.ts";
+import type { Settler } from "./settler.ts";
+import { sleep } from "./store.ts";
+import { StorageUnavailable } from "./system.ts";
+
+/** Beyond so many unsettled events, or bytes of memory for them, senders are slowed, more the fuller it is. */
+const SOFT_EVENTS = 40_000;
+const SOFT_BYTES = 48 * 1024 * 1024;
+
+/** Beyond so many times the soft bound senders wait until there is room. */
+const HARD_FACTOR = 2;
+
+/** Settling in a process. */
+export type Settling = ReturnType<typeof createSettling>;
+
+/** Joins the journal of a process and its settler. */
+export function createSettling(journal: Journal, settler: Settler) {
+  /** Events settled in a second, as lately seen. */
+  let pace = 20_000;
+  let movedMs = performance.now();
+  let closed = false;
+
+  return {
+    /** Call it after each commit. */
+    wake: settler.wake,
+    /** Call it when `settled` has moved: the tail is trimmed. */
+    async moved(): Promise<void> {
+      if (closed) return;
+      const before = journal.settled().events;
+      // A hint: where it fails the tail is only longer, until the next.
+      await journal.adoptNewest().catch(() => {});
+      const events = journal.settled().events - before;
+      const seconds = (performance.now() - movedMs) / 1000;
+      movedMs = performance.now();
+      if (events > 5_000) pace = 0.5 * pace + 0.5 * (events / seconds);
+    },
+    /** Resolves when everything up to a chunk is settled, in whatever process. */
+    async until(seq: number, deadlineMs: number): Promise<void> {
+      const end = performance.now() + deadlineMs;
+      for (let waitMs = 2; journal.settled().seq < seq; waitMs = Math.min(waitMs * 2, 50)) {
+        if (closed || performance.now() > end) {
+          throw new StorageUnavailable("settling has not caught up in time");
+        }
+        settler.hurry();
+        await sleep(waitMs);
+        await journal.adoptNewest();
+      }
+    },
+    /**
+     * Resolves when the tail has room: at once while it is short, then ever slower, so that senders come to the pace
+     * of settling, and not before there is room when it is full.
+     */
+    async room(events: number): Promise<void> {
+      for (;;) {
+        const tail = journal.tail();
+        const excess = Math.max(tail.events() / SOFT_EVENTS, tail.bytes() / SOFT_BYTES) - 1;
+        if (excess <= 0 || closed) return;
+        settler.wake();
+        const share = excess / (HARD_FACTOR - 1);
+        if (share < 1) return await sleep((events / pace) * 1000 * (share / (1 - Math.min(share, 0.9))));
+        await sleep(20);
+      }
+    },
+    /** Stops after the round under way; who waits for settling is told that storage is not there. */
+    async close(): Promise<void> {
+      closed = true;
+      await settler.close();
+    },
+  };
+}
