@@ -7,6 +7,7 @@
  * decided by what stands in the journal: its chunks bear the attempt that wrote them.
  */
 import { Buffer } from "node:buffer";
+import { setImmediate } from "node:timers";
 import type { StoredEvent } from "../domain/event.ts";
 import { factOf } from "../domain/fact.ts";
 import { type Chunk, CHUNK_BYTES, CHUNK_EVENTS, digestOf, digestsIn, makeChunk, placeOf } from "./chunk.ts";
@@ -21,6 +22,9 @@ const COMMIT_BYTES = 600_000;
 
 /** A group gathers requests up to so much JSON, so that a commit stays quick; a single request may be larger. */
 const GROUP_BYTES = 1024 * 1024;
+
+/** A group gathers for so long at the most. */
+const GATHER_MS = 3;
 
 /** A request is answered or refused within this time. */
 const DEADLINE_MS = 10_000;
@@ -75,6 +79,7 @@ export function createCommitter(options: CommitterOptions) {
 
   async function work(): Promise<void> {
     while (waiting.length > 0) {
+      await gather();
       const group = takeGroup();
       try {
         await commitGroup(group);
@@ -86,6 +91,19 @@ export function createCommitter(options: CommitterOptions) {
     }
     // In the same step as the last look at who waits: who comes next begins anew.
     working = undefined;
+  }
+
+  /**
+   * Waits while requests keep coming, turn by turn of the event loop: a commit costs as much as taking in some ten
+   * events, and those who were just answered are about to send again. Who sends alone waits for one turn.
+   */
+  async function gather(): Promise<void> {
+    const until = performance.now() + GATHER_MS;
+    for (let count = 0; waiting.length > count && waitingBytes < GROUP_BYTES;) {
+      count = waiting.length;
+      await new Promise((resolve) => setImmediate(resolve));
+      if (performance.now() > until) return;
+    }
   }
 
   /** Takes the requests that came first, whole, up to {@link GROUP_BYTES}. */
@@ -125,7 +143,7 @@ export function createCommitter(options: CommitterOptions) {
       if (fresh.lines.length === 0) {
         // An attempt that seemed lost has brought them.
         if (ours.size > 0) options.afterCommit();
-        return answer(group, known);
+        return answer(group, fresh, known);
       }
       const commit = newId();
       const prepared = prepare(fresh, base, { commit, at: Math.max(now(), base.at) });
@@ -149,7 +167,7 @@ export function createCommitter(options: CommitterOptions) {
       const stamp = await withDeadline(write, deadlineMs);
       if (stamp !== null) {
         journal.committed({ ...prepared.head, stamp }, prepared.chunks);
-        answer(group, known);
+        answer(group, fresh, known);
         options.afterCommit();
         if (options.others()) await sleep((performance.now() - began) * PAUSE_TRIPS * (0.5 + Math.random()));
         return;
@@ -185,14 +203,13 @@ export function createCommitter(options: CommitterOptions) {
   }
 
   /** Receipts: an event is a duplicate if its id was in the journal, unless an attempt of this group brought it. */
-  function answer(group: Request[], known: Set<string>): void {
-    const first = new Set<string>();
-    for (const request of group) {
-      request.resolve(request.events.map(({ messageId }, index) => {
-        const digest = request.digests[index]!;
-        const duplicate = first.has(digest) || (known.has(digest) && !ours.has(digest));
-        first.add(digest);
-        return { messageId, duplicate };
+  function answer(group: Request[], { isRepeat }: Fresh, known: Set<string>): void {
+    let at = 0;
+    for (const { events, digests, resolve } of group) {
+      resolve(events.map(({ messageId }, index) => {
+        const digest = digests[index]!;
+        const wasThere = known.size > 0 && known.has(digest) && !ours.has(digest);
+        return { messageId, duplicate: isRepeat[at++]! || wasThere };
       }));
     }
   }
@@ -233,16 +250,20 @@ interface Fresh {
   digests: string[];
   events: StoredEvent[];
   writeKeyIds: string[];
+  /** Of each event of the group, whether one before it has the same id. */
+  isRepeat: boolean[];
 }
 
 /** The events of a group that are not in the journal yet; of two with one id, the first. */
 function freshOf(group: Request[], known: Set<string>): Fresh {
-  const fresh: Fresh = { lines: [], digests: [], events: [], writeKeyIds: [] };
+  const fresh: Fresh = { lines: [], digests: [], events: [], writeKeyIds: [], isRepeat: [] };
   const taken = new Set<string>();
   for (const { lines, digests, events, writeKeyId } of group) {
-    for (const [index, digest] of digests.entries()) {
-      if (known.has(digest) || taken.has(digest)) continue;
-      taken.add(digest);
+    for (let index = 0; index < digests.length; index++) {
+      const digest = digests[index]!;
+      const isRepeat = taken.size === taken.add(digest).size;
+      fresh.isRepeat.push(isRepeat);
+      if (isRepeat || (known.size > 0 && known.has(digest))) continue;
       fresh.lines.push(lines[index]!);
       fresh.digests.push(digest);
       fresh.events.push(events[index]!);

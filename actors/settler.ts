@@ -20,10 +20,10 @@ const WAIT_MS = 2_000;
 const RETRY_MS = 300;
 
 /** A round begins at once when so many events wait: enough that an actor has several in it. */
-const READY_EVENTS = 16_384;
+const READY_EVENTS = 32_768;
 
 /** A round takes at most so many events, of some 1 KB of memory each. */
-const ROUND_EVENTS = 32_768;
+const ROUND_EVENTS = 50_000;
 const ROUND_BYTES = 32 * 1024 * 1024;
 
 /** A clock may be wrong by so much before a run of the seen index is dropped too early. */

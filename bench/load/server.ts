@@ -42,7 +42,7 @@ export async function startServer(start: Start): Promise<Server> {
   const log = await Deno.open(start.logFile, { write: true, create: true, append: true });
   const args = ["run", "--frozen", "--quiet", "--allow-net", "--allow-env", "--allow-read", "--allow-write"];
   const child = new Deno.Command(Deno.execPath(), {
-    args: [...args, "--allow-sys", start.main],
+    args: [...args, "--allow-sys", "--v8-flags=--max-old-space-size=512", start.main],
     cwd: ROOT,
     env: { ...start.env, ADMIN_TOKEN: start.adminToken, HOST: "127.0.0.1", PORT: String(port) },
     stdin: "null",
