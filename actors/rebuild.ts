@@ -2,7 +2,7 @@
  * Folds the whole journal again: into another generation of actor keys, which then takes the place of the live one in
  * one operation; or into another store, to be compared with the live one. Meanwhile the live one goes on as ever.
  */
-import { FOLD_VERSION } from "../domain/fact.ts";
+import { type ActorName, FOLD_VERSION } from "../domain/fact.ts";
 import { type Fence, type Fenced, LostFence, takeFence } from "./fence.ts";
 import { gather } from "./gather.ts";
 import { type Journal, NOTHING_SETTLED, type Settled } from "./journal.ts";
@@ -26,6 +26,9 @@ export interface Rebuild extends Fenced {
 /** Events in a round of a rebuild: the larger, the more events an actor that is written has; some 1 KB of memory each. */
 const ROUND_EVENTS = 150_000;
 const ROUND_BYTES = 96 * 1024 * 1024;
+
+/** Actors that are remembered as written, so that new ones need not be read: some 100 bytes each. */
+const MAX_WRITTEN = 500_000;
 
 /** Readers of the old generation have begun anew by then. */
 const GRACE_MS = 3_000;
@@ -82,6 +85,7 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
     }
   }
   let seq = 0;
+  const written = new Set<ActorName>();
   return {
     generation,
     async advance(to) {
@@ -92,7 +96,9 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
           generation,
           write: (writes) => fence.write(writes),
           factsAt: journal.events.factsAt,
+          isNew: (name) => written.size < MAX_WRITTEN && !written.has(name),
         }, round.facts);
+        for (const name of round.facts.keys()) if (written.size < MAX_WRITTEN) written.add(name);
         await fence.write({ change: { seq: round.end } });
         seq = round.end;
         options.onProgress(seq, to);

@@ -37,6 +37,7 @@ import {
   isStale,
   load,
   type Loaded,
+  nothingAt,
   type PartHead,
   type Writes,
   writesOf,
@@ -52,6 +53,8 @@ export interface Place {
   generation: number;
   /** Writes under the fence. */
   write(writes: Writes): Promise<void>;
+  /** Whether an actor was certainly never written here: then it is not read. */
+  isNew?(name: ActorName): boolean;
   /** Facts at places of the journal, in the order of the places. */
   factsAt(places: readonly number[]): Promise<Fact[]>;
 }
@@ -102,7 +105,7 @@ const READ_AHEAD = 2;
 const WRITE_BEHIND = 3;
 
 async function settleKind(place: Place, kind: ActorKind, mail: Mail[]): Promise<void> {
-  const { store, generation } = place;
+  const { generation } = place;
   const slices: Mail[][] = [];
   for (let i = 0; i < mail.length; i += SLICE_ACTORS) slices.push(mail.slice(i, i + SLICE_ACTORS));
   const reading: Promise<Loaded<ActorHead>[]>[] = [];
@@ -110,7 +113,7 @@ async function settleKind(place: Place, kind: ActorKind, mail: Mail[]): Promise<
   let written = Promise.resolve();
   for (const [index, slice] of slices.entries()) {
     for (const next of slices.slice(index + reading.length, index + READ_AHEAD + 1)) {
-      reading.push(quiet(load<ActorHead>(store, next.map(([id]) => actorKey(generation, kind, id)))));
+      reading.push(quiet(loadSlice(place, kind, next)));
     }
     const loaded = await reading.shift()!;
     const units: Unit[] = [];
@@ -123,6 +126,17 @@ async function settleKind(place: Place, kind: ActorKind, mail: Mail[]): Promise<
     if (writing.length > WRITE_BEHIND) await writing.shift();
   }
   await written;
+}
+
+/** Reads the values of actors, but not of those that are known to be new. */
+async function loadSlice({ store, generation, isNew }: Place, kind: ActorKind, mail: Mail[]) {
+  const loaded = mail.map(([id]) => nothingAt<ActorHead>(actorKey(generation, kind, id)));
+  const there = isNew === undefined ? [...loaded.keys()] : [...loaded.keys()].filter((index) => {
+    return !isNew(`${kind}/${mail[index]![0]}`);
+  });
+  const found = await load<ActorHead>(store, there.map((index) => loaded[index]!.key));
+  for (const [n, index] of there.entries()) loaded[index] = found[n]!;
+  return loaded;
 }
 
 /** A promise that is awaited later, perhaps after something else threw: its failure is not unhandled meanwhile. */
@@ -355,7 +369,7 @@ async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Foldin
       // And what it may have left out is set.
       ...(readable(folding) ? [] : differences([], groupsOf(state, actor.id))),
     ],
-    parts: await partsOf(place, actor, { state, owners, position }),
+    parts: await partsOf(place, actor, { state, owners, position, isFirst: loaded.head === undefined }),
   };
 }
 
@@ -363,7 +377,13 @@ async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Foldin
 async function partsOf(
   place: Place,
   actor: LogPlace,
-  { state, owners, position }: { state: Anonymous; owners: Set<string | undefined>; position: number },
+  { state, owners, isFirst, position }: {
+    state: Anonymous;
+    owners: Set<string | undefined>;
+    /** Whether this is the anonymous id's first round. */
+    isFirst: boolean;
+    position: number;
+  },
 ): Promise<Writes[]> {
   const writes: Writes[] = [];
   for (const userId of owners) {
@@ -371,7 +391,8 @@ async function partsOf(
     // Nobody's as yet, or a link that found no room.
     if (userId === undefined || part === undefined) continue;
     const key = partKey(place.generation, userId, actor.id);
-    const [old] = await load<PartHead>(place.store, [key]);
+    // Parts are written with their anonymous id: before its first round there are none.
+    const [old] = isFirst ? [] : await load<PartHead>(place.store, [key]);
     writes.push(writesOf<PartHead>(key, {
       head: { userId, anonymousId: actor.id, fold: FOLD_VERSION },
       state: personToJson(part),

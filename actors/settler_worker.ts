@@ -1,5 +1,4 @@
 /** A settler in a thread of its own: the entry of the worker. It speaks with `settler_thread.ts`. */
-import { monotonicFactory } from "ulid";
 import { createSettler, type Settler } from "./settler.ts";
 import type { FromSettler, ToSettler } from "./settler_thread.ts";
 import { openStore, type Store } from "./store.ts";
@@ -9,7 +8,6 @@ const thread = self as unknown as {
   postMessage(message: FromSettler): void;
   close(): void;
 };
-const ulid = monotonicFactory();
 let settler: Settler | undefined;
 let store: Store | undefined;
 
@@ -29,7 +27,7 @@ thread.onmessage = async ({ data }) => {
       owner: data.owner,
       windowMs: data.windowMs,
       now: Date.now,
-      newId: () => ulid(),
+      newId: () => crypto.randomUUID(),
       onFault: (error) =>
         thread.postMessage({ type: "fault", error: String(error instanceof Error ? error.stack : error) }),
       onSettled: () => thread.postMessage({ type: "settled" }),

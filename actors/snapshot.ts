@@ -111,9 +111,14 @@ export async function whole<H extends ActorHead | PartHead>(
   }
 }
 
+/** What reading a key gives under which nothing stands. */
+export function nothingAt<H>(key: Key): Loaded<H> {
+  return { key, stamp: null, head: undefined, state: undefined, raw: null, pieces: [] };
+}
+
 /** What an entry says; with `parts` where the state stands in pieces. */
 function read<H>({ key, value, stamp }: Entry<Uint8Array>): Loaded<H> | (Loaded<H> & { parts: true }) {
-  if (value === null) return { key, stamp, head: undefined, state: undefined, raw: null, pieces: [] };
+  if (value === null) return { ...nothingAt<H>(key), stamp };
   const [head, state] = JSON.parse(decoder.decode(value));
   if (typeof head.open === "string") head.open = Uint8Array.fromBase64(head.open);
   if (Array.isArray(state)) return { key, stamp, head, state, raw: value, pieces: [] };

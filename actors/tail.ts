@@ -23,7 +23,7 @@ export interface Segment {
 }
 
 /** A segment of so many events is closed, so that what is settled can be dropped soon. */
-const SEGMENT_EVENTS = 16_384;
+const SEGMENT_EVENTS = 32_768;
 
 /** Memory that an event takes: its digest, its places, the names of its actors. */
 const EVENT_BYTES = 350;

@@ -23,7 +23,7 @@ type Json = Record<string, unknown>;
 
 function accepted(item: unknown, more: Partial<AcceptOptions> = {}): StoredEvent {
   const { event, rejection } = accept(item, { ...options, ...more });
-  strictEqual(rejection, undefined, rejection?.message);
+  strictEqual(rejection, undefined, rejection?.message ?? "");
   return event!;
 }
 
