@@ -140,34 +140,25 @@ function endOfDigits(text: string, start: number): number {
   return end;
 }
 
-const TWO_DIGITS = Array.from({ length: 100 }, (_, n) => String(n).padStart(2, "0"));
-const THREE_DIGITS = Array.from({ length: 1000 }, (_, n) => String(n).padStart(3, "0"));
-
-/** The date that was written last. Nearly all events are of the same day, and a memo changes no answer. */
-let lastDay = NaN;
-let lastDate = "";
+/** Texts of moments that were written lately: the receipt and `sentAt` are the same for a whole batch. */
+const LATELY = 64;
+const latelyMs = new Float64Array(LATELY).fill(NaN);
+const latelyText: string[] = new Array(LATELY).fill("");
 
 /**
  * Writes milliseconds since 1970 as ISO 8601 in UTC with milliseconds, as all times are in the journal and in answers.
  * Moments outside {@link EARLIEST_MS} to {@link LATEST_MS} are written as the nearer of the two, so that what is
- * written can be read again and sorts as text. It is put together here because `Date.prototype.toISOString`, which
- * gives the same text, takes several times longer, and an event has up to three times.
+ * written can be read again and sorts as text. Not put together from parts: such a text is a tree of strings, and an
+ * event that holds one takes several times longer to be written as JSON.
  */
 export function formatTimestamp(ms: number): string {
   const wholeMs = Math.floor(Math.min(Math.max(ms, EARLIEST_MS), LATEST_MS));
-  const day = Math.floor(wholeMs / DAY_MS);
-  if (day !== lastDay) {
-    lastDate = new Date(day * DAY_MS).toISOString().slice(0, 11);
-    lastDay = day;
+  const slot = Math.abs(wholeMs % LATELY);
+  if (latelyMs[slot] !== wholeMs) {
+    latelyMs[slot] = wholeMs;
+    latelyText[slot] = new Date(wholeMs).toISOString();
   }
-  const timeMs = wholeMs - day * DAY_MS;
-  const seconds = Math.floor(timeMs / SECOND_MS);
-  const minutes = Math.floor(seconds / 60);
-  const hours = Math.floor(minutes / 60);
-  const time = `${TWO_DIGITS[hours]}:${TWO_DIGITS[minutes - hours * 60]}:${
-    TWO_DIGITS[seconds - minutes * 60]
-  }`;
-  return `${lastDate}${time}.${THREE_DIGITS[timeMs - seconds * SECOND_MS]}Z`;
+  return latelyText[slot]!;
 }
 
 /** What is known about when an event happened, each in milliseconds since 1970. */
