@@ -134,6 +134,7 @@ export function createCommitter(options: CommitterOptions) {
       deadlineMs,
     );
     for (let tries = 0;; tries++) {
+      if (performance.now() > deadlineMs) throw notAcknowledged();
       const base = journal.head();
       const known = await knownIds(group);
       // Look-ups waited for a read: what they say holds for the head that was captured before them alone.
@@ -174,7 +175,6 @@ export function createCommitter(options: CommitterOptions) {
       }
       // Conflict, or an answer that can't be trusted: what stands in the journal decides.
       await withDeadline(journal.sync().catch(() => {}), deadlineMs);
-      if (performance.now() > deadlineMs) throw notAcknowledged();
       if (tries > 0) await sleep(Math.min(2 ** tries, 200) * Math.random());
     }
   }

@@ -10,6 +10,9 @@ import { StorageUnavailable } from "./system.ts";
 /** Others leave settling to a process for so long after its last write. A hint: the fence alone makes it exact. */
 const LEASE_MS = 5_000;
 
+/** Long work renews the lease when its last write is so old. */
+const RENEW_MS = 1_500;
+
 /** A write whose outcome is not known is tried so often. */
 const TRIES = 20;
 
@@ -33,7 +36,16 @@ export interface Fence<T extends Fenced> {
   /** What it says now. */
   value(): T;
   /** Writes, atomically with `change` of the fence. Throws {@link LostFence} where another holds it. */
-  write(writes: { sets?: [Key, unknown][]; deletes?: Key[]; change?: Partial<T> }): Promise<void>;
+  write(writes: FenceWrite<T>): Promise<void>;
+  /** Keeps the lease through long work: call it now and then. */
+  renew(): Promise<void>;
+}
+
+/** A write under a fence, with what it changes of the fence itself. */
+export interface FenceWrite<T> {
+  sets?: [Key, unknown][];
+  deletes?: Key[];
+  change?: Partial<T>;
 }
 
 /** What taking needs to know. */
@@ -58,39 +70,50 @@ export async function takeFence<T extends Fenced>(
   let value = entry.value ?? empty;
   let stamp = entry.stamp;
   if (value.fold > FOLD_VERSION) return undefined;
-  if (!force && value.owner !== owner && value.until > now()) return undefined;
-  const fence: Fence<T> = {
+  // A lease that ends later than one can is of a clock that was wrong.
+  const leftMs = value.until - now();
+  if (!force && value.owner !== owner && leftMs > 0 && leftMs <= LEASE_MS) return undefined;
+  let last: Promise<void> = Promise.resolve();
+  let wroteMs = performance.now();
+  // One after the other: each checks the stamp that the one before has left.
+  const inTurn = (writes: FenceWrite<T>) => last = last.catch(() => {}).then(() => write(writes));
+  return {
     value: () => value,
-    async write({ sets = [], deletes = [], change = {} }) {
-      const op = newId();
-      const next = { ...value, fold: FOLD_VERSION, owner, until: now() + LEASE_MS, ...change, op };
-      for (let tries = 0; tries < TRIES; tries++) {
-        const write = {
-          checks: [{ key, stamp }],
-          sets: [...sets, [key, next] as [Key, unknown]],
-          deletes,
-        };
-        const written = await store.commit(write).catch((error) => {
-          if (error instanceof StorageUnavailable) return null;
-          throw error;
-        });
-        if (written !== null) {
-          value = next;
-          stamp = written;
-          return;
-        }
-        // Perhaps it was written all the same: the fence tells.
-        const there = await store.get<T>(key);
-        if (there.value?.op === op) {
-          value = next;
-          stamp = there.stamp;
-          return;
-        }
-        if (there.stamp !== stamp) throw new LostFence("another process settles");
-        await sleep(Math.min(2 ** tries, 200) * (0.5 + Math.random()));
-      }
-      throw new StorageUnavailable("settling: storage took no write");
+    write: inTurn,
+    async renew() {
+      if (performance.now() - wroteMs > RENEW_MS) await inTurn({});
     },
   };
-  return fence;
+
+  async function write({ sets = [], deletes = [], change = {} }: FenceWrite<T>): Promise<void> {
+    const op = newId();
+    wroteMs = performance.now();
+    const next = { ...value, fold: FOLD_VERSION, owner, until: now() + LEASE_MS, ...change, op };
+    for (let tries = 0; tries < TRIES; tries++) {
+      const write = {
+        checks: [{ key, stamp }],
+        sets: [...sets, [key, next] as [Key, unknown]],
+        deletes,
+      };
+      const written = await store.commit(write).catch((error) => {
+        if (error instanceof StorageUnavailable) return null;
+        throw error;
+      });
+      if (written !== null) {
+        value = next;
+        stamp = written;
+        return;
+      }
+      // Perhaps it was written all the same: the fence tells.
+      const there = await store.get<T>(key);
+      if (there.value?.op === op) {
+        value = next;
+        stamp = there.stamp;
+        return;
+      }
+      if (there.stamp !== stamp) throw new LostFence("another process settles");
+      await sleep(Math.min(2 ** tries, 200) * (0.5 + Math.random()));
+    }
+    throw new StorageUnavailable("settling: storage took no write");
+  }
 }

@@ -1,4 +1,5 @@
 /** The only file that spells a key of the store. `docs/architecture.md` says what stands under each. */
+import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 import type { Mark } from "../domain/anonymous.ts";
 import type { ActorKind } from "./system.ts";
@@ -12,9 +13,20 @@ export type Key = readonly (string | number)[];
  */
 const PLAIN_ID_UNITS = 128;
 
-/** An id as it stands in a key. `#` marks a digest, so an id that begins so is digested too. */
+/**
+ * An id as it stands in a key. `#` marks a digest, so an id that begins so is digested too; and one with NUL, which a key
+ * writes as two bytes.
+ */
 function keyId(id: string): string {
-  return id.length <= PLAIN_ID_UNITS && !id.startsWith("#") ? id : `#${hash("sha256", id, "hex")}`;
+  const isPlain = id.length <= PLAIN_ID_UNITS && !id.startsWith("#") && !id.includes("\0");
+  return isPlain ? id : `#${hash("sha256", id, "hex")}`;
+}
+
+/** Bytes that a key takes as the store encodes it. */
+export function keyBytes(key: Key): number {
+  let bytes = 0;
+  for (const part of key) bytes += typeof part === "string" ? Buffer.byteLength(part) + 2 : 9;
+  return bytes;
 }
 
 /** How far the journal goes. */
@@ -110,8 +122,6 @@ export const piecePrefixes = (generation: number): Key[] =>
 /** A part of a run of the seen index, and a part of the run's filter. */
 export const seenKey = (run: number, part: number): Key => ["seen", run, "ids", part];
 export const seenFilterKey = (run: number, part: number): Key => ["seen", run, "filter", part];
-/** All of a run. */
-export const seenPrefix = (run: number): Key => ["seen", run];
 
 /** A process that is alive. */
 export const processKey = (id: string): Key => ["process", id];

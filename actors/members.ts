@@ -1,5 +1,13 @@
 /** Who is in a group: rows by group and member, and their number. Folded from the states of people, never from events. */
-import { type Key, type Member, memberCountKey, memberKey, memberPrefix, memberSources } from "./keys.ts";
+import {
+  type Key,
+  keyBytes,
+  type Member,
+  memberCountKey,
+  memberKey,
+  memberPrefix,
+  memberSources,
+} from "./keys.ts";
 import type { Store } from "./store.ts";
 
 /** A row: a member by one source, their own log (`""`) or an anonymous id of theirs, and since when (ms). */
@@ -17,8 +25,9 @@ export interface MemberChange {
   at: number | null;
 }
 
-/** Rows written by one operation, so that it stays small. */
+/** Rows, and bytes of their keys, written by one operation: KV takes 80 KiB of keys, and a key may have over 1 KB. */
 const ROWS_PER_WRITE = 300;
+const KEY_BYTES_PER_WRITE = 40_000;
 
 /** Members whose rows are read at once. */
 const READS_AT_ONCE = 64;
@@ -55,31 +64,34 @@ export async function applyMembers(
     const rows = await Promise.all(some.map(([first]) => sourcesOf(store, generation, first!)));
     let sets: [Key, unknown][] = [];
     let deletes: Key[] = [];
+    let ofKeys = 0;
     let touched = new Set<string>();
     const flush = async () => {
       if (touched.size === 0) return;
       for (const groupId of touched) sets.push([memberCountKey(generation, groupId), counts.get(groupId)]);
       await write({ sets, deletes });
-      [sets, deletes, touched] = [[], [], new Set()];
+      [sets, deletes, ofKeys, touched] = [[], [], 0, new Set()];
     };
     for (const [index, mine] of some.entries()) {
       const { groupId } = mine[0]!;
-      const before = rows[index]!;
-      const after = new Map(before);
+      const sources = rows[index]!;
       for (const { who, source, at } of mine) {
-        if (at === before.get(source) || (at === null && !before.has(source))) continue;
+        if (at === sources.get(source) || (at === null && !sources.has(source))) continue;
         const key = memberKey(generation, groupId, who, source);
+        const wasMember = sources.size > 0;
         if (at === null) {
-          after.delete(source);
+          sources.delete(source);
           deletes.push(key);
         } else {
-          after.set(source, at);
+          sources.set(source, at);
           sets.push([key, { who, source, at } satisfies MemberRow]);
         }
+        // The count goes with the row that changes it, so that rows can be cut into operations anywhere.
+        counts.set(groupId, counts.get(groupId)! + Number(sources.size > 0) - Number(wasMember));
         touched.add(groupId);
+        ofKeys += keyBytes(key) + keyBytes(memberCountKey(generation, groupId));
+        if (sets.length + deletes.length >= ROWS_PER_WRITE || ofKeys >= KEY_BYTES_PER_WRITE) await flush();
       }
-      counts.set(groupId, counts.get(groupId)! + Number(after.size > 0) - Number(before.size > 0));
-      if (sets.length + deletes.length >= ROWS_PER_WRITE) await flush();
     }
     await flush();
   }

@@ -77,8 +77,10 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       await settling.until(journal.head().seq, TICK_MS);
     },
     async close() {
+      // First of all: who waits for room in the tail gets it, or is told that there is none.
+      const closing = settling.close();
       await committer.idle();
-      await settling.close();
+      await closing;
       await processes.close();
       store.close();
     },

@@ -50,9 +50,9 @@ export function createProcesses(store: Store, { id, now }: { id: string; now(): 
     },
     /** Takes the announcement back, as far as storage answers: it would be out of date soon anyway. */
     async close(): Promise<void> {
-      await beating;
       if (beatAt === -Infinity) return;
       await within(CLOSE_MS, async () => {
+        await beating;
         const mine = await store.get<Beat>(processKey(id));
         if (mine.stamp === null) return;
         await store.commit({ checks: [{ key: mine.key, stamp: mine.stamp }], sets: [], deletes: [mine.key] });

@@ -22,7 +22,7 @@ import { emptyPerson, evolvePerson, type Person, personFromJson, type PersonJson
 import { anonymousProfile, groupProfile, personOf, type Profile, userProfile } from "../domain/profile.ts";
 import { traitsOf } from "../domain/register.ts";
 import { lastPlaceOf } from "./chunk.ts";
-import { factsOfLog } from "./history.ts";
+import { factsOfLog, foldAnonymousLog } from "./history.ts";
 import type { Journal } from "./journal.ts";
 import { actorKey, type Member, partPrefix } from "./keys.ts";
 import {
@@ -127,7 +127,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
   /** All facts of an actor, settled and not, in the order of the journal. */
   async function* allFacts(view: View, actor: Actor): AsyncGenerator<Fact> {
     if (actor.loaded.head !== undefined) {
-      yield* factsOfLog(history, placeOfLog(view, actor), actor.loaded.head);
+      yield* factsOfLog(history, placeOfLog(view, actor), { log: actor.loaded.head });
     }
     yield* actor.tail;
   }
@@ -177,9 +177,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
       const state = head === undefined ? emptyAnonymous() : anonymousFromJson(kept as AnonymousJson);
       if (actor.tail.every((fact) => evolveAnonymous(state, fact, actor.id))) return state;
     }
-    const facts: Fact[] = [];
-    for await (const fact of allFacts(view, actor)) facts.push(fact);
-    return foldAnonymous(facts, actor.id);
+    return await foldAnonymousLog(history, placeOfLog(view, actor), { log: head, fresh: actor.tail });
   }
 
   /** What a user is made of: their own actor, and their anonymous ids, each as its part or (in the tail) as its actor. */

@@ -96,6 +96,7 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
           generation,
           write: (writes) => fence.write(writes),
           factsAt: journal.events.factsAt,
+          renew: fence.renew,
           isNew: (name) => written.size < MAX_WRITTEN && !written.has(name),
         }, round.facts);
         for (const name of round.facts.keys()) if (written.size < MAX_WRITTEN) written.add(name);

@@ -26,6 +26,7 @@ export async function replayOne(
     generation,
     write: fence.write,
     factsAt: journal.events.factsAt,
+    renew: fence.renew,
   };
   const actors: [ActorKind, string][] = [[kind, id]];
   if (kind === "user") {

@@ -6,7 +6,6 @@
  * before the value that counts on them. So a round that was cut off anywhere is done again, by whomever, to the same
  * end, and comes to the same result: an actor whose position is past its events is passed over.
  */
-import { Buffer } from "node:buffer";
 import {
   type Anonymous,
   anonymousFromJson,
@@ -14,7 +13,6 @@ import {
   anonymousToJson,
   emptyAnonymous,
   evolveAnonymous,
-  foldAnonymous,
   isLinkOf,
   NO_OWNER,
   ownerAt,
@@ -29,38 +27,39 @@ import {
   type PersonJson,
   personToJson,
 } from "../domain/person.ts";
-import { actorKey, type Key, type Member, partKey } from "./keys.ts";
+import { actorKey, type Key, keyBytes, type Member, partKey } from "./keys.ts";
 import { EMPTY_LOG, growLog, type LogPlace, tagOf } from "./log.ts";
 import { applyMembers, type MemberChange } from "./members.ts";
 import {
   type ActorHead,
+  complete,
   isStale,
   load,
   type Loaded,
+  loadHeads,
   nothingAt,
   type PartHead,
   type Writes,
   writesOf,
 } from "./snapshot.ts";
 import { canonicalState } from "./canonical.ts";
-import { factsOfLog } from "./history.ts";
-import type { Store } from "./store.ts";
+import { factsOfLog, foldAnonymousLog, type History } from "./history.ts";
 import type { ActorKind } from "./system.ts";
 
 /** Where a round is done. */
-export interface Place {
-  store: Store;
+export interface Place extends History {
   generation: number;
   /** Writes under the fence. */
   write(writes: Writes): Promise<void>;
   /** Whether an actor was certainly never written here: then it is not read. */
   isNew?(name: ActorName): boolean;
-  /** Facts at places of the journal, in the order of the places. */
-  factsAt(places: readonly number[]): Promise<Fact[]>;
 }
 
 /** Actors that are loaded, folded and written together. */
 const SLICE_ACTORS = 256;
+
+/** Bytes of values that a slice may gather before they are written: actors may be large. */
+const SLICE_BYTES = 4 * 1024 * 1024;
 
 /** An operation gathers writes up to these; one actor's may be more, up to what KV takes (1,000; 800 KiB; 80 KiB of keys). */
 const WRITE_BYTES = 300_000;
@@ -116,13 +115,24 @@ async function settleKind(place: Place, kind: ActorKind, mail: Mail[]): Promise<
       reading.push(quiet(loadSlice(place, kind, next)));
     }
     const loaded = await reading.shift()!;
-    const units: Unit[] = [];
+    let units: Unit[] = [];
+    let bytes = 0;
     for (const [i, [id, facts]] of slice.entries()) {
-      const unit = await unitOf(place, { generation, kind, id }, { loaded: loaded[i]!, facts });
-      if (unit !== undefined) units.push(unit);
+      // States in pieces are read one by one: so many at once would not fit in memory.
+      const whole = await complete(place.store, loaded[i]!);
+      const unit = await unitOf(place, { generation, kind, id }, { loaded: whole, facts });
+      if (unit === undefined) continue;
+      units.push(unit);
+      for (const [, value] of unit.sets) bytes += value instanceof Uint8Array ? value.length : 0;
+      if (bytes < SLICE_BYTES) continue;
+      await written;
+      await writeUnits(place, units);
+      units = [];
+      bytes = 0;
     }
     // One after the other, but the thread goes on folding: the store and it are busy at the same time.
-    writing.push(written = quiet(written.then(() => writeUnits(place, units))));
+    const ready = units;
+    writing.push(written = quiet(written.then(() => writeUnits(place, ready))));
     if (writing.length > WRITE_BEHIND) await writing.shift();
   }
   await written;
@@ -134,7 +144,7 @@ async function loadSlice({ store, generation, isNew }: Place, kind: ActorKind, m
   const there = isNew === undefined ? [...loaded.keys()] : [...loaded.keys()].filter((index) => {
     return !isNew(`${kind}/${mail[index]![0]}`);
   });
-  const found = await load<ActorHead>(store, there.map((index) => loaded[index]!.key));
+  const found = await loadHeads<ActorHead>(store, there.map((index) => loaded[index]!.key));
   for (const [n, index] of there.entries()) loaded[index] = found[n]!;
   return loaded;
 }
@@ -150,7 +160,7 @@ async function writeUnits(place: Place, units: Unit[]): Promise<void> {
   if (changes.length > 0) await applyMembers(place.store, place.generation, { changes, write: place.write });
   let batch: Writes = { sets: [], deletes: [] };
   let bytes = 0;
-  let keyBytes = 0;
+  let ofKeys = 0;
   let along: Writes["sets"] = [];
   const flush = async () => {
     if (batch.sets.length > 0) {
@@ -158,17 +168,17 @@ async function writeUnits(place: Place, units: Unit[]): Promise<void> {
     }
     batch = { sets: [], deletes: [] };
     bytes = 0;
-    keyBytes = 0;
+    ofKeys = 0;
   };
   const add = async (writes: Writes, size = sizeOf(writes.sets, writes.deletes)) => {
     const mutations = batch.sets.length + batch.deletes.length + writes.sets.length + writes.deletes.length;
-    const full = bytes + size.bytes > WRITE_BYTES || keyBytes + size.keyBytes > WRITE_KEY_BYTES ||
+    const full = bytes + size.bytes > WRITE_BYTES || ofKeys + size.keyBytes > WRITE_KEY_BYTES ||
       mutations > WRITE_MUTATIONS;
     if (full) await flush();
     batch.sets.push(...writes.sets);
     batch.deletes.push(...writes.deletes);
     bytes += size.bytes;
-    keyBytes += size.keyBytes;
+    ofKeys += size.keyBytes;
   };
   for (const unit of units) {
     const all = joined([...unit.ahead, unit]);
@@ -195,16 +205,13 @@ function joined(all: Writes[]): Writes {
 /** About how much of an operation writes take. */
 function sizeOf(sets: [Key, unknown][], deletes: Key[]): { bytes: number; keyBytes: number } {
   let bytes = 0;
-  let keyBytes = 0;
-  const addKey = (key: Key) => {
-    for (const part of key) keyBytes += typeof part === "string" ? Buffer.byteLength(part) + 2 : 9;
-  };
+  let ofKeys = 0;
   for (const [key, value] of sets) {
-    addKey(key);
+    ofKeys += keyBytes(key);
     bytes += 100 + (value instanceof Uint8Array ? value.length : 200);
   }
-  for (const key of deletes) addKey(key);
-  return { bytes: bytes + 2 * keyBytes, keyBytes };
+  for (const key of deletes) ofKeys += keyBytes(key);
+  return { bytes: bytes + 2 * ofKeys, keyBytes: ofKeys };
 }
 
 interface Mailbox {
@@ -312,7 +319,7 @@ function fold(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> 
 
 /** All facts of an actor's log and the fresh ones, in the order of the journal. */
 async function* allFacts(place: Place, actor: LogPlace, { loaded, fresh }: Folding): AsyncGenerator<Fact> {
-  if (loaded.head !== undefined) yield* factsOfLog(place, actor, loaded.head);
+  if (loaded.head !== undefined) yield* factsOfLog(place, actor, { log: loaded.head });
   yield* fresh;
 }
 
@@ -345,17 +352,12 @@ async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Foldin
   let before = groupsOf(state, actor.id);
   const isCut = folding.again || !fresh.every((fact) => evolveAnonymous(state, fact, actor.id));
   if (isCut) {
-    const facts: Fact[] = [];
-    for await (const fact of allFacts(place, actor, folding)) facts.push(fact);
     // Who was in which group by an older fold can't be read: it is folded too, or rows of who is no owner would stay.
     const { head } = loaded;
     if (head !== undefined && isStale(head)) {
-      before = groupsOf(
-        foldAnonymous(facts.filter(({ place }) => place <= head.position), actor.id),
-        actor.id,
-      );
+      before = groupsOf(await foldAnonymousLog(place, actor, { log: head, fresh: [] }), actor.id);
     }
-    state = foldAnonymous(facts, actor.id);
+    state = await foldAnonymousLog(place, actor, { log: head, fresh });
   }
   const owners = new Set(
     isCut ? ownersOf(state) : fresh.map((fact) => {

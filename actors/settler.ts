@@ -14,13 +14,13 @@ import { sleep, type Store } from "./store.ts";
 
 /** A round begins when nothing more came for this long, and at the latest when the first has waited for so long. */
 const QUIET_MS = 50;
-const WAIT_MS = 2_000;
+const WAIT_MS = 4_000;
 
 /** After a fault, or while another process settles, the next try comes after this time. */
 const RETRY_MS = 300;
 
 /** A round begins at once when so many events wait: enough that an actor has several in it. */
-const READY_EVENTS = 32_768;
+const READY_EVENTS = 50_000;
 
 /** A round takes at most so many events, of some 1 KB of memory each. */
 const ROUND_EVENTS = 50_000;
@@ -57,7 +57,7 @@ export interface Settler {
   wake(): void;
   /** Somebody waits for it. */
   hurry(): void;
-  /** Stops after the round under way. */
+  /** Stops: a round under way is done again by whoever settles next. */
   close(): Promise<void>;
 }
 
@@ -77,6 +77,7 @@ export function createSettler(options: SettlerOptions): Settler {
       try {
         while (!closed && await step());
       } catch (error) {
+        if (closed) break;
         if (!(error instanceof LostFence)) options.onFault(error);
         again = true;
         await sleep(RETRY_MS);
@@ -134,8 +135,13 @@ export function createSettler(options: SettlerOptions): Settler {
     await settleRound({
       store,
       generation: before.generation,
-      write: (writes) => fence.write(writes),
+      write(writes) {
+        // Whoever settles next does the round again, to the same end.
+        if (closed) throw new LostFence("the settler is closing");
+        return fence.write(writes);
+      },
       factsAt: events.factsAt,
+      renew: fence.renew,
     }, gathered.facts);
     await finish(fence, before, gathered);
     settledSeq = gathered.end;
@@ -194,6 +200,14 @@ export function createSettler(options: SettlerOptions): Settler {
     async close() {
       closed = true;
       await looping;
+      const fence = await takeFence({ ...options, key: SETTLED, empty: NOTHING_SETTLED }).catch(() =>
+        undefined
+      );
+      const value = fence?.value();
+      // Nobody need wait for a lease that has no use any more.
+      if (value?.owner === options.owner && value.until > 0) {
+        await fence!.write({ change: { until: 0 } }).catch(() => {});
+      }
     },
   };
 }

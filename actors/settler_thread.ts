@@ -15,7 +15,7 @@ export type FromSettler = { type: "settled" } | { type: "closed" } | { type: "fa
 const WAKE_MS = 20;
 
 /** A thread that was told to close is ended after this time: what it was at is done again at the next start. */
-const CLOSE_MS = 2_500;
+const CLOSE_MS = 1_200;
 
 /**
  * A settler in its own thread; where none can be had (a platform without workers, no permission to read the module), or
@@ -25,6 +25,7 @@ export function startSettler(options: SettlerOptions & { storage: string | undef
   let worker: Worker | undefined;
   let here: Settler | undefined;
   let hurried = false;
+  let closing = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
 
@@ -44,6 +45,7 @@ export function startSettler(options: SettlerOptions & { storage: string | undef
     worker.onerror = (event) => {
       event.preventDefault();
       end();
+      if (closing) return;
       options.onFault(`settling goes on in the server's thread: ${event.message}`);
       settleHere();
     };
@@ -73,6 +75,7 @@ export function startSettler(options: SettlerOptions & { storage: string | undef
       tell({ type: "hurry" });
     },
     async close() {
+      closing = true;
       clearTimeout(timer);
       if (here !== undefined) return await here.close();
       tell({ type: "close" });

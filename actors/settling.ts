@@ -5,7 +5,7 @@ import { sleep } from "./store.ts";
 import { StorageUnavailable } from "./system.ts";
 
 /** Beyond so many unsettled events, or bytes of memory for them, senders are slowed, more the fuller it is. */
-const SOFT_EVENTS = 64_000;
+const SOFT_EVENTS = 80_000;
 const SOFT_BYTES = 48 * 1024 * 1024;
 
 /** Beyond so many times the soft bound senders wait until there is room. */

@@ -85,13 +85,26 @@ export function writesOf<H extends ActorHead | PartHead>(
 
 /** Reads values and their states; several keys of one value are of one moment. */
 export async function load<H extends ActorHead | PartHead>(store: Store, keys: Key[]): Promise<Loaded<H>[]> {
-  const entries = await store.getMany<Uint8Array>(keys);
   const loaded: Loaded<H>[] = [];
-  for (const entry of entries) {
-    const one = read<H>(entry);
-    loaded.push("parts" in one ? await whole<H>(store, entry) : one);
-  }
+  for (const one of await loadHeads<H>(store, keys)) loaded.push(await complete(store, one));
   return loaded;
+}
+
+/** Reads values, without those states that stand in pieces: {@link complete} reads these. */
+export async function loadHeads<H extends ActorHead | PartHead>(
+  store: Store,
+  keys: Key[],
+): Promise<Loaded<H>[]> {
+  return (await store.getMany<Uint8Array>(keys)).map((entry) => read<H>(entry));
+}
+
+/** A value with its state. */
+export async function complete<H extends ActorHead | PartHead>(
+  store: Store,
+  loaded: Loaded<H>,
+): Promise<Loaded<H>> {
+  if (loaded.head === undefined || loaded.state !== undefined) return loaded;
+  return await whole<H>(store, { key: loaded.key, value: loaded.raw, stamp: loaded.stamp });
 }
 
 /** An entry's value and state; read again while its pieces are being replaced. */
@@ -101,11 +114,10 @@ export async function whole<H extends ActorHead | PartHead>(
 ): Promise<Loaded<H>> {
   for (;;) {
     const one = read<H>(entry);
-    if (!("parts" in one)) return one;
+    if (one.head === undefined || one.state !== undefined) return one;
     const pieces = await store.getMany<Uint8Array>(one.pieces);
     if (pieces.every(({ value }) => value !== null)) {
-      const { parts: _, ...rest } = one;
-      return { ...rest, state: JSON.parse(decoder.decode(Buffer.concat(pieces.map(({ value }) => value!)))) };
+      return { ...one, state: JSON.parse(decoder.decode(Buffer.concat(pieces.map(({ value }) => value!)))) };
     }
     entry = await store.get<Uint8Array>(entry.key);
   }
@@ -116,15 +128,15 @@ export function nothingAt<H>(key: Key): Loaded<H> {
   return { key, stamp: null, head: undefined, state: undefined, raw: null, pieces: [] };
 }
 
-/** What an entry says; with `parts` where the state stands in pieces. */
-function read<H>({ key, value, stamp }: Entry<Uint8Array>): Loaded<H> | (Loaded<H> & { parts: true }) {
+/** What an entry says; without the state where that stands in pieces. */
+function read<H>({ key, value, stamp }: Entry<Uint8Array>): Loaded<H> {
   if (value === null) return { ...nothingAt<H>(key), stamp };
   const [head, state] = JSON.parse(decoder.decode(value));
   if (typeof head.open === "string") head.open = Uint8Array.fromBase64(head.open);
   if (Array.isArray(state)) return { key, stamp, head, state, raw: value, pieces: [] };
   const { stamp: mine, pieces } = state as Pieces;
   const keys = Array.from({ length: pieces }, (_, n) => pieceKey(key, mine, n));
-  return { key, stamp, head, state: undefined, raw: value, pieces: keys, parts: true };
+  return { key, stamp, head, state: undefined, raw: value, pieces: keys };
 }
 
 /** Whether a state was made by an older fold, and is to be folded again from its log. */

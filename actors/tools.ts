@@ -16,7 +16,8 @@ export interface ToolsOptions {
   storage: string | undefined;
   now(): number;
   newId(): string;
-  dedupMs: number;
+  /** Called with what made a round of settling fail; it is done again. */
+  onFault(error: unknown): void;
 }
 
 /** The tools over one store. */
@@ -31,7 +32,7 @@ export interface Tools {
 }
 
 /** Opens the tools. What is not settled yet is settled first, by whatever process. */
-export async function openTools({ storage, now, newId, dedupMs }: ToolsOptions): Promise<Tools> {
+export async function openTools({ storage, now, newId, onFault }: ToolsOptions): Promise<Tools> {
   const store = await openStore(storage);
   const journal = createJournal(store);
   await journal.sync();
@@ -42,8 +43,9 @@ export async function openTools({ storage, now, newId, dedupMs }: ToolsOptions):
     owner,
     now,
     newId,
-    windowMs: dedupMs,
-    onFault: () => {},
+    // A tool does not know the servers' window of dedup: it drops nothing.
+    windowMs: 0,
+    onFault,
     onSettled: () => {},
   });
   const settling = createSettling(journal, settler);

@@ -10,7 +10,6 @@ import { jsonBytes } from "./json.ts";
 import {
   emptyPerson,
   evolvePerson,
-  joinPersons,
   type Person,
   personFromJson,
   type PersonJson,
@@ -106,11 +105,12 @@ export function ownersOf(state: Anonymous): string[] {
  */
 export function evolveAnonymous(state: Anonymous, fact: Fact, anonymousId: string): boolean {
   if (isLinkOf(fact, anonymousId)) return link(state, fact.userId!, [fact.at, fact.place]);
-  own(state, fact);
+  foldOwned(state, fact);
   return true;
 }
 
-function own(state: Anonymous, fact: Fact): void {
+/** Folds one event, which is no link, into the part of whom it belongs to. Mutates `state`. */
+export function foldOwned(state: Anonymous, fact: Fact): void {
   const mark: Mark = [fact.at, fact.place];
   const run = state.runs[Math.max(0, runAt(state.runs, mark))];
   const interval = run ?? state;
@@ -192,20 +192,26 @@ function runBytes(user: string | undefined): number {
 
 /**
  * Folds a whole log, given in the order of the journal. What {@link evolveAnonymous} gives step by step, this gives at
- * once: links are taken in order of arrival (that decides which found room), then each event goes to its interval.
+ * once: {@link foldLinks}, then {@link foldOwned} for each event.
  */
 export function foldAnonymous(facts: Iterable<Fact>, anonymousId: string): Anonymous {
-  const state = emptyAnonymous();
+  const links: Fact[] = [];
   const events: Fact[] = [];
+  for (const fact of facts) (isLinkOf(fact, anonymousId) ? links : events).push(fact);
+  const state = foldLinks(links, anonymousId);
+  for (const fact of events) foldOwned(state, fact);
+  return state;
+}
+
+/** Folds the links of a log, in order of arrival, which decides what found room: whose each event will be. */
+export function foldLinks(facts: Iterable<Fact>, anonymousId: string): Anonymous {
+  const state = emptyAnonymous();
   const links: { user: string; first: Mark }[] = [];
   const owners = new Set<string>();
   let runCount = 0;
   let runsBytes = 0;
   for (const fact of facts) {
-    if (!isLinkOf(fact, anonymousId)) {
-      events.push(fact);
-      continue;
-    }
+    if (!isLinkOf(fact, anonymousId)) continue;
     const user = fact.userId!;
     const mark: Mark = [fact.at, fact.place];
     const index = runAt(links, mark);
@@ -227,15 +233,7 @@ export function foldAnonymous(facts: Iterable<Fact>, anonymousId: string): Anony
     else state.runs.push({ user, first, last: first, newest: null });
     partOf(state, user);
   }
-  for (const fact of events) own(state, fact);
   return state;
-}
-
-/** The whole of an anonymous id, whoever owns it. */
-export function wholeOf(state: Anonymous): Person {
-  const whole = emptyPerson();
-  for (const part of state.parts.values()) joinPersons(whole, part);
-  return whole;
 }
 
 /** An anonymous id as JSON: the stored format of {@link FOLD_VERSION}. */

@@ -18,8 +18,8 @@ import { readQuery } from "./query.ts";
 /** Longest id that an event can have, in UTF-16 units (256 characters): nobody of a longer one was ever seen. */
 const MAX_ID_UNITS = 512;
 
-/** Longest cursor that is looked at; ours are far shorter. */
-const MAX_CURSOR_LENGTH = 1024;
+/** Longest cursor that is looked at; ours hold an id, of up to 512 units that JSON may write as six characters each. */
+const MAX_CURSOR_LENGTH = 8192;
 
 /** The contract: "`limit` (1 to 500, default 50, else 400)". */
 const limit = z.string().regex(/^([1-9]\d?|[1-4]\d\d|500)$/, "must be a whole number from 1 to 500")

@@ -18,6 +18,9 @@ line that is no event is named on standard error and passed over, and the task e
 /** Events in a commit: as many as a batch over HTTP has. */
 const BATCH_EVENTS = 500;
 
+/** JSON of a commit: what compresses badly must fit one too. */
+const BATCH_UNITS = 400_000;
+
 /** Commits that are waited for at once; they keep their order. */
 const BATCHES_AT_ONCE = 4;
 
@@ -34,7 +37,6 @@ const settings = taskSettings();
 const system = await openSystem({
   ...settings,
   randomBytes: (bytes) => void crypto.getRandomValues(bytes),
-  onFault: (error) => console.error(`settling: ${error}`),
 }).catch((error) => fail(`storage can't be opened: ${error.message}`));
 const progress = showProgress("import", "bytes");
 const totalBytes = file === "-" ? 0 : sizeOf(file);
@@ -45,6 +47,7 @@ let refused = 0;
 let imported = 0;
 let known = 0;
 let batch: StoredEvent[] = [];
+let batchUnits = 0;
 const waiting: Promise<Receipt[]>[] = [];
 
 for await (const line of createInterface({ input, crlfDelay: Infinity })) {
@@ -53,11 +56,13 @@ for await (const line of createInterface({ input, crlfDelay: Infinity })) {
   if (line.trim() === "") continue;
   const event = eventOf(line);
   if (event === undefined) continue;
+  if (batchUnits + line.length > BATCH_UNITS) await send();
   batch.push(event);
+  batchUnits += line.length;
   if (batch.length === BATCH_EVENTS) await send();
   progress.update(bytes, Math.max(totalBytes, bytes));
 }
-if (batch.length > 0) await send();
+await send();
 while (waiting.length > 0) await count();
 progress.end();
 await system.close();
@@ -93,8 +98,13 @@ function refuse(problem: string): undefined {
 }
 
 async function send(): Promise<void> {
-  waiting.push(system.commit(batch, "import"));
+  if (batch.length === 0) return;
+  const receipts = system.commit(batch, "import");
+  // It is awaited later, perhaps after one before it failed.
+  receipts.catch(() => {});
+  waiting.push(receipts);
   batch = [];
+  batchUnits = 0;
   if (waiting.length >= BATCHES_AT_ONCE) await count();
 }
 

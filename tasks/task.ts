@@ -5,21 +5,20 @@ import { DEV_KV_URL } from "../config.ts";
 /** Storage and clock of a task. */
 export interface TaskSettings {
   storage: string;
-  dedupMs: number;
+  /** For ever: a task does not know the servers' window, and drops no message id that they may still need. */
+  dedupMs: 0;
+  onFault(error: unknown): void;
   now(): number;
   newId(): string;
 }
 
-const DAY_MS = 86_400_000;
-
 /** The settings of a task: those of the server, without its secrets. */
 export function taskSettings(): TaskSettings {
-  const days = Number(Deno.env.get("DEDUP_DAYS") || 30);
-  if (!Number.isInteger(days) || days < 0) fail("DEDUP_DAYS must be a whole number of days");
   const ulid = monotonicFactory();
   return {
     storage: Deno.env.get("KV_URL") || DEV_KV_URL,
-    dedupMs: days * DAY_MS,
+    dedupMs: 0,
+    onFault: (error) => console.error(`settling failed, and is tried again: ${error}`),
     now: Date.now,
     newId: () => ulid(),
   };
