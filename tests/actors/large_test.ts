@@ -271,3 +271,32 @@ test("states that stand in pieces are read as they are while they are replaced",
     await settled;
   }
 });
+
+for (const [of, filler] of Object.entries({ "ASCII": "x", "CJK": "漢", "NUL": "\u0000" })) {
+  test(`a user in a group by 400 anonymous ids of 120 ${of} characters settles, and is counted once`, async (system) => {
+    const id = (name: string) => `${filler.repeat(116)}${name.padStart(4, "_")}`;
+    const anonymousIds = Array.from({ length: 400 }, (_, i) => id(String(i)));
+    await send(system, [
+      ...anonymousIds.map((anonymousId) => eventWith({ type: "identify", userId: id("u"), anonymousId })),
+      ...anonymousIds.map((anonymousId) =>
+        eventWith({ type: "group", anonymousId, groupId: id("g"), traits: {} })
+      ),
+    ]);
+    await settle(system);
+    strictEqual((await system.reader.group(id("g")))!.memberCount, 1);
+    strictEqual(((await system.reader.user(id("u")))!.anonymousIds as string[]).length, 400);
+  });
+
+  test(`400 users with ids of 120 ${of} characters are linked in one round, and in one group`, async (system) => {
+    const id = (name: string) => `${filler.repeat(116)}${name.padStart(4, "_")}`;
+    await send(
+      system,
+      Array.from({ length: 400 }, (_, i) => [
+        eventWith({ type: "identify", userId: id(`u${i}`), anonymousId: id(`a${i}`) }),
+        eventWith({ type: "group", userId: id(`u${i}`), groupId: id("g"), traits: {} }),
+      ]).flat(),
+    );
+    await settle(system);
+    strictEqual((await system.reader.group(id("g")))!.memberCount, 400);
+  });
+}
