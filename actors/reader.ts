@@ -52,6 +52,9 @@ import { linksIn, type Pin, placesIn } from "./tail.ts";
 /** A view begins again so often, when what it read was replaced meanwhile, before storage counts as unavailable. */
 const TRIES = 50;
 
+/** A read that takes no longer than this is through before an old generation is deleted. */
+const SHORT_MS = 1_000;
+
 /** A read of members waits so long for settling. */
 const SETTLE_MS = 10_000;
 
@@ -102,8 +105,12 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
         pin = [...new Set([...pin, ...journal.tail().pin()])];
         return { generation, head: journal.head().seq, pin };
       };
+      const began = performance.now();
       try {
-        return await read(extend, generation);
+        const result = await read(extend, generation);
+        // What a long read saw last may be of a generation that was being deleted.
+        if (performance.now() - began > SHORT_MS) await extend();
+        return result;
       } catch (error) {
         if (!(error instanceof Outdated)) throw error;
       }
@@ -393,7 +400,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     const cursor = query.cursor === undefined ? undefined : logCursor(query.cursor, query.order);
     const sources = kind === "user"
       ? await userSources(extend, generation, id)
-      : await ownSource(extend, generation, kind, id);
+      : await ownSource(extend, kind, id);
     if (sources.every(({ actor }) => actor.loaded.head === undefined && actor.tail.length === 0)) {
       return null;
     }
@@ -450,7 +457,6 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
 
   async function ownSource(
     extend: () => Promise<View>,
-    _generation: number,
     kind: ActorKind,
     id: string,
   ): Promise<Source[]> {

@@ -33,6 +33,9 @@ const MAX_WRITTEN = 500_000;
 /** Readers of the old generation have begun anew by then. */
 const GRACE_MS = 3_000;
 
+/** A round ends within this time, if anybody is at it. */
+const ROUND_MS = 60_000;
+
 /** Keys deleted by one operation. */
 const DELETES = 300;
 
@@ -108,8 +111,15 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
   };
 }
 
-/** Stops whoever settles and holds the fence, for a while: the caller must be quick. */
-export async function stopSettling(options: RebuildOptions): Promise<Fence<Settled>> {
+/**
+ * Stops whoever settles and holds the fence, for a while: the caller must be quick. With `betweenRounds` it waits for the
+ * end of a round under way, so that all that is kept is of one moment; a round that nobody goes on with is cut off.
+ */
+export async function stopSettling(
+  options: RebuildOptions,
+  { betweenRounds = false } = {},
+): Promise<Fence<Settled>> {
+  const until = performance.now() + ROUND_MS;
   for (;;) {
     const fence = await takeFence({
       ...options,
@@ -120,6 +130,10 @@ export async function stopSettling(options: RebuildOptions): Promise<Fence<Settl
     });
     if (fence === undefined) {
       throw new ReplayRefused("a newer version of signalfold has settled here: use that version");
+    }
+    if (betweenRounds && fence.value().target !== null && performance.now() < until) {
+      await sleep(2);
+      continue;
     }
     try {
       await fence.write({});

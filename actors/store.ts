@@ -79,16 +79,9 @@ export function storeOf(writer: Kv, reader: Kv = writer): Store {
     },
     async *list<T>(range: Range, options: { limit?: number; reverse?: boolean; batchSize?: number } = {}) {
       const entries = reader.list<T>(range as Deno.KvListSelector, options);
-      let last: Deno.KvKey | undefined;
       for (;;) {
-        const next = await answered(() => entries.next()).catch((error) => {
-          // The iterator is spent after an error, so a lock in the middle of a list is the caller's to meet.
-          throw last === undefined
-            ? error
-            : new StorageUnavailable("a list was cut short", 1, { cause: error });
-        });
+        const next = await answered(() => entries.next());
         if (next.done) return;
-        last = next.value.key;
         yield { key: next.value.key as Key, value: next.value.value, stamp: next.value.versionstamp };
       }
     },

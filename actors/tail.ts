@@ -1,8 +1,8 @@
 /**
  * The tail: the events of the journal that are not settled yet, as a process holds them in memory, by actor.
  *
- * It is a row of segments. Settling takes the oldest as its round and drops them whole, so nothing is ever searched for
- * or removed one by one; and who pinned a view keeps its segments alive.
+ * It is a row of segments, which are dropped whole when all of them is settled, so nothing is ever searched for or removed
+ * one by one; and who pinned a view keeps its segments alive.
  */
 import { type ActorName, actorsOf, type Fact, linkedBy } from "../domain/fact.ts";
 

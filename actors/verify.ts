@@ -47,7 +47,9 @@ export async function verifyAll(options: RebuildOptions): Promise<Comparison> {
     suspects.push(...some.filter((_, index) => entries[index]!.stamp === null));
   }
   if (suspects.length > 0) {
-    const fence = await stopSettling(options);
+    // Close to the head first, so that settling is stopped for a moment only.
+    await rebuilding.advance((await source.get<Settled>(SETTLED)).value?.seq ?? live.seq);
+    const fence = await stopSettling(options, { betweenRounds: true });
     const { seq, target: end, generation } = fence.value();
     if (generation !== live.generation) {
       throw new ReplayRefused("another replay took the place of what was compared: verify again");

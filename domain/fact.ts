@@ -1,4 +1,4 @@
-/** What the folds need of an event, small enough to be held in memory for all that is not settled yet. */
+/** What the folds need of an event. */
 import type { EventType, StoredEvent } from "./event.ts";
 
 /**

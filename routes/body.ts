@@ -25,7 +25,7 @@ export interface BodyLimits {
 export const BODY_LIMITS: BodyLimits = {
   maxBytes: 4 * 1024 * 1024,
   drainBytes: 16 * 1024 * 1024,
-  maxHeldBytes: 128 * 1024 * 1024,
+  maxHeldBytes: 48 * 1024 * 1024,
   idleMs: 10_000,
   totalMs: 60_000,
 };
