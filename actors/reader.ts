@@ -3,6 +3,8 @@
  *
  * A view pins the tail, reads values, then the head, and extends the tail to it. What it then folds is every actor it
  * needs, to exactly that head: value plus tail. An actor without events in the tail is as it stands in the store.
+ *
+ * A long file, since every kind of read stands on the same few functions of a view; the logs would be the next to move out.
  */
 import {
   type Anonymous,

@@ -1,4 +1,5 @@
 /** `deno task dev`: makes what a first start needs, serves, and prints how to send an event. */
+import { newWriteKey } from "../actors/write_keys.ts";
 import { DEV_KV_URL, readConfig, type Settings } from "../config.ts";
 import { readEnvironment, refuse, serve } from "../main.ts";
 
@@ -26,7 +27,8 @@ function keepSecrets(env: Record<string, string | undefined>): Made {
   const kept = readKept();
   const needed: Made = {};
   for (const name of missing) {
-    needed[name] = kept[name] ?? (name === "WRITE_KEY" ? makeWriteKey() : makeToken());
+    needed[name] = kept[name] ??
+      (name === "WRITE_KEY" ? newWriteKey((bytes) => void crypto.getRandomValues(bytes)) : makeToken());
   }
   if (missing.every((name) => kept[name] !== undefined)) return needed;
   Deno.writeTextFileSync(SECRETS, JSON.stringify({ ...kept, ...needed }, null, 2) + "\n", { mode: 0o600 });
@@ -52,18 +54,6 @@ function readKept(): Made {
   } catch {
     refuse(`${SECRETS} is not JSON: delete it, and new secrets are made`);
   }
-}
-
-/** The shape that one client of the family insists on: `c` and 24 of a-z0-9. */
-function makeWriteKey(): string {
-  const letters = "abcdefghijklmnopqrstuvwxyz0123456789";
-  let key = "c";
-  while (key.length < 25) {
-    const [byte] = crypto.getRandomValues(new Uint8Array(1));
-    // 252 is the largest multiple of 36 that a byte can hold: above it some letters would come more often.
-    if (byte! < 252) key += letters[byte! % letters.length];
-  }
-  return key;
 }
 
 /** 192 bits. */
