@@ -116,3 +116,14 @@ async function unsettledIn(kvPath: string): Promise<number> {
   const { value: settled } = await kv.get<{ events: number }>(["settled"]);
   return (head?.events ?? 0) - (settled?.events ?? 0);
 }
+
+Deno.test("with the permissions of `deno task start` settling has a thread of its own, and nothing is refused", async () => {
+  await using dir = await tempDir();
+  await using server = await startServer(`${dir.path}/events.db`);
+  strictEqual((await server.send({ type: "track", userId: "u", event: "A" })).status, 200);
+  await eventually("everything is settled", async () => {
+    const { body } = await server.ask("/api/v1/admin/stats");
+    return (body as { unsettled: number }).unsettled === 0;
+  });
+  strictEqual(server.written().trim(), `signalfold listens on ${server.url}`);
+});
