@@ -151,7 +151,7 @@ export function createCommitter(options: CommitterOptions) {
       if (prepared === undefined) {
         if (group.length === 1) {
           throw new BatchTooLarge(
-            `the batch compresses to more than ${COMMIT_BYTES / 1000} KB: send fewer events at a time`,
+            `the batch compresses to more than ${COMMIT_BYTES / 1000} KB`,
           );
         }
         putBack(group.splice(Math.ceil(group.length / 2)));

@@ -193,7 +193,7 @@ function tooLargeFilled(): Problem {
 }
 
 function tooLargeCompressed({ message }: BatchTooLarge): Problem {
-  return { reason: "too_large", code: "batch_too_large", detail: message };
+  return { reason: "too_large", code: "batch_too_large", detail: `${message}: send fewer events at a time` };
 }
 
 function problemOf({ reason, code, message, errors }: Rejection): Problem {
