@@ -61,9 +61,6 @@ export interface CommitterOptions {
   afterCommit(): void;
 }
 
-/** The committer of a process. */
-export type Committer = ReturnType<typeof createCommitter>;
-
 /** Makes the committer. */
 export function createCommitter(options: CommitterOptions) {
   const { store, journal, now, newId } = options;

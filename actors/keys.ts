@@ -49,9 +49,6 @@ export const actorKey = (generation: number, kind: ActorKind, id: string): Key =
   keyId(id),
 ];
 
-/** All actors of a kind. */
-export const actorPrefix = (generation: number, kind: ActorKind): Key => ["actor", generation, kind];
-
 /** A piece of a state too large for one value; `stamp` tells the writes of one key apart. */
 export const pieceKey = (of: Key, stamp: number, n: number): Key => ["piece", ...of, stamp, n];
 
