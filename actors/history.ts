@@ -42,7 +42,7 @@ export async function foldAnonymousLog(
   { log, fresh }: { log: OpenLog | undefined; fresh: readonly Fact[] },
 ): Promise<Anonymous> {
   const links: Fact[] = [];
-  const link = (fact: Fact) => links.push({ ...fact, traits: undefined, context: undefined });
+  const link = (fact: Fact) => links.push({ ...fact, traits: undefined });
   if (log !== undefined) {
     for await (const fact of factsOfLog(history, actor, { log, wanted: isLinkEntry })) link(fact);
   }

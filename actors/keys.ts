@@ -1,7 +1,7 @@
 /** The only file that spells a key of the store. `docs/architecture.md` says what stands under each. */
 import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
-import type { Mark } from "../domain/anonymous.ts";
+import type { Mark } from "../domain/fact.ts";
 import type { ActorKind } from "./system.ts";
 
 /** A key of the store. */

@@ -5,9 +5,8 @@
  * An event that comes late goes to the page of its time. So the newest, or any stretch, is read with few values however
  * long the log is and however late some of it came. Adding an entry that is there changes nothing.
  */
-import type { Mark } from "../domain/anonymous.ts";
 import { EVENT_TYPES, type EventType } from "../domain/event.ts";
-import { type Fact, linkedBy } from "../domain/fact.ts";
+import { type Fact, linkedBy, type Mark } from "../domain/fact.ts";
 import { type Key, logPrefix, pageKey } from "./keys.ts";
 import type { Store } from "./store.ts";
 import type { ActorKind } from "./system.ts";

@@ -255,6 +255,13 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     return traits;
   }
 
+  /** The newest context, from the journal, where alone it stands. */
+  async function contextOf({ context }: Person): Promise<Record<string, unknown>> {
+    if (context === null) return {};
+    const [newest] = await journal.events.at([context[1]]);
+    return newest!.event.context ?? {};
+  }
+
   async function pastGroup(view: View, actor: Actor, past: Past): Promise<Group> {
     const group = emptyGroup();
     for (const fact of await pastFacts(view, actor, past)) evolveGroup(group, fact);
@@ -267,6 +274,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
       if (known === undefined) return null;
       const { view, person, version, anonymousIds } = known;
       return userProfile(userId, person, {
+        context: await contextOf(person),
         groupTraits: await groupTraits(view, person),
         version,
         anonymousIds,
@@ -289,6 +297,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
       }
       const whole = personOf(person, shares.values());
       return userProfile(userId, whole, {
+        context: await contextOf(whole),
         groupTraits: await groupTraits(view, whole, past),
         version: facts.length,
         anonymousIds: [...shares.keys()].sort(),
@@ -310,8 +319,9 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
       const version = past === undefined
         ? (actor.loaded.head?.version ?? 0) + actor.tail.length
         : facts.length;
-      const context = { groupTraits: await groupTraits(view, person, past), version };
-      return { profile: anonymousProfile(anonymousId, person, context) };
+      const groups = await groupTraits(view, person, past);
+      const more = { context: await contextOf(person), groupTraits: groups, version };
+      return { profile: anonymousProfile(anonymousId, person, more) };
     });
     if (found.owner === undefined) return found.profile ?? null;
     return past === undefined ? user(found.owner) : pastUser(found.owner, past);

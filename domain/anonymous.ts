@@ -5,7 +5,7 @@
  * holds until a later link to another user. An event belongs to the interval of its own time and place, so one that was
  * sent late goes to the right person, and users never merge. Links in a row to one user are kept as one run.
  */
-import { type Fact, linkedBy } from "./fact.ts";
+import { type Fact, linkedBy, type Mark, precedes } from "./fact.ts";
 import { jsonBytes } from "./json.ts";
 import {
   emptyPerson,
@@ -16,7 +16,6 @@ import {
   personToJson,
   STATE_BYTES,
 } from "./person.ts";
-import { isAfter } from "./register.ts";
 
 /** At most so many users own parts of one anonymous id: beyond them it is a placeholder, and no longer links. */
 export const MAX_OWNERS = 50;
@@ -29,15 +28,6 @@ const RUNS_BYTES = 120_000;
 
 /** Bytes that a run takes besides the user's id. */
 const RUN_BYTES = 80;
-
-/**
- * Bytes of the contexts of all parts, where several have one. With {@link STATE_BYTES} for all else in the parts of all
- * owners together, and with the runs, the whole still fits one atomic operation (800 KiB).
- */
-const CONTEXTS_BYTES = 64 * 1024;
-
-/** A time and the place that breaks a tie. */
-export type Mark = [at: number, place: number];
 
 /** Links in a row to one user: the first and the last, and the newest event of the interval that they open. */
 export interface Run {
@@ -66,10 +56,6 @@ export function emptyAnonymous(): Anonymous {
 /** Whether a fact is a link in the log of this anonymous id, rather than an event of its own. */
 export function isLinkOf(fact: Fact, anonymousId: string): boolean {
   return linkedBy(fact) === anonymousId;
-}
-
-function precedes(a: Mark, b: Mark): boolean {
-  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]);
 }
 
 /** Index of the last run that begins at or before `mark`, -1 where all begin later. */
@@ -118,21 +104,7 @@ export function foldOwned(state: Anonymous, fact: Fact): void {
   const part = partOf(state, run?.user ?? NO_OWNER);
   let othersBytes = -part.bytes;
   for (const each of state.parts.values()) othersBytes += each.bytes;
-  if (hasContextRoom(state, part, fact)) evolvePerson(part, fact, STATE_BYTES - othersBytes);
-  else {
-    evolvePerson(part, { ...fact, context: undefined }, STATE_BYTES - othersBytes);
-    part.dropped++;
-  }
-}
-
-/** Whether the context of a fact, if it is the part's newest, fits beside those of the other parts. */
-function hasContextRoom({ parts }: Anonymous, part: Person, { context, at, place }: Fact): boolean {
-  if (context === undefined || (part.context !== null && !isAfter(at, place, part.context))) return true;
-  let others = 0;
-  for (const each of parts.values()) {
-    if (each !== part && each.context !== null) others += jsonBytes(each.context[0]);
-  }
-  return others === 0 || others + jsonBytes(context) <= CONTEXTS_BYTES;
+  evolvePerson(part, fact, STATE_BYTES - othersBytes);
 }
 
 function partOf(state: Anonymous, owner: string): Person {

@@ -5,7 +5,15 @@ import type { EventType, StoredEvent } from "./event.ts";
  * Version of all folds. A state folded by an older version is folded again when it is next loaded, one of a newer
  * version is never overwritten. Raise it with every change of what a fold yields.
  */
-export const FOLD_VERSION = 1;
+export const FOLD_VERSION = 2;
+
+/** A time (ms) and the place that breaks a tie: the order of a log. */
+export type Mark = [at: number, place: number];
+
+/** Whether one mark comes before another: earlier, or at the same time and arrived earlier. */
+export function precedes(a: Mark, b: Mark): boolean {
+  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]);
+}
 
 /** An event as a fold sees it. */
 export interface Fact {
@@ -21,7 +29,8 @@ export interface Fact {
   readonly groupId: string | undefined;
   readonly previousId: string | undefined;
   readonly traits: Record<string, unknown> | undefined;
-  readonly context: Record<string, unknown> | undefined;
+  /** Whether it has a context, which stays in the journal: a fold only remembers whose is the newest. */
+  readonly hasContext: boolean;
 }
 
 /** The name of an actor: its kind and its id, `user/u1`. */
@@ -39,7 +48,7 @@ export function factOf(event: StoredEvent, place: number): Fact {
     groupId: event.type === "group" ? event.groupId : undefined,
     previousId: event.type === "alias" ? event.previousId : undefined,
     traits: event.type === "identify" || event.type === "group" ? event.traits : undefined,
-    context: event.context,
+    hasContext: event.context !== undefined,
   };
 }
 

@@ -5,13 +5,13 @@
  * the same facts give the same state in any order and any split, as long as they fit {@link STATE_BYTES}.
  */
 import { EVENT_TYPES } from "./event.ts";
-import type { Fact } from "./fact.ts";
+import { type Fact, type Mark, precedes } from "./fact.ts";
 import { jsonBytes } from "./json.ts";
-import { isAfter, joinRegisters, NO_ROOM, type Register, type Registers, setRegister } from "./register.ts";
+import { joinRegisters, NO_ROOM, type Register, type Registers, setRegister } from "./register.ts";
 
 /**
  * Names, traits and ids come from the public, so a state is bounded: what does not fit is counted as dropped, shown on
- * the profile, and still in the log. With a context (an event is at most 32 KiB) it stays below 500 KB, so that an actor
+ * the profile, and still in the log. With the log's newest part it stays below 500 KB, so that an actor
  * and its share of other keys can always be written by one atomic operation (800 KiB).
  */
 export const STATE_BYTES = 400_000;
@@ -31,8 +31,8 @@ export interface Person {
   /** Earliest and latest event; `Infinity` and `-Infinity` before the first. */
   first: number;
   last: number;
-  /** The newest context seen. */
-  context: Register | null;
+  /** Time and place of the newest event that has a context: the context itself is read from the journal. */
+  context: Mark | null;
   /** Bytes of traits, groups and event names. */
   bytes: number;
   /** What found no room: traits set, groups joined, track events of a new name. */
@@ -74,9 +74,7 @@ export function evolvePerson(person: Person, fact: Fact, limitBytes = STATE_BYTE
       else person.bytes += gained;
     }
   }
-  if (fact.context !== undefined && (person.context === null || isAfter(at, place, person.context))) {
-    person.context = [fact.context, at, place];
-  }
+  if (fact.hasContext) person.context = later(person.context, [at, place]);
   return person;
 }
 
@@ -110,6 +108,10 @@ function join(person: Person, groupId: string, at: number, limitBytes: number): 
   }
 }
 
+function later(a: Mark | null, b: Mark): Mark {
+  return a === null || precedes(a, b) ? b : a;
+}
+
 /** Joins `from` into `into`, whose logs are disjoint. Mutates and returns `into`, which shares nothing mutable after. */
 export function joinPersons(into: Person, from: Person): Person {
   joinRegisters(into.traits, from.traits);
@@ -124,10 +126,7 @@ export function joinPersons(into: Person, from: Person): Person {
   }
   into.first = Math.min(into.first, from.first);
   into.last = Math.max(into.last, from.last);
-  const newer = from.context;
-  if (newer !== null && (into.context === null || isAfter(newer[1], newer[2], into.context))) {
-    into.context = newer;
-  }
+  if (from.context !== null) into.context = later(into.context, from.context);
   into.bytes += from.bytes;
   into.dropped += from.dropped;
   return into;
@@ -146,7 +145,7 @@ export type PersonJson = [
   events: [string, ...Tally][],
   first: number | null,
   last: number | null,
-  context: Register | null,
+  context: Mark | null,
   bytes: number,
   dropped: number,
 ];

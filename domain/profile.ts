@@ -15,11 +15,13 @@ function iso(ms: number): string {
 export interface PersonContext {
   /** Traits of the groups that the person is in; a group that is not there has none. */
   groupTraits: ReadonlyMap<string, Record<string, unknown>>;
+  /** The context of the event at `person.context`. */
+  context: Record<string, unknown>;
   /** Number of events in the actor's own log. */
   version: number;
 }
 
-function personMembers(person: Person, { groupTraits, version }: PersonContext): Profile {
+function personMembers(person: Person, { groupTraits, version, context }: PersonContext): Profile {
   const events: Record<string, unknown> = Object.create(null);
   for (const [name, [count, first, last]] of person.events) {
     events[name] = { count, firstAt: iso(first), lastAt: iso(last) };
@@ -36,7 +38,7 @@ function personMembers(person: Person, { groupTraits, version }: PersonContext):
     eventCount: eventCountOf(person),
     counts: Object.fromEntries(EVENT_TYPES.map((type, index) => [type, person.counts[index] ?? 0])),
     events,
-    context: person.context?.[0] ?? {},
+    context,
     version,
     ...(person.dropped > 0 ? { dropped: person.dropped } : {}),
   };

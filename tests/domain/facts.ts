@@ -22,7 +22,7 @@ export function factWith(more: Partial<Fact>): Fact {
     groupId: undefined,
     previousId: undefined,
     traits: undefined,
-    context: undefined,
+    hasContext: false,
     ...more,
   };
 }
@@ -59,13 +59,13 @@ export const personFacts: fc.Arbitrary<Fact[]> = fc.array(
     name: names,
     groupId: fc.constantFrom("g1", "g2", ...HOSTILE_NAMES.slice(0, 3)),
     traits: fc.option(traitMaps, { nil: undefined }),
-    context: fc.option(traitMaps, { nil: undefined }),
+    hasContext: fc.boolean(),
     gap: fc.integer({ min: 1, max: 2000 }),
   }),
   { maxLength: 30 },
 ).map((drafts) => {
   let place = 0;
-  return drafts.map(({ at, type, name, groupId, traits, context, gap }) =>
+  return drafts.map(({ at, type, name, groupId, traits, hasContext, gap }) =>
     factWith({
       place: place += gap,
       at,
@@ -74,7 +74,7 @@ export const personFacts: fc.Arbitrary<Fact[]> = fc.array(
       name: type === "track" ? name : undefined,
       groupId: type === "group" ? groupId : undefined,
       traits: type === "identify" || type === "group" ? traits : undefined,
-      context,
+      hasContext,
     })
   );
 });
