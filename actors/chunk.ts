@@ -11,8 +11,9 @@ export const CHUNK_BYTES = 32 * 1024;
 /** At most so many events in a chunk: a place is `seq * CHUNK_EVENTS + index`. */
 export const CHUNK_EVENTS = 1024;
 
-/** Bytes of a message id's digest: SHA-256, cut. */
+/** Bytes of a message id's digest: SHA-256, cut; and words of 32 bits. */
 export const DIGEST_BYTES = 16;
+export const DIGEST_WORDS = 4;
 
 /** A chunk as it is stored. */
 export interface Chunk {
@@ -37,32 +38,37 @@ export interface Chunk {
 /** Level 1: as fast as deflate's level 1 on such JSON, and half its size. */
 const COMPRESSION = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
-/** The digest of a message id, in hex. */
-export function digestOf(messageId: string): string {
-  return hash("sha256", messageId, "hex").slice(0, DIGEST_BYTES * 2);
+/**
+ * The digest of a message id, in hex. With the database's secret, so that nobody can choose where it stands in the seen
+ * index: many in one part would make that too large to be written.
+ */
+export function digestOf(messageId: string, secret: string): string {
+  return hash("sha256", secret + messageId, "hex").slice(0, DIGEST_BYTES * 2);
 }
 
-/** The hex digests that stand in bytes. */
-export function digestsIn(bytes: Uint8Array): string[] {
-  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
-  const digests: string[] = [];
-  for (let i = 0; i < hex.length; i += DIGEST_BYTES * 2) digests.push(hex.slice(i, i + DIGEST_BYTES * 2));
-  return digests;
+/** Digests in hex, put together, as words: {@link DIGEST_WORDS} each. */
+export function wordsOfHex(hex: string): Uint32Array {
+  return digestsIn(Buffer.from(hex, "hex"));
 }
 
-/** Makes a chunk of lines of JSON and the digests of their message ids. */
+/** The digests that stand in bytes, as words. Only words are compared with words: the machine's order of bytes will do. */
+export function digestsIn(bytes: Uint8Array): Uint32Array {
+  const isAligned = bytes.byteOffset % 4 === 0;
+  const { buffer, byteOffset } = isAligned ? bytes : bytes.slice();
+  return new Uint32Array(buffer, byteOffset, bytes.length / 4);
+}
+
+/** Makes a chunk of lines of JSON (`raw`, joined by line feeds) and the digests of their message ids. */
 export function makeChunk(
-  { lines, digests, ...header }: Pick<Chunk, "commit" | "at" | "senders"> & {
-    lines: string[];
-    digests: string[];
+  { raw, digests, ...header }: Pick<Chunk, "commit" | "at" | "senders" | "n"> & {
+    raw: Uint8Array;
+    digests: Uint32Array;
   },
 ): Chunk {
-  const raw = Buffer.from(lines.join("\n"));
   return {
     v: 1,
     ...header,
-    n: lines.length,
-    digests: new Uint8Array(Buffer.from(digests.join(""), "hex")),
+    digests: new Uint8Array(digests.buffer, digests.byteOffset, digests.byteLength).slice(),
     rawBytes: raw.length,
     body: new Uint8Array(zstdCompressSync(raw, COMPRESSION)),
   };

@@ -9,11 +9,21 @@
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers";
 import type { StoredEvent } from "../domain/event.ts";
-import { factOf } from "../domain/fact.ts";
-import { type Chunk, CHUNK_BYTES, CHUNK_EVENTS, digestOf, digestsIn, makeChunk, placeOf } from "./chunk.ts";
+import { namesOf } from "../domain/fact.ts";
+import {
+  type Chunk,
+  CHUNK_BYTES,
+  CHUNK_EVENTS,
+  DIGEST_WORDS,
+  digestOf,
+  digestsIn,
+  makeChunk,
+  wordsOfHex,
+} from "./chunk.ts";
+import { createDigestSet } from "./digest_set.ts";
 import type { Journal, KnownHead, NewChunk } from "./journal.ts";
 import { HEAD, journalKey, type Key } from "./keys.ts";
-import { lookUp, probesFor } from "./seen.ts";
+import { addProbes, lookUp, type Probe } from "./seen.ts";
 import { sleep, type Store } from "./store.ts";
 import { BatchTooLarge, type Receipt, StorageUnavailable } from "./system.ts";
 
@@ -38,7 +48,8 @@ const PAUSE_TRIPS = 3;
 interface Request {
   events: StoredEvent[];
   lines: string[];
-  digests: string[];
+  /** The digests of its message ids in hex, put together. */
+  digests: string;
   writeKeyId: string;
   bytes: number;
   /** When it came, by the monotonic clock. */
@@ -51,6 +62,8 @@ interface Request {
 export interface CommitterOptions {
   store: Store;
   journal: Journal;
+  /** The secret that digests of message ids are made with: the same for all who use the database. */
+  secret: string;
   now(): number;
   newId(): string;
   /** Resolves when the tail has room for so many events: at once, or slower the fuller it is. */
@@ -63,15 +76,17 @@ export interface CommitterOptions {
 
 /** Makes the committer. */
 export function createCommitter(options: CommitterOptions) {
-  const { store, journal, now, newId } = options;
+  const { store, journal, secret, now, newId } = options;
   let waiting: Request[] = [];
   let waitingBytes = 0;
   let working: Promise<void> | undefined;
   /** Attempts whose outcome is not known, and the digests that turned out to be theirs. */
   const attempts = new Set<string>();
-  const ours = new Set<string>();
+  let ours = createDigestSet(0);
   journal.onChunk((chunk) => {
-    if (attempts.has(chunk.commit)) { for (const digest of digestsIn(chunk.digests)) ours.add(digest); }
+    if (!attempts.has(chunk.commit)) return;
+    const digests = digestsIn(chunk.digests);
+    for (let at = 0; at < chunk.n; at++) ours.add(digests, at);
   });
 
   async function work(): Promise<void> {
@@ -84,7 +99,7 @@ export function createCommitter(options: CommitterOptions) {
         for (const request of group) request.reject(error);
       }
       attempts.clear();
-      ours.clear();
+      if (ours.size() > 0) ours = createDigestSet(0);
     }
     // In the same step as the last look at who waits: who comes next begins anew.
     working = undefined;
@@ -130,18 +145,19 @@ export function createCommitter(options: CommitterOptions) {
       options.room(group.reduce((sum, request) => sum + request.events.length, 0)),
       deadlineMs,
     );
+    let digests = digestsOf(group);
     for (let tries = 0;; tries++) {
       if (performance.now() > deadlineMs) throw notAcknowledged();
       const base = journal.head();
-      const known = await knownIds(group);
+      const known = await knownIds(digests);
       // Look-ups waited for a read: what they say holds for the head that was captured before them alone.
       // The stamp, as each reader's look at the head makes the same head another object.
       if (known === undefined || journal.head().stamp !== base.stamp) continue;
-      const fresh = freshOf(group, known);
+      const fresh = freshOf(group, digests, known);
       if (fresh.lines.length === 0) {
         // An attempt that seemed lost has brought them.
-        if (ours.size > 0) options.afterCommit();
-        return answer(group, fresh, known);
+        if (ours.size() > 0) options.afterCommit();
+        return answer(group, digests, { fresh, known });
       }
       const commit = newId();
       const prepared = prepare(fresh, base, { commit, at: Math.max(now(), base.at) });
@@ -152,6 +168,7 @@ export function createCommitter(options: CommitterOptions) {
           );
         }
         putBack(group.splice(Math.ceil(group.length / 2)));
+        digests = digestsOf(group);
         continue;
       }
       attempts.add(commit);
@@ -165,7 +182,7 @@ export function createCommitter(options: CommitterOptions) {
       const stamp = await withDeadline(write, deadlineMs);
       if (stamp !== null) {
         journal.committed({ ...prepared.head, stamp }, prepared.chunks);
-        answer(group, fresh, known);
+        answer(group, digests, { fresh, known });
         options.afterCommit();
         if (options.others()) await sleep((performance.now() - began) * PAUSE_TRIPS * (0.5 + Math.random()));
         return;
@@ -176,37 +193,44 @@ export function createCommitter(options: CommitterOptions) {
     }
   }
 
-  /** The digests of a group that are in the journal; `undefined` where the runs changed meanwhile. */
-  async function knownIds(group: Request[]): Promise<Set<string> | undefined> {
+  /** Which of a group's digests are in the journal; `undefined` where the runs changed meanwhile. */
+  async function knownIds(digests: Uint32Array): Promise<Known | undefined> {
     const tail = journal.tail();
     const view = journal.seen();
-    const known = new Set<string>();
-    const probes = [];
-    for (const { digests } of group) {
-      for (const digest of digests) {
-        if (tail.has(digest)) known.add(digest);
-        else if (view.runs.length > 0) probes.push(...probesFor(view, digest));
-      }
+    const count = digests.length / DIGEST_WORDS;
+    const known = { isKnown: new Uint8Array(count), hits: 0 };
+    const probes: Probe[] = [];
+    for (let at = 0; at < count; at++) {
+      if (tail.has(digests, at)) {
+        known.isKnown[at] = 1;
+        known.hits++;
+      } else addProbes(probes, view, { digests, at });
     }
     if (probes.length === 0) return known;
-    const seen = await lookUp(store, probes);
+    const seen = await lookUp(store, digests, probes);
     if (seen === undefined) {
       await journal.sync();
       await journal.adoptNewest();
       return undefined;
     }
-    for (const digest of seen) known.add(digest);
+    for (const at of seen) {
+      known.isKnown[at] = 1;
+      known.hits++;
+    }
     return known;
   }
 
   /** Receipts: an event is a duplicate if its id was in the journal, unless an attempt of this group brought it. */
-  function answer(group: Request[], { isRepeat }: Fresh, known: Set<string>): void {
+  function answer(
+    group: Request[],
+    digests: Uint32Array,
+    { fresh: { isRepeat }, known }: { fresh: Fresh; known: Known },
+  ): void {
     let at = 0;
-    for (const { events, digests, resolve } of group) {
-      resolve(events.map(({ messageId }, index) => {
-        const digest = digests[index]!;
-        const wasThere = known.size > 0 && known.has(digest) && !ours.has(digest);
-        return { messageId, duplicate: isRepeat[at++]! || wasThere };
+    for (const { events, resolve } of group) {
+      resolve(events.map(({ messageId }) => {
+        const wasThere = known.hits > 0 && known.isKnown[at] === 1 && !ours.has(digests, at);
+        return { messageId, duplicate: isRepeat[at++] === 1 || wasThere };
       }));
     }
   }
@@ -218,7 +242,8 @@ export function createCommitter(options: CommitterOptions) {
         return Promise.reject(new StorageUnavailable("too many requests are waiting"));
       }
       const lines = events.map((event) => JSON.stringify(event));
-      const digests = events.map((event) => digestOf(event.messageId));
+      let digests = "";
+      for (const { messageId } of events) digests += digestOf(messageId, secret);
       const bytes = lines.reduce((sum, line) => sum + line.length, 0);
       return new Promise((resolve, reject) => {
         waiting.push({
@@ -242,32 +267,55 @@ export function createCommitter(options: CommitterOptions) {
   };
 }
 
+/** Of each event of a group, whether its id is in the journal (1), and how many are. */
+interface Known {
+  isKnown: Uint8Array;
+  hits: number;
+}
+
+/** The digests of a group's events, as words in a row. */
+function digestsOf(group: Request[]): Uint32Array {
+  return wordsOfHex(group.map((request) => request.digests).join(""));
+}
+
 interface Fresh {
   lines: string[];
-  digests: string[];
+  digests: Uint32Array;
   events: StoredEvent[];
   writeKeyIds: string[];
-  /** Of each event of the group, whether one before it has the same id. */
-  isRepeat: boolean[];
+  /** Of each event of the group, whether one before it has the same id (1). */
+  isRepeat: Uint8Array;
 }
 
 /** The events of a group that are not in the journal yet; of two with one id, the first. */
-function freshOf(group: Request[], known: Set<string>): Fresh {
-  const fresh: Fresh = { lines: [], digests: [], events: [], writeKeyIds: [], isRepeat: [] };
-  const taken = new Set<string>();
-  for (const { lines, digests, events, writeKeyId } of group) {
-    for (let index = 0; index < digests.length; index++) {
-      const digest = digests[index]!;
-      const isRepeat = taken.size === taken.add(digest).size;
-      fresh.isRepeat.push(isRepeat);
-      if (isRepeat || (known.size > 0 && known.has(digest))) continue;
-      fresh.lines.push(lines[index]!);
-      fresh.digests.push(digest);
-      fresh.events.push(events[index]!);
-      fresh.writeKeyIds.push(writeKeyId);
+function freshOf(group: Request[], digests: Uint32Array, { isKnown }: Known): Fresh {
+  const count = isKnown.length;
+  const fresh: Fresh = { lines: [], digests, events: [], writeKeyIds: [], isRepeat: new Uint8Array(count) };
+  const taken = createDigestSet(count);
+  const kept: number[] = [];
+  let at = 0;
+  for (const { lines, events, writeKeyId } of group) {
+    for (let index = 0; index < events.length; index++, at++) {
+      if (!taken.add(digests, at)) fresh.isRepeat[at] = 1;
+      else if (isKnown[at] === 0) {
+        kept.push(at);
+        fresh.lines.push(lines[index]!);
+        fresh.events.push(events[index]!);
+        fresh.writeKeyIds.push(writeKeyId);
+      }
     }
   }
+  if (kept.length < count) fresh.digests = pick(digests, kept);
   return fresh;
+}
+
+/** Those digests of a row, in their order. */
+function pick(digests: Uint32Array, kept: readonly number[]): Uint32Array {
+  const picked = new Uint32Array(kept.length * DIGEST_WORDS);
+  for (const [to, at] of kept.entries()) {
+    picked.set(digests.subarray(at * DIGEST_WORDS, (at + 1) * DIGEST_WORDS), to * DIGEST_WORDS);
+  }
+  return picked;
 }
 
 interface Prepared {
@@ -293,18 +341,18 @@ function prepare(
       if (end > from && raw > CHUNK_BYTES) break;
     }
     const seq = base.seq + chunks.length + 1;
-    const ids = digests.slice(from, end);
+    const ids = digests.subarray(from * DIGEST_WORDS, end * DIGEST_WORDS);
     const senders: [string, number][] = [];
     for (const writeKeyId of writeKeyIds.slice(from, end)) {
       const last = senders.at(-1);
       if (last?.[0] === writeKeyId) last[1]++;
       else senders.push([writeKeyId, 1]);
     }
-    const chunk = makeChunk({ commit, at, senders, lines: lines.slice(from, end), digests: ids });
+    const text = Buffer.from(lines.slice(from, end).join("\n"));
+    const chunk = makeChunk({ commit, at, senders, n: end - from, raw: text, digests: ids });
     bytes += chunk.body.length + chunk.digests.length + 200;
     if (bytes > COMMIT_BYTES) return undefined;
-    const facts = events.slice(from, end).map((event, index) => factOf(event, placeOf(seq, index)));
-    chunks.push({ seq, chunk, lines: lines.slice(from, end), facts, ids });
+    chunks.push({ seq, chunk, raw: text, names: events.slice(from, end).map(namesOf), digests: ids });
     from = end;
   }
   const head = { seq: base.seq + chunks.length, events: base.events + lines.length, commit, at };

@@ -8,11 +8,19 @@ import type { Store } from "./store.ts";
 /** Bytes of inflated chunks that are kept. */
 const CACHE_BYTES = 16 * 1024 * 1024;
 
+/** A chunk inflated: as it was written, or, once somebody read it, as lines. */
 interface Inflated {
   chunk: Pick<Chunk, "senders" | "n">;
-  lines: string[];
+  text: Uint8Array | string[];
   bytes: number;
 }
+
+function linesIn(inflated: Inflated): string[] {
+  if (inflated.text instanceof Uint8Array) inflated.text = decoder.decode(inflated.text).split("\n");
+  return inflated.text;
+}
+
+const decoder = new TextDecoder();
 
 /** An event and the id of the write key that sent it. */
 export interface SentEvent {
@@ -55,7 +63,8 @@ export function createEvents(store: Store) {
     }
     for (const { key, value } of await store.getMany<Chunk>(missing.map(journalKey))) {
       if (value === null) throw new Error(`journal has a gap: chunk ${key[1]} is missing`);
-      const entry = { chunk: value, lines: linesOf(value), bytes: value.rawBytes };
+      const chunk = { senders: value.senders, n: value.n };
+      const entry: Inflated = { chunk, text: linesOf(value), bytes: value.rawBytes };
       found.set(key[1] as number, entry);
       keep(key[1] as number, entry);
     }
@@ -66,11 +75,11 @@ export function createEvents(store: Store) {
   async function at(places: readonly number[]): Promise<SentEvent[]> {
     const chunks = await inflated([...new Set(places.map(seqOf))]);
     return places.map((place) => {
-      const { chunk, lines } = chunks.get(seqOf(place))!;
+      const inflated = chunks.get(seqOf(place))!;
       const index = place % CHUNK_EVENTS;
-      const line = lines[index];
+      const line = linesIn(inflated)[index];
       if (line === undefined) throw new Error(`journal: no event at place ${place}`);
-      return { event: JSON.parse(line) as StoredEvent, writeKeyId: senderOf(chunk, index) };
+      return { event: JSON.parse(line) as StoredEvent, writeKeyId: senderOf(inflated.chunk, index) };
     });
   }
 
@@ -81,8 +90,8 @@ export function createEvents(store: Store) {
       const events = await at(places);
       return events.map(({ event }, index) => factOf(event, places[index]!));
     },
-    /** Keeps a chunk that this process has just written, which is likely to be read soon. */
-    keep: (seq: number, chunk: Chunk, lines: string[]) =>
-      keep(seq, { chunk: { senders: chunk.senders, n: chunk.n }, lines, bytes: chunk.rawBytes }),
+    /** Keeps a chunk that this process has just written, which is likely to be read soon; `raw` is its lines, joined. */
+    keep: (seq: number, { senders, n }: Chunk, raw: Uint8Array) =>
+      keep(seq, { chunk: { senders, n }, text: raw, bytes: raw.length }),
   };
 }

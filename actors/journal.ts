@@ -5,8 +5,8 @@
  * What a process knows is complete up to the head that it knows: a commit that checks this head's stamp therefore fails
  * if anything was appended that it does not know.
  */
-import { type Fact, factOf } from "../domain/fact.ts";
-import { type Chunk, digestsIn, eventsOf, placeOf } from "./chunk.ts";
+import { type Names, namesOf } from "../domain/fact.ts";
+import { type Chunk, digestsIn, eventsOf } from "./chunk.ts";
 import { createEvents } from "./events.ts";
 import type { Fenced } from "./fence.ts";
 import { HEAD, journalKey, SETTLED } from "./keys.ts";
@@ -67,9 +67,10 @@ export type ChunkListener = (chunk: Chunk) => void;
 export interface NewChunk {
   seq: number;
   chunk: Chunk;
-  lines: string[];
-  facts: Fact[];
-  ids: string[];
+  /** Its lines of JSON, joined by line feeds. */
+  raw: Uint8Array;
+  names: Names[];
+  digests: Uint32Array;
 }
 
 function sameRuns(a: Settled, b: Settled): boolean {
@@ -126,8 +127,7 @@ export function createJournal(store: Store) {
   function read(seq: number, chunk: Chunk): void {
     if (seq <= tail.end()) return;
     for (const listener of listeners) listener(chunk);
-    const facts = eventsOf(chunk).map((event, index) => factOf(event, placeOf(seq, index)));
-    tail.append({ seq, facts, ids: digestsIn(chunk.digests) });
+    tail.append({ seq, names: eventsOf(chunk).map(namesOf), digests: digestsIn(chunk.digests) });
   }
 
   /** Takes in what is settled: loads the filters first, then changes list, filters and tail in one synchronous step. */
@@ -182,9 +182,9 @@ export function createJournal(store: Store) {
     },
     /** Takes in a commit of this process. */
     committed(next: KnownHead, chunks: NewChunk[]): void {
-      for (const { seq, chunk, lines, facts, ids } of chunks) {
-        tail.append({ seq, facts, ids });
-        events.keep(seq, chunk, lines);
+      for (const { seq, chunk, raw, names, digests } of chunks) {
+        tail.append({ seq, names, digests });
+        events.keep(seq, chunk, raw);
       }
       if (next.seq > head.seq) head = next;
     },

@@ -32,6 +32,9 @@ export function keyBytes(key: Key): number {
 /** How far the journal goes. */
 export const HEAD: Key = ["head"];
 
+/** The secret that digests of message ids are made with. */
+export const SECRET: Key = ["secret"];
+
 /** How far everything is settled, who settles, and the runs of the seen index. Every write of a settler moves it. */
 export const SETTLED: Key = ["settled"];
 

@@ -4,6 +4,7 @@ import { createJournal } from "./journal.ts";
 import { HEAD } from "./keys.ts";
 import { createProcesses } from "./processes.ts";
 import { createReader } from "./reader.ts";
+import { openSecret } from "./secret.ts";
 import { createSettler, type Settler, type SettlerOptions } from "./settler.ts";
 import { startSettler } from "./settler_thread.ts";
 import { createSettling } from "./settling.ts";
@@ -32,6 +33,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   const { now, newId } = options;
   const store = typeof options.storage === "object" ? options.storage : await openStore(options.storage);
   const owner = newId();
+  const secret = await openSecret(store, options.randomBytes);
   const journal = createJournal(store);
   await journal.sync();
   const settler = settlerOf(options.storage, {
@@ -48,6 +50,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   const committer = createCommitter({
     store,
     journal,
+    secret,
     now,
     newId,
     room: settling.room,

@@ -5,7 +5,7 @@
  * first bits of the digests, which are as good as random: a look-up knows the part, merging needs no sorting. Each run
  * has a Bloom filter that a process keeps in memory, so that a new id costs no read and a repeated one costs one.
  */
-import { DIGEST_BYTES } from "./chunk.ts";
+import { DIGEST_BYTES, DIGEST_WORDS, digestsIn } from "./chunk.ts";
 import { type Key, seenFilterKey, seenKey } from "./keys.ts";
 import type { Store } from "./store.ts";
 
@@ -97,48 +97,58 @@ export interface SeenView {
   filters: ReadonlyMap<number, Filter>;
 }
 
-/** The look-up of one digest (hex) in one run that may hold it. */
+/** The look-up of one digest, by its number in a row of them, in one run that may hold it. */
 export interface Probe {
-  digest: string;
-  run: number;
+  at: number;
   key: Key;
 }
 
-/** The parts to read to know whether a digest (hex) was seen; none where no filter knows it. */
-export function probesFor({ runs, filters }: SeenView, digest: string): Probe[] {
-  const found: Probe[] = [];
-  if (runs.length === 0) return found;
-  const first = Number.parseInt(digest.slice(0, 8), 16);
-  const second = Number.parseInt(digest.slice(8, 16), 16);
-  const third = Number.parseInt(digest.slice(16, 24), 16);
+/** Adds to `probes` the parts to read to know whether digest number `at` was seen; none where no filter knows it. */
+export function addProbes(
+  probes: Probe[],
+  { runs, filters }: SeenView,
+  { digests, at }: { digests: Uint32Array; at: number },
+): void {
+  if (runs.length === 0) return;
+  const first = bigEndian(digests[at * DIGEST_WORDS]!);
+  const second = bigEndian(digests[at * DIGEST_WORDS + 1]!);
+  const third = bigEndian(digests[at * DIGEST_WORDS + 2]!);
   for (const run of runs) {
     const filter = filters.get(run.id);
     if (filter !== undefined && !mayHold(filter, second, third)) continue;
-    found.push({ digest, run: run.id, key: seenKey(run.id, partOf(first, run.parts)) });
+    probes.push({ at, key: seenKey(run.id, partOf(first, run.parts)) });
   }
-  return found;
 }
 
-/** Which of the probed digests were seen; `undefined` where a part is missing, which means: runs have changed, look again. */
-export async function lookUp(store: Store, probes: Probe[]): Promise<Set<string> | undefined> {
-  const seen = new Set<string>();
+/** A word as {@link wordAt} reads its bytes. */
+function bigEndian(word: number): number {
+  return ((word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)) >>> 0;
+}
+
+/**
+ * The numbers of those of the probed digests that were seen; `undefined` where a part is missing, which means: runs have
+ * changed, look again.
+ */
+export async function lookUp(
+  store: Store,
+  digests: Uint32Array,
+  probes: readonly Probe[],
+): Promise<number[] | undefined> {
+  const seen: number[] = [];
   const entries = await store.getMany<Uint8Array>(probes.map((probe) => probe.key));
   for (const [index, { value }] of entries.entries()) {
     if (value === null) return undefined;
-    if (holds(value, probes[index]!.digest)) seen.add(probes[index]!.digest);
+    const { at } = probes[index]!;
+    if (holds(digestsIn(value), digests.subarray(at * DIGEST_WORDS, (at + 1) * DIGEST_WORDS))) seen.push(at);
   }
   return seen;
 }
 
-function holds(part: Uint8Array, digest: string): boolean {
-  const wanted = Uint8Array.from(
-    { length: DIGEST_BYTES },
-    (_, i) => Number.parseInt(digest.slice(i * 2, i * 2 + 2), 16),
-  );
-  for (let at = 0; at < part.length; at += DIGEST_BYTES) {
+function holds(part: Uint32Array, wanted: Uint32Array): boolean {
+  for (let at = 0; at < part.length; at += DIGEST_WORDS) {
     let i = 0;
-    while (i < DIGEST_BYTES && part[at + i] === wanted[i]) i++;
-    if (i === DIGEST_BYTES) return true;
+    while (i < DIGEST_WORDS && part[at + i] === wanted[i]) i++;
+    if (i === DIGEST_WORDS) return true;
   }
   return false;
 }

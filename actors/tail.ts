@@ -4,7 +4,9 @@
  * It is a row of segments, which are dropped whole when all of them is settled, so nothing is ever searched for or removed
  * one by one; and who pinned a view keeps its segments alive.
  */
-import { type ActorName, actorsOf, type Fact, linkedBy } from "../domain/fact.ts";
+import { type ActorName, actorsOf, linkedBy, type Names } from "../domain/fact.ts";
+import { placeOf } from "./chunk.ts";
+import { createDigestSet, type DigestSet } from "./digest_set.ts";
 
 /** The events of some chunks in a row. */
 export interface Segment {
@@ -18,24 +20,27 @@ export interface Segment {
   readonly places: Map<ActorName, number[]>;
   /** The anonymous ids that each user was linked to. */
   readonly links: Map<string, Set<string>>;
-  /** Digests of message ids, in hex. */
-  readonly ids: Set<string>;
+  /** Digests of message ids. */
+  readonly ids: DigestSet;
+  /** Chunks whose events are not among the places and links yet: who only sends needs neither. */
+  unread: Pick<TailChunk, "seq" | "names">[];
 }
 
 /** A segment of so many events is closed, so that what is settled can be dropped soon. */
 const SEGMENT_EVENTS = 32_768;
 
-/** Memory that an event takes besides the names of its actors: its digest, its places, maps and sets. */
-const EVENT_BYTES = 300;
+/** Memory that an event takes besides its ids: its digest, its places, maps and sets. */
+const EVENT_BYTES = 250;
 
 /** What is appended: one chunk. */
 export interface TailChunk {
   seq: number;
-  facts: Fact[];
-  ids: string[];
+  /** Of each event, in their order. */
+  names: Names[];
+  digests: Uint32Array;
 }
 
-/** A row of segments at a moment, contiguous: facts that are appended later may show in the last. */
+/** A row of segments at a moment, contiguous: events that are appended later may show in the last. */
 export type Pin = readonly Segment[];
 
 /** The tail of a process. */
@@ -66,17 +71,20 @@ export function createTail(start: number) {
       }
       if (last().events >= SEGMENT_EVENTS) segments.push(newSegment(last().to));
       const grown = add(last(), chunk);
-      events += chunk.facts.length;
+      events += chunk.names.length;
       bytes += grown;
       return true;
     },
-    /** Whether a message id with this digest is in the tail. */
-    has(digest: string): boolean {
-      for (const segment of segments) if (segment.ids.has(digest)) return true;
+    /** Whether a message id with the digest number `at` of a row is in the tail. */
+    has(digests: Uint32Array, at: number): boolean {
+      for (const segment of segments) if (segment.ids.has(digests, at)) return true;
       return false;
     },
-    /** The segments that now are there. */
-    pin: (): Pin => segments,
+    /** The segments that now are there, with all that was appended. */
+    pin(): Pin {
+      for (const segment of segments) readUp(segment);
+      return segments;
+    },
     /** Forgets the segments all of whose chunks are settled. */
     trim(settled: number): void {
       if (segments[0]!.to > settled || segments[0]!.events === 0) return;
@@ -99,30 +107,46 @@ function newSegment(from: number): Segment {
     bytes: 0,
     places: new Map(),
     links: new Map(),
-    ids: new Set(),
+    ids: createDigestSet(SEGMENT_EVENTS),
+    unread: [],
   };
 }
 
-function add(segment: Segment, { seq, facts, ids }: TailChunk): number {
-  let grown = facts.length * EVENT_BYTES;
-  for (const fact of facts) {
-    for (const name of actorsOf(fact)) {
-      grown += 2 * name.length;
-      const mine = segment.places.get(name);
-      if (mine === undefined) segment.places.set(name, [fact.place]);
-      else mine.push(fact.place);
-    }
-    const linked = linkedBy(fact);
-    if (linked === undefined) continue;
-    const mine = segment.links.get(fact.userId!);
-    if (mine === undefined) segment.links.set(fact.userId!, new Set([linked]));
-    else mine.add(linked);
+function add(segment: Segment, { seq, names, digests }: TailChunk): number {
+  let grown = names.length * EVENT_BYTES;
+  for (let at = 0; at < names.length; at++) {
+    segment.ids.add(digests, at);
+    grown += 4 * idUnitsOf(names[at]!);
   }
-  for (const id of ids) segment.ids.add(id);
+  segment.unread.push({ seq, names });
   segment.to = seq;
-  segment.events += facts.length;
+  segment.events += names.length;
   segment.bytes += grown;
   return grown;
+}
+
+function idUnitsOf({ userId, anonymousId, groupId, previousId }: Names): number {
+  return (userId?.length ?? 0) + (anonymousId?.length ?? 0) + (groupId?.length ?? 0) +
+    (previousId?.length ?? 0);
+}
+
+/** Puts what is unread of a segment among its places and links. */
+function readUp(segment: Segment): void {
+  for (const { seq, names } of segment.unread) {
+    for (const [index, each] of names.entries()) {
+      for (const name of actorsOf(each)) {
+        const mine = segment.places.get(name);
+        if (mine === undefined) segment.places.set(name, [placeOf(seq, index)]);
+        else mine.push(placeOf(seq, index));
+      }
+      const linked = linkedBy(each);
+      if (linked === undefined) continue;
+      const mine = segment.links.get(each.userId!);
+      if (mine === undefined) segment.links.set(each.userId!, new Set([linked]));
+      else mine.add(linked);
+    }
+  }
+  segment.unread = [];
 }
 
 /** The places of an actor's events in pinned segments, in order, after `after` and up to `upTo`. */

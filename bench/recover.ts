@@ -48,6 +48,7 @@ async function leaveUnsettled(path: string, { events, users }: { events: number;
     ...COMMON,
     store,
     journal,
+    secret: "",
     room: () => Promise.resolve(),
     others: () => false,
     afterCommit() {},

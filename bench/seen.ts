@@ -7,16 +7,17 @@
  * done as the committer does them, for the ids of a batch at once. No bar is set; the rates are shown beside bare reads
  * of as many values.
  */
-import { DIGEST_BYTES, digestsIn } from "../actors/chunk.ts";
+import { DIGEST_BYTES, DIGEST_WORDS, digestsIn } from "../actors/chunk.ts";
 import { createJournal, type Head, NOTHING_SETTLED, type Settled } from "../actors/journal.ts";
 import { HEAD, type Key, seenFilterKey, seenKey, SETTLED } from "../actors/keys.ts";
 import {
+  addProbes,
   dueForMerge,
   keysOfRun,
   lookUp,
   makeRun,
   mergeRuns,
-  probesFor,
+  type Probe,
   type Run,
   type SeenView,
 } from "../actors/seen.ts";
@@ -90,12 +91,12 @@ async function build(store: Store, { ids, days, samples }: { ids: number; days: 
   let runs: Run[] = [];
   let nextRun = 1;
   let bytes = 0;
-  const known: string[] = [];
+  const known: Uint32Array[] = [];
   for (let done = 0; done < ids; done += ROUND_IDS) {
     const count = Math.min(ROUND_IDS, ids - done);
     const digests = randomDigests(count);
-    const share = digestsIn(digests[0]!);
-    known.push(...share.slice(0, Math.ceil((samples * count) / ids)));
+    const share = Math.ceil((samples * count) / ids);
+    known.push(...batchesOf(digestsIn(digests[0]!).subarray(0, share * DIGEST_WORDS)));
     const made = makeRun(nextRun++, digests, days * DAY_MS * (done / ids))!;
     bytes += await writeAll(store, made.sets);
     runs.push(made.run);
@@ -112,27 +113,31 @@ async function build(store: Store, { ids, days, samples }: { ids: number; days: 
   return { runs, bytes, known };
 }
 
-/** Looks ids up, a batch at a time; gives how many were found, how many values that read, and the time. */
-async function lookUpAll(store: Store, view: SeenView, batches: Iterable<string[]>) {
-  let [found, reads, ms] = [0, 0, 0];
+/** Looks ids up, a batch at a time; gives how many of how many were found, how many values that read, and the time. */
+async function lookUpAll(store: Store, view: SeenView, batches: Iterable<Uint32Array>) {
+  let [count, found, reads, ms] = [0, 0, 0, 0];
   for (const digests of batches) {
     ms += await timed(async () => {
-      const probes = digests.flatMap((digest) => probesFor(view, digest));
+      const probes: Probe[] = [];
+      for (let at = 0; at * DIGEST_WORDS < digests.length; at++) addProbes(probes, view, { digests, at });
       reads += probes.length;
-      if (probes.length > 0) found += (await lookUp(store, probes))!.size;
+      if (probes.length > 0) found += new Set(await lookUp(store, digests, probes)).size;
     });
+    count += digests.length / DIGEST_WORDS;
   }
-  return { found, reads, ms };
+  return { count, found, reads, ms };
 }
 
-function* newIds(count: number): Generator<string[]> {
+function* newIds(count: number): Generator<Uint32Array> {
   for (let left = count; left > 0; left -= BATCH) {
-    yield randomDigests(Math.min(left, BATCH)).flatMap(digestsIn);
+    yield* randomDigests(Math.min(left, BATCH)).map(digestsIn);
   }
 }
 
-function* batchesOf<T>(all: T[]): Generator<T[]> {
-  for (let i = 0; i < all.length; i += BATCH) yield all.slice(i, i + BATCH);
+/** A row of digests in batches. */
+function* batchesOf(digests: Uint32Array): Generator<Uint32Array> {
+  const step = BATCH * DIGEST_WORDS;
+  for (let i = 0; i < digests.length; i += step) yield digests.subarray(i, i + step);
 }
 
 /** Reads as many values of the index, anywhere in it, as bare as can be. */
@@ -142,7 +147,9 @@ async function readBare(store: Store, { runs }: SeenView, count: number): Promis
     return seenKey(run.id, Math.floor(Math.random() * run.parts));
   });
   let ms = 0;
-  for (const batch of batchesOf(keys)) ms += await timed(() => store.getMany(batch));
+  for (let i = 0; i < keys.length; i += BATCH) {
+    ms += await timed(() => store.getMany(keys.slice(i, i + BATCH)));
+  }
   return ms;
 }
 
@@ -171,7 +178,7 @@ async function open(store: Store, emptyMs: number): Promise<SeenView> {
 async function search(
   store: Store,
   view: SeenView,
-  { lookups, known }: { lookups: number; known: string[] },
+  { lookups, known }: { lookups: number; known: Uint32Array[] },
 ) {
   const perSecond = (count: number, ms: number) => `${figure((count / ms) * 1000)}/s`;
   const fresh = await lookUpAll(store, view, newIds(lookups));
@@ -181,17 +188,17 @@ async function search(
     `${figure(fresh.reads)} reads`,
     `${figure((fresh.reads / lookups) * 100, 3)} % false`,
   );
-  const repeated = await lookUpAll(store, view, batchesOf(known));
+  const repeated = await lookUpAll(store, view, known);
   const bareMs = await readBare(store, view, repeated.reads);
   row(
-    `${figure(known.length)} repeated ids`,
-    perSecond(known.length, repeated.ms),
-    `${figure(repeated.reads / known.length, 3)} reads/id`,
+    `${figure(repeated.count)} repeated ids`,
+    perSecond(repeated.count, repeated.ms),
+    `${figure(repeated.reads / repeated.count, 3)} reads/id`,
     `${figure(repeated.ms / bareMs, 1)} x bare`,
   );
-  if (fresh.found > 0 || repeated.found !== known.length) {
+  if (fresh.found > 0 || repeated.found !== repeated.count) {
     throw new Error(
-      `found ${fresh.found} of the new ids, ${repeated.found} of ${known.length} repeated ones`,
+      `found ${fresh.found} of the new ids, ${repeated.found} of ${repeated.count} repeated ones`,
     );
   }
 }

@@ -33,6 +33,20 @@ export interface Fact {
   readonly hasContext: boolean;
 }
 
+/** What of an event says whose it is. */
+export type Names = Pick<Fact, "type" | "userId" | "anonymousId" | "groupId" | "previousId">;
+
+/** The names of a stored event. */
+export function namesOf({ type, userId, anonymousId, groupId, previousId }: StoredEvent): Names {
+  return {
+    type,
+    userId,
+    anonymousId,
+    groupId: type === "group" ? groupId : undefined,
+    previousId: type === "alias" ? previousId : undefined,
+  };
+}
+
 /** The name of an actor: its kind and its id, `user/u1`. */
 export type ActorName = `${"user" | "anonymous" | "group"}/${string}`;
 
@@ -67,7 +81,7 @@ export function isLinkable(anonymousId: string): boolean {
  * The anonymous id that a fact links to its user: of `identify` with both ids, and of `alias` (`previousId`).
  * `undefined` where it links none.
  */
-export function linkedBy(fact: Fact): string | undefined {
+export function linkedBy(fact: Names): string | undefined {
   if (fact.userId === undefined) return undefined;
   const id = fact.type === "identify"
     ? fact.anonymousId
@@ -81,7 +95,7 @@ export function linkedBy(fact: Fact): string | undefined {
  * The actors in whose logs an event stands: exactly those that it names. A link stands in the log of the anonymous id
  * too. Nothing is looked up, so accepting an event reads no actor.
  */
-export function actorsOf(fact: Fact): ActorName[] {
+export function actorsOf(fact: Names): ActorName[] {
   const names: ActorName[] = [];
   if (fact.userId !== undefined) {
     names.push(`user/${fact.userId}`);

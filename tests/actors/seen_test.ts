@@ -1,7 +1,8 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { digestOf } from "../../actors/chunk.ts";
+import { digestOf as digestWith, wordsOfHex } from "../../actors/chunk.ts";
 import {
+  addProbes,
   dueForMerge,
   type Filter,
   keysOfRun,
@@ -9,7 +10,7 @@ import {
   lookUp,
   makeRun,
   mergeRuns,
-  probesFor,
+  type Probe,
   type Run,
   type SeenView,
   withinWindow,
@@ -17,6 +18,8 @@ import {
 import type { Key } from "../../actors/keys.ts";
 import { openStore, type Store } from "../../actors/store.ts";
 import { runs as runsOf } from "../domain/facts.ts";
+
+const digestOf = (id: string) => digestWith(id, "secret");
 
 const bytesOf = (digests: string[]) => Uint8Array.fromHex(digests.join(""));
 
@@ -29,11 +32,19 @@ async function writeAll(store: Store, sets: Iterable<[Key, Uint8Array]> | AsyncI
   await store.commit({ checks: [], sets: some });
 }
 
+/** The probes for some digests. */
+function probesFor(view: SeenView, digests: string[]): Probe[] {
+  const words = wordsOfHex(digests.join(""));
+  const probes: Probe[] = [];
+  for (let at = 0; at < digests.length; at++) addProbes(probes, view, { digests: words, at });
+  return probes;
+}
+
 /** Which of the digests the index knows. */
 async function known(store: Store, view: SeenView, digests: string[]): Promise<Set<string>> {
-  const seen = await lookUp(store, digests.flatMap((digest) => probesFor(view, digest)));
+  const seen = await lookUp(store, wordsOfHex(digests.join("")), probesFor(view, digests));
   ok(seen !== undefined);
-  return seen;
+  return new Set(seen.map((at) => digests[at]!));
 }
 
 /** An index that takes rounds of digests as a settler does: a run each, merged as they are due. */
@@ -88,7 +99,7 @@ Deno.test("no id is lost or invented, however many rounds were merged, by filter
         }
         // A filter is worth its memory: a new id costs no read.
         const large = { ...view, runs: view.runs.filter((run) => run.n >= 100) };
-        ok(strangers.flatMap((digest) => probesFor(large, digest)).length < 10);
+        ok(probesFor(large, strangers).length < 10);
         // Nothing else is left in the store.
         const keys = new Set(view.runs.flatMap(keysOfRun).map((key) => JSON.stringify(key)));
         for await (const { key } of store.list({ prefix: ["seen"] })) ok(keys.has(JSON.stringify(key)));
@@ -106,10 +117,11 @@ Deno.test("a part that is missing means that runs have changed, never that an id
     const digests = Array.from({ length: 40 }, (_, i) => digestOf(`id ${i}`));
     const view = await indexOf(store, [digests]);
     await store.commit({ checks: [], sets: [], deletes: keysOfRun(view.runs[0]!) });
-    strictEqual(await lookUp(store, probesFor(view, digests[0]!)), undefined);
+    const [first] = digests;
+    strictEqual(await lookUp(store, wordsOfHex(first!), probesFor(view, [first!])), undefined);
     // Nor does a filter that can't be read: it is left out, and the id may be there.
     deepStrictEqual(await loadFilters(store, view.runs, new Map()), new Map());
-    strictEqual(probesFor({ ...view, filters: new Map() }, digestOf("another")).length, 1);
+    strictEqual(probesFor({ ...view, filters: new Map() }, [digestOf("another")]).length, 1);
   } finally {
     store.close();
   }
