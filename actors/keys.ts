@@ -52,6 +52,40 @@ export const actorKey = (generation: number, kind: ActorKind, id: string): Key =
   keyId(id),
 ];
 
+/** The actor keys from one to another, both within; both are of one kind. */
+export const actorRange = (from: Key, to: Key): { start: Key; end: Key } => ({
+  start: from,
+  end: [...to.slice(0, -1), `${to[to.length - 1]}\0`],
+});
+
+/** An actor's id and its key. */
+export interface NamedKey {
+  id: string;
+  key: Key;
+}
+
+/** The keys of actors of one kind, in the order of the store: by the bytes of their ids in UTF-8. */
+export function actorKeysInOrder(generation: number, kind: ActorKind, ids: readonly string[]): NamedKey[] {
+  const idOf = new Map<string, string>();
+  const inKeys = ids.map((id) => {
+    const inKey = keyId(id);
+    if (inKey !== id) idOf.set(inKey, id);
+    return inKey;
+  }).sort();
+  // By units of UTF-16, as `sort` has it, surrogates come before what in UTF-8 comes before them.
+  if (inKeys.some((inKey) => /[\ud800-\udfff]/.test(inKey))) inKeys.sort(compareInUtf8);
+  return inKeys.map((inKey) => ({ id: idOf.get(inKey) ?? inKey, key: ["actor", generation, kind, inKey] }));
+}
+
+function compareInUtf8(a: string, b: string): number {
+  const isSurrogate = (unit: number) => unit >= 0xd800 && unit <= 0xdfff;
+  for (let i = 0; i < a.length && i < b.length; i++) {
+    const [x, y] = [a.charCodeAt(i), b.charCodeAt(i)];
+    if (x !== y) return isSurrogate(x) === isSurrogate(y) ? x - y : isSurrogate(x) ? 1 : -1;
+  }
+  return a.length - b.length;
+}
+
 /** A piece of a state too large for one value; `stamp` tells the writes of one key apart. */
 export const pieceKey = (of: Key, stamp: number, n: number): Key => ["piece", ...of, stamp, n];
 

@@ -9,6 +9,7 @@ import { type Journal, NOTHING_SETTLED, type Settled } from "./journal.ts";
 import { generationPrefixes, type Key, piecePrefixes, REBUILD, SETTLED } from "./keys.ts";
 import { settleRound } from "./settle.ts";
 import { sleep, type Store } from "./store.ts";
+import { ACTOR_KINDS } from "./system.ts";
 
 /** Thrown where something that the operator can see to keeps a replay from its work. */
 export class ReplayRefused extends Error {
@@ -23,9 +24,12 @@ export interface Rebuild extends Fenced {
   target: number | null;
 }
 
-/** Events in a round of a rebuild: the larger, the more events an actor that is written has; some 1 KB of memory each. */
-const ROUND_EVENTS = 150_000;
-const ROUND_BYTES = 96 * 1024 * 1024;
+/** Events in a round of a rebuild, and bytes of memory for them: the larger, the fewer times an actor is written. */
+const ROUND_EVENTS = 1_000_000;
+const ROUND_BYTES = 192 * 1024 * 1024;
+
+/** The share of a round's time that goes by until its events are gathered, for who watches the progress. */
+const GATHER_SHARE = 0.3;
 
 /** Actors that are remembered as written, so that new ones need not be read: some 100 bytes each. */
 const MAX_WRITTEN = 500_000;
@@ -93,16 +97,27 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
     generation,
     async advance(to) {
       while (seq < to) {
-        const round = await gather(source, { from: seq, to, maxEvents: ROUND_EVENTS, maxBytes: ROUND_BYTES });
+        const from = seq;
+        const report = (chunks: number) => options.onProgress(from + Math.floor(chunks), to);
+        const round = await gather(source, {
+          from,
+          to,
+          maxEvents: ROUND_EVENTS,
+          maxBytes: ROUND_BYTES,
+          onChunk: (end) => report((end - from) * GATHER_SHARE),
+        });
         await settleRound({
           store: target,
           generation,
           write: (writes) => fence.write(writes),
           factsAt: journal.events.factsAt,
           renew: fence.renew,
+          onSettled: (share) => report((round.end - from) * (GATHER_SHARE + share * (1 - GATHER_SHARE))),
           isNew: (name) => written.size < MAX_WRITTEN && !written.has(name),
-        }, round.facts);
-        for (const name of round.facts.keys()) if (written.size < MAX_WRITTEN) written.add(name);
+        }, round.mail);
+        for (const kind of ACTOR_KINDS) {
+          for (const id of round.mail.ids(kind)) if (written.size < MAX_WRITTEN) written.add(`${kind}/${id}`);
+        }
         await fence.write({ change: { seq: round.end } });
         seq = round.end;
         options.onProgress(seq, to);

@@ -1,6 +1,6 @@
 /** The database's secret, that digests of message ids are made with: who sends must not know where they stand. */
 import { Buffer } from "node:buffer";
-import { HEAD, SECRET } from "./keys.ts";
+import { HEAD, type Key, SECRET } from "./keys.ts";
 import type { Store } from "./store.ts";
 import { StorageUnavailable } from "./system.ts";
 
@@ -24,9 +24,13 @@ export async function openSecret(
     if (head!.value !== null) return "";
     const bytes = new Uint8Array(SECRET_BYTES);
     randomBytes(bytes);
-    await store.commit({
+    const write = {
       checks: [{ key: SECRET, stamp: null }, { key: HEAD, stamp: null }],
-      sets: [[SECRET, Buffer.from(bytes).toString("base64url")]],
+      sets: [[SECRET, Buffer.from(bytes).toString("base64url")] as [Key, string]],
+    };
+    // Whether it was written, or another's was, is seen when it is looked at again.
+    await store.commit(write).catch((error) => {
+      if (!(error instanceof StorageUnavailable)) throw error;
     });
   }
   throw new StorageUnavailable("the database could not be made ready: it takes no write");

@@ -27,8 +27,18 @@ import {
   type PersonJson,
   personToJson,
 } from "../domain/person.ts";
-import { actorKey, type Key, keyBytes, type Member, partKey } from "./keys.ts";
+import {
+  actorKey,
+  actorKeysInOrder,
+  actorRange,
+  type Key,
+  keyBytes,
+  type Member,
+  type NamedKey,
+  partKey,
+} from "./keys.ts";
 import { EMPTY_LOG, growLog, type LogPlace, tagOf } from "./log.ts";
+import type { Mail } from "./mail.ts";
 import { applyMembers, type MemberChange } from "./members.ts";
 import {
   type ActorHead,
@@ -39,6 +49,7 @@ import {
   loadHeads,
   nothingAt,
   type PartHead,
+  readHead,
   type Writes,
   writesOf,
 } from "./snapshot.ts";
@@ -51,6 +62,8 @@ export interface Place extends History {
   generation: number;
   /** Writes under the fence. */
   write(writes: Writes): Promise<void>;
+  /** Told now and then which share of a round's actors is through. */
+  onSettled?(share: number): void;
   /** Whether an actor was certainly never written here: then it is not read. */
   isNew?(name: ActorName): boolean;
 }
@@ -83,19 +96,17 @@ const NOTHING: Pick<Unit, "members"> = { members: [] };
 /** The order of kinds: what a user owns of anonymous ids is written with those. */
 const KINDS: ActorKind[] = ["anonymous", "user", "group"];
 
-/** An actor's id and its facts of the round. */
-type Mail = [id: string, facts: Fact[]];
-
-/** Settles the facts of actors, given by name in the order of the journal. */
-export async function settleRound(place: Place, facts: ReadonlyMap<ActorName, Fact[]>): Promise<void> {
-  const byKind: Record<ActorKind, Mail[]> = { anonymous: [], user: [], group: [] };
-  for (const [name, mine] of facts) {
-    const slash = name.indexOf("/");
-    byKind[name.slice(0, slash) as ActorKind].push([name.slice(slash + 1), mine]);
-  }
+/** Settles the facts of a round. */
+export async function settleRound(place: Place, mail: Mail): Promise<void> {
+  let settled = 0;
   for (const kind of KINDS) {
-    // In the order of keys, neighbours share pages of the database.
-    await settleKind(place, kind, byKind[kind].sort(([a], [b]) => a < b ? -1 : 1));
+    await settleKind(place, kind, {
+      mail,
+      onSlice(actors) {
+        settled += actors;
+        place.onSettled?.(settled / mail.actors());
+      },
+    });
   }
 }
 
@@ -103,24 +114,34 @@ export async function settleRound(place: Place, facts: ReadonlyMap<ActorName, Fa
 const READ_AHEAD = 2;
 const WRITE_BEHIND = 3;
 
-async function settleKind(place: Place, kind: ActorKind, mail: Mail[]): Promise<void> {
+async function settleKind(
+  place: Place,
+  kind: ActorKind,
+  { mail, onSlice }: { mail: Mail; onSlice(actors: number): void },
+): Promise<void> {
   const { generation } = place;
-  const slices: Mail[][] = [];
-  for (let i = 0; i < mail.length; i += SLICE_ACTORS) slices.push(mail.slice(i, i + SLICE_ACTORS));
+  // In the order of keys, neighbours share pages of the database.
+  const actors = actorKeysInOrder(generation, kind, mail.ids(kind));
+  const slices: NamedKey[][] = [];
+  for (let i = 0; i < actors.length; i += SLICE_ACTORS) slices.push(actors.slice(i, i + SLICE_ACTORS));
   const reading: Promise<Loaded<ActorHead>[]>[] = [];
   const writing: Promise<void>[] = [];
   let written = Promise.resolve();
+  const density = { isLow: false };
   for (const [index, slice] of slices.entries()) {
     for (const next of slices.slice(index + reading.length, index + READ_AHEAD + 1)) {
-      reading.push(quiet(loadSlice(place, kind, next)));
+      reading.push(quiet(loadSlice(place, kind, { slice: next, density })));
     }
     const loaded = await reading.shift()!;
     let units: Unit[] = [];
     let bytes = 0;
-    for (const [i, [id, facts]] of slice.entries()) {
+    for (const [i, { id }] of slice.entries()) {
       // States in pieces are read one by one: so many at once would not fit in memory.
       const whole = await complete(place.store, loaded[i]!);
-      const unit = await unitOf(place, { generation, kind, id }, { loaded: whole, facts });
+      const unit = await unitOf(place, { generation, kind, id }, {
+        loaded: whole,
+        facts: mail.facts(kind, id),
+      });
       if (unit === undefined) continue;
       units.push(unit);
       for (const [, value] of unit.sets) bytes += value instanceof Uint8Array ? value.length : 0;
@@ -134,18 +155,48 @@ async function settleKind(place: Place, kind: ActorKind, mail: Mail[]): Promise<
     const ready = units;
     writing.push(written = quiet(written.then(() => writeUnits(place, ready))));
     if (writing.length > WRITE_BEHIND) await writing.shift();
+    onSlice(slice.length);
   }
   await written;
 }
 
-/** Reads the values of actors, but not of those that are known to be new. */
-async function loadSlice({ store, generation, isNew }: Place, kind: ActorKind, mail: Mail[]) {
-  const loaded = mail.map(([id]) => nothingAt<ActorHead>(actorKey(generation, kind, id)));
-  const there = isNew === undefined ? [...loaded.keys()] : [...loaded.keys()].filter((index) => {
-    return !isNew(`${kind}/${mail[index]![0]}`);
-  });
-  const found = await loadHeads<ActorHead>(store, there.map((index) => loaded[index]!.key));
-  for (const [n, index] of there.entries()) loaded[index] = found[n]!;
+/** Where actors that are read are so rare among those that are there, reading all of a range costs more than one by one. */
+const SCAN_FACTOR = 4;
+
+/** What reading slices has found of the range that they are in: whether few of its actors are in the round. */
+interface Density {
+  isLow: boolean;
+}
+
+/**
+ * Reads the values of a slice, but not of those actors that are known to be new: the whole range at once where most of
+ * what is in it is wanted, else one by one.
+ */
+async function loadSlice(
+  { store, isNew }: Place,
+  kind: ActorKind,
+  { slice, density }: { slice: NamedKey[]; density: Density },
+): Promise<Loaded<ActorHead>[]> {
+  const loaded = slice.map(({ key }) => nothingAt<ActorHead>(key));
+  let left = isNew === undefined
+    ? [...slice.keys()]
+    : [...slice.keys()].filter((index) => !isNew(`${kind}/${slice[index]!.id}`));
+  if (left.length > 1 && !density.isLow) {
+    const indexOf = new Map(left.map((index) => [slice[index]!.key.at(-1), index]));
+    const limit = left.length * SCAN_FACTOR;
+    let [count, last] = [0, -1];
+    const range = actorRange(slice[left[0]!]!.key, slice[left.at(-1)!]!.key);
+    await store.scan<Uint8Array>(range, limit, (entry) => {
+      count++;
+      const index = indexOf.get(entry.key.at(-1));
+      if (index !== undefined) loaded[last = index] = readHead(entry);
+    });
+    // Where the scan ended before the range did, those after the last that it met are still to be read.
+    density.isLow = count >= limit;
+    left = density.isLow ? left.filter((index) => index > last) : [];
+  }
+  const found = await loadHeads<ActorHead>(store, left.map((index) => slice[index]!.key));
+  for (const [n, index] of left.entries()) loaded[index] = found[n]!;
   return loaded;
 }
 

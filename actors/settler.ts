@@ -14,17 +14,17 @@ import { sleep, type Store } from "./store.ts";
 
 /** A round begins when nothing more came for this long, and at the latest when the first has waited for so long. */
 const QUIET_MS = 50;
-const WAIT_MS = 4_000;
+const WAIT_MS = 10_000;
 
 /** After a fault, or while another process settles, the next try comes after this time. */
 const RETRY_MS = 300;
 
 /** A round begins at once when so many events wait: enough that an actor has several in it. */
-const READY_EVENTS = 50_000;
+const READY_EVENTS = 150_000;
 
-/** A round takes at most so many events, of some 1 KB of memory each. */
-const ROUND_EVENTS = 50_000;
-const ROUND_BYTES = 32 * 1024 * 1024;
+/** A round takes at most so many events, and bytes of memory for them. */
+const ROUND_EVENTS = 150_000;
+const ROUND_BYTES = 64 * 1024 * 1024;
 
 /** A clock may be wrong by so much before a run of the seen index is dropped too early. */
 const CLOCK_MARGIN_MS = 60 * 60 * 1000;
@@ -142,7 +142,7 @@ export function createSettler(options: SettlerOptions): Settler {
       },
       factsAt: events.factsAt,
       renew: fence.renew,
-    }, gathered.facts);
+    }, gathered.mail);
     await finish(fence, before, gathered);
     settledSeq = gathered.end;
     options.onSettled();

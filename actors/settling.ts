@@ -5,8 +5,8 @@ import { sleep } from "./store.ts";
 import { StorageUnavailable } from "./system.ts";
 
 /** Beyond so many unsettled events, or bytes of memory for them, senders are slowed, more the fuller it is. */
-const SOFT_EVENTS = 80_000;
-const SOFT_BYTES = 48 * 1024 * 1024;
+const SOFT_EVENTS = 240_000;
+const SOFT_BYTES = 96 * 1024 * 1024;
 
 /** Beyond so many times the soft bound senders wait until there is room. */
 const HARD_FACTOR = 2;

@@ -65,17 +65,16 @@ export function writesOf<H extends ActorHead | PartHead>(
   { head, state, old, stamp }: { head: H; state: unknown; old: Loaded<H> | undefined; stamp: number },
 ): Writes {
   const deletes = old?.pieces ?? [];
-  const headJson = JSON.stringify("open" in head ? { ...head, open: head.open.toBase64() } : head);
-  const stateJson = JSON.stringify(state);
-  const whole = encoder.encode(`[${headJson},${stateJson}]`);
+  const written = "open" in head ? { ...head, open: head.open.toBase64() } : head;
+  const whole = encoder.encode(JSON.stringify([written, state]));
   if (whole.length <= PIECE_BYTES) return { sets: [[key, whole]], deletes };
   // A replay writes at the same position again.
   const isTaken = deletes.some((piece) => piece[piece.length - 2] === stamp);
   const mine = isTaken ? stamp + 0.5 : stamp;
-  const bytes = encoder.encode(stateJson);
+  const bytes = encoder.encode(JSON.stringify(state));
   const pieces = Math.ceil(bytes.length / PIECE_BYTES);
   const sets: [Key, unknown][] = [
-    [key, encoder.encode(`[${headJson},${JSON.stringify({ stamp: mine, pieces } satisfies Pieces)}]`)],
+    [key, encoder.encode(JSON.stringify([written, { stamp: mine, pieces } satisfies Pieces]))],
   ];
   for (let n = 0; n < pieces; n++) {
     sets.push([pieceKey(key, mine, n), bytes.slice(n * PIECE_BYTES, (n + 1) * PIECE_BYTES)]);
@@ -95,7 +94,7 @@ export async function loadHeads<H extends ActorHead | PartHead>(
   store: Store,
   keys: Key[],
 ): Promise<Loaded<H>[]> {
-  return (await store.getMany<Uint8Array>(keys)).map((entry) => read<H>(entry));
+  return (await store.getMany<Uint8Array>(keys)).map((entry) => readHead<H>(entry));
 }
 
 /** A value with its state. */
@@ -113,7 +112,7 @@ export async function whole<H extends ActorHead | PartHead>(
   entry: Entry<Uint8Array>,
 ): Promise<Loaded<H>> {
   for (;;) {
-    const one = read<H>(entry);
+    const one = readHead<H>(entry);
     if (one.head === undefined || one.state !== undefined) return one;
     const pieces = await store.getMany<Uint8Array>(one.pieces);
     if (pieces.every(({ value }) => value !== null)) {
@@ -129,7 +128,7 @@ export function nothingAt<H>(key: Key): Loaded<H> {
 }
 
 /** What an entry says; without the state where that stands in pieces. */
-function read<H>({ key, value, stamp }: Entry<Uint8Array>): Loaded<H> {
+export function readHead<H>({ key, value, stamp }: Entry<Uint8Array>): Loaded<H> {
   if (value === null) return { ...nothingAt<H>(key), stamp };
   const [head, state] = JSON.parse(decoder.decode(value));
   if (typeof head.open === "string") head.open = Uint8Array.fromBase64(head.open);

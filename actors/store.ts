@@ -28,6 +28,11 @@ export interface Store {
     range: Range,
     options?: { limit?: number; reverse?: boolean; batchSize?: number },
   ): AsyncIterable<Entry<T>>;
+  /**
+   * Calls `take` with each entry of a range, in order, at most `limit` of them: an entry costs a fifth of what it does by
+   * `getMany`. Not one snapshot.
+   */
+  scan<T>(range: Range, limit: number, take: (entry: Entry<T>) => void): Promise<void>;
   /** The stamp of the write, or `null` where a check failed: on KV Connect that may still mean that it was written. */
   commit(write: Write): Promise<string | null>;
   close(): void;
@@ -41,6 +46,9 @@ export const ANSWER_MS = 10_000;
 
 /** How long `database is locked`, thrown with several processes on one file, is met by another try. */
 const LOCKED_MS = 5_000;
+
+/** Entries that a scan reads at once: values may have 64 KiB. */
+const SCAN_BATCH = 128;
 
 /** `getMany` takes at most 10 keys. */
 const KEYS_PER_GET = 10;
@@ -60,17 +68,18 @@ export async function openStore(url: string | undefined): Promise<Store> {
 export function storeOf(writer: Kv, reader: Kv = writer): Store {
   return {
     async get<T>(key: Key) {
-      const entry = await answered(() => reader.get<T>(key as Deno.KvKey));
+      const entry = await answered(() => unlessLocked(() => reader.get<T>(key as Deno.KvKey)));
       return { key, value: entry.value, stamp: entry.versionstamp };
     },
     async getMany<T>(keys: Key[]) {
-      const groups: Promise<Deno.KvEntryMaybe<T>[]>[] = [];
+      const groups: Deno.KvKey[][] = [];
       for (let i = 0; i < keys.length; i += KEYS_PER_GET) {
-        const group = keys.slice(i, i + KEYS_PER_GET) as Deno.KvKey[];
-        groups.push(answered(() => reader.getMany<T[]>(group)) as Promise<Deno.KvEntryMaybe<T>[]>);
+        groups.push(keys.slice(i, i + KEYS_PER_GET) as Deno.KvKey[]);
       }
+      const read = (group: Deno.KvKey[]) =>
+        unlessLocked(() => reader.getMany<T[]>(group)) as Promise<Deno.KvEntryMaybe<T>[]>;
       const entries: Entry<T>[] = [];
-      for (const group of await Promise.all(groups)) {
+      for (const group of await answered(() => Promise.all(groups.map(read)))) {
         for (const { value, versionstamp } of group) {
           entries.push({ key: keys[entries.length]!, value, stamp: versionstamp });
         }
@@ -80,19 +89,34 @@ export function storeOf(writer: Kv, reader: Kv = writer): Store {
     async *list<T>(range: Range, options: { limit?: number; reverse?: boolean; batchSize?: number } = {}) {
       const entries = reader.list<T>(range as Deno.KvListSelector, options);
       for (;;) {
-        const next = await answered(() => entries.next());
+        const next = await answered(() => unlessLocked(() => entries.next()));
         if (next.done) return;
         yield { key: next.value.key as Key, value: next.value.value, stamp: next.value.versionstamp };
       }
     },
-    async commit({ checks, sets, deletes = [] }) {
-      const result = await answered(() => {
-        const operation = writer.atomic();
-        for (const { key, stamp } of checks) operation.check({ key: key as Deno.KvKey, versionstamp: stamp });
-        for (const [key, value] of sets) operation.set(key as Deno.KvKey, value);
-        for (const key of deletes) operation.delete(key as Deno.KvKey);
-        return operation.commit();
+    async scan<T>(range: Range, limit: number, take: (entry: Entry<T>) => void) {
+      const options = { limit, batchSize: Math.min(limit, SCAN_BATCH) };
+      const entries = reader.list<T>(range as Deno.KvListSelector, options);
+      await answered(async () => {
+        for (;;) {
+          const next = await unlessLocked(() => entries.next());
+          if (next.done) return;
+          take({ key: next.value.key as Key, value: next.value.value, stamp: next.value.versionstamp });
+        }
       });
+    },
+    async commit({ checks, sets, deletes = [] }) {
+      const result = await answered(() =>
+        unlessLocked(() => {
+          const operation = writer.atomic();
+          for (const { key, stamp } of checks) {
+            operation.check({ key: key as Deno.KvKey, versionstamp: stamp });
+          }
+          for (const [key, value] of sets) operation.set(key as Deno.KvKey, value);
+          for (const key of deletes) operation.delete(key as Deno.KvKey);
+          return operation.commit();
+        })
+      );
       return result.ok ? result.versionstamp : null;
     },
     close() {
@@ -117,12 +141,12 @@ async function unlessLocked<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A call's answer, however often the database is locked, within {@link ANSWER_MS}. */
+/** A call's answer, within {@link ANSWER_MS}. */
 async function answered<T>(call: () => Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     return await Promise.race([
-      unlessLocked(call),
+      call(),
       new Promise<never>((_, reject) => {
         timer = setTimeout(() => reject(new Error(`no answer within ${ANSWER_MS} ms`)), ANSWER_MS);
       }),

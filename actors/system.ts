@@ -21,7 +21,10 @@ export interface Receipt {
 }
 
 /** The kinds of actor. */
-export type ActorKind = "user" | "anonymous" | "group";
+export const ACTOR_KINDS = ["user", "anonymous", "group"] as const;
+
+/** One of {@link ACTOR_KINDS}. */
+export type ActorKind = typeof ACTOR_KINDS[number];
 
 /** A past that a reader asks for, in ms since 1970: what happened up to `at`, of what was received up to `asOf`. */
 export interface Past {

@@ -69,8 +69,12 @@ async function live({ nth, fault }: Life, afterwards: Promise<unknown>[]): Promi
   const store = await place.open();
   const faulty = withFault(store, { nth, fault });
   const oracle = createOracle();
-  let system: System = await openOn(faulty, { clock });
   let isDead = false;
+  let system: System = await openOn(faulty, { clock }).catch((error) => {
+    if (!fault.endsWith("dead")) throw error;
+    isDead = true;
+    return openOn(store, { clock });
+  });
 
   /** Does something with the system; where it dies meanwhile, again with the next one. */
   async function surviving<T>(act: () => Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 /** The kinds of store that tests run over. */
-import { type Entry, openStore, type Store } from "../../actors/store.ts";
+import { type Entry, openStore, type Range, type Store } from "../../actors/store.ts";
 import { StorageUnavailable } from "../../actors/system.ts";
 
 /** A place of one test, gone after it; each `open` gives a store over the same data, to be closed by who opened it. */
@@ -88,6 +88,10 @@ export function withFault(store: Store, { nth, fault }: { nth: number; fault: Fa
     async get<T>(...args: Parameters<Store["get"]>) {
       alive();
       return await store.get<T>(...args);
+    },
+    async scan<T>(range: Range, limit: number, take: (entry: Entry<T>) => void) {
+      alive();
+      return await store.scan<T>(range, limit, take);
     },
     async getMany<T>(...args: Parameters<Store["getMany"]>) {
       alive();
