@@ -14,7 +14,7 @@ import { sleep, type Store } from "./store.ts";
 
 /** A round begins when nothing more came for this long, and at the latest when the first has waited for so long. */
 const QUIET_MS = 50;
-const WAIT_MS = 10_000;
+const WAIT_MS = 4_000;
 
 /** After a fault, or while another process settles, the next try comes after this time. */
 const RETRY_MS = 300;

@@ -12,7 +12,7 @@ export type ToSettler =
 export type FromSettler = { type: "settled" } | { type: "closed" } | { type: "fault"; error: string };
 
 /** While the thread is at work it looks by itself: it is woken at most so often. */
-const WAKE_MS = 20;
+const WAKE_MS = 100;
 
 /** A thread that was told to close is ended after this time: what it was at is done again at the next start. */
 const CLOSE_MS = 1_200;
