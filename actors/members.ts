@@ -39,8 +39,10 @@ const READS_AT_ONCE = 64;
 export async function applyMembers(
   store: Store,
   generation: number,
-  { changes, write }: {
+  { changes, write, isNewMember = () => false }: {
     changes: MemberChange[];
+    /** Whether nobody has written rows of a member (its group, kind and id as JSON) until now: then none are read. */
+    isNewMember?: ((member: string) => boolean) | undefined;
     write(writes: { sets: [Key, unknown][]; deletes: Key[] }): Promise<void>;
   },
 ): Promise<void> {
@@ -51,17 +53,19 @@ export async function applyMembers(
     if (mine === undefined) byMember.set(key, [change]);
     else mine.push(change);
   }
-  const members = [...byMember.values()];
+  const members = [...byMember].map(([member, mine]) => ({ mine, isNew: isNewMember(member) }));
   const counts = new Map<string, number>();
   for (let from = 0; from < members.length; from += READS_AT_ONCE) {
     const some = members.slice(from, from + READS_AT_ONCE);
-    const groupIds = [...new Set(some.map(([first]) => first!.groupId))];
+    const groupIds = [...new Set(some.map(({ mine }) => mine[0]!.groupId))];
     const unknown = groupIds.filter((groupId) => !counts.has(groupId));
     const entries = await store.getMany<number>(
       unknown.map((groupId) => memberCountKey(generation, groupId)),
     );
     unknown.forEach((groupId, index) => counts.set(groupId, entries[index]!.value ?? 0));
-    const rows = await Promise.all(some.map(([first]) => sourcesOf(store, generation, first!)));
+    const rows = await Promise.all(some.map(({ mine, isNew }) => {
+      return isNew ? new Map<string, number>() : sourcesOf(store, generation, mine[0]!);
+    }));
     let sets: [Key, unknown][] = [];
     let deletes: Key[] = [];
     let ofKeys = 0;
@@ -72,7 +76,7 @@ export async function applyMembers(
       await write({ sets, deletes });
       [sets, deletes, ofKeys, touched] = [[], [], 0, new Set()];
     };
-    for (const [index, mine] of some.entries()) {
+    for (const [index, { mine }] of some.entries()) {
       const { groupId } = mine[0]!;
       const sources = rows[index]!;
       for (const { who, source, at } of mine) {
@@ -97,11 +101,14 @@ export async function applyMembers(
   }
 }
 
-async function sourcesOf(store: Store, generation: number, { groupId, who }: MemberChange) {
+async function sourcesOf(
+  store: Store,
+  generation: number,
+  { groupId, who }: MemberChange,
+): Promise<Map<string, number>> {
   const sources = new Map<string, number>();
-  for await (const { value } of store.list<MemberRow>({ prefix: memberSources(generation, groupId, who) })) {
-    sources.set(value!.source, value!.at);
-  }
+  const range = { prefix: memberSources(generation, groupId, who) };
+  await store.scan<MemberRow>(range, Infinity, ({ value }) => sources.set(value!.source, value!.at));
   return sources;
 }
 

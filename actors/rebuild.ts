@@ -31,7 +31,7 @@ const ROUND_BYTES = 192 * 1024 * 1024;
 /** The share of a round's time that goes by until its events are gathered, for who watches the progress. */
 const GATHER_SHARE = 0.3;
 
-/** Actors that are remembered as written, so that new ones need not be read: some 100 bytes each. */
+/** Actors, and members of groups, that are remembered as written, so that new ones need not be read: some 100 bytes each. */
 const MAX_WRITTEN = 500_000;
 
 /** Readers of the old generation have begun anew by then. */
@@ -93,6 +93,7 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
   }
   let seq = 0;
   const written = new Set<ActorName>();
+  const members = new Set<string>();
   return {
     generation,
     async advance(to) {
@@ -114,6 +115,7 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
           renew: fence.renew,
           onSettled: (share) => report((round.end - from) * (GATHER_SHARE + share * (1 - GATHER_SHARE))),
           isNew: (name) => written.size < MAX_WRITTEN && !written.has(name),
+          isNewMember: (member) => members.size < MAX_WRITTEN && members.size < members.add(member).size,
         }, round.mail);
         for (const kind of ACTOR_KINDS) {
           for (const id of round.mail.ids(kind)) if (written.size < MAX_WRITTEN) written.add(`${kind}/${id}`);

@@ -66,17 +66,19 @@ export interface Place extends History {
   onSettled?(share: number): void;
   /** Whether an actor was certainly never written here: then it is not read. */
   isNew?(name: ActorName): boolean;
+  /** The same of the rows of a group's member, which from now on count as written. */
+  isNewMember?(member: string): boolean;
 }
 
 /** Actors that are loaded, folded and written together. */
-const SLICE_ACTORS = 256;
+const SLICE_ACTORS = 512;
 
 /** Bytes of values that a slice may gather before they are written: actors may be large. */
 const SLICE_BYTES = 4 * 1024 * 1024;
 
 /** An operation gathers writes up to these; one actor's may be more, up to what KV takes (1,000; 800 KiB; 80 KiB of keys). */
-const WRITE_BYTES = 300_000;
-const WRITE_MUTATIONS = 500;
+const WRITE_BYTES = 500_000;
+const WRITE_MUTATIONS = 800;
 const WRITE_KEY_BYTES = 50_000;
 
 /** What an actor's round comes to. */
@@ -208,7 +210,10 @@ function quiet<T>(promise: Promise<T>): Promise<T> {
 
 async function writeUnits(place: Place, units: Unit[]): Promise<void> {
   const changes = units.flatMap((unit) => unit.members);
-  if (changes.length > 0) await applyMembers(place.store, place.generation, { changes, write: place.write });
+  if (changes.length > 0) {
+    const { store, generation, write, isNewMember } = place;
+    await applyMembers(store, generation, { changes, write, isNewMember });
+  }
   let batch: Writes = { sets: [], deletes: [] };
   let bytes = 0;
   let ofKeys = 0;
