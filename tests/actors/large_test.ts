@@ -300,3 +300,29 @@ for (const [of, filler] of Object.entries({ "ASCII": "x", "CJK": "漢", "NUL": "
     strictEqual((await system.reader.group(id("g")))!.memberCount, 400);
   });
 }
+
+for (const [what, step] of [["few", 97], ["most", 1]] as const) {
+  test(`a round that concerns ${what} of the actors that stand next to each other reads each of them`, async (system) => {
+    const userIds = Array.from({ length: 5_000 }, (_, i) => `user_${i}`);
+    const all = userIds.map((userId) => eventWith({ type: "identify", userId, traits: { first: userId } }));
+    await send(system, all);
+    await settle(system);
+    const some = userIds.filter((_, i) => i % step === 0);
+    await send(
+      system,
+      [...some, "new user"].map((userId) =>
+        eventWith({ type: "identify", userId, traits: { second: userId }, atMs: 1 })
+      ),
+    );
+    await settle(system);
+    for (const [i, userId] of userIds.entries()) {
+      const { traits, version } = (await system.reader.user(userId))!;
+      deepStrictEqual({ ...(traits as object) }, {
+        first: userId,
+        ...(i % step === 0 ? { second: userId } : {}),
+      });
+      strictEqual(version, i % step === 0 ? 2 : 1);
+    }
+    strictEqual((await system.reader.user("new user"))!.version, 1);
+  });
+}
