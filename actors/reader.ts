@@ -12,7 +12,8 @@ import {
   type AnonymousJson,
   emptyAnonymous,
   evolveAnonymous,
-  foldAnonymous,
+  foldLinks,
+  foldOwned,
   NO_OWNER,
   ownerAt,
   ownerOf,
@@ -20,7 +21,14 @@ import {
 import type { StoredEvent } from "../domain/event.ts";
 import { type ActorName, type Fact, factOf } from "../domain/fact.ts";
 import { emptyGroup, evolveGroup, type Group, groupFromJson, type GroupJson } from "../domain/group.ts";
-import { emptyPerson, evolvePerson, type Person, personFromJson, type PersonJson } from "../domain/person.ts";
+import {
+  emptyPerson,
+  eventCountOf,
+  evolvePerson,
+  type Person,
+  personFromJson,
+  type PersonJson,
+} from "../domain/person.ts";
 import { anonymousProfile, groupProfile, personOf, type Profile, userProfile } from "../domain/profile.ts";
 import { traitsOf } from "../domain/register.ts";
 import { lastPlaceOf } from "./chunk.ts";
@@ -141,27 +149,53 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     yield* actor.tail;
   }
 
-  /** The facts of an actor's past, in the order of the journal. */
-  async function pastFacts(view: View, actor: Actor, past: Past): Promise<Fact[]> {
+  /**
+   * The facts of an actor's past, in the order of the journal: those whose entries are wanted. Memory holds the places
+   * of all, and some facts at a time, since anybody may send a million of them to one id.
+   */
+  async function* pastFacts(
+    view: View,
+    actor: Actor,
+    { past, wanted = () => true }: { past: Past; wanted?: (entry: LogEntry) => boolean },
+  ): AsyncGenerator<Fact> {
     const { at = Infinity, asOf = Infinity } = past;
     const places: number[] = [];
-    if (actor.loaded.head !== undefined) {
-      const entries = readLog(store, placeOfLog(view, actor), { log: actor.loaded.head, order: "asc" });
-      for await (const entry of entries) {
-        if (entry.at > at) break;
-        places.push(entry.place);
-      }
+    const log = openWith(actor);
+    for await (const entry of readLog(store, placeOfLog(view, actor), { log, order: "asc" })) {
+      if (entry.at > at) break;
+      if (wanted(entry)) places.push(entry.place);
     }
-    for (const fact of actor.tail) if (fact.at <= at) places.push(fact.place);
     places.sort((a, b) => a - b);
-    const facts: Fact[] = [];
     for (let i = 0; i < places.length; i += EVENTS_AT_ONCE) {
       const some = places.slice(i, i + EVENTS_AT_ONCE);
       for (const [index, { event }] of (await journal.events.at(some)).entries()) {
-        if (Date.parse(event.receivedAt) <= asOf) facts.push(factOf(event, some[index]!));
+        if (Date.parse(event.receivedAt) <= asOf) yield factOf(event, some[index]!);
       }
     }
-    return facts;
+  }
+
+  /** The links of an anonymous id's past, folded, which say whose it was when; and how many there are. */
+  async function pastLinks(
+    view: View,
+    actor: Actor,
+    past: Past,
+  ): Promise<{ state: Anonymous; count: number }> {
+    const links: Fact[] = [];
+    for await (const fact of pastFacts(view, actor, { past, wanted: isLinkEntry })) {
+      links.push({ ...fact, traits: undefined, context: undefined });
+    }
+    return { state: foldLinks(links, actor.id), count: links.length };
+  }
+
+  /** An anonymous id in a past, and how many events make it: its links first, then the events one by one. */
+  async function pastAnonymous(view: View, actor: Actor, past: Past) {
+    let { state, count } = await pastLinks(view, actor, past);
+    const wanted = (entry: LogEntry) => !isLinkEntry(entry);
+    for await (const fact of pastFacts(view, actor, { past, wanted })) {
+      foldOwned(state, fact);
+      count++;
+    }
+    return { state, count };
   }
 
   async function personFrom(view: View, actor: Actor): Promise<Person> {
@@ -224,7 +258,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
 
   async function userPerson(extend: () => Promise<View>, generation: number, userId: string) {
     const { view, own, parts, actors } = await userOf(extend, generation, userId);
-    const version = (own.loaded.head?.version ?? 0) + own.tail.length;
+    const version = versionOf(own);
     if (version === 0) return undefined;
     const shares = new Map<string, Person>();
     for (const [id, part] of parts) {
@@ -257,7 +291,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
 
   async function pastGroup(view: View, actor: Actor, past: Past): Promise<Group> {
     const group = emptyGroup();
-    for (const fact of await pastFacts(view, actor, past)) evolveGroup(group, fact);
+    for await (const fact of pastFacts(view, actor, { past })) evolveGroup(group, fact);
     return group;
   }
 
@@ -277,20 +311,20 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
   function pastUser(userId: string, past: Past): Promise<Profile | null> {
     return viewed(async (extend, generation) => {
       const { view, own, parts, actors } = await userOf(extend, generation, userId);
-      const facts = await pastFacts(view, own, past);
-      if (facts.length === 0) return null;
       const person = emptyPerson();
-      for (const fact of facts) evolvePerson(person, fact);
+      for await (const fact of pastFacts(view, own, { past })) evolvePerson(person, fact);
+      const version = eventCountOf(person);
+      if (version === 0) return null;
       const shares = new Map<string, Person>();
       for (const id of new Set([...parts.keys(), ...actors.keys()])) {
         const actor = actors.get(id) ?? await actorOf(view, "anonymous", id);
-        const share = foldAnonymous(await pastFacts(view, actor, past), id).parts.get(userId);
+        const share = (await pastAnonymous(view, actor, past)).state.parts.get(userId);
         if (share !== undefined) shares.set(id, share);
       }
       const whole = personOf(person, shares.values());
       return userProfile(userId, whole, {
         groupTraits: await groupTraits(view, whole, past),
-        version: facts.length,
+        version,
         anonymousIds: [...shares.keys()].sort(),
       });
     });
@@ -301,15 +335,13 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
       const first = await actorOf(await extend(), "anonymous", anonymousId);
       const view = await extend();
       const actor = await withTail(view, first);
-      const facts = past === undefined ? [] : await pastFacts(view, actor, past);
-      const state = past === undefined ? await anonymousFrom(view, actor) : foldAnonymous(facts, anonymousId);
+      const { state, count: version } = past === undefined
+        ? { state: await anonymousFrom(view, actor), count: versionOf(actor) }
+        : await pastAnonymous(view, actor, past);
       const owner = ownerOf(state);
       if (owner !== undefined) return { owner };
       const person = state.parts.get(NO_OWNER);
       if (person === undefined) return { profile: null };
-      const version = past === undefined
-        ? (actor.loaded.head?.version ?? 0) + actor.tail.length
-        : facts.length;
       const context = { groupTraits: await groupTraits(view, person, past), version };
       return { profile: anonymousProfile(anonymousId, person, context) };
     });
@@ -346,12 +378,10 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     return viewed(async (extend) => {
       const first = await actorOf(await extend(), "group", groupId);
       const view = await extend();
-      const facts = await pastFacts(view, await withTail(view, first), past);
-      if (facts.length === 0) return null;
       const state = emptyGroup();
       const members = new Set<string>();
       const owners = new Map<string, Anonymous>();
-      for (const fact of facts) {
+      for await (const fact of pastFacts(view, await withTail(view, first), { past })) {
         evolveGroup(state, fact);
         if (fact.userId !== undefined) {
           members.add(`user/${fact.userId}`);
@@ -359,15 +389,12 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
         }
         const id = fact.anonymousId!;
         if (!owners.has(id)) {
-          owners.set(
-            id,
-            foldAnonymous(await pastFacts(view, await actorOf(view, "anonymous", id), past), id),
-          );
+          owners.set(id, (await pastLinks(view, await actorOf(view, "anonymous", id), past)).state);
         }
         const owner = ownerAt(owners.get(id)!, [fact.at, fact.place]);
         members.add(owner === undefined ? `anonymous/${id}` : `user/${owner}`);
       }
-      return groupProfile(groupId, state, members.size);
+      return state.count === 0 ? null : groupProfile(groupId, state, members.size);
     });
   }
 
@@ -493,6 +520,11 @@ function isNow(past: Past | undefined): past is undefined {
 /** Thrown where a view can't be extended any more, and is begun again. */
 class Outdated extends Error {
   override name = "Outdated";
+}
+
+/** How many events are in an actor's log, settled and not. */
+function versionOf({ loaded, tail }: Actor): number {
+  return (loaded.head?.version ?? 0) + tail.length;
 }
 
 /** A log with the entries of the tail, as if they were settled. */
