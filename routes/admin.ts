@@ -1,7 +1,7 @@
 /** The routes of administrators: write keys and figures. */
 import { Hono } from "hono";
 import { z } from "zod";
-import type { WriteKey } from "../actors/system.ts";
+import { TooManyWriteKeys, type WriteKey } from "../actors/system.ts";
 import { EVENT_TYPES } from "../domain/event.ts";
 import { dotted } from "../domain/json.ts";
 import { MAX_ERRORS } from "../domain/rejection.ts";
@@ -89,13 +89,20 @@ export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono
       const body = await readBody(parts, c, newKeySchema);
       if (body.problem !== undefined) return body.problem;
       const { name, allowedTypes, enabled } = body.value;
-      const { key, writeKey } = await system.writeKeys.create({
-        name,
-        ...allowedTypes && { allowedTypes },
-        ...enabled !== undefined && { enabled },
-      });
-      const { id, ...rest } = shown(writeKey);
-      return jsonResponse({ id, key, ...rest }, 201);
+      try {
+        const { key, writeKey } = await system.writeKeys.create({
+          name,
+          ...allowedTypes && { allowedTypes },
+          ...enabled !== undefined && { enabled },
+        });
+        const { id, ...rest } = shown(writeKey);
+        return jsonResponse({ id, key, ...rest }, 201);
+      } catch (error) {
+        if (error instanceof TooManyWriteKeys) {
+          return invalid("too_many_keys", "", `${error.message}: delete some`);
+        }
+        throw error;
+      }
     }),
   );
 

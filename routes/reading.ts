@@ -12,6 +12,7 @@ import {
   type RouteContext,
   type RouteEnv,
 } from "./handle.ts";
+import { createLane, type Lane } from "./lane.ts";
 import { invalid, jsonResponse, type Problem } from "./problem.ts";
 import { readQuery } from "./query.ts";
 
@@ -20,6 +21,15 @@ const MAX_ID_UNITS = 512;
 
 /** Longest cursor that is looked at; ours hold an id, of up to 512 units that JSON may write as six characters each. */
 const MAX_CURSOR_LENGTH = 8192;
+
+/**
+ * Reads under way at once; others wait in line. What is known of one id can be some 500 KB of JSON, and ten times as much
+ * memory, and anybody with a write key can make it so.
+ */
+export const READS_AT_ONCE = 32;
+
+/** A past folds a log afresh, so only a few are under way at once: each counts as so many other reads. */
+const PAST_WEIGHT = 8;
 
 /** The contract: "`limit` (1 to 500, default 50, else 400)". */
 const limit = z.string().regex(/^([1-9]\d?|[1-4]\d\d|500)$/, "must be a whole number from 1 to 500")
@@ -64,19 +74,39 @@ const ID_PLACE = 4;
 /** Everything under `/api/v1/users`, `/api/v1/anonymous` and `/api/v1/groups`. */
 export function readingRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
+  const reads = createLane(READS_AT_ONCE, parts.now);
   const read = (path: string, show: (c: RouteContext, id: string) => Promise<Outcome>) =>
     routes.get(path, handle(parts, (c) => readId(parts, c, show)));
   for (const [part, kind] of KINDS) {
-    read(`/api/v1/${part}/:id`, (c, id) => showProfile(parts, c, { kind, id }));
-    read(`/api/v1/${part}/:id/events`, (c, id) => showLog(parts, c, { kind, id }));
+    read(`/api/v1/${part}/:id`, (c, id) => showProfile(parts, c, { kind, id, reads }));
+    read(`/api/v1/${part}/:id/events`, (c, id) => showLog(parts, c, { kind, id, reads }));
   }
-  read("/api/v1/groups/:id/members", (c, id) => showMembers(parts, c, id));
+  read("/api/v1/groups/:id/members", (c, id) => showMembers(parts, c, { kind: "group", id, reads }));
   return routes;
 }
+
+/** Reads when it is its turn. */
+async function inTurn(reads: Lane, weight: number, read: () => Promise<Outcome>): Promise<Outcome> {
+  const entered = reads.enter(weight);
+  if (entered !== true && !await entered) return TOO_MANY_READS;
+  try {
+    return await read();
+  } finally {
+    reads.leave(weight);
+  }
+}
+
+const TOO_MANY_READS: Problem = {
+  reason: "unavailable",
+  code: "overloaded",
+  detail: "too many reads are waiting",
+  retryAfterS: 1,
+};
 
 interface Named {
   kind: ActorKind;
   id: string;
+  reads: Lane;
 }
 
 /** Who may read, then the id. The router's own decoding passes over what is ill-formed, so the path is read here. */
@@ -104,16 +134,19 @@ export function decodePart(part: string): string | undefined {
   }
 }
 
-async function showProfile({ system }: Parts, c: RouteContext, { kind, id }: Named): Promise<Outcome> {
+async function showProfile({ system }: Parts, c: RouteContext, { kind, id, reads }: Named): Promise<Outcome> {
   const read = readQuery(c.req.raw.url, pastQuery);
   if (read.problem !== undefined) return read.problem;
   const { at, asOf } = read.query;
   const past: Past = { ...at !== undefined && { at }, ...asOf !== undefined && { asOf } };
-  const profile = await system.reader[kind](id, past);
-  return profile === null ? neverSeen(kind) : jsonResponse(profile);
+  const isPast = at !== undefined || asOf !== undefined;
+  return await inTurn(reads, isPast ? PAST_WEIGHT : 1, async () => {
+    const profile = await system.reader[kind](id, past);
+    return profile === null ? neverSeen(kind) : jsonResponse(profile);
+  });
 }
 
-async function showLog({ system }: Parts, c: RouteContext, { kind, id }: Named): Promise<Outcome> {
+async function showLog({ system }: Parts, c: RouteContext, { kind, id, reads }: Named): Promise<Outcome> {
   const read = readQuery(c.req.raw.url, logQuery);
   if (read.problem !== undefined) return read.problem;
   const { limit, cursor, order, type, event } = read.query;
@@ -124,17 +157,15 @@ async function showLog({ system }: Parts, c: RouteContext, { kind, id }: Named):
     ...type !== undefined && { type },
     ...event !== undefined && { event },
   };
-  return await page(kind, () => system.reader.log(kind, id, query));
+  return await inTurn(reads, 1, () => page(kind, () => system.reader.log(kind, id, query)));
 }
 
-async function showMembers({ system }: Parts, c: RouteContext, id: string): Promise<Outcome> {
+async function showMembers({ system }: Parts, c: RouteContext, { kind, id, reads }: Named): Promise<Outcome> {
   const read = readQuery(c.req.raw.url, membersQuery);
   if (read.problem !== undefined) return read.problem;
   const { limit, cursor } = read.query;
-  return await page(
-    "group",
-    () => system.reader.members(id, { limit, ...cursor !== undefined && { cursor } }),
-  );
+  const query = { limit, ...cursor !== undefined && { cursor } };
+  return await inTurn(reads, 1, () => page(kind, () => system.reader.members(id, query)));
 }
 
 async function page(kind: ActorKind, load: () => Promise<object | null>): Promise<Outcome> {

@@ -1,5 +1,6 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { StorageUnavailable } from "../../actors/system.ts";
+import { READS_AT_ONCE } from "../../routes/reading.ts";
 import { AS_ADMIN, openTestApp, openTestSystem } from "./test_app.ts";
 
 const BATCH = "/api/v1/events/batch";
@@ -156,4 +157,23 @@ Deno.test("storage that does not answer makes a reading 503 with Retry-After", a
   await using test = await openTestApp({ system: { ...system, reader: { ...system.reader, user } } });
   const { status, headers } = await test.get("/api/v1/users/u1");
   deepStrictEqual([status, headers.get("retry-after")], [503, "1"]);
+});
+
+Deno.test("so many reads are under way at once, fewer of the past, and the others wait their turn", async () => {
+  const system = await openTestSystem();
+  let underWay = 0;
+  let most = 0;
+  const user: typeof system.reader.user = async () => {
+    most = Math.max(most, ++underWay);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    underWay--;
+    return {};
+  };
+  await using test = await openTestApp({ system: { ...system, reader: { ...system.reader, user } } });
+  for (const [query, atOnce] of [["", READS_AT_ONCE], ["?at=2025-01-01", READS_AT_ONCE / 8]] as const) {
+    most = 0;
+    const reads = Array.from({ length: 100 }, () => test.get(`/api/v1/users/u1${query}`));
+    for (const { status } of await Promise.all(reads)) strictEqual(status, 200);
+    strictEqual(most, atOnce);
+  }
 });
