@@ -172,3 +172,14 @@ Deno.test("a body that nobody reads is drained before the answer", async () => {
     strictEqual(pulled, 50, path);
   }
 });
+
+Deno.test("a Host header that holds a path, a query or a user is 400, and does not take the place of the path", async () => {
+  await using test = await openTestApp();
+  for (const host of ["x/healthz?", "x/healthz#", "a@b", "x\\y", "x y", "\u00ff"]) {
+    const { status, body } = await test.get("/api/v1/admin/stats", { ...AS_ADMIN, host });
+    deepStrictEqual([status, body.code], [400, "invalid_host"], host);
+  }
+  for (const host of ["x", "events.example.com:8000", "[::1]:8000", "127.0.0.1", "a_b.test"]) {
+    strictEqual((await test.get("/api/v1/admin/stats", { ...AS_ADMIN, host })).status, 200, host);
+  }
+});
