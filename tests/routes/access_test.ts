@@ -8,6 +8,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { hash } from "node:crypto";
 import type { Right } from "../../routes/authentication.ts";
+import { isSendingPath } from "../../routes/cors.ts";
 import { ADMIN_TOKEN, type Answer, openTestApp, READ_TOKEN, type TestApp, WRITE_KEY } from "./test_app.ts";
 
 /** A route, as the router names it, and a request that succeeds if its sender may make it. */
@@ -243,6 +244,27 @@ Deno.test("HEAD asks for what GET asks for", async () => {
         [may ? row.status : rights === undefined ? 401 : 403, ""],
         `${row.route}: ${what}`,
       );
+    }
+  }
+});
+
+Deno.test("every answer of every route has the headers that it should, and no cookie", async () => {
+  const { test } = await openPlanted();
+  await using _ = test;
+  for (const row of ROUTES) {
+    for (const shown of [{}, bearer(ADMIN_TOKEN), bearer("unknown")]) {
+      const { status, headers } = await ask(test, row, { path: await row.path(test), ...shown });
+      const what = `${row.route}: ${status}`;
+      strictEqual(headers.get("x-content-type-options"), "nosniff", what);
+      strictEqual(headers.get("set-cookie"), null, what);
+      const isSending = isSendingPath(row.route.split(" ")[1]!);
+      strictEqual(headers.get("access-control-allow-origin"), isSending ? "*" : null, what);
+      strictEqual(headers.get("access-control-allow-credentials"), null, what);
+      // A receipt holds nothing of anybody's, and goes without for speed.
+      if (row.right === "send" && status === 200) continue;
+      strictEqual(headers.get("cache-control"), "no-store", what);
+      strictEqual(headers.get("referrer-policy"), "no-referrer", what);
+      ok(headers.get("content-security-policy")?.startsWith("default-src 'none'"), what);
     }
   }
 });

@@ -157,6 +157,20 @@ Deno.test("/readyz is 503 with Retry-After while storage does not answer, and /h
   strictEqual((await test.get("/healthz")).status, 200);
 });
 
+Deno.test("/readyz looks at storage once for all who ask at the same time, and again for who asks later", async () => {
+  const system = await openTestSystem();
+  let looks = 0;
+  const ready = () => {
+    looks++;
+    return system.ready();
+  };
+  await using test = await openTestApp({ system: { ...system, ready } });
+  const answers = await Promise.all(Array.from({ length: 100 }, () => test.get("/readyz")));
+  deepStrictEqual([answers.every(({ status }) => status === 200), looks], [true, 1]);
+  await test.get("/readyz");
+  strictEqual(looks, 2);
+});
+
 Deno.test("a body that nobody reads is drained before the answer", async () => {
   await using test = await openTestApp();
   for (const path of ["/nowhere", "/healthz", "/api/v1/admin/keys"]) {
