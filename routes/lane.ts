@@ -1,7 +1,7 @@
 /** A bound on what is under way at once: who finds no room waits in line, for a while. */
 import { createDeadlines, DeadlinePassed } from "./deadlines.ts";
 
-/** Longest time in line: as long as a request may take to be committed. */
+/** Longest time in line, where nothing else is said: as long as a request may take to be committed. */
 export const WAIT_MS = 10_000;
 
 /** Most who wait in one line: beyond them the answer is no at once. */
@@ -11,7 +11,7 @@ export const MAX_WAITING = 10_000;
 export interface Lane {
   /**
    * Asks for room: `true` at once where there is some and nobody waits, otherwise a promise of whether there was some
-   * within {@link WAIT_MS}. Who came in must {@link Lane.leave}.
+   * in time. Who came in must {@link Lane.leave}.
    */
   enter(weight: number): true | Promise<boolean>;
   /** Gives room back, all that was asked for or some of it. */
@@ -24,7 +24,7 @@ interface Waiting {
 }
 
 /** Makes a lane with room for weights of `room` in all; one alone may weigh more. Who came first goes first. */
-export function createLane(room: number, now: () => number): Lane {
+export function createLane(room: number, now: () => number, { waitMs = WAIT_MS } = {}): Lane {
   const deadlines = createDeadlines(now);
   const line: Waiting[] = [];
   let taken = 0;
@@ -44,7 +44,7 @@ export function createLane(room: number, now: () => number): Lane {
     const waiting = { weight, resolve };
     line.push(waiting);
     try {
-      return await deadlines.within(promise, now() + WAIT_MS);
+      return await deadlines.within(promise, now() + waitMs);
     } catch (error) {
       if (!(error instanceof DeadlinePassed)) throw error;
       line.splice(line.indexOf(waiting), 1);

@@ -28,6 +28,9 @@ const MAX_CURSOR_LENGTH = 8192;
  */
 export const READS_AT_ONCE = 32;
 
+/** Longest time of a read in line: a few large profiles before it take the thread for seconds, and then it is its turn. */
+const READ_WAIT_MS = 30_000;
+
 /** A past folds a log afresh, so only a few are under way at once: each counts as so many other reads. */
 const PAST_WEIGHT = 8;
 
@@ -74,7 +77,7 @@ const ID_PLACE = 4;
 /** Everything under `/api/v1/users`, `/api/v1/anonymous` and `/api/v1/groups`. */
 export function readingRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
-  const reads = createLane(READS_AT_ONCE, parts.now);
+  const reads = createLane(READS_AT_ONCE, parts.now, { waitMs: READ_WAIT_MS });
   const read = (path: string, show: (c: RouteContext, id: string) => Promise<Outcome>) =>
     routes.get(path, handle(parts, (c) => readId(parts, c, show)));
   for (const [part, kind] of KINDS) {
