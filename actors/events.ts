@@ -14,9 +14,10 @@ interface Inflated {
   bytes: number;
 }
 
-/** An event and the id of the write key that sent it. */
+/** An event, how long it is as JSON, and the id of the write key that sent it. */
 export interface SentEvent {
   event: StoredEvent;
+  length: number;
   writeKeyId: string;
 }
 
@@ -70,7 +71,8 @@ export function createEvents(store: Store) {
       const index = place % CHUNK_EVENTS;
       const line = lines[index];
       if (line === undefined) throw new Error(`journal: no event at place ${place}`);
-      return { event: JSON.parse(line) as StoredEvent, writeKeyId: senderOf(chunk, index) };
+      const event = JSON.parse(line) as StoredEvent;
+      return { event, length: line.length, writeKeyId: senderOf(chunk, index) };
     });
   }
 

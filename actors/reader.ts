@@ -72,16 +72,19 @@ const SETTLE_MS = 10_000;
 /** Log entries whose events are read at once. */
 const EVENTS_AT_ONCE = 100;
 
+/** A page of a log ends before its limit once its events are so much JSON, of which 500 can take 300 MB of memory. */
+export const PAGE_LENGTH = 4 * 1024 * 1024;
+
 /**
  * Anonymous ids of which a user's profile and log are made, and bytes of what is read of them. Anybody with a write key
  * can link thousands to a user, of 400 KB each; what is left out is flagged as dropped, and shown under its own id.
  */
 export const MAX_LINKED = 1_000;
-const LINKED_BYTES = 8 * 1024 * 1024;
+const LINKED_BYTES = 2 * 1024 * 1024;
 
 /** Groups of a person whose traits are shown, and bytes of these; others are listed without. */
 export const MAX_GROUPS = 1_000;
-const GROUPS_BYTES = 4 * 1024 * 1024;
+const GROUPS_BYTES = 1024 * 1024;
 
 /** Groups that are read at once. */
 const GROUPS_AT_ONCE = 20;
@@ -531,16 +534,18 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     let last: LogEntry | undefined;
     let batch: LogEntry[] = [];
     let more = false;
+    let pageLength = 0;
     const take = async () => {
       const found = await journal.events.at(batch.map(({ place }) => place));
-      for (const [index, { event }] of found.entries()) {
+      for (const [index, { event, length }] of found.entries()) {
         if (query.type !== undefined && event.type !== query.type) continue;
         if (query.event !== undefined && !(event.type === "track" && event.event === query.event)) continue;
-        if (events.length === query.limit) {
+        if (events.length === query.limit || pageLength >= PAGE_LENGTH) {
           more = true;
           break;
         }
         events.push(event);
+        pageLength += length;
         last = batch[index];
       }
       batch = [];

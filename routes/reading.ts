@@ -23,16 +23,22 @@ const MAX_ID_UNITS = 512;
 const MAX_CURSOR_LENGTH = 8192;
 
 /**
- * Reads under way at once; others wait in line. What is known of one id can be some 500 KB of JSON, and ten times as much
- * memory, and anybody with a write key can make it so.
+ * Reads under way at once; others wait in line. What is shown can be some MB of JSON, and twenty times as much memory, and
+ * anybody with a write key can make it so.
  */
-export const READS_AT_ONCE = 32;
+export const READS_AT_ONCE = 16;
 
 /** Longest time of a read in line: a few large profiles before it take the thread for seconds, and then it is its turn. */
 const READ_WAIT_MS = 30_000;
 
-/** A past folds a log afresh, so only a few are under way at once: each counts as so many other reads. */
-const PAST_WEIGHT = 8;
+/** A profile is 3.5 MiB of JSON at the most, and 80 MB of memory if it is of nothing but `{}`: so it counts as three. */
+export const PROFILE_WEIGHT = 3;
+
+/** A past folds a log afresh, so only a few are under way at once: each counts as so many. */
+export const PAST_WEIGHT = 4;
+
+/** A page of a log counts as one read, and one more for so many events that it may hold. */
+const EVENTS_PER_WEIGHT = 100;
 
 /** The contract: "`limit` (1 to 500, default 50, else 400)". */
 const limit = z.string().regex(/^([1-9]\d?|[1-4]\d\d|500)$/, "must be a whole number from 1 to 500")
@@ -77,14 +83,20 @@ const ID_PLACE = 4;
 /** Everything under `/api/v1/users`, `/api/v1/anonymous` and `/api/v1/groups`. */
 export function readingRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
-  const reads = createLane(READS_AT_ONCE, parts.now, { waitMs: READ_WAIT_MS });
+  const ofPersons = createLane(READS_AT_ONCE, parts.now, { waitMs: READ_WAIT_MS });
+  // Reads of groups may wait for settling, and others must not wait for them.
+  const ofGroups = createLane(READS_AT_ONCE, parts.now, { waitMs: READ_WAIT_MS });
   const read = (path: string, show: (c: RouteContext, id: string) => Promise<Outcome>) =>
     routes.get(path, handle(parts, (c) => readId(parts, c, show)));
   for (const [part, kind] of KINDS) {
+    const reads = kind === "group" ? ofGroups : ofPersons;
     read(`/api/v1/${part}/:id`, (c, id) => showProfile(parts, c, { kind, id, reads }));
     read(`/api/v1/${part}/:id/events`, (c, id) => showLog(parts, c, { kind, id, reads }));
   }
-  read("/api/v1/groups/:id/members", (c, id) => showMembers(parts, c, { kind: "group", id, reads }));
+  read(
+    "/api/v1/groups/:id/members",
+    (c, id) => showMembers(parts, c, { kind: "group", id, reads: ofGroups }),
+  );
   return routes;
 }
 
@@ -143,7 +155,7 @@ async function showProfile({ system }: Parts, c: RouteContext, { kind, id, reads
   const { at, asOf } = read.query;
   const past: Past = { ...at !== undefined && { at }, ...asOf !== undefined && { asOf } };
   const isPast = at !== undefined || asOf !== undefined;
-  return await inTurn(reads, isPast ? PAST_WEIGHT : 1, async () => {
+  return await inTurn(reads, isPast ? PAST_WEIGHT : PROFILE_WEIGHT, async () => {
     const profile = await system.reader[kind](id, past);
     return profile === null ? neverSeen(kind) : jsonResponse(profile);
   });
@@ -160,7 +172,8 @@ async function showLog({ system }: Parts, c: RouteContext, { kind, id, reads }: 
     ...type !== undefined && { type },
     ...event !== undefined && { event },
   };
-  return await inTurn(reads, 1, () => page(kind, () => system.reader.log(kind, id, query)));
+  const weight = 1 + Math.ceil(limit / EVENTS_PER_WEIGHT);
+  return await inTurn(reads, weight, () => page(kind, () => system.reader.log(kind, id, query)));
 }
 
 async function showMembers({ system }: Parts, c: RouteContext, { kind, id, reads }: Named): Promise<Outcome> {
