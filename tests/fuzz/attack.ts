@@ -42,8 +42,9 @@ export interface Report {
 const WORKERS = 16;
 const HOSTILE_AT_ONCE = 8;
 
-/** A request by hand is waited for so long: bodies that stall are given up after 10 s. */
-const PATIENCE_MS = 15_000;
+/** An answer to a request by hand is waited for so long, and where none is due: bodies that stall are given up after 10 s. */
+const PATIENCE_MS = 60_000;
+const SILENCE_MS = 15_000;
 
 /** So many findings are enough. */
 const MAX_FINDINGS = 20;
@@ -182,7 +183,8 @@ function parsed(text: string): unknown {
 
 async function tryHostile(server: Server, each: Hostile): Promise<string | undefined> {
   const port = Number(new URL(server.url).port);
-  const answers = await exchange(port, each.pieces, PATIENCE_MS);
+  const ms = each.statuses.includes(0) ? SILENCE_MS : PATIENCE_MS;
+  const answers = await exchange(port, each.pieces, ms);
   const last = answers.at(-1);
   const status = last?.status ?? 0;
   if (!each.statuses.includes(status)) {
