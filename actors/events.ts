@@ -22,9 +22,10 @@ function linesIn(inflated: Inflated): string[] {
 
 const decoder = new TextDecoder();
 
-/** An event and the id of the write key that sent it. */
+/** An event, how long it is as JSON, and the id of the write key that sent it. */
 export interface SentEvent {
   event: StoredEvent;
+  length: number;
   writeKeyId: string;
 }
 
@@ -79,7 +80,8 @@ export function createEvents(store: Store) {
       const index = place % CHUNK_EVENTS;
       const line = linesIn(inflated)[index];
       if (line === undefined) throw new Error(`journal: no event at place ${place}`);
-      return { event: JSON.parse(line) as StoredEvent, writeKeyId: senderOf(inflated.chunk, index) };
+      const event = JSON.parse(line) as StoredEvent;
+      return { event, length: line.length, writeKeyId: senderOf(inflated.chunk, index) };
     });
   }
 

@@ -34,7 +34,7 @@ export async function gather(
     const seq = key[1] as number;
     if (seq !== gathered.end + 1) break;
     for (const [index, line] of linesOf(value!).entries()) {
-      gathered.mail.add(JSON.parse(line), { place: placeOf(seq, index), bytes: line.length });
+      gathered.mail.add(JSON.parse(line), { place: placeOf(seq, index), line });
     }
     gathered.end = seq;
     onChunk?.(seq);

@@ -12,8 +12,8 @@ export interface History {
   renew?(): Promise<void>;
 }
 
-/** Events read at once: some 40 chunks if they are far apart. */
-const EVENTS_AT_ONCE = 500;
+/** Events read at once: some chunks if they are far apart, and 60 MB of memory if they are made to take much. */
+const EVENTS_AT_ONCE = 100;
 
 /** The facts of the settled part of a log, in the order of the journal. Holds the places of all in memory. */
 export async function* factsOfLog(
@@ -34,24 +34,24 @@ export async function* factsOfLog(
 
 /**
  * Folds the log of an anonymous id, and facts that are not in it yet, from the start: first the links, which say whose
- * each event is, then the events one by one, so that memory holds no more than the places.
+ * each event is, then the events one by one, so that memory holds no more than the places. Goes over `fresh` twice.
  */
 export async function foldAnonymousLog(
   history: History,
   actor: LogPlace,
-  { log, fresh }: { log: OpenLog | undefined; fresh: readonly Fact[] },
+  { log, fresh }: { log: OpenLog | undefined; fresh: Iterable<Fact> | AsyncIterable<Fact> },
 ): Promise<Anonymous> {
   const links: Fact[] = [];
   const link = (fact: Fact) => links.push({ ...fact, traits: undefined });
   if (log !== undefined) {
     for await (const fact of factsOfLog(history, actor, { log, wanted: isLinkEntry })) link(fact);
   }
-  for (const fact of fresh) if (isLinkOf(fact, actor.id)) link(fact);
+  for await (const fact of fresh) if (isLinkOf(fact, actor.id)) link(fact);
   const state = foldLinks(links, actor.id);
   if (log !== undefined) {
     const wanted = (entry: LogEntry) => !isLinkEntry(entry);
     for await (const fact of factsOfLog(history, actor, { log, wanted })) foldOwned(state, fact);
   }
-  for (const fact of fresh) if (!isLinkOf(fact, actor.id)) foldOwned(state, fact);
+  for await (const fact of fresh) if (!isLinkOf(fact, actor.id)) foldOwned(state, fact);
   return state;
 }

@@ -96,8 +96,8 @@ export function createMail() {
     actors: () => actors,
     /** About how many bytes of memory all of it takes. */
     bytes: () => bytes,
-    /** Adds the event at a place, after all that were added before; `bytes` are those of its JSON. */
-    add(event: StoredEvent, { place, bytes: eventBytes }: { place: number; bytes: number }): void {
+    /** Adds the event at a place, after all that were added before; `line` is its JSON. */
+    add(event: StoredEvent, { place, line }: { place: number; line: string }): void {
       bytes += COLUMN_BYTES;
       if (events === places.length) {
         [places, times, types] = [doubled(places), doubled(times), doubled(types)];
@@ -106,7 +106,7 @@ export function createMail() {
       if (WHOLE.has(event.type)) {
         const fact = factOf(event, place);
         wholes.set(events, fact);
-        bytes += 2 * eventBytes + NAME_BYTES;
+        bytes += memoryOf(line) + NAME_BYTES;
         for (const name of actorsOf(fact)) {
           const slash = name.indexOf("/");
           deliver(name.slice(0, slash) as ActorKind, name.slice(slash + 1));
@@ -134,6 +134,24 @@ export function createMail() {
       return facts;
     },
   };
+}
+
+/** An ordinary event has one object or array in a hundred bytes. */
+const BYTES_PER_OBJECT = 32;
+/** What an object takes, be it empty. */
+const OBJECT_BYTES = 64;
+
+/**
+ * Bytes that an event counts which is kept whole: its length as JSON, and more for each object beyond one in
+ * {@link BYTES_PER_OBJECT}, since 32 KB of `{},{},…` take 600 KB of memory, and anybody with a write key may send a
+ * thousand of these.
+ */
+export function memoryOf(line: string): number {
+  let objects = 0;
+  for (const opening of ["{", "["]) {
+    for (let at = line.indexOf(opening); at !== -1; at = line.indexOf(opening, at + 1)) objects++;
+  }
+  return line.length + OBJECT_BYTES * Math.max(0, objects - line.length / BYTES_PER_OBJECT);
 }
 
 /** A column with twice the room. */

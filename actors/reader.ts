@@ -12,7 +12,8 @@ import {
   type AnonymousJson,
   emptyAnonymous,
   evolveAnonymous,
-  foldAnonymous,
+  foldLinks,
+  foldOwned,
   NO_OWNER,
   ownerAt,
   ownerOf,
@@ -20,7 +21,15 @@ import {
 import type { StoredEvent } from "../domain/event.ts";
 import { type ActorName, type Fact, factOf } from "../domain/fact.ts";
 import { emptyGroup, evolveGroup, type Group, groupFromJson, type GroupJson } from "../domain/group.ts";
-import { emptyPerson, evolvePerson, type Person, personFromJson, type PersonJson } from "../domain/person.ts";
+import { jsonBytes } from "../domain/json.ts";
+import {
+  emptyPerson,
+  eventCountOf,
+  evolvePerson,
+  type Person,
+  personFromJson,
+  type PersonJson,
+} from "../domain/person.ts";
 import { anonymousProfile, groupProfile, personOf, type Profile, userProfile } from "../domain/profile.ts";
 import { traitsOf } from "../domain/register.ts";
 import { lastPlaceOf } from "./chunk.ts";
@@ -63,6 +72,23 @@ const SETTLE_MS = 10_000;
 /** Log entries whose events are read at once. */
 const EVENTS_AT_ONCE = 100;
 
+/** A page of a log ends before its limit once its events are so much JSON, of which 500 can take 300 MB of memory. */
+export const PAGE_LENGTH = 4 * 1024 * 1024;
+
+/**
+ * Anonymous ids of which a user's profile and log are made, and bytes of what is read of them. Anybody with a write key
+ * can link thousands to a user, of 400 KB each; what is left out is flagged as dropped, and shown under its own id.
+ */
+export const MAX_LINKED = 1_000;
+const LINKED_BYTES = 2 * 1024 * 1024;
+
+/** Groups of a person whose traits are shown, and bytes of these; others are listed without. */
+export const MAX_GROUPS = 1_000;
+const GROUPS_BYTES = 1024 * 1024;
+
+/** Groups that are read at once. */
+const GROUPS_AT_ONCE = 20;
+
 /** What the reader is given. */
 export interface ReaderOptions {
   store: Store;
@@ -78,12 +104,13 @@ interface View {
   pin: Pin;
 }
 
-/** An actor's value and its facts in the tail. */
+/** An actor's value, and the places of its facts in the tail: the facts themselves where they are few. */
 interface Actor {
   kind: ActorKind;
   id: string;
   loaded: Loaded<ActorHead>;
-  tail: Fact[];
+  tail: number[];
+  facts: Fact[] | undefined;
 }
 
 /** Makes the reader. */
@@ -125,10 +152,31 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     return withTail(view, { kind, id, loaded: loaded! });
   }
 
-  async function withTail(view: View, { kind, id, loaded }: Omit<Actor, "tail">): Promise<Actor> {
+  async function withTail(
+    view: View,
+    { kind, id, loaded }: Pick<Actor, "kind" | "id" | "loaded">,
+  ): Promise<Actor> {
     const after = loaded.head?.position ?? 0;
-    const places = placesIn(view.pin, `${kind}/${id}` as ActorName, { after, upTo: lastPlaceOf(view.head) });
-    return { kind, id, loaded, tail: await journal.events.factsAt(places) };
+    const tail = placesIn(view.pin, `${kind}/${id}` as ActorName, { after, upTo: lastPlaceOf(view.head) });
+    const facts = tail.length <= EVENTS_AT_ONCE ? await journal.events.factsAt(tail) : undefined;
+    return { kind, id, loaded, tail, facts };
+  }
+
+  /** An actor's facts that are not settled. */
+  async function* freshFacts({ tail, facts }: Actor): AsyncGenerator<Fact> {
+    if (facts !== undefined) return yield* facts;
+    for (let i = 0; i < tail.length; i += EVENTS_AT_ONCE) {
+      yield* await journal.events.factsAt(tail.slice(i, i + EVENTS_AT_ONCE));
+    }
+  }
+
+  /** A log with the entries of the tail, as if they were settled. */
+  async function openWith(actor: Actor): Promise<OpenLog & { extra: LogEntry[] }> {
+    const extra: LogEntry[] = [];
+    for await (const fact of freshFacts(actor)) {
+      extra.push({ at: fact.at, place: fact.place, tag: tagOf(fact, actor.kind) });
+    }
+    return { ...(actor.loaded.head ?? EMPTY_LOG), extra };
   }
 
   const placeOfLog = (view: View, { kind, id }: Actor) => ({ generation: view.generation, kind, id });
@@ -138,36 +186,62 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     if (actor.loaded.head !== undefined) {
       yield* factsOfLog(history, placeOfLog(view, actor), { log: actor.loaded.head });
     }
-    yield* actor.tail;
+    yield* freshFacts(actor);
   }
 
-  /** The facts of an actor's past, in the order of the journal. */
-  async function pastFacts(view: View, actor: Actor, past: Past): Promise<Fact[]> {
+  /**
+   * The facts of an actor's past, in the order of the journal: those whose entries are wanted. Memory holds the places
+   * of all, and some facts at a time, since anybody may send a million of them to one id.
+   */
+  async function* pastFacts(
+    view: View,
+    actor: Actor,
+    { past, wanted = () => true }: { past: Past; wanted?: (entry: LogEntry) => boolean },
+  ): AsyncGenerator<Fact> {
     const { at = Infinity, asOf = Infinity } = past;
     const places: number[] = [];
-    if (actor.loaded.head !== undefined) {
-      const entries = readLog(store, placeOfLog(view, actor), { log: actor.loaded.head, order: "asc" });
-      for await (const entry of entries) {
-        if (entry.at > at) break;
-        places.push(entry.place);
-      }
+    const log = await openWith(actor);
+    for await (const entry of readLog(store, placeOfLog(view, actor), { log, order: "asc" })) {
+      if (entry.at > at) break;
+      if (wanted(entry)) places.push(entry.place);
     }
-    for (const fact of actor.tail) if (fact.at <= at) places.push(fact.place);
     places.sort((a, b) => a - b);
-    const facts: Fact[] = [];
     for (let i = 0; i < places.length; i += EVENTS_AT_ONCE) {
       const some = places.slice(i, i + EVENTS_AT_ONCE);
       for (const [index, { event }] of (await journal.events.at(some)).entries()) {
-        if (Date.parse(event.receivedAt) <= asOf) facts.push(factOf(event, some[index]!));
+        if (Date.parse(event.receivedAt) <= asOf) yield factOf(event, some[index]!);
       }
     }
-    return facts;
+  }
+
+  /** The links of an anonymous id's past, folded, which say whose it was when; and how many there are. */
+  async function pastLinks(
+    view: View,
+    actor: Actor,
+    past: Past,
+  ): Promise<{ state: Anonymous; count: number }> {
+    const links: Fact[] = [];
+    for await (const fact of pastFacts(view, actor, { past, wanted: isLinkEntry })) {
+      links.push({ ...fact, traits: undefined });
+    }
+    return { state: foldLinks(links, actor.id), count: links.length };
+  }
+
+  /** An anonymous id in a past, and how many events make it: its links first, then the events one by one. */
+  async function pastAnonymous(view: View, actor: Actor, past: Past) {
+    let { state, count } = await pastLinks(view, actor, past);
+    const wanted = (entry: LogEntry) => !isLinkEntry(entry);
+    for await (const fact of pastFacts(view, actor, { past, wanted })) {
+      foldOwned(state, fact);
+      count++;
+    }
+    return { state, count };
   }
 
   async function personFrom(view: View, actor: Actor): Promise<Person> {
     const { head, state: kept } = actor.loaded;
     const person = head !== undefined && !isStale(head) ? personFromJson(kept as PersonJson) : emptyPerson();
-    const facts = head !== undefined && isStale(head) ? allFacts(view, actor) : actor.tail;
+    const facts = head !== undefined && isStale(head) ? allFacts(view, actor) : freshFacts(actor);
     for await (const fact of facts) evolvePerson(person, fact);
     return person;
   }
@@ -175,7 +249,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
   async function groupFrom(view: View, actor: Actor): Promise<Group> {
     const { head, state: kept } = actor.loaded;
     const group = head !== undefined && !isStale(head) ? groupFromJson(kept as GroupJson) : emptyGroup();
-    const facts = head !== undefined && isStale(head) ? allFacts(view, actor) : actor.tail;
+    const facts = head !== undefined && isStale(head) ? allFacts(view, actor) : freshFacts(actor);
     for await (const fact of facts) evolveGroup(group, fact);
     return group;
   }
@@ -184,73 +258,119 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     const { head, state: kept } = actor.loaded;
     if (head === undefined || !isStale(head)) {
       const state = head === undefined ? emptyAnonymous() : anonymousFromJson(kept as AnonymousJson);
-      if (actor.tail.every((fact) => evolveAnonymous(state, fact, actor.id))) return state;
+      if (await evolvesInOrder(state, actor)) return state;
     }
-    return await foldAnonymousLog(history, placeOfLog(view, actor), { log: head, fresh: actor.tail });
+    const fresh = { [Symbol.asyncIterator]: () => freshFacts(actor) };
+    return await foldAnonymousLog(history, placeOfLog(view, actor), { log: head, fresh });
   }
 
-  /** What a user is made of: their own actor, and their anonymous ids, each as its part or (in the tail) as its actor. */
+  /** Whether no fresh link lands among what is folded. */
+  async function evolvesInOrder(state: Anonymous, actor: Actor): Promise<boolean> {
+    for await (const fact of freshFacts(actor)) if (!evolveAnonymous(state, fact, actor.id)) return false;
+    return true;
+  }
+
+  /**
+   * What a user is made of: their own actor, and their anonymous ids, each as its part or (in the tail) as its actor.
+   * Beyond {@link MAX_LINKED} ids, or {@link LINKED_BYTES} of them, the others are left out.
+   */
   async function userOf(extend: () => Promise<View>, generation: number, userId: string) {
     const keys = [actorKey(generation, "user", userId)];
-    const [[loaded], parts] = await Promise.all([
+    const [[loaded], listed] = await Promise.all([
       load<ActorHead>(store, keys),
       listParts(generation, userId),
     ]);
+    const { parts } = listed;
+    let { bytes, isCut } = listed;
     const actors = new Map<string, Actor>();
+    const leftOut = new Set<string>();
     for (;;) {
       const view = await extend();
-      const ids = new Set([...parts.keys(), ...linksIn(view.pin, userId)]);
-      const moving = [...ids].filter((id) => {
+      const linked = [...linksIn(view.pin, userId)].filter((id) => !parts.has(id) && !leftOut.has(id));
+      const room = isCut ? 0 : MAX_LINKED - parts.size;
+      if (linked.length > room) isCut = true;
+      const ids = [...parts.keys(), ...linked.sort().slice(0, room)];
+      const moving = ids.filter((id) => {
         return placesIn(view.pin, `anonymous/${id}`, { after: 0, upTo: Infinity }).length > 0;
       });
       const unread = moving.filter((id) => !actors.has(id));
-      for (const id of unread) actors.set(id, await actorOf(view, "anonymous", id));
+      for (const id of unread) {
+        const actor = await actorOf(view, "anonymous", id);
+        bytes += bytesOf(actor.loaded);
+        if (bytes <= LINKED_BYTES) actors.set(id, actor);
+        else {
+          leftOut.add(id);
+          parts.delete(id);
+        }
+      }
       if (unread.length > 0) continue;
       const own = await withTail(view, { kind: "user", id: userId, loaded: loaded! });
       for (const [id, actor] of actors) actors.set(id, await withTail(view, actor));
-      return { view, own, parts, actors };
+      return { view, own, parts, actors, isWhole: !isCut && leftOut.size === 0 };
     }
   }
 
-  async function listParts(generation: number, userId: string): Promise<Map<string, Loaded<PartHead>>> {
+  async function listParts(generation: number, userId: string) {
     const parts = new Map<string, Loaded<PartHead>>();
+    let bytes = 0;
     for await (const entry of store.list<Uint8Array>({ prefix: partPrefix(generation, userId) })) {
+      if (parts.size === MAX_LINKED || bytes > LINKED_BYTES) return { parts, bytes, isCut: true };
       // A part whose key is there but whose pieces are being replaced is read again.
       const loaded = await whole<PartHead>(store, entry);
-      if (loaded.head !== undefined) parts.set(loaded.head.anonymousId, loaded);
+      if (loaded.head === undefined) continue;
+      parts.set(loaded.head.anonymousId, loaded);
+      bytes += bytesOf(loaded);
     }
-    return parts;
+    return { parts, bytes, isCut: false };
+  }
+
+  /** What a user has of each of their anonymous ids, until it is {@link LINKED_BYTES}. */
+  async function sharesOf(ids: string[], shareOf: (id: string) => Promise<Person | undefined>) {
+    const shares = new Map<string, Person>();
+    let bytes = 0;
+    for (const id of new Set(ids)) {
+      if (bytes > LINKED_BYTES) return { shares, isCut: true };
+      const share = await shareOf(id);
+      if (share === undefined) continue;
+      shares.set(id, share);
+      bytes += share.bytes + (share.context === null ? 0 : jsonBytes(share.context[0]));
+    }
+    return { shares, isCut: false };
   }
 
   async function userPerson(extend: () => Promise<View>, generation: number, userId: string) {
-    const { view, own, parts, actors } = await userOf(extend, generation, userId);
-    const version = (own.loaded.head?.version ?? 0) + own.tail.length;
+    const { view, own, parts, actors, isWhole } = await userOf(extend, generation, userId);
+    const version = versionOf(own);
     if (version === 0) return undefined;
-    const shares = new Map<string, Person>();
-    for (const [id, part] of parts) {
-      if (actors.has(id)) continue;
-      if (!isStale(part.head!)) shares.set(id, personFromJson(part.state as PersonJson));
-      else actors.set(id, await actorOf(view, "anonymous", id));
-    }
-    for (const [id, actor] of actors) {
-      const share = (await anonymousFrom(view, actor)).parts.get(userId);
-      if (share !== undefined) shares.set(id, share);
-    }
+    const { shares, isCut } = await sharesOf([...parts.keys(), ...actors.keys()], async (id) => {
+      const part = actors.has(id) ? undefined : parts.get(id);
+      if (part !== undefined && !isStale(part.head!)) return personFromJson(part.state as PersonJson);
+      const actor = actors.get(id) ?? await actorOf(view, "anonymous", id);
+      return (await anonymousFrom(view, actor)).parts.get(userId);
+    });
     const person = personOf(await personFrom(view, own), shares.values());
+    if (isCut || !isWhole) person.dropped++;
     return { view, person, version, anonymousIds: [...shares.keys()].sort() };
   }
 
+  /** The traits of a person's groups. Beyond {@link GROUPS_BYTES} of them the others count as dropped from the person. */
   async function groupTraits(view: View, person: Person, past?: Past) {
     const groupIds = [...person.groups.keys()];
-    const loaded = await load<ActorHead>(
-      store,
-      groupIds.map((id) => actorKey(view.generation, "group", id)),
-    );
     const traits = new Map<string, Record<string, unknown>>();
-    for (const [index, id] of groupIds.entries()) {
-      const actor = await withTail(view, { kind: "group", id, loaded: loaded[index]! });
-      const group = past === undefined ? await groupFrom(view, actor) : await pastGroup(view, actor, past);
-      traits.set(id, traitsOf(group.traits));
+    let bytes = 0;
+    for (let from = 0; from < groupIds.length; from += GROUPS_AT_ONCE) {
+      if (from >= MAX_GROUPS || bytes > GROUPS_BYTES) {
+        person.dropped += groupIds.length - from;
+        break;
+      }
+      const ids = groupIds.slice(from, from + GROUPS_AT_ONCE);
+      const loaded = await load<ActorHead>(store, ids.map((id) => actorKey(view.generation, "group", id)));
+      for (const [index, id] of ids.entries()) {
+        const actor = await withTail(view, { kind: "group", id, loaded: loaded[index]! });
+        const group = past === undefined ? await groupFrom(view, actor) : await pastGroup(view, actor, past);
+        traits.set(id, traitsOf(group.traits));
+        bytes += group.bytes;
+      }
     }
     return traits;
   }
@@ -264,7 +384,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
 
   async function pastGroup(view: View, actor: Actor, past: Past): Promise<Group> {
     const group = emptyGroup();
-    for (const fact of await pastFacts(view, actor, past)) evolveGroup(group, fact);
+    for await (const fact of pastFacts(view, actor, { past })) evolveGroup(group, fact);
     return group;
   }
 
@@ -284,22 +404,21 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
 
   function pastUser(userId: string, past: Past): Promise<Profile | null> {
     return viewed(async (extend, generation) => {
-      const { view, own, parts, actors } = await userOf(extend, generation, userId);
-      const facts = await pastFacts(view, own, past);
-      if (facts.length === 0) return null;
+      const { view, own, parts, actors, isWhole } = await userOf(extend, generation, userId);
       const person = emptyPerson();
-      for (const fact of facts) evolvePerson(person, fact);
-      const shares = new Map<string, Person>();
-      for (const id of new Set([...parts.keys(), ...actors.keys()])) {
+      for await (const fact of pastFacts(view, own, { past })) evolvePerson(person, fact);
+      const version = eventCountOf(person);
+      if (version === 0) return null;
+      const { shares, isCut } = await sharesOf([...parts.keys(), ...actors.keys()], async (id) => {
         const actor = actors.get(id) ?? await actorOf(view, "anonymous", id);
-        const share = foldAnonymous(await pastFacts(view, actor, past), id).parts.get(userId);
-        if (share !== undefined) shares.set(id, share);
-      }
+        return (await pastAnonymous(view, actor, past)).state.parts.get(userId);
+      });
       const whole = personOf(person, shares.values());
+      if (isCut || !isWhole) whole.dropped++;
       return userProfile(userId, whole, {
         context: await contextOf(whole),
         groupTraits: await groupTraits(view, whole, past),
-        version: facts.length,
+        version,
         anonymousIds: [...shares.keys()].sort(),
       });
     });
@@ -310,15 +429,13 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
       const first = await actorOf(await extend(), "anonymous", anonymousId);
       const view = await extend();
       const actor = await withTail(view, first);
-      const facts = past === undefined ? [] : await pastFacts(view, actor, past);
-      const state = past === undefined ? await anonymousFrom(view, actor) : foldAnonymous(facts, anonymousId);
+      const { state, count: version } = past === undefined
+        ? { state: await anonymousFrom(view, actor), count: versionOf(actor) }
+        : await pastAnonymous(view, actor, past);
       const owner = ownerOf(state);
       if (owner !== undefined) return { owner };
       const person = state.parts.get(NO_OWNER);
       if (person === undefined) return { profile: null };
-      const version = past === undefined
-        ? (actor.loaded.head?.version ?? 0) + actor.tail.length
-        : facts.length;
       const groups = await groupTraits(view, person, past);
       const more = { context: await contextOf(person), groupTraits: groups, version };
       return { profile: anonymousProfile(anonymousId, person, more) };
@@ -356,12 +473,10 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     return viewed(async (extend) => {
       const first = await actorOf(await extend(), "group", groupId);
       const view = await extend();
-      const facts = await pastFacts(view, await withTail(view, first), past);
-      if (facts.length === 0) return null;
       const state = emptyGroup();
       const members = new Set<string>();
       const owners = new Map<string, Anonymous>();
-      for (const fact of facts) {
+      for await (const fact of pastFacts(view, await withTail(view, first), { past })) {
         evolveGroup(state, fact);
         if (fact.userId !== undefined) {
           members.add(`user/${fact.userId}`);
@@ -369,15 +484,12 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
         }
         const id = fact.anonymousId!;
         if (!owners.has(id)) {
-          owners.set(
-            id,
-            foldAnonymous(await pastFacts(view, await actorOf(view, "anonymous", id), past), id),
-          );
+          owners.set(id, (await pastLinks(view, await actorOf(view, "anonymous", id), past)).state);
         }
         const owner = ownerAt(owners.get(id)!, [fact.at, fact.place]);
         members.add(owner === undefined ? `anonymous/${id}` : `user/${owner}`);
       }
-      return groupProfile(groupId, state, members.size);
+      return state.count === 0 ? null : groupProfile(groupId, state, members.size);
     });
   }
 
@@ -419,9 +531,8 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     const cut = cursor?.cut ?? lastPlaceOf((await extend()).head);
     const range = { order: query.order, after: cursor?.after };
     const merged = mergeOrdered(
-      sources.map(({ actor, owned }) => {
+      sources.map(({ actor, open, owned }) => {
         const place = { generation, kind: actor.kind, id: actor.id };
-        const open = openWith(actor);
         return filtered(
           readLog(store, place, { log: open, ...range }),
           (entry) => entry.place <= cut && owned(entry) && mayBe(entry, query),
@@ -433,16 +544,18 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     let last: LogEntry | undefined;
     let batch: LogEntry[] = [];
     let more = false;
+    let pageLength = 0;
     const take = async () => {
       const found = await journal.events.at(batch.map(({ place }) => place));
-      for (const [index, { event }] of found.entries()) {
+      for (const [index, { event, length }] of found.entries()) {
         if (query.type !== undefined && event.type !== query.type) continue;
         if (query.event !== undefined && !(event.type === "track" && event.event === query.event)) continue;
-        if (events.length === query.limit) {
+        if (events.length === query.limit || pageLength >= PAGE_LENGTH) {
           more = true;
           break;
         }
         events.push(event);
+        pageLength += length;
         last = batch[index];
       }
       batch = [];
@@ -462,9 +575,18 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     return { events, cursor: next };
   }
 
+  /** A log that is read, and which of its entries; without the actor's state, as there may be many. */
   interface Source {
-    actor: Actor;
+    actor: Pick<Actor, "kind" | "id" | "tail"> & {
+      loaded: Pick<Loaded<ActorHead>, "key" | "stamp" | "head">;
+    };
+    open: OpenLog;
     owned(entry: LogEntry): boolean;
+  }
+
+  async function sourceOf(actor: Actor, owned: Source["owned"]): Promise<Source> {
+    const { kind, id, tail, loaded: { key, stamp, head } } = actor;
+    return { actor: { kind, id, tail, loaded: { key, stamp, head } }, open: await openWith(actor), owned };
   }
 
   async function ownSource(
@@ -473,7 +595,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     id: string,
   ): Promise<Source[]> {
     const first = await actorOf(await extend(), kind, id);
-    return [{ actor: await withTail(await extend(), first), owned: () => true }];
+    return [await sourceOf(await withTail(await extend(), first), () => true)];
   }
 
   async function userSources(
@@ -482,14 +604,15 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     userId: string,
   ): Promise<Source[]> {
     const { view, own, parts, actors } = await userOf(extend, generation, userId);
-    const sources: Source[] = [{ actor: own, owned: () => true }];
+    const sources: Source[] = [await sourceOf(own, () => true)];
     for (const id of new Set([...parts.keys(), ...actors.keys()])) {
       const actor = actors.get(id) ?? await actorOf(view, "anonymous", id);
-      const state = await anonymousFrom(view, actor);
-      sources.push({
-        actor,
-        owned: (entry) => !isLinkEntry(entry) && ownerAt(state, [entry.at, entry.place]) === userId,
-      });
+      const { runs } = await anonymousFrom(view, actor);
+      const links = { ...emptyAnonymous(), runs };
+      const owned = (entry: LogEntry) => {
+        return !isLinkEntry(entry) && ownerAt(links, [entry.at, entry.place]) === userId;
+      };
+      sources.push(await sourceOf(actor, owned));
     }
     return sources;
   }
@@ -505,10 +628,14 @@ class Outdated extends Error {
   override name = "Outdated";
 }
 
-/** A log with the entries of the tail, as if they were settled. */
-function openWith({ kind, loaded, tail }: Actor): OpenLog & { extra: LogEntry[] } {
-  const extra = tail.map((fact) => ({ at: fact.at, place: fact.place, tag: tagOf(fact, kind) }));
-  return { ...(loaded.head ?? EMPTY_LOG), extra };
+/** How many events are in an actor's log, settled and not. */
+function versionOf({ loaded, tail }: Actor): number {
+  return (loaded.head?.version ?? 0) + tail.length;
+}
+
+/** About how many bytes of JSON were read of a value: a piece of one has at most 64 KiB. */
+function bytesOf({ raw, pieces }: Loaded<ActorHead | PartHead>): number {
+  return (raw?.length ?? 0) + pieces.length * 65_536;
 }
 
 async function* filtered<T>(items: AsyncIterable<T>, wanted: (item: T) => boolean): AsyncGenerator<T> {

@@ -46,6 +46,11 @@ export class InvalidCursor extends RangeError {
   override name = "InvalidCursor";
 }
 
+/** Thrown where there are as many write keys as there may be. */
+export class TooManyWriteKeys extends RangeError {
+  override name = "TooManyWriteKeys";
+}
+
 /** A write key as administrators see it; the key itself is kept only as a digest. */
 export interface WriteKey {
   id: string;
@@ -77,7 +82,7 @@ export interface WriteKeys {
   /** The key with this SHA-256 digest (hex), enabled or not; never stale by more than 5 s. */
   find(digestHex: string): Promise<WriteKey | undefined> | WriteKey | undefined;
   list(): Promise<WriteKey[]>;
-  /** Makes a key; the secret is shown this once. */
+  /** Makes a key; the secret is shown this once. Throws {@link TooManyWriteKeys}. */
   create(
     input: { name: string; allowedTypes?: EventType[]; enabled?: boolean },
   ): Promise<{ key: string; writeKey: WriteKey }>;

@@ -2,7 +2,7 @@
 import { hash } from "node:crypto";
 import { WRITE_KEYS, WRITE_KEYS_CHANGED, writeKeyKey } from "./keys.ts";
 import type { Store } from "./store.ts";
-import { StorageUnavailable, type WriteKey, type WriteKeys } from "./system.ts";
+import { StorageUnavailable, TooManyWriteKeys, type WriteKey, type WriteKeys } from "./system.ts";
 
 /** What is kept of a key. */
 type StoredKey = WriteKey & { digest: string };
@@ -12,6 +12,9 @@ const FRESH_MS = 2_000;
 
 /** A change that another process gets ahead of is tried so often. */
 const TRIES = 10;
+
+/** All keys are in the memory of each process, and read again with each change: far more than there are senders. */
+export const MAX_WRITE_KEYS = 1_000;
 
 /** What write keys need. */
 export interface WriteKeysOptions {
@@ -91,6 +94,10 @@ export async function openWriteKeys(options: WriteKeysOptions): Promise<WriteKey
       );
     },
     async create({ name, allowedTypes, enabled = true }) {
+      await refreshed();
+      if (byDigest.size >= MAX_WRITE_KEYS) {
+        throw new TooManyWriteKeys(`there are ${MAX_WRITE_KEYS} write keys`);
+      }
       const key = newWriteKey(options.randomBytes);
       const stored: StoredKey = {
         id: newId(),

@@ -1,8 +1,10 @@
 /** The routes of administrators: write keys and figures. */
 import { Hono } from "hono";
 import { z } from "zod";
-import type { WriteKey } from "../actors/system.ts";
+import { TooManyWriteKeys, type WriteKey } from "../actors/system.ts";
 import { EVENT_TYPES } from "../domain/event.ts";
+import { dotted } from "../domain/json.ts";
+import { MAX_ERRORS } from "../domain/rejection.ts";
 import { DEFAULT_KEY_ID } from "./authentication.ts";
 import {
   handle,
@@ -87,13 +89,20 @@ export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono
       const body = await readBody(parts, c, newKeySchema);
       if (body.problem !== undefined) return body.problem;
       const { name, allowedTypes, enabled } = body.value;
-      const { key, writeKey } = await system.writeKeys.create({
-        name,
-        ...allowedTypes && { allowedTypes },
-        ...enabled !== undefined && { enabled },
-      });
-      const { id, ...rest } = shown(writeKey);
-      return jsonResponse({ id, key, ...rest }, 201);
+      try {
+        const { key, writeKey } = await system.writeKeys.create({
+          name,
+          ...allowedTypes && { allowedTypes },
+          ...enabled !== undefined && { enabled },
+        });
+        const { id, ...rest } = shown(writeKey);
+        return jsonResponse({ id, key, ...rest }, 201);
+      } catch (error) {
+        if (error instanceof TooManyWriteKeys) {
+          return invalid("too_many_keys", "", `${error.message}: delete some`);
+        }
+        throw error;
+      }
     }),
   );
 
@@ -155,12 +164,16 @@ async function readBody<Schema extends z.ZodType>(
 ): Promise<{ value: z.output<Schema>; problem?: undefined } | { problem: Problem }> {
   const body = await bodies.read(c.req.raw);
   try {
-    if (body.problem !== undefined) return { problem: body.problem };
+    const noTurn = body.problem ?? await bodies.turn(body, c.req.raw);
+    if (noTurn !== undefined) return { problem: noTurn };
     const parsed = bodies.parse(body, c.req.raw);
     if ("problem" in parsed) return parsed;
     const checked = schema.safeParse(parsed.value);
     if (checked.success) return { value: checked.data };
-    const errors = checked.error.issues.map((issue) => ({ path: pathOf(issue), message: issue.message }));
+    const errors = checked.error.issues.slice(0, MAX_ERRORS).map((issue) => ({
+      path: pathOf(issue),
+      message: issue.message,
+    }));
     const { path, message } = errors[0]!;
     return { problem: { ...invalid("invalid_body", path, message), errors } };
   } finally {
@@ -171,5 +184,5 @@ async function readBody<Schema extends z.ZodType>(
 /** A member that is not known is named by the issue's keys, not by its path. */
 function pathOf(issue: z.core.$ZodIssue): string {
   const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
-  return path.join(".").toWellFormed();
+  return dotted(path);
 }

@@ -7,7 +7,7 @@ import { BODY_LIMITS, type BodyLimits, createBodies, STOPPING } from "./body.ts"
 import { type ConnectionInfo, handle, type Parts, problemOf, type RouteEnv } from "./handle.ts";
 import { healthRoutes } from "./health.ts";
 import type { Log } from "./log.ts";
-import { type Problem, problemResponse } from "./problem.ts";
+import { invalid, type Problem, problemResponse } from "./problem.ts";
 import { readingRoutes } from "./reading.ts";
 import { sendingRoutes } from "./sending.ts";
 
@@ -68,7 +68,9 @@ export function createApp({ system, settings, log, now, newId, bodyLimits }: App
     }
     taken++;
     try {
-      const response = await router.fetch(request, connection);
+      const response = hasHost(request)
+        ? await router.fetch(request, connection)
+        : problemResponse(INVALID_HOST, { path: "/", requestId: newId() });
       if (request.method !== "GET" && !request.bodyUsed) await bodies.drain(request);
       return response;
     } finally {
@@ -90,6 +92,17 @@ export function createApp({ system, settings, log, now, newId, bodyLimits }: App
     },
   };
 }
+
+/**
+ * Whether a Host header is one: the runtime puts it before the path as it comes, so that `Host: x/healthz?` would take
+ * the place of the path behind it, past a proxy that lets some paths through and others not.
+ */
+function hasHost(request: Request): boolean {
+  const host = request.headers.get("host");
+  return host === null || !/[^\w.:[\]~%!$&'()*+,;=-]/.test(host);
+}
+
+const INVALID_HOST = invalid("invalid_host", "", "the Host header must be a host, with or without a port");
 
 /** The path as it was sent, without a slash at its end: ids are decoded where they are read, once and strictly. */
 function rawPath(request: Request): string {

@@ -6,11 +6,14 @@ import { jsonResponse } from "./problem.ts";
 /** `GET` and `HEAD` of `/healthz` and `/readyz`. */
 export function healthRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
+  // One look at storage for all who ask at the same time: anybody may ask.
+  let looking: Promise<void> | undefined;
   routes.get("/healthz", handle(parts, () => jsonResponse({ status: "ok" })));
   routes.get(
     "/readyz",
     handle(parts, async () => {
-      await parts.system.ready();
+      looking ??= parts.system.ready().finally(() => looking = undefined);
+      await looking;
       return jsonResponse({ status: "ready" });
     }),
   );

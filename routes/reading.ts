@@ -12,6 +12,7 @@ import {
   type RouteContext,
   type RouteEnv,
 } from "./handle.ts";
+import { createLane, type Lane } from "./lane.ts";
 import { invalid, jsonResponse, type Problem } from "./problem.ts";
 import { readQuery } from "./query.ts";
 
@@ -20,6 +21,24 @@ const MAX_ID_UNITS = 512;
 
 /** Longest cursor that is looked at; ours hold an id, of up to 512 units that JSON may write as six characters each. */
 const MAX_CURSOR_LENGTH = 8192;
+
+/**
+ * Reads under way at once; others wait in line. What is shown can be some MB of JSON, and twenty times as much memory, and
+ * anybody with a write key can make it so.
+ */
+export const READS_AT_ONCE = 16;
+
+/** Longest time of a read in line: a few large profiles before it take the thread for seconds, and then it is its turn. */
+const READ_WAIT_MS = 30_000;
+
+/** A profile is 3.5 MiB of JSON at the most, and 80 MB of memory if it is of nothing but `{}`: so it counts as three. */
+export const PROFILE_WEIGHT = 3;
+
+/** A past folds a log afresh, so only a few are under way at once: each counts as so many. */
+export const PAST_WEIGHT = 4;
+
+/** A page of a log counts as one read, and one more for so many events that it may hold. */
+const EVENTS_PER_WEIGHT = 100;
 
 /** The contract: "`limit` (1 to 500, default 50, else 400)". */
 const limit = z.string().regex(/^([1-9]\d?|[1-4]\d\d|500)$/, "must be a whole number from 1 to 500")
@@ -64,19 +83,45 @@ const ID_PLACE = 4;
 /** Everything under `/api/v1/users`, `/api/v1/anonymous` and `/api/v1/groups`. */
 export function readingRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
+  const ofPersons = createLane(READS_AT_ONCE, parts.now, { waitMs: READ_WAIT_MS });
+  // Reads of groups may wait for settling, and others must not wait for them.
+  const ofGroups = createLane(READS_AT_ONCE, parts.now, { waitMs: READ_WAIT_MS });
   const read = (path: string, show: (c: RouteContext, id: string) => Promise<Outcome>) =>
     routes.get(path, handle(parts, (c) => readId(parts, c, show)));
   for (const [part, kind] of KINDS) {
-    read(`/api/v1/${part}/:id`, (c, id) => showProfile(parts, c, { kind, id }));
-    read(`/api/v1/${part}/:id/events`, (c, id) => showLog(parts, c, { kind, id }));
+    const reads = kind === "group" ? ofGroups : ofPersons;
+    read(`/api/v1/${part}/:id`, (c, id) => showProfile(parts, c, { kind, id, reads }));
+    read(`/api/v1/${part}/:id/events`, (c, id) => showLog(parts, c, { kind, id, reads }));
   }
-  read("/api/v1/groups/:id/members", (c, id) => showMembers(parts, c, id));
+  read(
+    "/api/v1/groups/:id/members",
+    (c, id) => showMembers(parts, c, { kind: "group", id, reads: ofGroups }),
+  );
   return routes;
 }
+
+/** Reads when it is its turn. */
+async function inTurn(reads: Lane, weight: number, read: () => Promise<Outcome>): Promise<Outcome> {
+  const entered = reads.enter(weight);
+  if (entered !== true && !await entered) return TOO_MANY_READS;
+  try {
+    return await read();
+  } finally {
+    reads.leave(weight);
+  }
+}
+
+const TOO_MANY_READS: Problem = {
+  reason: "unavailable",
+  code: "overloaded",
+  detail: "too many reads are waiting",
+  retryAfterS: 1,
+};
 
 interface Named {
   kind: ActorKind;
   id: string;
+  reads: Lane;
 }
 
 /** Who may read, then the id. The router's own decoding passes over what is ill-formed, so the path is read here. */
@@ -104,16 +149,19 @@ export function decodePart(part: string): string | undefined {
   }
 }
 
-async function showProfile({ system }: Parts, c: RouteContext, { kind, id }: Named): Promise<Outcome> {
+async function showProfile({ system }: Parts, c: RouteContext, { kind, id, reads }: Named): Promise<Outcome> {
   const read = readQuery(c.req.raw.url, pastQuery);
   if (read.problem !== undefined) return read.problem;
   const { at, asOf } = read.query;
   const past: Past = { ...at !== undefined && { at }, ...asOf !== undefined && { asOf } };
-  const profile = await system.reader[kind](id, past);
-  return profile === null ? neverSeen(kind) : jsonResponse(profile);
+  const isPast = at !== undefined || asOf !== undefined;
+  return await inTurn(reads, isPast ? PAST_WEIGHT : PROFILE_WEIGHT, async () => {
+    const profile = await system.reader[kind](id, past);
+    return profile === null ? neverSeen(kind) : jsonResponse(profile);
+  });
 }
 
-async function showLog({ system }: Parts, c: RouteContext, { kind, id }: Named): Promise<Outcome> {
+async function showLog({ system }: Parts, c: RouteContext, { kind, id, reads }: Named): Promise<Outcome> {
   const read = readQuery(c.req.raw.url, logQuery);
   if (read.problem !== undefined) return read.problem;
   const { limit, cursor, order, type, event } = read.query;
@@ -124,17 +172,16 @@ async function showLog({ system }: Parts, c: RouteContext, { kind, id }: Named):
     ...type !== undefined && { type },
     ...event !== undefined && { event },
   };
-  return await page(kind, () => system.reader.log(kind, id, query));
+  const weight = 1 + Math.ceil(limit / EVENTS_PER_WEIGHT);
+  return await inTurn(reads, weight, () => page(kind, () => system.reader.log(kind, id, query)));
 }
 
-async function showMembers({ system }: Parts, c: RouteContext, id: string): Promise<Outcome> {
+async function showMembers({ system }: Parts, c: RouteContext, { kind, id, reads }: Named): Promise<Outcome> {
   const read = readQuery(c.req.raw.url, membersQuery);
   if (read.problem !== undefined) return read.problem;
   const { limit, cursor } = read.query;
-  return await page(
-    "group",
-    () => system.reader.members(id, { limit, ...cursor !== undefined && { cursor } }),
-  );
+  const query = { limit, ...cursor !== undefined && { cursor } };
+  return await inTurn(reads, 1, () => page(kind, () => system.reader.members(id, query)));
 }
 
 async function page(kind: ActorKind, load: () => Promise<object | null>): Promise<Outcome> {

@@ -41,8 +41,8 @@ interface Sent {
 }
 
 /**
- * Reads the body, then tells whether its sender may send: the body comes first as it has to be read in any case, and
- * may hold the key. Only a sender that is known has it inflated and parsed, or one that gives no key in a header.
+ * Tells whether the sender may send, then reads the body; or, where no header says who sends, looks for the key in the
+ * body. Only a sender that is known has it held, inflated and parsed, or one that gives no key in a header.
  */
 async function receive(
   parts: Parts,
@@ -54,13 +54,17 @@ async function receive(
   const address = () => addressOf(c);
   const found = authentication.byHeaders(request.headers);
   let caller = found instanceof Promise ? await found : found;
-  const body = await bodies.read(request);
+  if (caller !== undefined) {
+    // Nothing of what it sends is held: the router drains it.
+    const refusal = authentication.refuse(caller, "send", address);
+    if (refusal !== undefined) return refusal;
+  }
+  const body = await bodies.read(request, caller === undefined ? "unknown" : "known");
   try {
-    if (caller !== undefined) {
-      const refusal = authentication.refuse(caller, "send", address);
-      if (refusal !== undefined) return refusal;
-    }
     if (body.problem !== undefined) return body.problem;
+    const line = bodies.turn(body, request);
+    const noTurn = line === undefined ? undefined : await line;
+    if (noTurn !== undefined) return noTurn;
     const parsed = bodies.parse(body, request);
     if (!caller) {
       caller = "problem" in parsed ? undefined : await authentication.byBody(parsed.value);

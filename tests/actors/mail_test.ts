@@ -16,7 +16,7 @@ function folded(fact: Fact): unknown {
 
 function mailOf(events: StoredEvent[]) {
   const mail = createMail();
-  events.forEach((event, place) => mail.add(event, { place, bytes: JSON.stringify(event).length }));
+  events.forEach((event, place) => mail.add(event, { place, line: JSON.stringify(event) }));
   return mail;
 }
 

@@ -35,6 +35,8 @@ export interface End {
 /** A process that serves. */
 export interface Server extends AsyncDisposable {
   url: string;
+  /** Of its process, as long as it runs. */
+  pid: number;
   /** Sends an event, or (an array) a batch. Rejects where the connection breaks. */
   send(body: unknown, writeKey?: string): Promise<Answer>;
   /** A request of the administrator. */
@@ -52,7 +54,7 @@ export async function tempDir(): Promise<AsyncDisposable & { path: string }> {
 }
 
 /** The arguments with which `deno task start` runs `main.ts`, from `deno.json` itself: the same permissions for ever. */
-function startArguments(kvPath: string): string[] {
+function startArguments(kvPath: string, heapMb: number | undefined): string[] {
   const { tasks: { start } } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
   const names = /export NAMES=(\S+)/.exec(start)?.[1];
   const run = start.split("&&").at(-1)?.trim();
@@ -61,17 +63,20 @@ function startArguments(kvPath: string): string[] {
   }
   const words: string[] = run.split(/\s+/).slice(1);
   return words.map((word) =>
-    word.replaceAll('"', "").replace("$NAMES", names).replace("$KV_URL", kvPath).replace(
-      /^main\.ts$/,
-      "./main.ts",
-    )
+    word.replaceAll('"', "").replace("$NAMES", names).replace("$KV_URL", kvPath)
+      .replace(/^main\.ts$/, "./main.ts")
+      .replace(/(max-old-space-size=)\d+/, (found, flag) => heapMb === undefined ? found : `${flag}${heapMb}`)
   );
 }
 
-/** Starts a server on a database file, and waits until it listens. */
-export async function startServer(kvPath: string, env: Record<string, string> = {}): Promise<Server> {
+/** Starts a server on a database file, and waits until it listens. `heapMb` is less than the task gives it, for a test. */
+export async function startServer(
+  kvPath: string,
+  env: Record<string, string> = {},
+  { heapMb }: { heapMb?: number } = {},
+): Promise<Server> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: startArguments(kvPath),
+    args: startArguments(kvPath, heapMb),
     cwd: ROOT,
     env: { ...BLANK, PORT: "0", HOST: "127.0.0.1", KV_URL: kvPath, ADMIN_TOKEN, WRITE_KEY, ...env },
     stdin: "null",
@@ -126,6 +131,7 @@ async function serverOf(child: Deno.ChildProcess): Promise<Server> {
 
   return {
     url,
+    pid: child.pid,
     send: (body, writeKey = WRITE_KEY) =>
       request(Array.isArray(body) ? "/api/v1/events/batch" : "/api/v1/events", {
         method: "POST",

@@ -1,5 +1,8 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import { AS_ADMIN, openTestApp, type TestApp, WRITE_KEY } from "./test_app.ts";
+import { writeKeyKey } from "../../actors/keys.ts";
+import { openStore } from "../../actors/store.ts";
+import { MAX_WRITE_KEYS } from "../../actors/write_keys.ts";
+import { AS_ADMIN, openTestApp, openTestSystem, type TestApp, WRITE_KEY } from "./test_app.ts";
 
 const KEYS = "/api/v1/admin/keys";
 const TRACK = { type: "track", userId: "u1", event: "x" };
@@ -108,4 +111,34 @@ Deno.test("stats count what is accepted and what of it is not settled", async ()
   const { status, body } = await test.get("/api/v1/admin/stats", AS_ADMIN);
   strictEqual(status, 200);
   deepStrictEqual([body.head, body.settled + body.unsettled], [1, 1]);
+});
+
+Deno.test("a body with many mistakes is told the first of them, in short", async () => {
+  await using test = await openTestApp();
+  const types = await create(test, { name: "x", allowedTypes: Array(100_000).fill("click") });
+  deepStrictEqual([types.status, types.body.errors.length], [400, 1]);
+  const member = await create(test, { name: "x", ["y".repeat(1_000_000)]: 1 });
+  strictEqual(member.status, 400);
+  strictEqual(member.body.errors[0].path.length, 256);
+});
+
+Deno.test("there are so many write keys, and no more until one is deleted", async () => {
+  const store = await openStore(":memory:");
+  const keyOf = (n: number) => ({
+    id: `k${n}`,
+    name: "x",
+    enabled: true,
+    createdAt: "2025-03-15T00:00:00.000Z",
+    digest: `${n}`,
+  });
+  for (let from = 0; from < MAX_WRITE_KEYS - 1; from += 500) {
+    const some = Array.from({ length: Math.min(500, MAX_WRITE_KEYS - 1 - from) }, (_, n) => keyOf(from + n));
+    await store.commit({ checks: [], sets: some.map((key) => [writeKeyKey(key.id), key]) });
+  }
+  await using test = await openTestApp({ system: await openTestSystem(store) });
+  strictEqual((await create(test, { name: "last" })).status, 201);
+  const { status, body } = await create(test, { name: "one more" });
+  deepStrictEqual([status, body.code], [400, "too_many_keys"]);
+  strictEqual((await remove(test, "k7")).status, 204);
+  strictEqual((await create(test, { name: "instead" })).status, 201);
 });

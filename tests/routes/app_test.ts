@@ -157,6 +157,20 @@ Deno.test("/readyz is 503 with Retry-After while storage does not answer, and /h
   strictEqual((await test.get("/healthz")).status, 200);
 });
 
+Deno.test("/readyz looks at storage once for all who ask at the same time, and again for who asks later", async () => {
+  const system = await openTestSystem();
+  let looks = 0;
+  const ready = () => {
+    looks++;
+    return system.ready();
+  };
+  await using test = await openTestApp({ system: { ...system, ready } });
+  const answers = await Promise.all(Array.from({ length: 100 }, () => test.get("/readyz")));
+  deepStrictEqual([answers.every(({ status }) => status === 200), looks], [true, 1]);
+  await test.get("/readyz");
+  strictEqual(looks, 2);
+});
+
 Deno.test("a body that nobody reads is drained before the answer", async () => {
   await using test = await openTestApp();
   for (const path of ["/nowhere", "/healthz", "/api/v1/admin/keys"]) {
@@ -170,5 +184,16 @@ Deno.test("a body that nobody reads is drained before the answer", async () => {
     const request = new Request(`http://localhost${path}`, { method: "POST", headers: AS_SENDER, body });
     await test.app.fetch(request, {});
     strictEqual(pulled, 50, path);
+  }
+});
+
+Deno.test("a Host header that holds a path, a query or a user is 400, and does not take the place of the path", async () => {
+  await using test = await openTestApp();
+  for (const host of ["x/healthz?", "x/healthz#", "a@b", "x\\y", "x y", "\u00ff"]) {
+    const { status, body } = await test.get("/api/v1/admin/stats", { ...AS_ADMIN, host });
+    deepStrictEqual([status, body.code], [400, "invalid_host"], host);
+  }
+  for (const host of ["x", "events.example.com:8000", "[::1]:8000", "127.0.0.1", "a_b.test"]) {
+    strictEqual((await test.get("/api/v1/admin/stats", { ...AS_ADMIN, host })).status, 200, host);
   }
 });

@@ -12,6 +12,7 @@ const SENDERS: [what: string, headers: Record<string, string>, writeKey: unknown
   ["Basic in small letters", { authorization: `basic ${btoa(`${WRITE_KEY}:`)}` }, undefined, 200],
   ["Basic with a key without its colon", basic(WRITE_KEY), undefined, 200],
   ["Bearer with the key", bearer(WRITE_KEY), undefined, 200],
+  ["Bearer with 50,000 blanks", { authorization: `Bearer${" ".repeat(50_000)}${WRITE_KEY}` }, undefined, 200],
   ["X-Write-Key", { "x-write-key": WRITE_KEY }, undefined, 200],
   ["writeKey in the body", {}, WRITE_KEY, 200],
   ["writeKey in the body beside an empty Basic", basic(":"), WRITE_KEY, 200],

@@ -128,3 +128,71 @@ Deno.test("what is inflated counts, and a bomb is not inflated beyond the bound"
   const refused = bodies.parse(await bodies.read(bomb), bomb);
   strictEqual("problem" in refused && refused.problem.code, "body_too_large");
 });
+
+Deno.test("large bodies leave room for small ones, and unknown senders for known ones", async () => {
+  const bodies = createBodies({ ...LIMITS, maxLargeBytes: 900, maxUnknownBytes: 300 }, Date.now);
+  const large = await bodies.read(streamed(9, 100, "ends").request);
+  strictEqual((await bodies.read(streamed(1, 100, "ends").request)).problem?.code, "overloaded");
+  const small = await bodies.read(sized(" ".repeat(200)));
+  strictEqual(small.problem, undefined);
+  const unknown = await bodies.read(sized(" ".repeat(250)), "unknown");
+  strictEqual(unknown.problem, undefined);
+  strictEqual((await bodies.read(sized(" ".repeat(60)), "unknown")).problem?.code, "overloaded");
+  const known = await bodies.read(sized(" ".repeat(60)));
+  strictEqual(known.problem, undefined);
+  for (const body of [large, small, unknown, known]) bodies.release(body);
+  for (let times = 0; times < 3; times++) {
+    const again = await bodies.read(sized(" ".repeat(300)), "unknown");
+    strictEqual(again.problem, undefined, "all was given back");
+    bodies.release(again);
+  }
+});
+
+Deno.test("small bodies that stall hold a bounded number of bytes, and others are still read", async () => {
+  const bodies = createBodies({ ...LIMITS, maxReadingBytes: 1000 }, Date.now);
+  let cancelled = 0;
+  /** Of known length, as from a server; nothing of it ever comes. */
+  const stalled = () =>
+    new Request("http://localhost", {
+      method: "POST",
+      headers: { "content-length": "600" },
+      body: new ReadableStream<Uint8Array>({ cancel: () => void cancelled++ }),
+    });
+  const first = bodies.read(stalled());
+  // Beside the first it would be over the bound, so it is counted by what comes, and can be called off.
+  strictEqual((await bodies.read(stalled())).problem?.code, "stalled_body");
+  strictEqual(cancelled, 1);
+  strictEqual((await first).problem?.code, "stalled_body");
+  strictEqual((await bodies.read(sized(" ".repeat(500)))).problem, undefined);
+});
+
+Deno.test("so many bytes are parsed at once: others wait their turn until one is released", async () => {
+  const bodies = createBodies(
+    { ...LIMITS, maxParsedBytes: 1500, maxParsedSmallBytes: 700, maxHeldBytes: 9000 },
+    Date.now,
+  );
+  const plain = () => bodies.read(sized(" ".repeat(500)));
+  const first = await plain();
+  strictEqual(bodies.turn(first, sized("")), undefined);
+  const second = await plain();
+  const turn = bodies.turn(second, sized(""));
+  strictEqual(turn instanceof Promise, true);
+
+  // What is compressed has a line of its own, and counts as the most that it may become until it is inflated.
+  const gzipped = async () => {
+    const request = sized(gzipSync(`"${"x".repeat(900)}"`), { "content-encoding": "gzip" });
+    return { request, body: await bodies.read(request) };
+  };
+  const bomb = await gzipped();
+  strictEqual(bodies.turn(bomb.body, bomb.request), undefined);
+  const other = await gzipped();
+  const otherTurn = bodies.turn(other.body, other.request);
+  strictEqual(otherTurn instanceof Promise, true);
+
+  bodies.release(first);
+  strictEqual(await turn, undefined);
+  bodies.parse(bomb.body, bomb.request);
+  strictEqual(bomb.body.turn?.weight, 902);
+  bodies.release(bomb.body);
+  strictEqual(await otherTurn, undefined);
+});

@@ -1,5 +1,6 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import { StorageUnavailable } from "../../actors/system.ts";
+import { PAST_WEIGHT, PROFILE_WEIGHT, READS_AT_ONCE } from "../../routes/reading.ts";
 import { AS_ADMIN, openTestApp, openTestSystem } from "./test_app.ts";
 
 const BATCH = "/api/v1/events/batch";
@@ -156,4 +157,36 @@ Deno.test("storage that does not answer makes a reading 503 with Retry-After", a
   await using test = await openTestApp({ system: { ...system, reader: { ...system.reader, user } } });
   const { status, headers } = await test.get("/api/v1/users/u1");
   deepStrictEqual([status, headers.get("retry-after")], [503, "1"]);
+});
+
+Deno.test("so many reads are under way at once, fewer of the past, and the others wait their turn", async () => {
+  const system = await openTestSystem();
+  let underWay = 0;
+  let most = 0;
+  const user: typeof system.reader.user = async () => {
+    most = Math.max(most, ++underWay);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    underWay--;
+    return {};
+  };
+  await using test = await openTestApp({ system: { ...system, reader: { ...system.reader, user } } });
+  for (
+    const [query, weight] of [["", PROFILE_WEIGHT], ["?at=2025-01-01", PAST_WEIGHT]] as const
+  ) {
+    most = 0;
+    const reads = Array.from({ length: 100 }, () => test.get(`/api/v1/users/u1${query}`));
+    for (const { status } of await Promise.all(reads)) strictEqual(status, 200);
+    strictEqual(most, Math.floor(READS_AT_ONCE / weight));
+  }
+});
+
+Deno.test("reads of users don't wait for reads of groups, which may wait for settling", async () => {
+  const system = await openTestSystem();
+  const settled = Promise.withResolvers<null>();
+  const reader = { ...system.reader, group: () => settled.promise, user: () => Promise.resolve({}) };
+  await using test = await openTestApp({ system: { ...system, reader } });
+  const groups = Array.from({ length: READS_AT_ONCE }, () => test.get("/api/v1/groups/g1"));
+  strictEqual((await test.get("/api/v1/users/u1")).status, 200);
+  settled.resolve(null);
+  for (const { status } of await Promise.all(groups)) strictEqual(status, 404);
 });

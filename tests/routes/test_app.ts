@@ -1,6 +1,7 @@
 /** What the tests of the routes share: the real routes over the real actors, in memory, and a clock that is told. */
 import { monotonicFactory } from "ulid";
 import { openSystem } from "../../actors/open.ts";
+import type { Store } from "../../actors/store.ts";
 import type { System } from "../../actors/system.ts";
 import { type App, type AppDeps, createApp } from "../../routes/app.ts";
 import { createLog, type LogLevel } from "../../routes/log.ts";
@@ -18,11 +19,11 @@ export const AS_ADMIN = { authorization: `Bearer ${ADMIN_TOKEN}` };
 /** The address of every request that names no other. */
 export const FROM = { remoteAddr: { transport: "tcp", hostname: "192.0.2.1", port: 4711 } } as const;
 
-/** The real actors over a store in memory. */
-export async function openTestSystem(): Promise<System> {
+/** The real actors over a store in memory, an empty one or one that is given. */
+export async function openTestSystem(storage: Store | ":memory:" = ":memory:"): Promise<System> {
   const ulid = monotonicFactory();
   return await openSystem({
-    storage: ":memory:",
+    storage,
     now: Date.now,
     newId: () => ulid(),
     randomBytes: (bytes) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>),
