@@ -43,6 +43,7 @@ export const SENDERS: readonly Sender[] = [
 export interface Sending {
   url: string;
   userId: string;
+  key?: string;
   count?: number;
   paceMs?: number;
 }
@@ -52,13 +53,13 @@ export async function send(
   { path }: Packages,
   { name }: Sender,
   scenario: "every" | "bad" | "many",
-  { url, userId, count = 0, paceMs = 0 }: Sending,
+  { url, userId, key = WRITE_KEY, count = 0, paceMs = 0 }: Sending,
 ): Promise<string[]> {
   const isPython = name === "segment-analytics-python";
   const command = new Deno.Command(isPython ? PYTHON : "node", {
     args: isPython ? ["send.py", scenario] : ["send.mjs", name, scenario],
     cwd: path,
-    env: { URL: url, KEY: WRITE_KEY, USER_ID: userId, COUNT: String(count), PACE_MS: String(paceMs) },
+    env: { URL: url, KEY: key, USER_ID: userId, COUNT: String(count), PACE_MS: String(paceMs) },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

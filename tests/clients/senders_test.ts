@@ -175,6 +175,24 @@ for (const sender of SENDERS.filter(({ retries }) => retries)) {
   }
 }
 
+/** Customer.io's tries a wrong key again, as often as it tries anything. */
+const STUBBORN = "@customerio/cdp-analytics-node";
+
+for (const sender of SENDERS.filter(({ name, retries }) => retries && name !== STUBBORN)) {
+  testOf(sender, "stops at a 4xx, and says so", async (userId) => {
+    const { wire } = stage!;
+    const before = wire.exchanges.length;
+    const failures = await send(packages!, sender, "many", {
+      url: wire.url,
+      userId,
+      count: 1,
+      key: "unknown",
+    });
+    deepStrictEqual(wire.exchanges.slice(before).map(({ outcome }) => outcome), [401]);
+    strictEqual(failures.length, 1);
+  });
+}
+
 /** Clients that wait for as long as the server asks; the others wait for what they think right. */
 const OBEDIENT = ["@segment/analytics-node", "@rudderstack/rudder-sdk-node", "segment-analytics-python"];
 
