@@ -61,17 +61,15 @@ export interface Site extends AsyncDisposable {
   origin: string;
 }
 
-/** Serves a page with one script of a package, and a script of the test after it; `/left` is another page. */
-export function serveSite({ path }: Packages, { script, inline }: { script: string; inline: string }): Site {
+/** Serves a page; every script that it asks for is that of a package, and every other path is another page. */
+export function serveSite({ path }: Packages, { script, html }: { script: string; html: string }): Site {
   const source = Deno.readTextFileSync(`${path}/node_modules/${script}`);
-  const html =
-    `<!doctype html><title>Shop</title><script src="/client.js"></script><script>${inline}</script>`;
   const answer = (body: string, type: string) => new Response(body, { headers: { "content-type": type } });
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {
     const { pathname } = new URL(request.url);
-    if (pathname === "/client.js") return answer(source, "text/javascript");
-    if (pathname === "/") return answer(html, "text/html");
-    return answer("<!doctype html><title>Left</title>", "text/html");
+    if (pathname.endsWith(".js")) return answer(source, "text/javascript");
+    const body = pathname === "/" ? html : "";
+    return answer(`<!doctype html><title>Shop</title>${body}`, "text/html");
   });
   const origin = `http://localhost:${server.addr.port}`;
   return { url: `${origin}/`, origin, [Symbol.asyncDispose]: () => server.shutdown() };

@@ -5,7 +5,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { eventually, type Server, sleep, startServer, tempDir } from "../process/server.ts";
 import { type Browser, missingForBrowser, openBrowser, serveSite } from "./browser.ts";
-import { installPackages, type Packages } from "./packages.ts";
+import { installPackages, type Packages, testWhere } from "./packages.ts";
 import { openStage, readLog, type Stage, WRITE_KEY } from "./stage.ts";
 import { type Mishap, RETRY_AFTER_S } from "./wire.ts";
 
@@ -25,9 +25,8 @@ Deno.test.afterAll(async () => {
   await packages?.[Symbol.asyncDispose]();
 });
 
-function test(name: string, run: () => Promise<void>): void {
-  const ignore = missingForBrowser !== undefined;
-  Deno.test({ name: ignore ? `${name} (not run: needs ${missingForBrowser})` : name, ignore, fn: run });
+function test(name: string, fn: () => Promise<void>): void {
+  testWhere(missingForBrowser, { what: "clients of browsers", name, fn });
 }
 
 /** Opens a page on which `analytics` is Segment's client, pointed at a server; `counted(from, to, paceMs)` sends. */
@@ -35,7 +34,7 @@ async function withSegment(
   { url, options = {} }: { url: string; options?: Record<string, unknown> },
   run: (browser: Browser, origin: string) => Promise<void>,
 ): Promise<void> {
-  const inline = `
+  const html = `<script src="/client.js"></script><script>
     const analytics = AnalyticsNext.AnalyticsBrowser.load(
       ${JSON.stringify({ writeKey: WRITE_KEY, cdnURL: url })},
       ${JSON.stringify({ integrations: { "Segment.io": options } })},
@@ -45,8 +44,8 @@ async function withSegment(
         analytics.track("Counted", { n, ...more });
         await new Promise((resolve) => setTimeout(resolve, paceMs));
       }
-    }`;
-  await using site = serveSite(packages!, { script: SEGMENT, inline });
+    }</script>`;
+  await using site = serveSite(packages!, { script: SEGMENT, html });
   await using browser = openBrowser(packages!);
   await browser.goto(site.url);
   await run(browser, site.origin);
@@ -203,9 +202,10 @@ for (const useBeacon of [false, true]) {
     const before = wire.exchanges.length;
     const userId = `rudder ${how}`;
     const options = { configUrl: wire.url, useBeacon, beaconQueueOptions: { flushQueueInterval: 200 } };
-    const inline = `const analytics = new rudderanalytics.RudderAnalytics();
-      analytics.load("${WRITE_KEY}", "${wire.url}", ${JSON.stringify(options)});`;
-    await using site = serveSite(packages!, { script: RUDDER, inline });
+    const html = `<script src="/client.js"></script><script>
+      const analytics = new rudderanalytics.RudderAnalytics();
+      analytics.load("${WRITE_KEY}", "${wire.url}", ${JSON.stringify(options)});</script>`;
+    await using site = serveSite(packages!, { script: RUDDER, html });
     await using browser = openBrowser(packages!);
     await browser.goto(site.url);
     await browser.evaluate(`(() => {

@@ -3,13 +3,11 @@ import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { eventually, ROOT } from "../process/server.ts";
 import { spawnTask } from "../routes/spawned.ts";
 import { missingForBrowser, openBrowser } from "./browser.ts";
-import { installPackages } from "./packages.ts";
+import { installPackages, testWhere } from "./packages.ts";
 
-const name = "the example's page shows its own clicks, and asks no host but its own";
-
-Deno.test({
-  name: missingForBrowser === undefined ? name : `${name} (not run: needs ${missingForBrowser})`,
-  ignore: missingForBrowser !== undefined,
+testWhere(missingForBrowser, {
+  what: "the example's page",
+  name: "the example's page shows its own clicks, and asks no host but its own",
   async fn() {
     await using example = spawnTask(ROOT, "example", { PORT: "0" });
     let url: string | undefined;

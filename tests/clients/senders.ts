@@ -3,7 +3,7 @@ import { has, type Packages } from "./packages.ts";
 import { WRITE_KEY } from "./stage.ts";
 
 /** The Python that has Segment's client: `CLIENTS_PYTHON`, or the one on the path. */
-const PYTHON = Deno.env.get("CLIENTS_PYTHON") || "python3";
+export const PYTHON = Deno.env.get("CLIENTS_PYTHON") || "python3";
 
 /** A program may take so long: a client waits between its tries. */
 const PROGRAM_MS = 90_000;
@@ -52,7 +52,7 @@ export interface Sending {
 export async function send(
   { path }: Packages,
   { name }: Sender,
-  scenario: "every" | "bad" | "many",
+  scenario: "every" | "bad" | "many" | "twice",
   { url, userId, key = WRITE_KEY, count = 0, paceMs = 0 }: Sending,
 ): Promise<string[]> {
   const isPython = name === "segment-analytics-python";

@@ -8,7 +8,7 @@
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { eventually, sleep, startServer, tempDir } from "../process/server.ts";
-import { installPackages, type Packages } from "./packages.ts";
+import { installPackages, type Packages, testWhere } from "./packages.ts";
 import { send, type Sender, SENDERS } from "./senders.ts";
 import { openStage, readLog, type Stage, WRITE_KEY } from "./stage.ts";
 import { type Mishap, RETRY_AFTER_S } from "./wire.ts";
@@ -27,12 +27,11 @@ Deno.test.afterAll(async () => {
   await packages?.[Symbol.asyncDispose]();
 });
 
-/** A test that runs where the client's runtime is there, and says in one line what is missing where it is not. */
-function testOf(sender: Sender, what: string, run: (userId: string) => Promise<void>): void {
-  const { name, missing } = sender;
-  Deno.test({
-    name: missing === undefined ? `${name} ${what}` : `${name} ${what} (not run: needs ${missing})`,
-    ignore: missing !== undefined,
+/** A test of a client, whose user bears the test's name. */
+function testOf({ name, missing }: Sender, what: string, run: (userId: string) => Promise<void>): void {
+  testWhere(missing, {
+    what: name,
+    name: `${name} ${what}`,
     fn: () => run(`${what}, by ${name}`.replaceAll("/", " ")),
   });
 }
@@ -173,6 +172,33 @@ for (const sender of SENDERS.filter(({ retries }) => retries)) {
       deepStrictEqual(await counted(userId), upTo(12));
     });
   }
+}
+
+for (const sender of SENDERS.filter(({ name }) => name === "analytics-node")) {
+  testOf(sender, "may have a batch overtaken by a later one, and the newer trait stays", async (userId) => {
+    const { wire, server } = stage!;
+    const before = wire.exchanges.length;
+    wire.mishaps.push(503);
+    deepStrictEqual(await send(packages!, sender, "twice", { url: wire.url, userId }), []);
+    const plans = wire.exchanges.slice(before).map(({ body, outcome }) => [
+      JSON.parse(body).batch[0].traits.plan,
+      outcome,
+    ]);
+    deepStrictEqual(plans, [["old", 503], ["new", 200], ["old", 200]]);
+    const { body } = await server.ask(`/api/v1/${pathOf(userId)}`);
+    deepStrictEqual([body.traits, body.eventCount], [{ plan: "new", name: "Jane" }, 2]);
+  });
+}
+
+for (const sender of SENDERS.filter(({ retries }) => !retries)) {
+  testOf(sender, "leaves trying again to its caller", async (userId) => {
+    const { wire } = stage!;
+    const before = wire.exchanges.length;
+    wire.mishaps.push(503);
+    // One of them ends with the error, one only prints it.
+    await send(packages!, sender, "many", { url: wire.url, userId, count: 1 }).catch(() => {});
+    deepStrictEqual(wire.exchanges.slice(before).map(({ outcome }) => outcome), [503]);
+  });
 }
 
 /** Customer.io's tries a wrong key again, as often as it tries anything. */

@@ -1,5 +1,5 @@
 /**
- * `node send.mjs CLIENT every|bad|many`: sends by a client, waits until it is done, and prints as JSON what the client
+ * `node send.mjs CLIENT every|bad|many|twice`: sends by a client, waits until it is done, and prints as JSON what the client
  * itself says of it. Where to is in URL and KEY, who in USER_ID; `many` sends COUNT events, one every PACE_MS.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -43,6 +43,13 @@ async function many() {
   }
 }
 
-await { every, bad, many }[scenario]();
+/** Two that say different things of one trait, so far apart that each is in a batch of its own. */
+async function twice() {
+  analytics.identify({ userId, traits: { plan: "old", name: "Jane" } });
+  await sleep(100);
+  analytics.identify({ userId, traits: { plan: "new" } });
+}
+
+await { every, bad, many, twice }[scenario]();
 await flush();
 console.log(JSON.stringify({ failures }));
