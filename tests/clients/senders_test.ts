@@ -174,17 +174,25 @@ for (const sender of SENDERS.filter(({ retries }) => retries)) {
   }
 }
 
-for (const sender of SENDERS.filter(({ name }) => name === "analytics-node")) {
+/**
+ * Clients that say anew when they send, each time they try. The others repeat the first `sentAt`: by the correction for
+ * skewed clocks, what they send again then happened later by as long as it was delayed.
+ */
+const SAY_WHEN = ["@segment/analytics-node", "@customerio/cdp-analytics-node", "segment-analytics-python"];
+
+for (const sender of SENDERS.filter(({ name }) => SAY_WHEN.includes(name))) {
   testOf(sender, "may have a batch overtaken by a later one, and the newer trait stays", async (userId) => {
     const { wire, server } = stage!;
     const before = wire.exchanges.length;
-    wire.mishaps.push(503);
-    deepStrictEqual(await send(packages!, sender, "twice", { url: wire.url, userId }), []);
-    const plans = wire.exchanges.slice(before).map(({ body, outcome }) => [
-      JSON.parse(body).batch[0].traits.plan,
-      outcome,
-    ]);
-    deepStrictEqual(plans, [["old", 503], ["new", 200], ["old", 200]]);
+    const hasPassed = () =>
+      wire.exchanges.slice(before).some(({ body, outcome }) => /"new"/.test(body) && outcome === 200);
+    wire.refuses = (body) => /"old"/.test(body) && !/"new"/.test(body) && !hasPassed();
+    try {
+      deepStrictEqual(await send(packages!, sender, "twice", { url: wire.url, userId }), []);
+    } finally {
+      wire.refuses = () => false;
+    }
+    ok(wire.exchanges.slice(before).some(({ outcome }) => outcome === 503));
     const { body } = await server.ask(`/api/v1/${pathOf(userId)}`);
     deepStrictEqual([body.traits, body.eventCount], [{ plan: "new", name: "Jane" }, 2]);
   });

@@ -33,6 +33,8 @@ export interface Wire extends AsyncDisposable {
   exchanges: Exchange[];
   /** What befalls the next requests that send events, one each; the others pass. */
   mishaps: Mishap[];
+  /** Says by its body whether a request that sends events is refused with 503, where no mishap befalls it. */
+  refuses: (body: string) => boolean;
 }
 
 /** Opens a wire on a free port; its target is set before the first request comes. */
@@ -46,6 +48,7 @@ export async function openWire(): Promise<Wire> {
     target: "",
     exchanges,
     mishaps,
+    refuses: () => false,
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
         server.closeAllConnections();
@@ -65,7 +68,7 @@ export async function openWire(): Promise<Wire> {
     const keep = (outcome: Exchange["outcome"], answer: string) =>
       exchanges.push({ method, path: url, headers, body, outcome, answer, atMs: performance.now() });
 
-    const mishap = method === "POST" ? mishaps.shift() : undefined;
+    const mishap = method !== "POST" ? undefined : mishaps.shift() ?? (wire.refuses(body) ? 503 : undefined);
     if (typeof mishap === "number") {
       keep(mishap, "");
       response.writeHead(mishap, { ...CORS_HEADERS, "retry-after": String(RETRY_AFTER_S) }).end();

@@ -1,4 +1,4 @@
-"""`python send.py every|bad|many`: what send.mjs does, by Segment's client for Python."""
+"""`python send.py every|bad|many|twice`: what send.mjs does, by Segment's client for Python."""
 
 import json
 import os
@@ -43,6 +43,12 @@ def many():
         time.sleep(int(os.environ["PACE_MS"]) / 1000)
 
 
-{"every": every, "bad": bad, "many": many}[sys.argv[1]]()
+def twice():
+    client.identify(user_id, {"plan": "old", "name": "Jane"})
+    time.sleep(0.6)
+    client.identify(user_id, {"plan": "new"})
+
+
+{"every": every, "bad": bad, "many": many, "twice": twice}[sys.argv[1]]()
 client.flush()
 print(json.dumps({"failures": failures}))
