@@ -30,7 +30,7 @@ Deno.test.afterAll(async () => {
 
 /** A snippet that was not written for its reader alone: with a real address and key. */
 function filled(text: string): string {
-  return text.replaceAll("http://127.0.0.1:8000", stage!.wire.url)
+  return text.replaceAll("127.0.0.1:8000", new URL(stage!.wire.url).host)
     .replaceAll("https://api.segment.io", stage!.wire.url)
     .replaceAll("YOUR_WRITE_KEY", WRITE_KEY);
 }
@@ -104,6 +104,8 @@ for (
 
 const SCRIPTS: Record<string, string> = {
   "docs-analytics-next": "@segment/analytics-next/dist/umd/index.js",
+  "docs-customerio-browser": "@customerio/cdp-analytics-browser/dist/umd/index.js",
+  "docs-hightouch-browser": "@ht-sdks/events-sdk-js-browser/dist/umd/index.js",
   "docs-rudder-browser": "@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js",
 };
 
