@@ -236,3 +236,26 @@ for (const useBeacon of [false, true]) {
     );
   });
 }
+
+for (const mishap of [429, 503, "lost answer"] satisfies Mishap[]) {
+  test(`RudderStack's browser client tries again after ${mishap}, and nothing is lost or doubled`, async () => {
+    const { wire, server } = stage!;
+    const userId = `rudder, ${mishap}`;
+    const html = `<script src="/client.js"></script><script>
+      const analytics = new rudderanalytics.RudderAnalytics();
+      analytics.load("${WRITE_KEY}", "${wire.url}", { configUrl: "${wire.url}" });</script>`;
+    await using site = serveSite(packages!, { script: RUDDER, html });
+    await using browser = openBrowser(packages!);
+    await browser.goto(site.url);
+    await browser.evaluate(`analytics.identify(${JSON.stringify(userId)})`);
+    await eventually("identified", async () => (await readLog(server, pathOf(userId))).length === 1, {
+      ms: 30_000,
+    });
+    const before = wire.exchanges.length;
+    wire.mishaps.push(mishap);
+    await browser.evaluate(`(() => { for (let n = 1; n <= 4; n++) analytics.track("Counted", { n }); })()`);
+    await settled(server, userId, upTo(4));
+    const outcomes = wire.exchanges.slice(before).map(({ outcome }) => outcome);
+    strictEqual(outcomes.filter((outcome) => outcome === mishap).length, 1);
+  });
+}
