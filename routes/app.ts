@@ -9,6 +9,7 @@ import { healthRoutes } from "./health.ts";
 import type { Log } from "./log.ts";
 import { invalid, type Problem, problemResponse } from "./problem.ts";
 import { readingRoutes } from "./reading.ts";
+import { segmentRoutes } from "./segment.ts";
 import { sendingRoutes } from "./sending.ts";
 
 /** The settings that the routes obey. */
@@ -51,6 +52,7 @@ export function createApp({ system, settings, log, now, newId, bodyLimits }: App
 
   const router = new Hono<RouteEnv>({ getPath: rawPath });
   router.route("/", sendingRoutes(parts));
+  router.route("/", segmentRoutes(parts, { publicUrl: settings.publicUrl }));
   router.route("/", readingRoutes(parts));
   router.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
   router.route("/", healthRoutes(parts));
@@ -104,11 +106,15 @@ function hasHost(request: Request): boolean {
 
 const INVALID_HOST = invalid("invalid_host", "", "the Host header must be a host, with or without a port");
 
-/** The path as it was sent, without a slash at its end: ids are decoded where they are read, once and strictly. */
+/**
+ * The path as it was sent, without a slash at its end: ids are decoded where they are read, once and strictly. Several
+ * slashes at its beginning count as one: some clients put their path behind a host that ends in a slash.
+ */
 function rawPath(request: Request): string {
   const { url } = request;
-  const start = url.indexOf("/", url.indexOf("://") + 3);
+  let start = url.indexOf("/", url.indexOf("://") + 3);
   if (start === -1) return "/";
+  while (url.charCodeAt(start + 1) === 47) start++;
   let end = start;
   for (; end < url.length; end++) {
     const code = url.charCodeAt(end);

@@ -56,6 +56,8 @@ export interface Authentication {
   byHeaders(headers: Headers): Caller | null | undefined | Promise<Caller | null>;
   /** The caller that `writeKey` in a body names: `undefined` where it is absent, `null` where it is wrong. */
   byBody(body: unknown): Caller | null | undefined | Promise<Caller | null>;
+  /** The caller that a write key names, wherever a path or a query has it; `null` where it is wrong. */
+  byKey(writeKey: string): Caller | null | Promise<Caller | null>;
   /** Why the caller may not do this, or nothing. `address` is the peer's, asked for only when a credential is wrong. */
   refuse(caller: Caller | null | undefined, right: Right, address: () => string): Problem | undefined;
 }
@@ -123,6 +125,12 @@ export function createAuthentication(
     return found instanceof Promise ? found.then(learn) : learn(found);
   }
 
+  function byKey(writeKey: string): Caller | null | Promise<Caller | null> {
+    if (writeKey.length > MAX_CREDENTIAL_LENGTH) return null;
+    const identity = identify(writeKey, false);
+    return typeof identity === "string" ? find(identity) : identity;
+  }
+
   return {
     byHeaders(headers) {
       const authorization = headers.get("authorization");
@@ -146,10 +154,10 @@ export function createAuthentication(
       if (typeof body !== "object" || body === null || !Object.hasOwn(body, "writeKey")) return undefined;
       const { writeKey } = body as { writeKey?: unknown };
       if (writeKey === null || writeKey === "") return undefined;
-      if (typeof writeKey !== "string" || writeKey.length > MAX_CREDENTIAL_LENGTH) return null;
-      const identity = identify(writeKey, false);
-      return typeof identity === "string" ? find(identity) : identity;
+      return typeof writeKey === "string" ? byKey(writeKey) : null;
     },
+
+    byKey,
 
     refuse(caller, right, address) {
       if (caller?.rights.includes(right)) return undefined;
@@ -210,7 +218,7 @@ function callerOf(key: WriteKey | undefined): Caller | null {
  * they have no key. A password is refused to the letter of the specification ("write key as username, empty password"),
  * so that a key in the wrong place is noticed rather than half understood.
  */
-function readBasic(authorization: string): string | null | undefined {
+export function readBasic(authorization: string): string | null | undefined {
   const encoded = /^basic +([A-Za-z0-9+/_-]+={0,2}) *$/i.exec(authorization)?.[1];
   if (encoded === undefined || encoded.length > 2 * MAX_CREDENTIAL_LENGTH) return null;
   const text = Buffer.from(encoded, "base64").toString("utf8");

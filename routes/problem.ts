@@ -1,6 +1,7 @@
 /** Refusals as senders and readers see them: problem details for HTTP (RFC 9457), from one table of reasons. */
-import { CORS_HEADERS, isSendingPath } from "./cors.ts";
+import { CORS_HEADERS } from "./cors.ts";
 import { SECURITY_HEADERS } from "./security_headers.ts";
+import { isSendingPath } from "./sending_paths.ts";
 
 /** Every reason for which a request is refused, with its status. There is no other place that says one. */
 export const STATUS_OF = {

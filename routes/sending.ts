@@ -1,18 +1,24 @@
 /** The routes that take events: one, or a batch. */
 import { Hono } from "hono";
+import { z } from "zod";
 import { BatchTooLarge } from "../actors/system.ts";
 import { accept, type BatchDefaults } from "../domain/accept.ts";
-import type { StoredEvent } from "../domain/event.ts";
+import type { EventType, StoredEvent } from "../domain/event.ts";
 import type { Rejection } from "../domain/rejection.ts";
 import type { Caller } from "./authentication.ts";
 import { BODY_LIMITS } from "./body.ts";
-import { CORS_HEADERS, preflight } from "./cors.ts";
+import { CORS_HEADERS, preflightOf } from "./cors.ts";
 import { addressOf, handle, type Outcome, type Parts, type RouteContext, type RouteEnv } from "./handle.ts";
 import { invalid, type Problem, STATUS_OF } from "./problem.ts";
+import { readQuery } from "./query.ts";
 import { SECURITY_HEADERS } from "./security_headers.ts";
+import { BATCH_PATH, EVENT_PATH } from "./sending_paths.ts";
 
 /** Events in one batch: the specification's "up to 500 events in a single request". */
 export const MAX_BATCH_EVENTS = 500;
+
+/** Events in one batch of Segment's clients: the limit that Segment's own HTTP API states. */
+export const MAX_SEGMENT_BATCH_EVENTS = 2500;
 
 /** Bytes of a batch once its `context` and `integrations` are filled into its events: as of a body, 4 MiB. */
 const MAX_FILLED_BYTES = BODY_LIMITS.maxBytes;
@@ -24,13 +30,28 @@ const RECEIPT_HEADERS = {
   ...CORS_HEADERS,
 };
 
+/** A key in the query, for the one request that can have no header: a beacon. */
+export const keyQuery = z.object({ writeKey: z.string().optional() });
+
 /** `POST /api/v1/events` and `/api/v1/events/batch`, with their preflights. */
 export function sendingRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
-  routes.post("/api/v1/events", handle(parts, (c) => receive(parts, c, sendOne)));
-  routes.post("/api/v1/events/batch", handle(parts, (c) => receive(parts, c, sendBatch)));
-  for (const path of ["/api/v1/events", "/api/v1/events/batch"]) routes.options(path, preflight);
+  routes.post(EVENT_PATH, handle(parts, (c) => receive(parts, c, { send: sendOne })));
+  routes.post(BATCH_PATH, handle(parts, (c) => receive(parts, c, { send: sendBatch })));
+  for (const path of [EVENT_PATH, BATCH_PATH]) routes.options(path, preflightOf("POST"));
   return routes;
+}
+
+/** How a route takes events. */
+export interface Taking {
+  send: (parts: Parts, c: RouteContext, sent: Sent) => Promise<Outcome>;
+  /** Of the routes of Segment's clients: their batches are larger, their answers begin with `success`. */
+  segment?: {
+    /** The type that the route implies. */
+    type?: EventType;
+    /** Whether the key may stand in the query. */
+    keyInQuery?: boolean;
+  };
 }
 
 /** A body that was read from a sender who may send. */
@@ -38,22 +59,24 @@ interface Sent {
   value: unknown;
   bytes: number;
   caller: Caller;
+  segment?: Taking["segment"];
 }
 
 /**
  * Tells whether the sender may send, then reads the body; or, where no header says who sends, looks for the key in the
  * body. Only a sender that is known has it held, inflated and parsed, or one that gives no key in a header.
  */
-async function receive(
-  parts: Parts,
-  c: RouteContext,
-  send: (parts: Parts, c: RouteContext, sent: Sent) => Promise<Outcome>,
-): Promise<Outcome> {
+export async function receive(parts: Parts, c: RouteContext, { send, segment }: Taking): Promise<Outcome> {
   const { authentication, bodies } = parts;
   const request = c.req.raw;
   const address = () => addressOf(c);
   const found = authentication.byHeaders(request.headers);
   let caller = found instanceof Promise ? await found : found;
+  if (caller === undefined && segment?.keyInQuery) {
+    const read = readQuery(request.url, keyQuery);
+    if (read.problem !== undefined) return read.problem;
+    if (read.query.writeKey) caller = await authentication.byKey(read.query.writeKey);
+  }
   if (caller !== undefined) {
     // Nothing of what it sends is held: the router drains it.
     const refusal = authentication.refuse(caller, "send", address);
@@ -72,17 +95,23 @@ async function receive(
       if (refusal !== undefined) return refusal;
     }
     if ("problem" in parsed) return parsed.problem;
-    return await send(parts, c, { ...parsed, caller: caller! });
+    return await send(parts, c, { ...parsed, caller: caller!, ...segment !== undefined && { segment } });
   } finally {
     bodies.release(body);
   }
 }
 
-async function sendOne(parts: Parts, c: RouteContext, { value, caller }: Sent): Promise<Outcome> {
+/** One event, of the type that its route implies or that it says itself. */
+export async function sendOne(
+  parts: Parts,
+  c: RouteContext,
+  { value, caller, segment }: Sent,
+): Promise<Outcome> {
   dropWriteKey(value);
   const { event, rejection } = accept(value, {
     receivedAt: parts.now(),
     newId: parts.newId,
+    type: segment?.type,
     allowedTypes: caller.allowedTypes,
   });
   if (rejection !== undefined) return problemOf(rejection);
@@ -90,7 +119,8 @@ async function sendOne(parts: Parts, c: RouteContext, { value, caller }: Sent): 
   if (receipt === undefined) throw new Error("a commit of one event gave no receipt");
   const { messageId, duplicate } = receipt;
   if (parts.log.debugging) c.set("counts", { received: 1, accepted: 1, duplicates: duplicate ? 1 : 0 });
-  return new Response(JSON.stringify({ success: true, messageId, duplicate }), { headers: RECEIPT_HEADERS });
+  const answer = segment === undefined ? { success: true, messageId, duplicate } : { success: true };
+  return new Response(JSON.stringify(answer), { headers: RECEIPT_HEADERS });
 }
 
 /** What a batch says of an event that it does not accept. */
@@ -103,10 +133,11 @@ interface EventError {
   messageId?: string;
 }
 
-async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Promise<Outcome> {
+/** A batch: all of its valid events or none, and an error for each of the others. */
+export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Promise<Outcome> {
   const { system, now, newId, log } = parts;
-  const { value, bytes, caller } = sent;
-  const batch = readBatch(value);
+  const { value, bytes, caller, segment } = sent;
+  const batch = readBatch(value, segment === undefined ? MAX_BATCH_EVENTS : MAX_SEGMENT_BATCH_EVENTS);
   if ("problem" in batch) return batch.problem;
   const { items, defaults } = batch;
   const options = { receivedAt: now(), newId, allowedTypes: caller.allowedTypes, defaults };
@@ -134,12 +165,14 @@ async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Promise<Out
   for (const { code, status } of errors) log.count("info", "event rejected", { code, status });
   const counts = { received: items.length, accepted: events.length, rejected: errors.length };
   if (log.debugging) c.set("counts", { ...counts, duplicates });
-  return new Response(JSON.stringify({ ...counts, errors }), { headers: RECEIPT_HEADERS });
+  const answer = segment === undefined ? { ...counts, errors } : { success: true, ...counts, errors };
+  return new Response(JSON.stringify(answer), { headers: RECEIPT_HEADERS });
 }
 
 /** The batch's events and what it says for all of them; other members are passed over. */
 function readBatch(
   value: unknown,
+  maxEvents: number,
 ): { items: unknown[]; defaults: BatchDefaults | undefined } | { problem: Problem } {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return { problem: invalid("not_an_object", "", 'the body must be a JSON object such as {"batch":[…]}') };
@@ -151,8 +184,8 @@ function readBatch(
   if (batch.length === 0) {
     return { problem: invalid("empty_batch", "batch", "must hold at least 1 event (found 0)") };
   }
-  if (batch.length > MAX_BATCH_EVENTS) {
-    const rule = `must hold at most ${MAX_BATCH_EVENTS} events (found ${batch.length}): send fewer at a time`;
+  if (batch.length > maxEvents) {
+    const rule = `must hold at most ${maxEvents} events (found ${batch.length}): send fewer at a time`;
     return { problem: invalid("too_many_events", "batch", rule) };
   }
   const hasDefaults = context !== undefined || integrations !== undefined || sentAt !== undefined;

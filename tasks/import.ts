@@ -1,7 +1,10 @@
-/** `deno task import`: takes in events, a line of JSON each, as "deno task export" writes them. */
+/** `deno task import`: takes in events, a line of JSON each, as "deno task export" and Segment's raw exports have them. */
+import { Buffer } from "node:buffer";
 import { createReadStream, statSync } from "node:fs";
-import { createInterface } from "node:readline";
 import process from "node:process";
+import { createInterface } from "node:readline";
+import { pipeline, Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
 import { openSystem } from "../actors/open.ts";
 import type { Receipt } from "../actors/system.ts";
 import { readStored } from "../domain/accept.ts";
@@ -9,11 +12,12 @@ import type { StoredEvent } from "../domain/event.ts";
 import { showProgress } from "./progress.ts";
 import { fail, taskSettings } from "./task.ts";
 
-const HELP = `deno task import FILE
+const HELP = `deno task import FILE...
 
-Takes in the events of a file (- is standard input), a line of JSON each, as "deno task export" writes them, while servers run
-on the same database (KV_URL). Events whose messageId is known are passed over, so importing again changes nothing. A
-line that is no event is named on standard error and passed over, and the task ends with status 1.`;
+Takes in the events of files (- is standard input), a line of JSON each, gzipped or not, as "deno task export" writes them and
+as Segment's raw exports have them, while servers run on the same database (KV_URL). Events whose messageId is known
+are passed over, so importing again changes nothing. A line that is no event is named on standard error and passed
+over, and the task ends with status 1.`;
 
 /** Events in a commit: as many as a batch over HTTP has. */
 const BATCH_EVENTS = 500;
@@ -31,18 +35,18 @@ if (Deno.args.includes("--help")) {
   console.log(HELP);
   Deno.exit(0);
 }
-const [file, ...rest] = Deno.args;
-if (file === undefined || rest.length > 0) fail(`give one file\n\n${HELP}`);
+const files = Deno.args;
+if (files.length === 0) fail(`give a file\n\n${HELP}`);
+const totalBytes = files.reduce((sum, file) => sum + (file === "-" ? 0 : sizeOf(file)), 0);
 const settings = taskSettings();
 const system = await openSystem({
   ...settings,
   randomBytes: (bytes) => void crypto.getRandomValues(bytes),
 }).catch((error) => fail(`storage can't be opened: ${error.message}`));
 const progress = showProgress("import", "bytes");
-const totalBytes = file === "-" ? 0 : sizeOf(file);
-const input = file === "-" ? process.stdin : createReadStream(file);
 let bytes = 0;
-let lineNumber = 0;
+/** Where the line that is being read stands, as it is told. */
+let place = "";
 let refused = 0;
 let imported = 0;
 let known = 0;
@@ -50,17 +54,19 @@ let batch: StoredEvent[] = [];
 let batchUnits = 0;
 const waiting: Promise<Receipt[]>[] = [];
 
-for await (const line of createInterface({ input, crlfDelay: Infinity })) {
-  lineNumber++;
-  bytes += line.length + 1;
-  if (line.trim() === "") continue;
-  const event = eventOf(line);
-  if (event === undefined) continue;
-  if (batchUnits + line.length > BATCH_UNITS) await send();
-  batch.push(event);
-  batchUnits += line.length;
-  if (batch.length === BATCH_EVENTS) await send();
-  progress.update(bytes, Math.max(totalBytes, bytes));
+for (const file of files) {
+  let lineNumber = 0;
+  for await (const line of createInterface({ input: await open(file), crlfDelay: Infinity })) {
+    place = `${files.length > 1 ? `${file} ` : ""}line ${++lineNumber}`;
+    if (line.trim() === "") continue;
+    const event = eventOf(line);
+    if (event === undefined) continue;
+    if (batchUnits + line.length > BATCH_UNITS) await send();
+    batch.push(event);
+    batchUnits += line.length;
+    if (batch.length === BATCH_EVENTS) await send();
+    progress.update(bytes, Math.max(totalBytes, bytes));
+  }
 }
 await send();
 while (waiting.length > 0) await count();
@@ -78,6 +84,32 @@ function sizeOf(path: string): number {
   }
 }
 
+/** A file's text, inflated where its first bytes are those of gzip (RFC 1952, section 2.3.1), whatever its name. */
+async function open(file: string): Promise<Readable> {
+  const chunks: AsyncIterator<Buffer> = (file === "-" ? process.stdin : createReadStream(file))
+    [Symbol.asyncIterator]();
+  let head: Buffer = Buffer.alloc(0);
+  while (head.length < 2) {
+    const { value, done } = await chunks.next();
+    if (done) break;
+    head = Buffer.concat([head, value]);
+  }
+  async function* whole() {
+    for (let chunk = head; chunk.length > 0;) {
+      bytes += chunk.length;
+      yield chunk;
+      const { value, done } = await chunks.next();
+      chunk = done ? Buffer.alloc(0) : value;
+    }
+  }
+  const text = Readable.from(whole());
+  if (head[0] !== 0x1f || head[1] !== 0x8b) return text;
+  // Reading lines would take an error for the end of the file.
+  return pipeline(text, createGunzip(), (error) => {
+    if (error) fail(`${file} can't be inflated: ${error.message}; what is in stays, import again`);
+  });
+}
+
 function eventOf(line: string): StoredEvent | undefined {
   let item: unknown;
   try {
@@ -93,7 +125,7 @@ function eventOf(line: string): StoredEvent | undefined {
 }
 
 function refuse(problem: string): undefined {
-  if (++refused <= SHOWN) console.error(`line ${lineNumber}: ${problem}`);
+  if (++refused <= SHOWN) console.error(`${place}: ${problem}`);
   return undefined;
 }
 
@@ -110,7 +142,7 @@ async function send(): Promise<void> {
 
 async function count(): Promise<void> {
   const receipts = await waiting.shift()!.catch((error) =>
-    fail(`line ${lineNumber}: ${error.message}; what is in stays, import again`)
+    fail(`${place}: ${error.message}; what is in stays, import again`)
   );
   for (const { duplicate } of receipts) duplicate ? known++ : imported++;
 }

@@ -17,6 +17,7 @@ const README = Deno.readTextFileSync(new URL("../README.md", import.meta.url));
 const RUN_ELSEWHERE: Record<string, string> = {
   "npx -y deno@2.9.6 task dev\nnpx -y deno@2.9.6 task test\n":
     "tests/process/dev_test.ts, and whoever runs this",
+  "npx -y deno@2.9.6 task example\n": "tests/clients/example_test.ts",
   "deno task bench:ingest\n": "by hand: it loads a machine for minutes",
 };
 

@@ -1,5 +1,5 @@
 /** What every answer must be, whatever was asked. */
-import { isSendingPath } from "../../routes/cors.ts";
+import { isSendingPath } from "../../routes/sending_paths.ts";
 import { STATUS_OF } from "../../routes/problem.ts";
 
 /** A request as it is sent; a body of text is sent as UTF-8. */

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { z } from "zod";
 import { EVENT_TYPES, eventSchema } from "../../domain/event.ts";
 import { keyPatchSchema, newKeySchema } from "../../routes/admin.ts";
-import { SENDING_PATHS } from "../../routes/cors.ts";
+import { BATCH_PATH, EVENT_PATH } from "../../routes/sending_paths.ts";
 import { ADMIN_TOKEN, WRITE_KEY } from "../process/server.ts";
 import type { Ask } from "./answers.ts";
 
@@ -187,7 +187,7 @@ const asText = (values: fc.Arbitrary<unknown>): fc.Arbitrary<string> =>
 const basic = (key: string) => ({ authorization: `Basic ${btoa(`${key}:`)}` });
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
-const sending: fc.Arbitrary<Ask> = fc.constantFrom(...SENDING_PATHS).chain((path) =>
+const sending: fc.Arbitrary<Ask> = fc.constantFrom(EVENT_PATH, BATCH_PATH).chain((path) =>
   asText(path.endsWith("/batch") ? batch : event).map((body) => ({
     method: "POST",
     path,
@@ -254,7 +254,14 @@ const anywhere: fc.Arbitrary<Ask> = fc.tuple(
   fc.constantFrom("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"),
   fc.oneof(
     fc.array(anyText, { maxLength: 6 }).map((parts) => `/${parts.map(encoded).join("/")}`),
-    fc.constantFrom("/healthz", "/readyz", "/api/v1/admin/stats", "/api/v1/admin/keys", ...SENDING_PATHS),
+    fc.constantFrom(
+      "/healthz",
+      "/readyz",
+      "/api/v1/admin/stats",
+      "/api/v1/admin/keys",
+      EVENT_PATH,
+      BATCH_PATH,
+    ),
   ),
   fc.record({
     "authorization": fc.oneof(headerText, headerText.map((text) => `Basic ${btoa(text)}`)),

@@ -8,7 +8,16 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { hash } from "node:crypto";
 import type { Right } from "../../routes/authentication.ts";
-import { isSendingPath } from "../../routes/cors.ts";
+import {
+  BATCH_PATH,
+  BEACON_PATH,
+  EVENT_PATH,
+  isSendingPath,
+  SEGMENT_BATCH_PATHS,
+  SETTINGS_PATH,
+  SOURCE_CONFIG_PATH,
+  TYPED_PATHS,
+} from "../../routes/sending_paths.ts";
 import { ADMIN_TOKEN, type Answer, openTestApp, READ_TOKEN, type TestApp, WRITE_KEY } from "./test_app.ts";
 
 /** A route, as the router names it, and a request that succeeds if its sender may make it. */
@@ -20,6 +29,10 @@ interface Row {
   path(test: TestApp): string | Promise<string>;
   body?: unknown;
   status: number;
+  /** Credentials that are nobody's elsewhere, and a sender's here. */
+  senders?: readonly string[];
+  /** The only credentials that are looked at, where they are not all. */
+  only?: readonly string[];
 }
 
 const at = (path: string) => () => path;
@@ -43,17 +56,35 @@ const preflight = (path: string): Row => ({
   status: 204,
 });
 
+const sending = (path: string, body: unknown, more: Partial<Row> = {}): Row[] => [
+  { route: `POST ${path}`, right: "send", path: at(path), body, status: 200, ...more },
+  preflight(path),
+];
+const KEY_IN_QUERY = "a write key in the query";
+/** An event that each of the typed routes takes. */
+const whole = { ...event(3), event: "Bought", groupId: "g", previousId: "p" };
+
 const ROUTES: Row[] = [
-  { route: "POST /api/v1/events", right: "send", path: at("/api/v1/events"), body: event(1), status: 200 },
+  ...sending(EVENT_PATH, event(1)),
+  ...[BATCH_PATH, ...SEGMENT_BATCH_PATHS].flatMap((path) => sending(path, { batch: [event(2)] })),
+  ...TYPED_PATHS.flatMap(([path]) => sending(path, whole)),
+  ...sending(BEACON_PATH, { batch: [event(2)] }, { senders: [KEY_IN_QUERY] }),
   {
-    route: "POST /api/v1/events/batch",
-    right: "send",
-    path: at("/api/v1/events/batch"),
-    body: { batch: [event(2)] },
+    route: `GET ${SETTINGS_PATH}`,
+    right: "open",
+    path: at(`/v1/projects/${WRITE_KEY}/settings`),
     status: 200,
   },
-  preflight("/api/v1/events"),
-  preflight("/api/v1/events/batch"),
+  preflight(SETTINGS_PATH),
+  {
+    route: `GET ${SOURCE_CONFIG_PATH}`,
+    right: "send",
+    path: at(SOURCE_CONFIG_PATH),
+    status: 200,
+    senders: [KEY_IN_QUERY],
+    only: ["the environment's write key as Basic", "a stored write key as Basic"],
+  },
+  preflight(SOURCE_CONFIG_PATH),
   reading("GET /api/v1/users/:id", "/api/v1/users/planted_user"),
   reading("GET /api/v1/users/:id/events", "/api/v1/users/planted_user/events"),
   reading("GET /api/v1/anonymous/:id", "/api/v1/anonymous/planted_anon"),
@@ -130,7 +161,7 @@ const CREDENTIALS: Credential[] = [
     () => ({ query: `?token=${ADMIN_TOKEN}&access_token=${ADMIN_TOKEN}` }),
   ),
   nobody("an admin token in the body", () => ({ writeKey: ADMIN_TOKEN })),
-  nobody("a write key in the query", ({ stored }) => ({ query: `?writeKey=${stored}` })),
+  nobody(KEY_IN_QUERY, ({ stored }) => ({ query: `?writeKey=${stored}` })),
   nobody("a disabled write key as Basic", ({ disabled }) => basic(`${disabled}:`)),
   nobody("a disabled write key as Bearer", ({ disabled }) => bearer(disabled)),
   nobody("a disabled write key in X-Write-Key", ({ disabled }) => keyHeader(disabled)),
@@ -153,6 +184,12 @@ Deno.test("every route of the router has a row that says who may use it, and eve
     test.app.routes.map(({ method, path }) => `${method} ${path}`).toSorted(),
   );
 });
+
+/** What a credential may on a route, which may look at fewer or more kinds of them than others. */
+function rightsOf({ senders = [], only }: Row, { what, rights }: Credential): readonly Right[] | undefined {
+  if (senders.includes(what)) return ["send"];
+  return only === undefined || only.includes(what) ? rights : undefined;
+}
 
 /** A database with something to be stolen. */
 async function openPlanted(): Promise<{ test: TestApp; keys: Keys }> {
@@ -185,7 +222,7 @@ const stateOf = async ({ system }: TestApp) => ({
 async function ask(test: TestApp, row: Row, shown: Shown & { path: string }): Promise<Answer> {
   const path = shown.path + (shown.query ?? "");
   let body = row.body;
-  if (row.right === "send") {
+  if (row.right === "send" && body !== undefined) {
     // Each event is another, or it would change nothing the second time.
     body = JSON.parse(JSON.stringify(body).replaceAll(/"m\d+"/g, () => `"m${++sent + 100}"`));
   }
@@ -207,7 +244,9 @@ for (const row of ROUTES) {
     const { test, keys } = await openPlanted();
     await using _ = test;
     const refusals = new Set<string>();
-    for (const { what, rights, show } of CREDENTIALS) {
+    for (const credential of CREDENTIALS) {
+      const { what, show } = credential;
+      const rights = rightsOf(row, credential);
       const path = await row.path(test);
       const before = await stateOf(test);
       const answer = await ask(test, row, { path, ...show(keys) });
@@ -232,7 +271,9 @@ Deno.test("HEAD asks for what GET asks for", async () => {
   const { test, keys } = await openPlanted();
   await using _ = test;
   for (const row of ROUTES.filter(({ route }) => route.startsWith("GET "))) {
-    for (const { what, rights, show } of CREDENTIALS) {
+    for (const credential of CREDENTIALS) {
+      const { what, show } = credential;
+      const rights = rightsOf(row, credential);
       const { headers = {}, query = "" } = show(keys);
       const { status, body } = await test.send(await row.path(test) + query, undefined, {
         method: "HEAD",

@@ -7,6 +7,11 @@ const SENDING = ["/api/v1/events", "/api/v1/events/batch", "/api/v1/events/", "/
 const ALLOW: [path: string, allow: string][] = [
   ["/api/v1/events", "POST, OPTIONS"],
   ["/api/v1/events/batch/", "POST, OPTIONS"],
+  ["/v1/t", "POST, OPTIONS"],
+  ["/v1/batch", "POST, OPTIONS"],
+  ["/beacon/v1/batch/", "POST, OPTIONS"],
+  ["/v1/projects/k1/settings", "GET, HEAD, OPTIONS"],
+  ["/sourceConfig/", "GET, HEAD, OPTIONS"],
   ["/api/v1/users/u1", "GET, HEAD"],
   ["/api/v1/anonymous/a1/events", "GET, HEAD"],
   ["/api/v1/groups/g1/members", "GET, HEAD"],

@@ -59,6 +59,7 @@ export interface TestOptions extends Partial<Pick<AppDeps, "bodyLimits" | "syste
   logLevel?: LogLevel;
   authFailuresPerMinute?: number;
   withoutWriteKey?: boolean;
+  publicUrl?: string;
 }
 
 /** Opens the routes for one test. */
@@ -75,6 +76,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
       readToken: READ_TOKEN,
       ...!options.withoutWriteKey && { writeKey: WRITE_KEY },
       authFailuresPerMinute: options.authFailuresPerMinute ?? 100,
+      ...options.publicUrl !== undefined && { publicUrl: options.publicUrl },
     },
     log: createLog({
       level: options.logLevel ?? "info",

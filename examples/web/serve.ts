@@ -1,0 +1,56 @@
+/**
+ * `deno task example`: a page that sends its clicks through Segment's own `analytics-next` to signalfold, and shows what
+ * arrives. Page, script and signalfold share one origin; events are kept in memory and gone at the end.
+ */
+import { monotonicFactory } from "ulid";
+import { openSystem } from "../../actors/open.ts";
+import { newWriteKey } from "../../actors/write_keys.ts";
+import { createApp } from "../../routes/app.ts";
+import { createLog } from "../../routes/log.ts";
+import html from "./index.html" with { type: "text" };
+
+const port = Number(Deno.env.get("PORT") || 8001);
+const script = await Deno.readTextFile(Deno.env.get("SCRIPT")!);
+
+const ulid = monotonicFactory();
+const newId = () => ulid();
+const randomBytes = (bytes: Uint8Array) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);
+const writeKey = newWriteKey(randomBytes);
+const adminToken = crypto.randomUUID();
+const log = createLog({ level: "warn", write: (line) => console.error(line), now: Date.now });
+const system = await openSystem({
+  storage: ":memory:",
+  now: Date.now,
+  newId,
+  randomBytes,
+  dedupMs: 0,
+  onFault: (error) => console.error(error),
+});
+const settings = { adminToken, writeKey, authFailuresPerMinute: 100 };
+const app = createApp({ system, settings, log, now: Date.now, newId });
+
+const answer = (body: string, type: string) =>
+  new Response(body, { headers: { "content-type": `${type}; charset=utf-8`, "cache-control": "no-store" } });
+
+/** What signalfold knows of a visitor. The token that may read stays here: a page is open to everybody. */
+async function seen(path: string): Promise<Response> {
+  const ask = (end: string) =>
+    app.request(`/api/v1${path}${end}`, { headers: { authorization: `Bearer ${adminToken}` } });
+  const [profile, events] = await Promise.all([ask(""), ask("/events?limit=12")]);
+  const bodies = await Promise.all([profile.json(), events.json()]);
+  return Response.json(
+    profile.ok ? { profile: bodies[0], events: bodies[1].events } : { profile: null, events: [] },
+  );
+}
+
+Deno.serve({
+  port,
+  hostname: "127.0.0.1",
+  onListen: (address) => console.log(`Open http://localhost:${address.port} and click. Ctrl+C stops.`),
+}, (request, info) => {
+  const { pathname } = new URL(request.url);
+  if (pathname === "/") return answer(html.replace("WRITE_KEY", writeKey), "text/html");
+  if (pathname === "/analytics-next.js") return answer(script, "text/javascript");
+  if (pathname.startsWith("/seen/")) return seen(pathname.slice("/seen".length));
+  return app.fetch(request, info);
+});

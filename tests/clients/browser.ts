@@ -1,0 +1,76 @@
+/** A real browser, and the page that it opens, which is served from another origin than signalfold's. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { has, type Packages } from "./packages.ts";
+
+/** Where the browser is; Debian's package puts it there. */
+const CHROMIUM = Deno.env.get("CHROMIUM") || "/usr/bin/chromium";
+
+/** What is missing on this machine for a browser, in a word; `undefined` where nothing is. */
+export const missingForBrowser = !has("node", "--version")
+  ? "Node"
+  : !has(CHROMIUM, "--version")
+  ? "Chromium, in CHROMIUM or /usr/bin/chromium"
+  : undefined;
+
+/** See `programs/browser.mjs`. */
+export interface Browser extends AsyncDisposable {
+  goto(url: string): Promise<void>;
+  /** Evaluates an expression in the page, waits for it if it is a promise, and gives its value. */
+  evaluate(expression: string): Promise<unknown>;
+  screenshot(path: string): Promise<void>;
+  /** What went wrong in the page, and the origins that it asked. */
+  seen(): Promise<{ errors: string[]; origins: string[] }>;
+}
+
+/** Starts a browser with a new profile. */
+export function openBrowser({ path }: Packages): Browser {
+  const child = spawn("node", ["browser.mjs"], {
+    cwd: path,
+    env: { ...Deno.env.toObject(), CHROMIUM },
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const ended = once(child, "exit");
+  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+
+  async function take(step: string, argument?: string): Promise<unknown> {
+    child.stdin!.write(`${JSON.stringify([step, argument])}\n`);
+    const { value: line, done } = await lines.next();
+    if (done) throw new Error(`the browser ended at ${step} ${argument}`);
+    const { value, error } = JSON.parse(line);
+    if (error !== undefined) throw new Error(`${step} ${argument}: ${error}`);
+    return value;
+  }
+
+  return {
+    goto: async (url) => void await take("goto", url),
+    evaluate: (expression) => take("evaluate", expression),
+    screenshot: async (file) => void await take("screenshot", file),
+    seen: async () => await take("seen") as { errors: string[]; origins: string[] },
+    async [Symbol.asyncDispose]() {
+      child.stdin!.end();
+      await ended;
+    },
+  };
+}
+
+/** A page on a free port of `localhost`, which is another origin than `127.0.0.1`. */
+export interface Site extends AsyncDisposable {
+  url: string;
+  origin: string;
+}
+
+/** Serves a page; every script that it asks for is that of a package, and every other path is another page. */
+export function serveSite({ path }: Packages, { script, html }: { script: string; html: string }): Site {
+  const source = Deno.readTextFileSync(`${path}/node_modules/${script}`);
+  const answer = (body: string, type: string) => new Response(body, { headers: { "content-type": type } });
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {
+    const { pathname } = new URL(request.url);
+    if (pathname.endsWith(".js")) return answer(source, "text/javascript");
+    const body = pathname === "/" ? html : "";
+    return answer(`<!doctype html><title>Shop</title>${body}`, "text/html");
+  });
+  const origin = `http://localhost:${server.addr.port}`;
+  return { url: `${origin}/`, origin, [Symbol.asyncDispose]: () => server.shutdown() };
+}

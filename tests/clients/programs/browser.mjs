@@ -1,0 +1,49 @@
+/**
+ * A headless browser that is told what to do by lines of JSON on standard input, and answers each by one on standard
+ * output: ["goto", URL], ["evaluate", EXPRESSION], ["screenshot", FILE], ["seen"]. It ends with its input.
+ */
+import { createInterface } from "node:readline";
+
+// By name at run time: it is no dependency of the project, only of the folder where this runs.
+const { chromium } = await import("playwright-core");
+
+const ARGUMENTS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM,
+  headless: true,
+  args: ARGUMENTS,
+});
+const page = await browser.newPage({ viewport: { width: 1000, height: 760 } });
+/** What the page said went wrong, and which origins it asked. */
+const seen = { errors: [], origins: [] };
+page.on("pageerror", (error) => seen.errors.push(String(error)));
+page.on("request", (request) => {
+  const { origin } = new URL(request.url());
+  if (!seen.origins.includes(origin)) seen.origins.push(origin);
+});
+
+const steps = {
+  goto: async (url) => void await page.goto(url),
+  evaluate: (expression) => page.evaluate(expression),
+  screenshot: async (path) => void await page.screenshot({ path }),
+  seen: () => seen,
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [step, argument] = JSON.parse(line);
+  try {
+    console.log(JSON.stringify({ value: await steps[step](argument) ?? null }));
+  } catch (error) {
+    console.log(JSON.stringify({ error: String(error) }));
+  }
+}
+await browser.close();

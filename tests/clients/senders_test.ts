@@ -1,0 +1,266 @@
+/**
+ * The published clients of servers, against a real server on a real port: they work by changing the host, and nothing is
+ * lost or doubled when it goes wrong.
+ *
+ * How it works: `packages/deno.json` is installed into a new folder; each client is a program of its own there, which
+ * is told what to send and where to. Before the server stands a wire that keeps what it saw, and refuses or loses what
+ * it is told to. What arrived is read back from the server.
+ */
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { eventually, sleep, startServer, tempDir } from "../process/server.ts";
+import { installPackages, type Packages, testWhere } from "./packages.ts";
+import { send, type Sender, SENDERS } from "./senders.ts";
+import { openStage, readLog, type Stage, WRITE_KEY } from "./stage.ts";
+import { type Mishap, RETRY_AFTER_S } from "./wire.ts";
+
+/** One stage and one folder of packages for all tests here: they name users of their own. */
+let stage: Stage | undefined;
+let packages: Packages | undefined;
+
+Deno.test.beforeAll(async () => {
+  if (SENDERS.every(({ missing }) => missing !== undefined)) return;
+  packages = await installPackages();
+  stage = await openStage();
+});
+Deno.test.afterAll(async () => {
+  await stage?.[Symbol.asyncDispose]();
+  await packages?.[Symbol.asyncDispose]();
+});
+
+/** A test of a client, whose user bears the test's name. */
+function testOf({ name, missing }: Sender, what: string, run: (userId: string) => Promise<void>): void {
+  testWhere(missing, {
+    what: name,
+    name: `${name} ${what}`,
+    fn: () => run(`${what}, by ${name}`.replaceAll("/", " ")),
+  });
+}
+
+const pathOf = (userId: string) => `users/${encodeURIComponent(userId)}`;
+
+/** The numbers of the counted events that arrived. */
+async function counted(userId: string): Promise<number[]> {
+  const events = await stage!.log(pathOf(userId));
+  return events.map(({ properties }) => (properties as { n: number }).n).sort((a, b) => a - b);
+}
+
+const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+
+for (const sender of SENDERS) {
+  testOf(sender, "sends one of every call that it has", async (userId) => {
+    const { wire, server } = stage!;
+    deepStrictEqual(await send(packages!, sender, "every", { url: `${wire.url}/`, userId }), []);
+    const { status, body } = await server.ask(`/api/v1/${pathOf(userId)}`);
+    strictEqual(status, 200);
+    const has = (type: string) => sender.lacks.includes(type) ? 0 : 1;
+    const own = sender.lacks.includes("alias") && sender.batches ? 1 : 2;
+    deepStrictEqual(body.traits, { plan: "pro", email: "jane@example.com" });
+    deepStrictEqual(body.counts, {
+      track: own,
+      identify: 1,
+      page: 1,
+      screen: has("screen"),
+      group: has("group"),
+      alias: has("alias"),
+    });
+    strictEqual(body.events["Order Completed"].count, 1);
+    deepStrictEqual(
+      body.groups.map(({ groupId, traits }: Record<string, unknown>) => ({ groupId, traits })),
+      sender.lacks.includes("group") ? [] : [{ groupId: `${userId}'s group`, traits: { name: "Acme" } }],
+    );
+    if (!sender.lacks.includes("alias")) {
+      deepStrictEqual(body.anonymousIds, [`${userId}'s device`]);
+      strictEqual(body.events["Product Viewed"].count, 1);
+    }
+  });
+}
+
+/** What was seen on the wire, held so that it is noticed when a new version sends something else. */
+const ON_THE_WIRE: Record<string, { path: string; headers: Record<string, string>; body: RegExp }> = {
+  "@segment/analytics-node": {
+    path: "/v1/batch",
+    headers: { "content-type": "application/json" },
+    body: /"writeKey":"c.*"sentAt":/,
+  },
+  "analytics-node": {
+    path: "/v1/batch",
+    headers: { "content-type": "application/json" },
+    body: /^\{"batch":.*"timestamp":"[^"]*","sentAt":"[^"]*"\}$/,
+  },
+  "@rudderstack/rudder-sdk-node": {
+    path: "/v1/batch",
+    headers: { "content-type": "application/x-www-form-urlencoded", "content-encoding": "gzip" },
+    body: /"originalTimestamp":/,
+  },
+  "@customerio/cdp-analytics-node": {
+    path: "/v1/batch",
+    headers: { "content-type": "application/json" },
+    body: /"messageId":"node-next-/,
+  },
+  "@dittofeed/sdk-node": {
+    path: "//api/public/apps/batch",
+    headers: { "content-type": "application/json" },
+    body: /^\{"batch":\[\{"messageId":/,
+  },
+  "@jitsu/js": {
+    path: "//api/s/track",
+    headers: { "content-type": "application/json", "x-write-key": WRITE_KEY },
+    body: /"writeKey":"\*\*\*"/,
+  },
+  "segment-analytics-python": {
+    path: "/v1/batch",
+    headers: { "content-type": "application/json", "content-encoding": "gzip" },
+    body: /"anonymousId": null/,
+  },
+};
+
+for (const sender of SENDERS) {
+  testOf(sender, "sends what it was seen to send, also to a host that ends in a slash", async (userId) => {
+    const { wire } = stage!;
+    const before = wire.exchanges.length;
+    await send(packages!, sender, "many", { url: `${wire.url}/`, userId, count: 1 });
+    const { path, headers, body, outcome } = wire.exchanges[before]!;
+    const expected = ON_THE_WIRE[sender.name]!;
+    const seen = Object.fromEntries(Object.keys(expected.headers).map((name) => [name, headers[name]]));
+    deepStrictEqual({ path, headers: seen, outcome }, {
+      path: expected.path,
+      headers: expected.headers,
+      outcome: 200,
+    });
+    match(body, expected.body);
+  });
+}
+
+for (const sender of SENDERS.filter(({ batches }) => batches)) {
+  testOf(sender, "does not drop the others for a bad event among them", async (userId) => {
+    const { wire } = stage!;
+    const before = wire.exchanges.length;
+    deepStrictEqual(await send(packages!, sender, "bad", { url: wire.url, userId }), []);
+    deepStrictEqual(await counted(userId), [1, 3]);
+    const answers = wire.exchanges.slice(before).map(({ outcome, answer }) => ({
+      outcome,
+      ...JSON.parse(answer),
+    }));
+    ok(answers.every(({ outcome, success }) => outcome === 200 && success === true));
+    deepStrictEqual(answers.flatMap(({ errors }) => errors).map(({ code }) => code), ["too_many_properties"]);
+  });
+}
+
+const MISHAPS: [what: string, mishaps: Mishap[]][] = [
+  ["after 429 with Retry-After", [429]],
+  ["after 503 with Retry-After", [503]],
+  ["after its answer was lost", ["lost answer"]],
+  ["however it goes on", ["lost answer", 503, 429, "lost answer"]],
+];
+
+for (const sender of SENDERS.filter(({ retries }) => retries)) {
+  for (const [what, mishaps] of MISHAPS) {
+    testOf(sender, `tries again ${what}, and nothing is lost or doubled`, async (userId) => {
+      const { wire } = stage!;
+      const before = wire.exchanges.length;
+      wire.mishaps.push(...mishaps);
+      deepStrictEqual(
+        await send(packages!, sender, "many", { url: wire.url, userId, count: 12, paceMs: 5 }),
+        [],
+      );
+      strictEqual(wire.mishaps.length, 0);
+      const seen = wire.exchanges.slice(before);
+      deepStrictEqual(
+        seen.map(({ outcome }) => outcome).filter((outcome) => outcome !== 200).sort(),
+        [...mishaps].sort(),
+      );
+      deepStrictEqual(await counted(userId), upTo(12));
+    });
+  }
+}
+
+/**
+ * Clients that say anew when they send, each time they try. The others repeat the first `sentAt`: by the correction for
+ * skewed clocks, what they send again then happened later by as long as it was delayed.
+ */
+const SAY_WHEN = ["@segment/analytics-node", "@customerio/cdp-analytics-node", "segment-analytics-python"];
+
+for (const sender of SENDERS.filter(({ name }) => SAY_WHEN.includes(name))) {
+  testOf(sender, "may have a batch overtaken by a later one, and the newer trait stays", async (userId) => {
+    const { wire, server } = stage!;
+    const before = wire.exchanges.length;
+    const hasPassed = () =>
+      wire.exchanges.slice(before).some(({ body, outcome }) => /"new"/.test(body) && outcome === 200);
+    wire.refuses = (body) => /"old"/.test(body) && !/"new"/.test(body) && !hasPassed();
+    try {
+      deepStrictEqual(await send(packages!, sender, "twice", { url: wire.url, userId }), []);
+    } finally {
+      wire.refuses = () => false;
+    }
+    ok(wire.exchanges.slice(before).some(({ outcome }) => outcome === 503));
+    const { body } = await server.ask(`/api/v1/${pathOf(userId)}`);
+    deepStrictEqual([body.traits, body.eventCount], [{ plan: "new", name: "Jane" }, 2]);
+  });
+}
+
+for (const sender of SENDERS.filter(({ retries }) => !retries)) {
+  testOf(sender, "leaves trying again to its caller", async (userId) => {
+    const { wire } = stage!;
+    const before = wire.exchanges.length;
+    wire.mishaps.push(503);
+    // One of them ends with the error, one only prints it.
+    await send(packages!, sender, "many", { url: wire.url, userId, count: 1 }).catch(() => {});
+    deepStrictEqual(wire.exchanges.slice(before).map(({ outcome }) => outcome), [503]);
+  });
+}
+
+/** Customer.io's tries a wrong key again, as often as it tries anything. */
+const STUBBORN = "@customerio/cdp-analytics-node";
+
+for (const sender of SENDERS.filter(({ name, retries }) => retries && name !== STUBBORN)) {
+  testOf(sender, "stops at a 4xx, and says so", async (userId) => {
+    const { wire } = stage!;
+    const before = wire.exchanges.length;
+    const failures = await send(packages!, sender, "many", {
+      url: wire.url,
+      userId,
+      count: 1,
+      key: "unknown",
+    });
+    deepStrictEqual(wire.exchanges.slice(before).map(({ outcome }) => outcome), [401]);
+    strictEqual(failures.length, 1);
+  });
+}
+
+/** Clients that wait for as long as the server asks; the others wait for what they think right. */
+const OBEDIENT = ["@segment/analytics-node", "@rudderstack/rudder-sdk-node", "segment-analytics-python"];
+
+for (const sender of SENDERS.filter(({ name }) => OBEDIENT.includes(name))) {
+  testOf(sender, "waits as long as Retry-After says", async (userId) => {
+    const { wire } = stage!;
+    const before = wire.exchanges.length;
+    wire.mishaps.push(429);
+    await send(packages!, sender, "many", { url: wire.url, userId, count: 3 });
+    const [refused, taken] = wire.exchanges.slice(before);
+    strictEqual(refused?.outcome, 429);
+    ok(taken!.atMs - refused!.atMs >= RETRY_AFTER_S * 1000 - 5, `${taken!.atMs - refused!.atMs} ms`);
+  });
+}
+
+for (const sender of SENDERS.filter(({ retries }) => retries)) {
+  testOf(sender, "sends all, once, over a kill of the server in mid-flight", async (userId) => {
+    await using dir = await tempDir();
+    const count = 80;
+    const kvPath = `${dir.path}/kv.db`;
+    let server = await startServer(kvPath, { WRITE_KEY });
+    try {
+      const { url } = server;
+      const sending = send(packages!, sender, "many", { url, userId, count, paceMs: 15 });
+      await eventually("some have arrived", async () => (await readLog(server, pathOf(userId))).length > 10);
+      await server.end("SIGKILL");
+      await sleep(300);
+      server = await startServer(kvPath, { WRITE_KEY, PORT: new URL(url).port });
+      deepStrictEqual(await sending, []);
+      const events = await readLog(server, pathOf(userId));
+      const numbers = events.map(({ properties }) => (properties as { n: number }).n).sort((a, b) => a - b);
+      deepStrictEqual(numbers, upTo(count));
+    } finally {
+      await server[Symbol.asyncDispose]();
+    }
+  });
+}

@@ -1,0 +1,102 @@
+/** `deno task import` of Segment's raw exports: JSON lines, gzipped or not, one file or many. */
+import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { Buffer } from "node:buffer";
+import { gzipSync } from "node:zlib";
+import { runTask, startServer, tempDir } from "./server.ts";
+
+/** Lines as Segment writes them to a bucket: an event as its destinations get it, and members of Segment's own. */
+const EXPORTED = [
+  {
+    anonymousId: "507f191e810c19729de860ea",
+    channel: "client",
+    context: { ip: "8.8.8.8", library: { name: "analytics.js", version: "next-1.70.0" } },
+    event: "Product Viewed",
+    integrations: {},
+    messageId: "ajs-next-1",
+    originalTimestamp: "2025-03-15T14:29:58.000Z",
+    projectId: "zzzzzzzz",
+    properties: { sku: "A1" },
+    receivedAt: "2025-03-15T14:30:02.000Z",
+    sentAt: "2025-03-15T14:29:59.000Z",
+    timestamp: "2025-03-15T14:30:01.000Z",
+    type: "track",
+    userId: null,
+    version: 2,
+    writeKey: "segments_own_key",
+    _metadata: { bundled: ["Segment.io"], unbundled: [] },
+  },
+  {
+    anonymousId: "507f191e810c19729de860ea",
+    messageId: "ajs-next-2",
+    receivedAt: "2025-03-15T14:31:02.000Z",
+    timestamp: "2025-03-15T14:31:01.000Z",
+    traits: { plan: "pro" },
+    type: "identify",
+    userId: "u1",
+    version: 2,
+  },
+  {
+    groupId: "g1",
+    messageId: "node-3",
+    receivedAt: "2025-03-15T14:32:02.000Z",
+    timestamp: "2025-03-15T14:32:01.000Z",
+    traits: { name: "Acme" },
+    type: "group",
+    userId: "u1",
+    version: 2,
+  },
+];
+
+const linesOf = (events: readonly unknown[]) => events.map((event) => `${JSON.stringify(event)}\n`).join("");
+
+Deno.test("Segment's raw exports are taken in from many files, gzipped or not, with their own times, once", async () => {
+  await using dir = await tempDir();
+  const kvPath = `${dir.path}/kv.db`;
+  // A gzip file without the ending, one of two members, and a plain one.
+  const files = ["a", "b.gz", "c.json"].map((name) => `${dir.path}/${name}`);
+  const [first, second, third] = EXPORTED;
+  await Deno.writeFile(files[0]!, gzipSync(linesOf([first])));
+  const members = [second, first].map((event) => gzipSync(linesOf([event])));
+  await Deno.writeFile(files[1]!, Buffer.concat(members));
+  await Deno.writeTextFile(files[2]!, linesOf([third]));
+
+  const { code, stdout, stderr } = await runTask(kvPath, "import", ...files);
+  strictEqual(code, 0, stderr);
+  match(stdout, /^imported 3 events; 1 were known already; 0 lines refused$/m);
+
+  await using server = await startServer(kvPath);
+  const { body } = await server.ask("/api/v1/users/u1");
+  deepStrictEqual([body.eventCount, body.traits], [3, { plan: "pro" }]);
+  deepStrictEqual(body.groups, [{
+    groupId: "g1",
+    joinedAt: "2025-03-15T14:32:01.000Z",
+    traits: { name: "Acme" },
+  }]);
+  strictEqual(body.firstSeen, "2025-03-15T14:30:01.000Z");
+  const { events } = (await server.ask("/api/v1/users/u1/events?order=asc")).body;
+  const { writeKey: _, userId: __, ...kept } = first!;
+  deepStrictEqual(events[0], kept);
+});
+
+Deno.test("a gzip file that was cut off is named, and the task ends with status 2", async () => {
+  await using dir = await tempDir();
+  const file = `${dir.path}/cut.gz`;
+  const whole = gzipSync(
+    linesOf(Array.from({ length: 2000 }, (_, n) => ({ ...EXPORTED[1], messageId: `m${n}` }))),
+  );
+  await Deno.writeFile(file, whole.subarray(0, whole.length / 2));
+  const { code, stderr } = await runTask(`${dir.path}/kv.db`, "import", file);
+  strictEqual(code, 2, stderr);
+  match(stderr, /^signalfold: .*cut\.gz can't be inflated: .*; what is in stays, import again$/m);
+});
+
+Deno.test("a line that is no event is named by its file and its number where there are several files", async () => {
+  await using dir = await tempDir();
+  const files = ["a.json", "b.json"].map((name) => `${dir.path}/${name}`);
+  await Deno.writeTextFile(files[0]!, linesOf([EXPORTED[0]]));
+  await Deno.writeTextFile(files[1]!, `${linesOf([EXPORTED[1]])}{"type":"track"}\n`);
+  const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "import", ...files);
+  strictEqual(code, 1, stderr);
+  match(stderr, /b\.json line 2: /);
+  match(stdout, /^imported 2 events; 0 were known already; 1 lines refused$/m);
+});
