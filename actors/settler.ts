@@ -26,9 +26,6 @@ const READY_EVENTS = 50_000;
 const ROUND_EVENTS = 50_000;
 const ROUND_BYTES = 32 * 1024 * 1024;
 
-/** A clock may be wrong by so much before a run of the seen index is dropped too early. */
-const CLOCK_MARGIN_MS = 60 * 60 * 1000;
-
 /** Runs cover at most this share of the window of dedup, so that they grow old whole. */
 const RUN_SPAN = 1 / 16;
 
@@ -156,7 +153,7 @@ export function createSettler(options: SettlerOptions): Settler {
     { digests, end, at }: Gathered,
   ): Promise<void> {
     const made = makeRun(before.nextRun, digests, at);
-    const kept = withinWindow(before.runs, { nowMs: at - CLOCK_MARGIN_MS, windowMs: options.windowMs });
+    const kept = withinWindow(before.runs, { nowMs: at, windowMs: options.windowMs });
     if (made !== undefined) await writeAll(fence, made.sets);
     await fence.write({
       change: {
