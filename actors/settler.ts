@@ -2,6 +2,7 @@
  * The settler: takes the fence, settles the journal in rounds, keeps the seen index. It knows nothing but the store, so
  * it may run in the server's thread, in one of its own, or in another process.
  */
+import { FOLD_VERSION } from "../domain/fact.ts";
 import { DIGEST_BYTES } from "./chunk.ts";
 import { createEvents } from "./events.ts";
 import { type Fence, LostFence, takeFence } from "./fence.ts";
@@ -92,6 +93,12 @@ export function createSettler(options: SettlerOptions): Settler {
       options.onSettled();
     }
     if (head.seq <= settled.seq) return false;
+    if (settled.fold > FOLD_VERSION) {
+      throw new Error(
+        `a newer version of signalfold settles this database (fold ${settled.fold}, this one has ${FOLD_VERSION}): ` +
+          "this process takes events and reads, and no longer settles; upgrade it",
+      );
+    }
     await untilReady(head, settled);
     hurried = false;
     if (closed) return false;
