@@ -15,7 +15,7 @@ import type { Journal, KnownHead, NewChunk } from "./journal.ts";
 import { HEAD, journalKey, type Key } from "./keys.ts";
 import { lookUp, probesFor } from "./seen.ts";
 import { sleep, type Store } from "./store.ts";
-import { BatchTooLarge, type Receipt, StorageUnavailable } from "./system.ts";
+import { BatchTooLarge, type Receipt, StorageFault, StorageUnavailable } from "./system.ts";
 
 /** One atomic operation takes 800 KiB: compressed chunks, digests and head must fit with room to spare. */
 const COMMIT_BYTES = 600_000;
@@ -158,7 +158,8 @@ export function createCommitter(options: CommitterOptions) {
       const began = performance.now();
       const write = store.commit({ checks: [{ key: HEAD, stamp: base.stamp }], sets: prepared.sets }).catch(
         (error) => {
-          if (error instanceof StorageUnavailable) return null;
+          // Of a full disk or a damaged file the sender is told at once: trying until the deadline helps nothing.
+          if (error instanceof StorageUnavailable && !(error instanceof StorageFault)) return null;
           throw error;
         },
       );
