@@ -53,6 +53,8 @@ export interface CommitterOptions {
   journal: Journal;
   now(): number;
   newId(): string;
+  /** Throws where nothing may be committed now; without it nothing keeps the process from it. */
+  guard?(): void;
   /** Resolves when the tail has room for so many events: at once, or slower the fuller it is. */
   room(events: number): Promise<void>;
   /** Whether other processes commit too. */
@@ -143,6 +145,7 @@ export function createCommitter(options: CommitterOptions) {
         if (ours.size > 0) options.afterCommit();
         return answer(group, fresh, known);
       }
+      options.guard?.();
       const commit = newId();
       const prepared = prepare(fresh, base, { commit, at: Math.max(now(), base.at) });
       if (prepared === undefined) {

@@ -124,7 +124,10 @@ export interface System {
   reader: Reader;
   writeKeys: WriteKeys;
   stats(): Promise<Stats>;
-  /** Resolves where storage answers; throws {@link StorageUnavailable} where it does not. */
+  /**
+   * Resolves where this process can take events and settle them: storage takes a write, the clock was not moved, and
+   * settling does not fail. Throws {@link StorageUnavailable} otherwise, {@link NotServing} where the reason is known.
+   */
   ready(): Promise<void>;
   /** Settles what is left, for a schedule outside the process: idempotent, by any process at any time. */
   tick?(): Promise<void>;
