@@ -60,6 +60,10 @@ export async function serve(settings: Settings, announce: (url: string) => void)
     randomBytes: (bytes) => void crypto.getRandomValues(bytes),
     dedupMs: settings.dedupDays * DAY_MS,
     onFault: (error) => log.count("warn", "failed", { code: "settling", error: String(error) }),
+    clock: {
+      monotonic: () => performance.now(),
+      onMoved: (message) => log.line("warn", message, { code: "clock_moved" }),
+    },
   }).catch((error) => refuse(`KV_URL can't be opened: ${firstLine(error)}`));
   running = system;
   const app = createApp({ system, settings, log, now: Date.now, newId });

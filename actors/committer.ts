@@ -25,7 +25,7 @@ import type { Journal, KnownHead, NewChunk } from "./journal.ts";
 import { HEAD, journalKey, type Key } from "./keys.ts";
 import { addProbes, lookUp, type Probe } from "./seen.ts";
 import { sleep, type Store } from "./store.ts";
-import { BatchTooLarge, type Receipt, StorageUnavailable } from "./system.ts";
+import { BatchTooLarge, type Receipt, StorageFault, StorageUnavailable } from "./system.ts";
 
 /** One atomic operation takes 800 KiB: compressed chunks, digests and head must fit with room to spare. */
 const COMMIT_BYTES = 600_000;
@@ -66,6 +66,8 @@ export interface CommitterOptions {
   secret: string;
   now(): number;
   newId(): string;
+  /** Throws where nothing may be committed now; without it nothing keeps the process from it. */
+  guard?(): void;
   /** Resolves when the tail has room for so many events: at once, or slower the fuller it is. */
   room(events: number): Promise<void>;
   /** Whether other processes commit too. */
@@ -159,6 +161,7 @@ export function createCommitter(options: CommitterOptions) {
         if (ours.size() > 0) options.afterCommit();
         return answer(group, digests, { fresh, known });
       }
+      options.guard?.();
       const commit = newId();
       const prepared = prepare(fresh, base, { commit, at: Math.max(now(), base.at) });
       if (prepared === undefined) {
@@ -175,7 +178,8 @@ export function createCommitter(options: CommitterOptions) {
       const began = performance.now();
       const write = store.commit({ checks: [{ key: HEAD, stamp: base.stamp }], sets: prepared.sets }).catch(
         (error) => {
-          if (error instanceof StorageUnavailable) return null;
+          // Of a full disk or a damaged file the sender is told at once: trying until the deadline helps nothing.
+          if (error instanceof StorageUnavailable && !(error instanceof StorageFault)) return null;
           throw error;
         },
       );

@@ -38,6 +38,9 @@ export const SECRET: Key = ["secret"];
 /** How far everything is settled, who settles, and the runs of the seen index. Every write of a settler moves it. */
 export const SETTLED: Key = ["settled"];
 
+/** What is written to know whether storage takes writes. */
+export const PROBE: Key = ["probe"];
+
 /** How far a rebuild of all actors is. */
 export const REBUILD: Key = ["rebuild"];
 

@@ -1,7 +1,8 @@
 /** Puts the actors together over one store. */
 import { createCommitter } from "./committer.ts";
+import { type Clock, createClock, startNotice } from "./clock.ts";
 import { createJournal } from "./journal.ts";
-import { HEAD } from "./keys.ts";
+import { createProbe } from "./probe.ts";
 import { createProcesses } from "./processes.ts";
 import { createReader } from "./reader.ts";
 import { openSecret } from "./secret.ts";
@@ -9,7 +10,7 @@ import { createSettler, type Settler, type SettlerOptions } from "./settler.ts";
 import { startSettler } from "./settler_thread.ts";
 import { createSettling } from "./settling.ts";
 import { openStore, type Store } from "./store.ts";
-import type { System } from "./system.ts";
+import { NotServing, type System } from "./system.ts";
 import { openWriteKeys } from "./write_keys.ts";
 
 /** A tick settles for so long at the most; the next goes on. */
@@ -26,6 +27,13 @@ export interface OpenOptions {
   dedupMs: number;
   /** Called with what made a round of settling fail; it is done again. */
   onFault(error: unknown): void;
+  /** A guard over `now`; without it the clock is believed whatever it does, as one that a test sets. */
+  clock?: {
+    /** Ms by a clock that nobody can move. */
+    monotonic(): number;
+    /** Told in a line what is wrong with the clock, and that it is right again. */
+    onMoved(message: string): void;
+  };
 }
 
 /** Opens signalfold: reads what is not settled yet, and goes on where it was left. */
@@ -42,10 +50,20 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     now,
     newId,
     windowMs: options.dedupMs,
-    onFault: options.onFault,
+    onFault(error) {
+      settling.failed();
+      options.onFault(error);
+    },
     onSettled: () => settling.moved(),
   });
   const settling = createSettling(journal, settler);
+  const clock = guardOf(options, journal.head().at);
+  function guard(): void {
+    const fault = clock?.fault();
+    if (fault === undefined) return;
+    throw new NotServing(`${fault}: nothing was accepted, and a retry is safe`, "clock_moved");
+  }
+  const probe = createProbe(store, newId);
   const processes = createProcesses(store, { id: owner, now });
   const committer = createCommitter({
     store,
@@ -53,6 +71,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     secret,
     now,
     newId,
+    guard,
     room: settling.room,
     others: processes.others,
     afterCommit() {
@@ -73,13 +92,16 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       return { head, settled, unsettled: head - settled };
     },
     async ready() {
-      await store.get(HEAD);
+      guard();
+      settling.check();
+      await probe();
     },
     async tick() {
       await journal.sync();
       await settling.until(journal.head().seq, TICK_MS);
     },
     async close() {
+      clock?.close();
       // First of all: who waits for room in the tail gets it, or is told that there is none.
       const closing = settling.close();
       await committer.idle();
@@ -88,6 +110,16 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       store.close();
     },
   };
+}
+
+/** The guard over the clock, if there is one, at work; it is told what a start has to say. `at` is of the newest commit. */
+function guardOf({ clock: options, now }: OpenOptions, at: number): Clock | undefined {
+  if (options === undefined) return undefined;
+  const notice = startNotice(now(), at);
+  if (notice !== undefined) options.onMoved(notice);
+  const clock = createClock({ now, ...options });
+  clock.start();
+  return clock;
 }
 
 /**

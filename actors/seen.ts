@@ -36,6 +36,9 @@ const RUNS_TO_MERGE = 4;
 /** A run larger than this is not merged again, so that it can grow old and be dropped. */
 const MAX_RUN_DIGESTS = 4_000_000;
 
+/** The share of the window that the time between two runs counts at the most: twice what one run may cover. */
+const MAX_GAP = 1 / 8;
+
 /** A run's filter in memory: bits, 32 in a word. */
 export type Filter = Uint32Array;
 
@@ -299,12 +302,29 @@ function concat(all: Uint8Array[]): Uint8Array {
   return whole;
 }
 
-/** The runs that are still within the window of dedup, which ends `windowMs` before `nowMs`; 0 is for ever. */
+/**
+ * The runs that are still within the window of dedup at `nowMs`; a window of 0 is for ever. `runs` are in order of time.
+ *
+ * Between one run and the next at most a share of the window counts ({@link MAX_GAP}), and the window is longer by as
+ * much: so a commit that a clock has stamped wrong, by however much, drops nothing too early. Where nobody sends for long,
+ * ids are remembered for longer.
+ */
 export function withinWindow(
   runs: readonly Run[],
   { nowMs, windowMs }: { nowMs: number; windowMs: number },
 ): Run[] {
-  return windowMs === 0 ? [...runs] : runs.filter((run) => run.at + windowMs >= nowMs);
+  if (windowMs === 0) return [...runs];
+  const gapMs = windowMs * MAX_GAP;
+  const kept: Run[] = [];
+  let ageMs = 0;
+  let laterMs = nowMs;
+  for (const run of [...runs].reverse()) {
+    ageMs += Math.min(Math.max(0, laterMs - run.at), gapMs);
+    if (ageMs > windowMs + gapMs) break;
+    kept.unshift(run);
+    laterMs = run.at;
+  }
+  return kept;
 }
 
 /** The keys of a run, to delete when no list names it any more. */

@@ -2,6 +2,7 @@
  * The settler: takes the fence, settles the journal in rounds, keeps the seen index. It knows nothing but the store, so
  * it may run in the server's thread, in one of its own, or in another process.
  */
+import { FOLD_VERSION } from "../domain/fact.ts";
 import { DIGEST_BYTES } from "./chunk.ts";
 import { createEvents } from "./events.ts";
 import { type Fence, LostFence, takeFence } from "./fence.ts";
@@ -25,9 +26,6 @@ const READY_EVENTS = 150_000;
 /** A round takes at most so many events, and bytes of memory for them. */
 const ROUND_EVENTS = 150_000;
 const ROUND_BYTES = 64 * 1024 * 1024;
-
-/** A clock may be wrong by so much before a run of the seen index is dropped too early. */
-const CLOCK_MARGIN_MS = 60 * 60 * 1000;
 
 /** Runs cover at most this share of the window of dedup, so that they grow old whole. */
 const RUN_SPAN = 1 / 16;
@@ -95,6 +93,12 @@ export function createSettler(options: SettlerOptions): Settler {
       options.onSettled();
     }
     if (head.seq <= settled.seq) return false;
+    if (settled.fold > FOLD_VERSION) {
+      throw new Error(
+        `a newer version of signalfold settles this database (fold ${settled.fold}, this one has ${FOLD_VERSION}): ` +
+          "this process takes events and reads, and no longer settles; upgrade it",
+      );
+    }
     await untilReady(head, settled);
     hurried = false;
     if (closed) return false;
@@ -156,7 +160,7 @@ export function createSettler(options: SettlerOptions): Settler {
     { digests, end, at }: Gathered,
   ): Promise<void> {
     const made = makeRun(before.nextRun, digests, at);
-    const kept = withinWindow(before.runs, { nowMs: at - CLOCK_MARGIN_MS, windowMs: options.windowMs });
+    const kept = withinWindow(before.runs, { nowMs: at, windowMs: options.windowMs });
     if (made !== undefined) await writeAll(fence, made.sets);
     await fence.write({
       change: {

@@ -2,7 +2,7 @@
 import type { Journal } from "./journal.ts";
 import type { Settler } from "./settler.ts";
 import { sleep } from "./store.ts";
-import { StorageUnavailable } from "./system.ts";
+import { NotServing, StorageUnavailable } from "./system.ts";
 
 /** Beyond so many unsettled events, or bytes of memory for them, senders are slowed, more the fuller it is. */
 const SOFT_EVENTS = 240_000;
@@ -10,6 +10,9 @@ const SOFT_BYTES = 96 * 1024 * 1024;
 
 /** Beyond so many times the soft bound senders wait until there is room. */
 const HARD_FACTOR = 2;
+
+/** Settling that has failed for so long, again and again, needs somebody to look: a fault that passes is over before. */
+const FAILING_MS = 15_000;
 
 /** Settling in a process. */
 export type Settling = ReturnType<typeof createSettling>;
@@ -20,6 +23,8 @@ export function createSettling(journal: Journal, settler: Settler) {
   let pace = 20_000;
   let movedMs = performance.now();
   let closed = false;
+  /** Since when rounds have failed, one after the other, and when the last did. */
+  let failing: { sinceMs: number; lastMs: number } | undefined;
 
   return {
     /** Call it after each commit. */
@@ -27,6 +32,7 @@ export function createSettling(journal: Journal, settler: Settler) {
     /** Call it when `settled` has moved: the tail is trimmed. */
     async moved(): Promise<void> {
       if (closed) return;
+      failing = undefined;
       const before = journal.settled().events;
       // A hint: where it fails the tail is only longer, until the next.
       await journal.adoptNewest().catch(() => {});
@@ -34,6 +40,23 @@ export function createSettling(journal: Journal, settler: Settler) {
       const seconds = (performance.now() - movedMs) / 1000;
       movedMs = performance.now();
       if (events > 5_000) pace = 0.5 * pace + 0.5 * (events / seconds);
+    },
+    /** Call it when a round has failed. */
+    failed(): void {
+      const lastMs = performance.now();
+      const goesOn = failing !== undefined && lastMs - failing.lastMs < FAILING_MS;
+      failing = { sinceMs: goesOn ? failing!.sinceMs : lastMs, lastMs };
+    },
+    /** Throws {@link NotServing} where settling has failed for long and nothing was settled, by whomever. */
+    check(): void {
+      if (failing === undefined || performance.now() - failing.lastMs > FAILING_MS) return;
+      const failingMs = performance.now() - failing.sinceMs;
+      if (failingMs < FAILING_MS) return;
+      const forS = Math.round(failingMs / 1000);
+      throw new NotServing(
+        `settling has failed for ${forS} s: this server's log says why, with the code settling`,
+        "settling_fails",
+      );
     },
     /** Resolves when everything up to a chunk is settled, in whatever process. */
     async until(seq: number, deadlineMs: number): Promise<void> {

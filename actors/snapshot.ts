@@ -138,7 +138,10 @@ export function readHead<H>({ key, value, stamp }: Entry<Uint8Array>): Loaded<H>
   return { key, stamp, head, state: undefined, raw: value, pieces: keys };
 }
 
-/** Whether a state was made by an older fold, and is to be folded again from its log. */
+/**
+ * Whether a state was made by another fold, and is to be folded again from its log. A newer one's too: a process of an
+ * older version still reads, and can't know what a newer state says; the fence keeps it from writing.
+ */
 export function isStale(head: { fold: number }): boolean {
-  return head.fold < FOLD_VERSION;
+  return head.fold !== FOLD_VERSION;
 }

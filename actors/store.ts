@@ -1,6 +1,6 @@
 /** Deno KV, as the rest of signalfold sees it: the only file that names it. Facts behind it: `docs/decisions/`. */
 import type { Key } from "./keys.ts";
-import { StorageUnavailable } from "./system.ts";
+import { StorageFault, StorageUnavailable } from "./system.ts";
 
 /** What stands under a key; `stamp` is `null` where nothing does. */
 export interface Entry<T = unknown> {
@@ -19,7 +19,10 @@ export interface Write {
 /** A range of keys: a prefix, or from `start` (within) to `end` (without). */
 export type Range = { prefix: Key } | { prefix: Key; start: Key } | { start: Key; end: Key };
 
-/** The store. All throw {@link StorageUnavailable} where it does not answer in {@link ANSWER_MS}. */
+/**
+ * The store. All throw {@link StorageUnavailable} where it does not answer in {@link ANSWER_MS}, and
+ * {@link StorageFault} where the file or its disk is at fault.
+ */
 export interface Store {
   get<T>(key: Key): Promise<Entry<T>>;
   /** Any number of keys, read ten at a time: not one snapshot. */
@@ -49,6 +52,13 @@ const LOCKED_MS = 5_000;
 
 /** Entries that a scan reads at once: values may have 64 KiB. */
 const SCAN_BATCH = 128;
+
+/**
+ * What SQLite and the store over it say where the file or the disk below it is at fault, and what a value says whose bytes
+ * were damaged where SQLite can't see it. They come as TypeError and RangeError.
+ */
+const FAULT =
+  /database or disk is full|read-?only database|disk I\/O error|disk image is malformed|file is not a database|unable to open database file|could not deserialize value/;
 
 /** `getMany` takes at most 10 keys. */
 const KEYS_PER_GET = 10;
@@ -155,11 +165,11 @@ async function answered<T>(call: () => Promise<T>): Promise<T> {
       }),
     ]);
   } catch (error) {
-    // A TypeError is ours: a value or a key over a limit.
+    const message = error instanceof Error ? error.message : String(error);
+    if (FAULT.test(message)) throw new StorageFault(`storage: ${message}`, { cause: error });
+    // Any other TypeError is ours: a value or a key over a limit.
     if (error instanceof TypeError || error instanceof RangeError) throw error;
-    throw new StorageUnavailable(`storage: ${error instanceof Error ? error.message : error}`, 1, {
-      cause: error,
-    });
+    throw new StorageUnavailable(`storage: ${message}`, 1, { cause: error });
   } finally {
     clearTimeout(timer);
   }

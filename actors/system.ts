@@ -9,6 +9,28 @@ export class StorageUnavailable extends Error {
   }
 }
 
+/**
+ * Thrown when storage answers that it can't: the disk is full, the file read-only or damaged. Another try at once helps
+ * nothing; nothing was acknowledged, and a later retry is safe.
+ */
+export class StorageFault extends StorageUnavailable {
+  override name = "StorageFault";
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, FAULT_RETRY_S, options);
+  }
+}
+
+/** Thrown where this process can't do its work for a reason that it can name: `code` and message are for the answer. */
+export class NotServing extends StorageUnavailable {
+  override name = "NotServing";
+  constructor(message: string, readonly code: "clock_moved" | "settling_fails") {
+    super(message, FAULT_RETRY_S);
+  }
+}
+
+/** A disk that is full stays so for a while, in s. */
+const FAULT_RETRY_S = 5;
+
 /** Thrown for a request whose events compress to more than one atomic operation can hold: the sender must send fewer. */
 export class BatchTooLarge extends RangeError {
   override name = "BatchTooLarge";
@@ -110,7 +132,10 @@ export interface System {
   reader: Reader;
   writeKeys: WriteKeys;
   stats(): Promise<Stats>;
-  /** Resolves where storage answers; throws {@link StorageUnavailable} where it does not. */
+  /**
+   * Resolves where this process can take events and settle them: storage takes a write, the clock was not moved, and
+   * settling does not fail. Throws {@link StorageUnavailable} otherwise, {@link NotServing} where the reason is known.
+   */
   ready(): Promise<void>;
   /** Settles what is left, for a schedule outside the process: idempotent, by any process at any time. */
   tick?(): Promise<void>;

@@ -1,15 +1,15 @@
 /** What the tasks work with: a store, and what can be done to all of it while servers run on it. */
-import { createJournal } from "./journal.ts";
+import { createJournal, type Journal } from "./journal.ts";
 import { rebuildAll, type RebuildOptions } from "./rebuild.ts";
 import { replayOne, type ReplaySummary } from "./replay.ts";
 import { createSettler } from "./settler.ts";
-import { createSettling } from "./settling.ts";
+import { createSettling, type Settling } from "./settling.ts";
 import { openStore, type Store } from "./store.ts";
-import type { ActorKind } from "./system.ts";
+import { type ActorKind, StorageUnavailable } from "./system.ts";
 import { type Comparison, verifyAll } from "./verify.ts";
 
-/** A task waits so long for what is not settled yet. */
-const SETTLE_MS = 600_000;
+/** A task waits for what is not settled yet as long as settling goes on, and for so long where nothing moves. */
+const STANDSTILL_MS = 30_000;
 
 /** What the tools are given. */
 export interface ToolsOptions {
@@ -19,6 +19,9 @@ export interface ToolsOptions {
   /** Called with what made a round of settling fail; it is done again. */
   onFault(error: unknown): void;
 }
+
+/** After so many failed rounds with nothing settled between them, a task gives up: a fault that passes is over before. */
+const MAX_FAULTS = 20;
 
 /** The tools over one store. */
 export interface Tools {
@@ -31,12 +34,18 @@ export interface Tools {
   close(): void;
 }
 
-/** Opens the tools. What is not settled yet is settled first, by whatever process. */
+/**
+ * Opens the tools. What is not settled yet is settled first, by whatever process; throws {@link StorageUnavailable} where
+ * that fails.
+ */
 export async function openTools({ storage, now, newId, onFault }: ToolsOptions): Promise<Tools> {
   const store = await openStore(storage);
   const journal = createJournal(store);
   await journal.sync();
   const owner = newId();
+  let faults = 0;
+  const failing = Promise.withResolvers<never>();
+  failing.promise.catch(() => {});
   const common = { source: store, journal, owner, now, newId };
   const settler = createSettler({
     store,
@@ -45,12 +54,19 @@ export async function openTools({ storage, now, newId, onFault }: ToolsOptions):
     newId,
     // A tool does not know the servers' window of dedup: it drops nothing.
     windowMs: 0,
-    onFault,
-    onSettled: () => {},
+    onFault(error) {
+      if (++faults === 1) onFault(error);
+      const why = error instanceof Error ? error.message : error;
+      if (faults >= MAX_FAULTS) failing.reject(new StorageUnavailable(`settling fails: ${why}`));
+    },
+    onSettled: () => void (faults = 0),
   });
   const settling = createSettling(journal, settler);
-  await settling.until(journal.head().seq, SETTLE_MS);
-  await settling.close();
+  try {
+    await Promise.race([untilSettled(journal, settling), failing.promise]);
+  } finally {
+    await settling.close();
+  }
   return {
     store,
     replayOne: (actor) => replayOne(common, actor),
@@ -65,4 +81,22 @@ export async function openTools({ storage, now, newId, onFault }: ToolsOptions):
     },
     close: () => store.close(),
   };
+}
+
+/** Resolves when all that is in the journal now is settled; throws {@link StorageUnavailable} where nothing moves. */
+async function untilSettled(journal: Journal, settling: Settling): Promise<void> {
+  const { seq } = journal.head();
+  for (let before = -1; journal.settledNow().seq < seq;) {
+    if (journal.settledNow().seq === before) {
+      throw new StorageUnavailable(
+        `nothing was settled for ${
+          STANDSTILL_MS / 1000
+        } s: the log of the servers on this database may say why`,
+      );
+    }
+    before = journal.settledNow().seq;
+    await settling.until(seq, STANDSTILL_MS).catch((error) => {
+      if (!(error instanceof StorageUnavailable)) throw error;
+    });
+  }
 }

@@ -11,6 +11,7 @@ import { invalid, type Problem, problemResponse } from "./problem.ts";
 import { readingRoutes } from "./reading.ts";
 import { segmentRoutes } from "./segment.ts";
 import { sendingRoutes } from "./sending.ts";
+import { isSendingPath } from "./sending_paths.ts";
 
 /** The settings that the routes obey. */
 export interface AppSettings extends Secrets {
@@ -108,20 +109,23 @@ const INVALID_HOST = invalid("invalid_host", "", "the Host header must be a host
 
 /**
  * The path as it was sent, without a slash at its end: ids are decoded where they are read, once and strictly. Several
- * slashes at its beginning count as one: some clients put their path behind a host that ends in a slash.
+ * slashes at the beginning of a path that takes events count as one, since some clients put their path behind a host that
+ * ends in a slash; no other path has two forms, which a proxy before the server could take for two.
  */
 function rawPath(request: Request): string {
   const { url } = request;
-  let start = url.indexOf("/", url.indexOf("://") + 3);
+  const start = url.indexOf("/", url.indexOf("://") + 3);
   if (start === -1) return "/";
-  while (url.charCodeAt(start + 1) === 47) start++;
   let end = start;
   for (; end < url.length; end++) {
     const code = url.charCodeAt(end);
     if (code === 63 || code === 35) break; // "?" or "#"
   }
   if (end > start + 1 && url.charCodeAt(end - 1) === 47) end--;
-  return url.slice(start, end);
+  const path = url.slice(start, end);
+  if (!path.startsWith("//")) return path;
+  const single = path.replace(/^\/+/, "/");
+  return isSendingPath(single) ? single : path;
 }
 
 /** 405 for a path that takes other methods, 404 for one that takes none. */

@@ -1,7 +1,7 @@
 /** What all routes share: a handler gives an answer or a problem, and this makes a response of either and logs it. */
 import type { Context } from "hono";
 import { matchedRoutes } from "hono/route";
-import { StorageUnavailable, type System } from "../actors/system.ts";
+import { NotServing, StorageUnavailable, type System } from "../actors/system.ts";
 import type { Authentication, Right } from "./authentication.ts";
 import type { Bodies } from "./body.ts";
 import type { Log, LogMembers } from "./log.ts";
@@ -70,6 +70,10 @@ export function handle(
 
 /** The problem that a thrown error is. */
 export function problemOf(error: unknown): Problem {
+  if (error instanceof NotServing) {
+    const { code, message, retryAfterS } = error;
+    return { reason: "unavailable", code, detail: message, retryAfterS, cause: error };
+  }
   if (error instanceof StorageUnavailable) {
     return {
       reason: "unavailable",

@@ -1,6 +1,7 @@
 /** `deno task export`: writes the accepted events, a line of JSON each, in the order of the journal. */
 import { exportEvents } from "../actors/export.ts";
 import { openStore } from "../actors/store.ts";
+import { StorageUnavailable } from "../actors/system.ts";
 import { showProgress } from "./progress.ts";
 import { fail, taskSettings } from "./task.ts";
 
@@ -30,6 +31,7 @@ try {
 } catch (error) {
   // Who reads (`head`, say) may have had enough.
   if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0);
+  if (error instanceof StorageUnavailable) fail(`${error.message} (after ${events} events)`);
   throw error;
 }
 progress.end();

@@ -151,12 +151,35 @@ Deno.test("runs stay few, however many rounds there are, and each digest is writ
   );
 });
 
-Deno.test("a run is dropped whole once its newest is out of the window; a window of 0 is for ever", () => {
-  const runs = [10, 20, 30].map((at, id) => ({ id, n: 1, parts: 1, filterParts: 1, at }));
-  const kept = (nowMs: number, windowMs: number) =>
-    withinWindow(runs, { nowMs, windowMs }).map((run) => run.at);
-  deepStrictEqual(kept(20, 10), [10, 20, 30]);
-  deepStrictEqual(kept(21, 10), [20, 30]);
-  deepStrictEqual(kept(41, 10), []);
-  deepStrictEqual(kept(1e12, 0), [10, 20, 30]);
+const DAY_MS = 86_400_000;
+
+/** Runs whose newest ids are of these days. */
+const runsOfDays = (days: number[]): Run[] =>
+  days.map((day, id) => ({ id, n: 1, parts: 1, filterParts: 1, at: day * DAY_MS }));
+
+/** Which days of runs are kept at a day, with a window of 32 days. */
+const keptAt = (days: number[], nowDay: number, windowDays = 32) =>
+  withinWindow(runsOfDays(days), { nowMs: nowDay * DAY_MS, windowMs: windowDays * DAY_MS }).map((run) =>
+    run.at / DAY_MS
+  );
+
+const upTo = (day: number) => Array.from({ length: day }, (_, n) => n + 1);
+
+Deno.test("a run is dropped whole once its newest is out of the window and its margin; a window of 0 is for ever", () => {
+  // The window is 32 days and the margin an eighth of it.
+  deepStrictEqual(keptAt(upTo(60), 60), upTo(60).slice(60 - 37));
+  deepStrictEqual(keptAt(upTo(60), 61), upTo(60).slice(60 - 36));
+  deepStrictEqual(keptAt(upTo(37), 37), upTo(37));
+  deepStrictEqual(keptAt(upTo(60), 1e6, 0), upTo(60));
+});
+
+Deno.test("a commit stamped by a clock that was wrong by any length of time drops no id of the window", () => {
+  for (const jumpDays of [1, 31, 3650]) {
+    // By a clock that was wrong for one commit, or from then on; and after it has come back, time stands still.
+    deepStrictEqual(keptAt(upTo(30), 30 + jumpDays), upTo(30));
+    deepStrictEqual(keptAt([...upTo(30), 30 + jumpDays], 30 + jumpDays), [...upTo(30), 30 + jumpDays]);
+  }
+  // And yet all grows old, by the days in which somebody sent.
+  const sparse = Array.from({ length: 40 }, (_, n) => n * 100);
+  strictEqual(keptAt(sparse, 3_900).length, 10);
 });

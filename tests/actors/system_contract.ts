@@ -123,7 +123,7 @@ export function systemContract(kind: StoreKind, share = 1): void {
     deepStrictEqual(faults, []);
   });
 
-  test("an id is free again once the window of dedup is over, and not before; never with a window of 0", async () => {
+  test("an id is free again once the window of dedup and its margin are over, not before; never with a window of 0", async () => {
     const DAY_MS = 86_400_000;
     for (const dedupMs of [30 * DAY_MS, 0]) {
       await using place = await kind.make();
@@ -133,12 +133,13 @@ export function systemContract(kind: StoreKind, share = 1): void {
         (await system.commit([eventWith({ messageId })], "k"))[0]!.duplicate;
       strictEqual(await isDuplicate("x"), false);
       await settle(system);
-      clock.ms += 29 * DAY_MS;
-      strictEqual(await isDuplicate("y"), false);
-      await settle(system);
-      strictEqual(await isDuplicate("x"), true);
-      clock.ms += 2 * DAY_MS;
-      await settle(system);
+      // Something comes every day. The margin is an eighth of the window; a run may cover a sixteenth of it.
+      for (let day = 1; day <= 36; day++) {
+        clock.ms += DAY_MS;
+        if (day === 29) strictEqual(await isDuplicate("y"), false);
+        await settle(system);
+        if (day <= 30) strictEqual(await isDuplicate("x"), true, `day ${day}`);
+      }
       strictEqual(await isDuplicate("x"), dedupMs === 0);
       strictEqual(await isDuplicate("y"), true);
       await system.close();

@@ -1,8 +1,10 @@
 /**
  * Servers killed by SIGKILL at random moments under load. What a client may rely on: what was answered is there, a
- * request that was not is there whole or not at all, and sending it again doubles nothing.
+ * request that was not is there whole or not at all, and sending it again doubles nothing. `deno task crash` does it for
+ * a hundred rounds.
  */
 import { strictEqual } from "node:assert";
+import { crash } from "./crash_run.ts";
 import { between, createLedger, type Ledger, newSeed, type Random, randomOf } from "./ledger.ts";
 import { runTask, type Server, sleep, startServer, tempDir } from "./server.ts";
 
@@ -53,26 +55,18 @@ Deno.test("a server killed at random moments has lost nothing it answered, and h
   await verify(kvPath);
 });
 
-Deno.test("of two servers on one database one is killed: the other goes on, and both then show the same", async () => {
-  const random = randomOf(newSeed("kill of two"));
+Deno.test("of three servers on one database some are killed, again and again: the others go on, and all show the same", async () => {
+  const random = randomOf(newSeed("kill of three"));
   await using dir = await tempDir();
-  const kvPath = `${dir.path}/kv.db`;
-  const ledger = createLedger("two", random);
-  await using survivor = await startServer(kvPath);
-  for (let round = 1; round <= ROUNDS; round++) {
-    await using victim = await startServer(kvPath);
-    const stop = new AbortController();
-    const options = { workers: 3, signal: stop.signal, restMs: 40 };
-    const loads = [ledger.load(survivor, options), ledger.load(victim, options)];
-    await killMoment(random);
-    await victim.end("SIGKILL");
-    // The survivor may find the journal moved, the lease taken and a round half done.
-    await sleep(300);
-    stop.abort();
-    await Promise.all(loads);
-    await using restarted = await startServer(kvPath);
-    await checkRound(round % 2 === 0 ? survivor : restarted, ledger, `round ${round}`);
-    await ledger.check(round % 2 === 0 ? restarted : survivor);
-    await verify(kvPath);
-  }
+  await crash({
+    kvUrl: `${dir.path}/kv.db`,
+    ledger: createLedger("three", random),
+    processes: 3,
+    rounds: ROUNDS,
+    random,
+    onRound: ({ round, kills, events, whole, absent }) =>
+      console.log(
+        `round ${round}: ${kills} killed, ${events} events; unanswered: ${whole} there, ${absent} not`,
+      ),
+  });
 });

@@ -27,7 +27,7 @@ export interface SentEvent {
 }
 
 /** A request of the ledger. */
-interface Sent {
+export interface Sent {
   body: SentEvent | SentEvent[];
   answered: boolean;
 }
@@ -87,6 +87,8 @@ export interface Ledger {
   sendUnanswered(server: Server): Promise<void>;
   /** The events of all requests that were answered. */
   answered(): SentEvent[];
+  /** Every request that was sent, for whoever looks into a violation. */
+  entries(): readonly Sent[];
   /** Holds what a server shows against the ledger. */
   check(server: Server): Promise<Checked>;
 }
@@ -161,6 +163,7 @@ export function createLedger(name: string, random: Random): Ledger {
         if (!entry.answered) ok(await deliver(server, entry), "a request that is sent again is answered");
       }
     },
+    entries: () => sent,
     answered: () => sent.filter(({ answered }) => answered).flatMap(({ body }) => body),
     async check(server) {
       deepStrictEqual(refused, [], "every answer is 200");

@@ -8,8 +8,10 @@ export const ROOT = new URL("../../", import.meta.url).pathname;
 export const ADMIN_TOKEN = "process_admin_token";
 export const WRITE_KEY = "process_write_key";
 
-/** A server that has not started, or a task that has not ended, by then has failed, in ms. */
+/** A server that has not started by then has failed, in ms. */
 const PATIENCE_MS = 60_000;
+/** A task that has not ended by then has failed, in ms: a replay of much takes its time on a machine that does other things. */
+const TASK_MS = 240_000;
 /** A request that is not answered by then has failed, in ms: longer than the server's own 10 s. */
 const ANSWER_MS = 20_000;
 
@@ -77,6 +79,22 @@ export async function startServer(
 ): Promise<Server> {
   const child = new Deno.Command(Deno.execPath(), {
     args: startArguments(kvPath, heapMb),
+    cwd: ROOT,
+    env: { ...BLANK, PORT: "0", HOST: "127.0.0.1", KV_URL: kvPath, ADMIN_TOKEN, WRITE_KEY, ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  return await serverOf(child);
+}
+
+/** Starts a server by another entry of `tests/`, with all permissions. */
+export async function startEntry(
+  entry: string,
+  { kvPath, env = {} }: { kvPath: string; env?: Record<string, string> },
+): Promise<Server> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--allow-all", entry],
     cwd: ROOT,
     env: { ...BLANK, PORT: "0", HOST: "127.0.0.1", KV_URL: kvPath, ADMIN_TOKEN, WRITE_KEY, ...env },
     stdin: "null",
@@ -189,7 +207,7 @@ export async function runCommand(
   }).spawn();
   const output = child.output();
   try {
-    const { code, stdout, stderr } = await within(PATIENCE_MS, output, `${program} ${args.join(" ")}`);
+    const { code, stdout, stderr } = await within(TASK_MS, output, `${program} ${args.join(" ")}`);
     const decoder = new TextDecoder();
     return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
   } catch (error) {

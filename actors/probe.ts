@@ -1,0 +1,26 @@
+/** Whether storage takes writes, for `/readyz`: a disk that is full, and a file that is read-only, still answer reads. */
+import { PROBE } from "./keys.ts";
+import type { Store } from "./store.ts";
+
+/** Whoever asks within this time shares one write: the asking needs no credential. */
+const PROBE_MS = 1_000;
+
+/** Makes the probe: it resolves where storage takes a small write, and throws what the store throws. */
+export function createProbe(store: Store, newId: () => string): () => Promise<void> {
+  let probing: Promise<void> | undefined;
+  let atMs = -Infinity;
+
+  async function probe(): Promise<void> {
+    const { stamp } = await store.get(PROBE);
+    // Where another process probes at the same time, one of the two has written.
+    await store.commit({ checks: [{ key: PROBE, stamp }], sets: [[PROBE, newId()]] });
+  }
+
+  return function shared() {
+    if (probing === undefined || performance.now() - atMs > PROBE_MS) {
+      atMs = performance.now();
+      probing = probe();
+    }
+    return probing;
+  };
+}

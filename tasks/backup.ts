@@ -1,0 +1,78 @@
+/** `deno task backup FILE`: a copy of the database file, of one moment, while servers write to it. */
+import { backup, DatabaseSync } from "node:sqlite";
+import { fail, taskSettings } from "./task.ts";
+
+const HELP = `deno task backup FILE
+
+Writes a copy of the database file (KV_URL) to FILE, which must not exist: all that was answered when it began, of one
+moment, checked, while servers run. To restore it, stop the servers and put it in the place of the database.`;
+
+/** A server that writes is waited for so long. */
+const BUSY_MS = 10_000;
+
+/** More pages than a database has: all in one step. */
+const ALL_PAGES = 2 ** 31 - 1;
+
+const [file, ...more] = Deno.args;
+if (file === "--help") {
+  console.log(HELP);
+  Deno.exit(0);
+}
+if (file === undefined || file.startsWith("-") || more.length > 0) fail(`give one file to write\n\n${HELP}`);
+const { storage } = taskSettings();
+if (storage === ":memory:" || /^https?:/.test(storage)) {
+  fail("KV_URL is not a file: use deno task export, or the means of its server");
+}
+if (exists(file)) fail(`${file} exists already: choose another name`);
+
+const began = performance.now();
+// Until it is whole and checked it has another name, so that nobody takes half of a copy for a backup.
+const part = `${file}.part`;
+try {
+  clear();
+  await copy(storage, part);
+  check(part);
+  Deno.renameSync(part, file);
+} catch (error) {
+  clear();
+  fail(`the backup failed, and nothing was kept of it: ${error instanceof Error ? error.message : error}`);
+}
+const megabytes = (Deno.statSync(file).size / 1024 / 1024).toFixed(1);
+console.log(`backed up ${megabytes} MB in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+
+/**
+ * One read transaction over all of the source, whose writers go on: what is in the WAL is taken in too. In one step, as
+ * SQLite begins a copy anew each time that another process writes between two.
+ */
+async function copy(from: string, to: string): Promise<void> {
+  using source = new DatabaseSync(from, { readOnly: true, timeout: BUSY_MS });
+  await backup(source, to, { rate: ALL_PAGES });
+}
+
+/** Deletes what there is of the copy, and the files that SQLite lays beside it. */
+function clear(): void {
+  for (const suffix of ["", "-wal", "-shm", "-journal"]) {
+    if (exists(part + suffix)) Deno.removeSync(part + suffix);
+  }
+}
+
+/**
+ * Makes the copy one file, without a WAL of its own, and throws where SQLite finds it damaged: then so is what it was
+ * made from.
+ */
+function check(path: string): void {
+  using copied = new DatabaseSync(path);
+  copied.exec("PRAGMA journal_mode = DELETE");
+  const found = copied.prepare("PRAGMA integrity_check(1)").get() as { integrity_check: string };
+  if (found.integrity_check !== "ok") throw new Error(found.integrity_check);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,45 @@
+/** Disks and files that a test makes small or read-only, where it may. */
+
+/** Whether this process may mount a file system: as root on Linux, and not in every container. */
+export const MAY_MOUNT = await mayMount();
+
+async function mayMount(): Promise<boolean> {
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return false;
+  const folder = await Deno.makeTempDir();
+  try {
+    await run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder);
+    await run("umount", folder);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await Deno.remove(folder);
+  }
+}
+
+/** A disk in memory. */
+export interface SmallDisk extends AsyncDisposable {
+  path: string;
+  /** Mounts it again with other options, such as `size=64m` or `ro`. */
+  remount(options: string): Promise<void>;
+}
+
+/** Mounts a disk of so many megabytes; it is gone after the test. */
+export async function smallDisk(megabytes: number): Promise<SmallDisk> {
+  const path = await Deno.makeTempDir({ prefix: "signalfold-disk-" });
+  await run("mount", "-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", path);
+  return {
+    path,
+    remount: (options) => run("mount", "-o", `remount,${options}`, path),
+    async [Symbol.asyncDispose]() {
+      await run("umount", path);
+      await Deno.remove(path);
+    },
+  };
+}
+
+/** Runs a program; throws with what it wrote where it fails. */
+export async function run(program: string, ...args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(program, { args, stdin: "null" }).output();
+  if (!success) throw new Error(`${program} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+}

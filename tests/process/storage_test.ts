@@ -1,0 +1,282 @@
+/**
+ * Storage that fails under a server: a full disk, a file that is read-only, one that is damaged, and one that a newer
+ * version has settled. Each time the error is clear, what was answered stays, and all goes on when the cause is gone.
+ */
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
+import { FOLD_VERSION } from "../../domain/fact.ts";
+import { copyRepository, spawnTask } from "../routes/spawned.ts";
+import { MAY_MOUNT, run, smallDisk } from "./mounts.ts";
+import { ADMIN_TOKEN, eventually, runTask, type Server, startServer, tempDir, WRITE_KEY } from "./server.ts";
+
+const BATCH = 100;
+
+/** A batch of its own ids, whose text no compression makes small. */
+function batch(n: number, userId = "u1") {
+  return Array.from({ length: BATCH }, (_, i) => ({
+    type: "track",
+    event: "Order Completed",
+    userId,
+    messageId: `${n}_${i}`,
+    properties: { text: Array.from({ length: 4 }, () => crypto.randomUUID()).join("") },
+  }));
+}
+
+const isReady = async (server: Server) => (await server.ask("/readyz")).status === 200;
+
+async function settled(server: Server): Promise<void> {
+  await eventually(
+    "all is settled",
+    async () => (await server.ask("/api/v1/admin/stats")).body.unsettled === 0,
+    { ms: 30_000 },
+  );
+}
+
+async function verify(kvPath: string): Promise<void> {
+  const { code, stdout, stderr } = await runTask(kvPath, "replay", "--verify");
+  strictEqual(code, 0, stdout + stderr);
+}
+
+if (!MAY_MOUNT) console.log("storage_test: a full disk is not tried, as this process may not mount one");
+
+Deno.test({
+  name:
+    "on a full disk a server refuses what it can't keep, at once, and still reads; with room again it goes on",
+  ignore: !MAY_MOUNT,
+  async fn() {
+    await using disk = await smallDisk(3);
+    const kvPath = `${disk.path}/kv.db`;
+    await using server = await startServer(kvPath);
+    let taken = 0;
+    const refused: number[] = [];
+    for (let n = 0; refused.length < 5; n++) {
+      ok(n < 1000, "the disk fills up");
+      const began = performance.now();
+      const { status, body } = await server.send(batch(n));
+      if (status === 200) {
+        taken++;
+        continue;
+      }
+      deepStrictEqual([status, body.code], [503, "storage_unavailable"]);
+      ok(performance.now() - began < 5_000, "without trying until the deadline");
+      refused.push(n);
+    }
+    match(server.written(), /"code":"storage_unavailable".*StorageFault: storage: database or disk is full/);
+    ok(!/"status":500/.test(server.written()));
+    strictEqual((await server.ask("/healthz")).status, 200);
+    strictEqual((await server.ask("/api/v1/users/u1")).body.eventCount, taken * BATCH, "it still reads");
+    await eventually("not ready", async () => !await isReady(server));
+
+    await disk.remount("size=64m");
+    await eventually("ready again, by itself", () => isReady(server), { ms: 30_000 });
+    for (const n of refused) {
+      const answer = await server.send(batch(n));
+      deepStrictEqual([answer.status, answer.body.accepted], [200, BATCH]);
+    }
+    strictEqual((await server.ask("/api/v1/users/u1")).body.eventCount, (taken + refused.length) * BATCH);
+    await settled(server);
+    await verify(kvPath);
+  },
+});
+
+Deno.test({
+  name: "on a disk that is read-only a server does not start, and says so in a line; writable again, it does",
+  ignore: !MAY_MOUNT,
+  async fn() {
+    await using disk = await smallDisk(64);
+    const kvPath = `${disk.path}/kv.db`;
+    {
+      await using server = await startServer(kvPath);
+      strictEqual((await server.send(batch(0))).status, 200);
+      await server.end("SIGTERM");
+    }
+    await disk.remount("ro");
+    await rejects(
+      startServer(kvPath),
+      /^Error: .*\n+signalfold does not start: KV_URL can't be opened: \S.*\s*$/,
+    );
+    await disk.remount("rw");
+    await using server = await startServer(kvPath);
+    strictEqual((await server.ask("/api/v1/users/u1")).body.eventCount, BATCH);
+    strictEqual((await server.send(batch(1))).status, 200);
+  },
+});
+
+/** Makes a file so that nobody writes it, root neither, or writable again; false where that can't be done. */
+async function protect(path: string, protect: boolean): Promise<boolean> {
+  try {
+    if (Deno.uid() === 0) await run("chattr", protect ? "+i" : "-i", path);
+    else await Deno.chmod(path, protect ? 0o444 : 0o644);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("on a file that is read-only a server reads, refuses events and is not ready; writable again, it goes on", async () => {
+  await using dir = await tempDir();
+  const kvPath = `${dir.path}/kv.db`;
+  {
+    await using server = await startServer(kvPath);
+    strictEqual((await server.send(batch(0))).status, 200);
+    await settled(server);
+    await server.end("SIGTERM");
+  }
+  if (!await protect(kvPath, true)) {
+    console.log("a read-only file is not tried, as no file can be made so here");
+    return;
+  }
+  try {
+    await using server = await startServer(kvPath);
+    const { status, body } = await server.send(batch(1));
+    deepStrictEqual([status, body.code], [503, "storage_unavailable"], server.written());
+    match(server.written(), /StorageFault: storage: .*read-?only database/);
+    strictEqual((await server.ask("/readyz")).status, 503);
+    strictEqual((await server.ask("/api/v1/users/u1")).body.eventCount, BATCH, "it still reads");
+    await server.end("SIGKILL");
+  } finally {
+    await protect(kvPath, false);
+  }
+  await using server = await startServer(kvPath);
+  await eventually("ready", () => isReady(server));
+  strictEqual((await server.send(batch(1))).body.accepted, BATCH);
+  strictEqual((await server.ask("/api/v1/users/u1")).body.eventCount, 2 * BATCH);
+});
+
+Deno.test("a file that is no database is refused in a line, and left as it is", async () => {
+  await using dir = await tempDir();
+  const kvPath = `${dir.path}/kv.db`;
+  const text = "this is not a database, whatever its name says. ".repeat(200);
+  await Deno.writeTextFile(kvPath, text);
+  await rejects(
+    startServer(kvPath),
+    /\nsignalfold does not start: KV_URL can't be opened: file is not a database\s*$/,
+  );
+  strictEqual(await Deno.readTextFile(kvPath), text);
+});
+
+/** SQLite's pages. */
+const PAGE_BYTES = 4096;
+
+/** Spoils the page of a database file in which a text stands. */
+async function damage(path: string, text: string): Promise<void> {
+  const bytes = await Deno.readFile(path);
+  const at = new TextDecoder("latin1").decode(bytes).indexOf(text);
+  ok(at > PAGE_BYTES, `${text} stands in the file`);
+  bytes.fill(0xff, at - (at % PAGE_BYTES), at - (at % PAGE_BYTES) + 400);
+  await Deno.writeFile(path, bytes);
+}
+
+Deno.test("a damaged page fails what needs it, by name in the log, and nothing else; a file put back from before is whole", async () => {
+  await using dir = await tempDir();
+  const kvPath = `${dir.path}/kv.db`;
+  const users = Array.from({ length: 60 }, (_, n) => `user_${String(n).padStart(2, "0")}`);
+  {
+    await using server = await startServer(kvPath);
+    for (const [n, user] of users.entries()) await server.send(batch(n, user).slice(0, 40));
+    await settled(server);
+    await server.end("SIGTERM");
+  }
+  await Deno.copyFile(kvPath, `${kvPath}.before`);
+  await damage(kvPath, '"id":"user_30"');
+  {
+    await using server = await startServer(kvPath);
+    const { status, body } = await server.ask("/api/v1/users/user_30");
+    deepStrictEqual([status, body.code], [503, "storage_unavailable"]);
+    match(server.written(), /StorageFault: storage: database disk image is malformed/);
+    strictEqual((await server.ask("/api/v1/users/user_00")).body.eventCount, 40);
+    strictEqual((await server.send(batch(100, "user_00"))).status, 200);
+    strictEqual((await server.ask("/api/v1/users/user_00")).body.eventCount, 40 + BATCH);
+
+    // What can't be settled is taken all the same; that it can't is told, and after a while the server is not ready.
+    strictEqual((await server.send(batch(101, "user_30"))).status, 200);
+    await eventually(
+      "not ready, as settling fails",
+      async () => (await server.ask("/readyz")).body.code === "settling_fails",
+      { ms: 45_000, everyMs: 500 },
+    );
+    match(server.written(), /"code":"settling","error":"[^"]*database disk image is malformed/);
+    const { code, stderr } = await runTask(kvPath, "replay", "--verify");
+    strictEqual(code, 2, stderr);
+    match(stderr, /^signalfold: .*(database disk image is malformed|nothing was settled for 30 s)/m);
+    ok(!/^ +at /m.test(stderr), stderr);
+    await server.end("SIGKILL");
+  }
+  // As docs/operations.md says: without the files that belong to the damaged one.
+  for (const suffix of ["", "-wal", "-shm"]) {
+    await Deno.remove(kvPath + suffix).catch(() => {});
+  }
+  await Deno.rename(`${kvPath}.before`, kvPath);
+  await using server = await startServer(kvPath);
+  strictEqual((await server.ask("/api/v1/users/user_30")).body.eventCount, 40);
+  strictEqual((await server.send(batch(101, "user_30"))).status, 200);
+  await settled(server);
+  await verify(kvPath);
+});
+
+Deno.test("beside a newer fold version a server of the older one takes events, reads right, and leaves settling to it", async () => {
+  await using dir = await tempDir();
+  const kvPath = `${dir.path}/kv.db`;
+  const newerCode = await copyRepository();
+  try {
+    const source = `${newerCode}/domain/fact.ts`;
+    const text = await Deno.readTextFile(source);
+    const newer = text.replace(
+      /FOLD_VERSION = (\d+)/,
+      (_, version) => `FOLD_VERSION = ${Number(version) + 1}`,
+    );
+    ok(newer !== text);
+    await Deno.writeTextFile(source, newer);
+    const env = { PORT: "0", HOST: "127.0.0.1", KV_URL: kvPath, ADMIN_TOKEN, WRITE_KEY };
+
+    await using older = await startServer(kvPath);
+    strictEqual((await older.send(batch(0))).status, 200);
+    await settled(older);
+    {
+      await using upgraded = spawnTask(newerCode, "start", env);
+      const url = await upgraded.url();
+      // Each settles what it has taken; once the newer has, it is the only one.
+      let sent = 0;
+      await eventually("the newer settles", async () => {
+        using kv = await Deno.openKv(kvPath);
+        const { value } = await kv.get<{ fold: number }>(["settled"]);
+        if (value!.fold > FOLD_VERSION) return true;
+        const answer = await fetch(`${url}/api/v1/events/batch`, {
+          method: "POST",
+          headers: { authorization: `Basic ${btoa(`${WRITE_KEY}:`)}` },
+          body: JSON.stringify({ batch: batch(1000 + sent++) }),
+        });
+        strictEqual((await answer.json()).accepted, BATCH);
+        return false;
+      }, { ms: 30_000, everyMs: 500 });
+      await settled(older);
+      ok(await isReady(older));
+      strictEqual((await older.ask("/api/v1/users/u1")).body.eventCount, (1 + sent) * BATCH);
+    }
+    const before = (await older.ask("/api/v1/users/u1")).body.eventCount;
+    strictEqual((await older.send(batch(3))).status, 200);
+    strictEqual((await older.ask("/api/v1/users/u1")).body.eventCount, before + BATCH);
+    await eventually(
+      "the older says why it does not settle",
+      () =>
+        Promise.resolve(older.written().includes(`(fold ${FOLD_VERSION + 1}, this one has ${FOLD_VERSION})`)),
+      { ms: 20_000 },
+    );
+    const { code, stderr } = await runTask(kvPath, "replay", "--user", "u1");
+    strictEqual(code, 2);
+    match(stderr, /^signalfold: .*newer version of signalfold/m);
+    await eventually("nobody settles: the older is not ready", async () => !await isReady(older), {
+      ms: 45_000,
+      everyMs: 500,
+    });
+
+    await using upgraded = spawnTask(newerCode, "start", env);
+    await upgraded.url();
+    await eventually("ready again", () => isReady(older), { ms: 45_000, everyMs: 500 });
+    strictEqual((await older.ask("/api/v1/users/u1")).body.eventCount, before + BATCH);
+    await settled(older);
+    await using replayed = spawnTask(newerCode, "replay", env);
+    strictEqual((await replayed.status).code, 0, replayed.errors());
+  } finally {
+    await Deno.remove(newerCode, { recursive: true });
+  }
+});
