@@ -42,6 +42,9 @@ export const ANSWER_MS = 10_000;
 /** How long `database is locked`, thrown with several processes on one file, is met by another try. */
 const LOCKED_MS = 5_000;
 
+/** How long a KV Connect server that can't be reached when the store is opened is met by another try: it may be starting. */
+const UNREACHED_MS = 8_000;
+
 /** `getMany` takes at most 10 keys. */
 const KEYS_PER_GET = 10;
 
@@ -50,7 +53,7 @@ const KEYS_PER_GET = 10;
  * A file gets a second handle for reading, since a read on the handle that writes waits some 40 times as long.
  */
 export async function openStore(url: string | undefined): Promise<Store> {
-  const writer = await unlessLocked(() => Deno.openKv(url));
+  const writer = await onceReached(() => unlessLocked(() => Deno.openKv(url)));
   const isFile = url !== undefined && url !== ":memory:" && !/^https?:/.test(url);
   const reader = isFile ? await unlessLocked(() => Deno.openKv(url)) : writer;
   return storeOf(writer, reader);
@@ -113,6 +116,20 @@ async function unlessLocked<T>(call: () => Promise<T>): Promise<T> {
         /database is locked|SQLITE_BUSY|database table is locked/.test(error.message);
       if (!locked || performance.now() - began > LOCKED_MS) throw error;
       await sleep(waitMs * (0.5 + Math.random()));
+    }
+  }
+}
+
+/** Tries again while the server of a KV Connect URL can't be reached, or says that it can't serve just now. */
+async function onceReached<T>(open: () => Promise<T>): Promise<T> {
+  const began = performance.now();
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      const unreached = error instanceof Error && /failed to connect|\b50[0-4]\b/.test(error.message);
+      if (!unreached || performance.now() - began > UNREACHED_MS) throw error;
+      await sleep(200 * (0.5 + Math.random()));
     }
   }
 }

@@ -9,9 +9,9 @@ export interface Relay {
   close(): Promise<void>;
 }
 
-/** Starts a relay to a port. */
-export function startRelay(toPort: number): Relay {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+/** Starts a relay to a port, on a free one unless another is given. */
+export function startRelay(toPort: number, onPort = 0): Relay {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: onPort });
   const open = new Map<number, () => void>();
   const ended: Promise<void>[] = [];
   const accepting = accept();
