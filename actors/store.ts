@@ -42,6 +42,13 @@ export const ANSWER_MS = 10_000;
 /** How long `database is locked`, thrown with several processes on one file, is met by another try. */
 const LOCKED_MS = 5_000;
 
+/**
+ * After so many calls that were given up without an answer between, one call in so long goes through and the others fail
+ * at once: the client library goes on trying each that was given up, for ever, so there must not be many.
+ */
+const UNANSWERED_CALLS = 32;
+const PROBE_MS = 1_000;
+
 /** How long a KV Connect server that can't be reached when the store is opened is met by another try: it may be starting. */
 const UNREACHED_MS = 8_000;
 
@@ -61,6 +68,7 @@ export async function openStore(url: string | undefined): Promise<Store> {
 
 /** A store over open handles of one database. */
 export function storeOf(writer: Kv, reader: Kv = writer): Store {
+  const answered = createAnswered();
   return {
     async get<T>(key: Key) {
       const entry = await answered(() => reader.get<T>(key as Deno.KvKey));
@@ -134,25 +142,40 @@ async function onceReached<T>(open: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A call's answer, however often the database is locked, within {@link ANSWER_MS}. */
-async function answered<T>(call: () => Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  try {
-    return await Promise.race([
-      unlessLocked(call),
-      new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`no answer within ${ANSWER_MS} ms`)), ANSWER_MS);
-      }),
-    ]);
-  } catch (error) {
-    // A TypeError is ours: a value or a key over a limit.
-    if (error instanceof TypeError || error instanceof RangeError) throw error;
-    throw new StorageUnavailable(`storage: ${error instanceof Error ? error.message : error}`, 1, {
-      cause: error,
-    });
-  } finally {
-    clearTimeout(timer);
-  }
+/** Makes what waits for a call's answer, however often the database is locked, within {@link ANSWER_MS}. */
+function createAnswered() {
+  let unanswered = 0;
+  let probeMs = -Infinity;
+  /** Any answer says that storage is back, also one to a call that was given up. */
+  const heard = () => void (unanswered = 0);
+  return async <T>(call: () => Promise<T>): Promise<T> => {
+    if (unanswered >= UNANSWERED_CALLS) {
+      if (performance.now() - probeMs < PROBE_MS) throw new StorageUnavailable("storage does not answer");
+      probeMs = performance.now();
+    }
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      const answer = unlessLocked(call);
+      answer.then(heard, heard);
+      return await Promise.race([
+        answer,
+        new Promise<never>((_, reject) => {
+          timer = setTimeout(() => {
+            unanswered++;
+            reject(new Error(`no answer within ${ANSWER_MS} ms`));
+          }, ANSWER_MS);
+        }),
+      ]);
+    } catch (error) {
+      // A TypeError is ours: a value or a key over a limit.
+      if (error instanceof TypeError || error instanceof RangeError) throw error;
+      throw new StorageUnavailable(`storage: ${error instanceof Error ? error.message : error}`, 1, {
+        cause: error,
+      });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
 }
 
 /** Resolves after so many milliseconds. */

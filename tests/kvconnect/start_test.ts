@@ -4,7 +4,7 @@ import { openStore, type Store } from "../../actors/store.ts";
 import { openOn } from "../actors/histories.ts";
 import { MEMORY } from "../actors/stores.ts";
 import { randomOf } from "../process/ledger.ts";
-import { sleep, startServer } from "../process/server.ts";
+import { eventually, sleep, startServer } from "../process/server.ts";
 import { createDatabase } from "./database.ts";
 import "./kinds.ts";
 import { startRelay } from "./relay.ts";
@@ -48,6 +48,31 @@ Deno.test("SIGTERM ends a process within 5 s though its KV Connect server is gon
   const { ms } = await process.end("SIGTERM");
   ok(ms < 5_000, `${ms} ms`);
   ok((await unanswered)?.status !== 200, "what was not stored is not acknowledged");
+});
+
+Deno.test("calls that storage leaves unanswered stay few, and it is in use again as soon as it is back", async () => {
+  await using server = startKvConnect({ database: createDatabase(randomOf(3)) });
+  const toPort = Number(new URL(server.url).port);
+  let relay = startRelay(toPort);
+  const store = await openStore(relay.url);
+  await store.get(["head"]);
+  await relay.close();
+  const given = await Promise.allSettled(Array.from({ length: 40 }, () => store.get(["head"])));
+  ok(given.every(({ status }) => status === "rejected"), "no answer within 10 s");
+  // Without a bound each of these goes on for ever.
+  const before = server.seen.requests;
+  const failed = await Promise.allSettled(
+    Array.from({ length: 1000 }, () => Promise.race([store.get(["head"]), sleep(1_000)])),
+  );
+  strictEqual(failed.filter(({ status }) => status === "fulfilled").length, 1, "one went through to try");
+  relay = startRelay(toPort, Number(new URL(relay.url).port));
+  await eventually("it is in use again", () => store.get(["head"]).then(() => true, () => false), {
+    ms: 3_000,
+  });
+  await sleep(500);
+  ok(server.seen.requests - before < 60, `${server.seen.requests - before} requests`);
+  store.close();
+  await relay.close();
 });
 
 Deno.test("a write key whose deletion was done though it was denied is said to be deleted", async () => {
