@@ -1,7 +1,7 @@
 /** Starts and stops where the KV Connect server is not there, and write keys where it denies what it did. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { openStore, type Store } from "../../actors/store.ts";
-import { openOn } from "../actors/histories.ts";
+import { eventWith, openOn, settle } from "../actors/histories.ts";
 import { MEMORY } from "../actors/stores.ts";
 import { randomOf } from "../process/ledger.ts";
 import { eventually, sleep, startServer } from "../process/server.ts";
@@ -73,6 +73,27 @@ Deno.test("calls that storage leaves unanswered stay few, and it is in use again
   ok(server.seen.requests - before < 60, `${server.seen.requests - before} requests`);
   store.close();
   await relay.close();
+});
+
+Deno.test("an event whose write was denied though done, and that another has settled since, is no duplicate", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const other = await openOn(store);
+  let denials = 1;
+  const system = await openOn({
+    ...store,
+    async commit(write) {
+      const written = await store.commit(write);
+      if (write.checks[0]?.key[0] !== "head" || denials-- <= 0) return written;
+      await settle(other);
+      return null;
+    },
+  });
+  const event = eventWith({ messageId: "denied" });
+  strictEqual((await system.commit([event], "k"))[0]!.duplicate, false);
+  strictEqual((await system.commit([event], "k"))[0]!.duplicate, true);
+  await system.close();
+  await other.close();
 });
 
 Deno.test("a write key whose deletion was done though it was denied is said to be deleted", async () => {
