@@ -14,7 +14,7 @@ import { ACCESS_TOKEN, startKvConnect } from "./server.ts";
 /** Rounds of a run in the suite; each ends with a kill. */
 const ROUNDS = 1;
 /** Of a hundred requests to the faulty server something befalls so many. */
-const FAULTS_PERCENT = 1;
+const FAULTS_PERCENT = 3;
 /** The kill comes between these times after the load began, in ms. */
 const KILL_FROM_MS = 300;
 const KILL_TO_MS = 1500;

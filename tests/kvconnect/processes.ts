@@ -29,6 +29,7 @@ async function measure(
     const aim = { port: Number(new URL(url).port), writeKey: WRITE_KEY, dir: Deno.makeTempDirSync({ dir }) };
     return sendLoad(aim, { ...shape, connections }, SECONDS, () => {});
   }));
+  const loadedS = (performance.now() - began) / 1000;
   await eventually(
     "everything is settled",
     async () => (await servers[0]!.ask("/api/v1/admin/stats")).body.unsettled === 0,
@@ -37,6 +38,9 @@ async function measure(
   const seconds = (performance.now() - began) / 1000;
   const failed = loads.reduce((sum, load) => sum + load.non2xx + load.socketErrors, 0);
   const requests = loads.reduce((sum, load) => sum + load.requests, 0) - failed;
+  console.error(
+    `${requests} requests in ${loadedS.toFixed(1)} s, settled ${(seconds - loadedS).toFixed(1)} s later`,
+  );
   return { perS: requests * Math.max(1, shape.batch) / seconds, failed };
 }
 
