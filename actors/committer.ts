@@ -193,6 +193,16 @@ export function createCommitter(options: CommitterOptions) {
       }
       // Conflict, or an answer that can't be trusted: what stands in the journal decides.
       await withDeadline(journal.sync().catch(() => {}), deadlineMs);
+      // By itself, for the journal passes over a chunk that is settled by now: then nobody was told of it.
+      const after = await withDeadline(
+        store.get<Chunk>(journalKey(base.seq + 1)).catch(() => null),
+        deadlineMs,
+      );
+      if (after?.value && attempts.has(after.value.commit)) {
+        for (const { chunk, digests } of prepared.chunks) {
+          for (let at = 0; at < chunk.n; at++) ours.add(digests, at);
+        }
+      }
       if (tries > 0) await sleep(Math.min(2 ** tries, 200) * Math.random());
     }
   }

@@ -60,6 +60,16 @@ const SCAN_BATCH = 128;
 const FAULT =
   /database or disk is full|read-?only database|disk I\/O error|disk image is malformed|file is not a database|unable to open database file|could not deserialize value/;
 
+/**
+ * After so many calls that were given up without an answer between, one call in so long goes through and the others fail
+ * at once: the client library goes on trying each that was given up, for ever, so there must not be many.
+ */
+const UNANSWERED_CALLS = 32;
+const PROBE_MS = 1_000;
+
+/** How long a KV Connect server that can't be reached when the store is opened is met by another try: it may be starting. */
+const UNREACHED_MS = 8_000;
+
 /** `getMany` takes at most 10 keys. */
 const KEYS_PER_GET = 10;
 
@@ -68,7 +78,7 @@ const KEYS_PER_GET = 10;
  * A file gets a second handle for reading, since a read on the handle that writes waits some 40 times as long.
  */
 export async function openStore(url: string | undefined): Promise<Store> {
-  const writer = await unlessLocked(() => Deno.openKv(url));
+  const writer = await onceReached(() => unlessLocked(() => Deno.openKv(url)));
   const isFile = url !== undefined && url !== ":memory:" && !/^https?:/.test(url);
   const reader = isFile ? await unlessLocked(() => Deno.openKv(url)) : writer;
   return storeOf(writer, reader);
@@ -76,6 +86,7 @@ export async function openStore(url: string | undefined): Promise<Store> {
 
 /** A store over open handles of one database. */
 export function storeOf(writer: Kv, reader: Kv = writer): Store {
+  const answered = createAnswered();
   return {
     async get<T>(key: Key) {
       const entry = await answered(() => unlessLocked(() => reader.get<T>(key as Deno.KvKey)));
@@ -154,25 +165,54 @@ async function unlessLocked<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A call's answer, within {@link ANSWER_MS}. */
-async function answered<T>(call: () => Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  try {
-    return await Promise.race([
-      call(),
-      new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`no answer within ${ANSWER_MS} ms`)), ANSWER_MS);
-      }),
-    ]);
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    if (FAULT.test(message)) throw new StorageFault(`storage: ${message}`, { cause: error });
-    // Any other TypeError is ours: a value or a key over a limit.
-    if (error instanceof TypeError || error instanceof RangeError) throw error;
-    throw new StorageUnavailable(`storage: ${message}`, 1, { cause: error });
-  } finally {
-    clearTimeout(timer);
+/** Tries again while the server of a KV Connect URL can't be reached, or says that it can't serve just now. */
+async function onceReached<T>(open: () => Promise<T>): Promise<T> {
+  const began = performance.now();
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      const unreached = error instanceof Error && /failed to connect|\b50[0-4]\b/.test(error.message);
+      if (!unreached || performance.now() - began > UNREACHED_MS) throw error;
+      await sleep(200 * (0.5 + Math.random()));
+    }
   }
+}
+
+/** Makes what waits for a call's answer within {@link ANSWER_MS}. */
+function createAnswered() {
+  let unanswered = 0;
+  let probeMs = -Infinity;
+  /** Any answer says that storage is back, also one to a call that was given up. */
+  const heard = () => void (unanswered = 0);
+  return async <T>(call: () => Promise<T>): Promise<T> => {
+    if (unanswered >= UNANSWERED_CALLS) {
+      if (performance.now() - probeMs < PROBE_MS) throw new StorageUnavailable("storage does not answer");
+      probeMs = performance.now();
+    }
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      const answer = call();
+      answer.then(heard, heard);
+      return await Promise.race([
+        answer,
+        new Promise<never>((_, reject) => {
+          timer = setTimeout(() => {
+            unanswered++;
+            reject(new Error(`no answer within ${ANSWER_MS} ms`));
+          }, ANSWER_MS);
+        }),
+      ]);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (FAULT.test(message)) throw new StorageFault(`storage: ${message}`, { cause: error });
+      // Any other TypeError is ours: a value or a key over a limit.
+      if (error instanceof TypeError || error instanceof RangeError) throw error;
+      throw new StorageUnavailable(`storage: ${message}`, 1, { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
 }
 
 /** Resolves after so many milliseconds. */

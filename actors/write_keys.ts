@@ -125,7 +125,14 @@ export async function openWriteKeys(options: WriteKeysOptions): Promise<WriteKey
       return publicOf(changed ?? undefined);
     },
     async remove(id) {
-      return await update(id, (there) => there === null ? undefined : null) !== null;
+      // Where storage denied a write that it did, it is gone at the second look: it was there at the first.
+      let wasThere = false;
+      await update(id, (there) => {
+        if (there === null) return undefined;
+        wasThere = true;
+        return null;
+      });
+      return wasThere;
     },
   };
 }

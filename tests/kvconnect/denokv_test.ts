@@ -1,0 +1,5 @@
+import { systemContract } from "../actors/system_contract.ts";
+import { DENOKV } from "./denokv.ts";
+import { DENOKV_KIND, TIMES } from "./kinds.ts";
+
+if (DENOKV !== undefined) systemContract(DENOKV_KIND, 0.05 * TIMES);
