@@ -125,6 +125,11 @@ function add(segment: Segment, { seq, facts, ids }: TailChunk): number {
   return grown;
 }
 
+/** Whether segments follow each other without a gap. */
+export function isContiguous(pin: Pin): boolean {
+  return pin.every((segment, index) => index === 0 || segment.from === pin[index - 1]!.to);
+}
+
 /** The places of an actor's events in pinned segments, in order, after `after` and up to `upTo`. */
 export function placesIn(
   pin: Pin,
