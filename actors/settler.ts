@@ -11,6 +11,7 @@ import { HEAD, type Key, SETTLED } from "./keys.ts";
 import { dueForMerge, keysOfRun, makeRun, mergeRuns, type Run, withinWindow } from "./seen.ts";
 import { settleRound } from "./settle.ts";
 import { sleep, type Store } from "./store.ts";
+import { StorageUnavailable } from "./system.ts";
 
 /** A round begins when nothing more came for this long, and at the latest when the first has waited for so long. */
 const QUIET_MS = 50;
@@ -18,6 +19,12 @@ const WAIT_MS = 4_000;
 
 /** After a fault, or while another process settles, the next try comes after this time. */
 const RETRY_MS = 300;
+
+/**
+ * Who loses the fence again and again waits up to so many times as long: processes whose clocks differ by more than a
+ * lease take each other for gone, and would else cut off each other's rounds for ever.
+ */
+const MAX_RETRY_FACTOR = 32;
 
 /** A round begins at once when so many events wait: enough that an actor has several in it. */
 const READY_EVENTS = 50_000;
@@ -70,6 +77,7 @@ export function createSettler(options: SettlerOptions): Settler {
   let hurried = false;
   let closed = false;
   let settledSeq = 0;
+  let retryFactor = 1;
 
   async function loop(): Promise<void> {
     while (again && !closed) {
@@ -78,9 +86,11 @@ export function createSettler(options: SettlerOptions): Settler {
         while (!closed && await step());
       } catch (error) {
         if (closed) break;
-        if (!(error instanceof LostFence)) options.onFault(error);
+        const isLost = error instanceof LostFence;
+        if (!isLost) options.onFault(error);
         again = true;
-        await sleep(RETRY_MS);
+        for (let n = 0; n < retryFactor && !closed; n++) await sleep(RETRY_MS * (0.5 + Math.random()));
+        if (isLost) retryFactor = Math.min(2 * retryFactor, MAX_RETRY_FACTOR);
       }
     }
     // In the same step as the last look: who wakes it next begins anew.
@@ -100,8 +110,18 @@ export function createSettler(options: SettlerOptions): Settler {
     if (closed) return false;
     const fence = await takeFence({ ...options, key: SETTLED, empty: NOTHING_SETTLED });
     // Another process settles: its lease may end.
-    if (fence === undefined) await sleep(RETRY_MS);
-    else await round(fence);
+    if (fence === undefined) {
+      await sleep(RETRY_MS);
+      return true;
+    }
+    try {
+      await round(fence);
+      retryFactor = 1;
+    } catch (error) {
+      // Who has lost the fence may have read what another was replacing: it is no fault, and this says that it is lost.
+      if (!(error instanceof LostFence || error instanceof StorageUnavailable)) await fence.write({});
+      throw error;
+    }
     return true;
   }
 
