@@ -42,6 +42,19 @@ export interface Fence<T extends Fenced> {
   renew(): Promise<void>;
 }
 
+/**
+ * Does work under a fence. Who has lost it may have read what another was replacing: whatever that leads to is no fault,
+ * and is told as {@link LostFence}.
+ */
+export async function workUnder<T extends Fenced>(fence: Fence<T>, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof LostFence || error instanceof StorageUnavailable)) await fence.write({});
+    throw error;
+  }
+}
+
 /** A write under a fence, with what it changes of the fence itself, and what must not have moved besides it. */
 export interface FenceWrite<T> {
   checks?: Write["checks"];

@@ -3,7 +3,7 @@
  * one operation; or into another store, to be compared with the live one. Meanwhile the live one goes on as ever.
  */
 import { type ActorName, FOLD_VERSION } from "../domain/fact.ts";
-import { type Fence, type Fenced, LostFence, takeFence } from "./fence.ts";
+import { type Fence, type Fenced, LostFence, takeFence, workUnder } from "./fence.ts";
 import { gather } from "./gather.ts";
 import { type Journal, NOTHING_SETTLED, type Settled } from "./journal.ts";
 import { generationPrefixes, type Key, piecePrefixes, REBUILD, SETTLED } from "./keys.ts";
@@ -106,14 +106,15 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
     async advance(to) {
       while (seq < to) {
         const round = await gather(source, { from: seq, to, maxEvents: ROUND_EVENTS, maxBytes: ROUND_BYTES });
-        await settleRound({
+        const place = {
           store: target,
           generation,
-          write: (writes) => fence.write(writes),
+          write: fence.write,
           factsAt: journal.events.factsAt,
           renew: fence.renew,
-          isNew: (name) => written.size < MAX_WRITTEN && !written.has(name),
-        }, round.facts);
+          isNew: (name: ActorName) => written.size < MAX_WRITTEN && !written.has(name),
+        };
+        await workUnder(fence, () => settleRound(place, round.facts));
         for (const name of round.facts.keys()) if (written.size < MAX_WRITTEN) written.add(name);
         await fence.write({ change: { seq: round.end } });
         seq = round.end;

@@ -4,14 +4,13 @@
  */
 import { DIGEST_BYTES } from "./chunk.ts";
 import { createEvents } from "./events.ts";
-import { type Fence, LostFence, takeFence } from "./fence.ts";
+import { type Fence, LostFence, takeFence, workUnder } from "./fence.ts";
 import { gather, type Gathered } from "./gather.ts";
 import { type Head, NOTHING_SETTLED, type Settled } from "./journal.ts";
 import { HEAD, type Key, SETTLED } from "./keys.ts";
 import { dueForMerge, keysOfRun, makeRun, mergeRuns, type Run, withinWindow } from "./seen.ts";
 import { settleRound } from "./settle.ts";
 import { sleep, type Store } from "./store.ts";
-import { StorageUnavailable } from "./system.ts";
 
 /** A round begins when nothing more came for this long, and at the latest when the first has waited for so long. */
 const QUIET_MS = 50;
@@ -114,14 +113,8 @@ export function createSettler(options: SettlerOptions): Settler {
       await sleep(RETRY_MS);
       return true;
     }
-    try {
-      await round(fence);
-      retryFactor = 1;
-    } catch (error) {
-      // Who has lost the fence may have read what another was replacing: it is no fault, and this says that it is lost.
-      if (!(error instanceof LostFence || error instanceof StorageUnavailable)) await fence.write({});
-      throw error;
-    }
+    await workUnder(fence, () => round(fence));
+    retryFactor = 1;
     return true;
   }
 
