@@ -44,6 +44,9 @@ const CLEARED_MS = 45_000;
 /** So many reads at the least. */
 const READS = { anything: 5, readers: 30, replays: 0 };
 
+/** Where replays are under way one process often stands still: what it has read may be gone when it goes on. */
+const FRAILTY = 10;
+
 /** Readers who ask while replays are under way, and how often they do at the most. */
 const READERS = 3;
 const MAX_READS = 15;
@@ -161,7 +164,9 @@ function createScene(
     random,
     world,
     site,
-    machines: kinds.map((product) => createMachine(site, product)),
+    machines: kinds.map((product, index) =>
+      createMachine(site, product, { frailty: weather.theme === "replays" && index === 0 ? FRAILTY : 1 })
+    ),
     ledger: createLedger(watch, () => Object.values(counts).some((count) => count > 0)),
     watch,
     readings: createReadings(watch),

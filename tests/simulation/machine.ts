@@ -87,15 +87,15 @@ export function beginLife(site: Site, product: Product, { frailty = 1 } = {}) {
 export type Machine = ReturnType<typeof createMachine>;
 
 /** Makes a server process and starts it. `skewMs` is what its clock is wrong by. */
-export function createMachine(site: Site, product: Product) {
+export function createMachine(site: Site, product: Product, { frailty = 1 } = {}) {
   const { world } = site;
-  let life = beginLife(site, product);
+  let life = beginLife(site, product, { frailty });
   let system: System | undefined;
   let skewMs = 0;
   const waiting: (() => void)[] = [];
 
   function start(): void {
-    life = beginLife(site, product);
+    life = beginLife(site, product, { frailty });
     system = undefined;
     const mine = life;
     world.note(7, () => `p${mine.owner.id} starts`);

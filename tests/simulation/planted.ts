@@ -414,9 +414,9 @@ export const BUGS: readonly Bug[] = [
     name: "who has lost the fence reports faults",
     rule: "Settling: of two settlers one fails, and stops (the simulation found it)",
     patches: [{
-      file: "actors/settler.ts",
+      file: "actors/fence.ts",
       find:
-        "      if (!(error instanceof LostFence || error instanceof StorageUnavailable)) await fence.write({});\n",
+        "    if (!(error instanceof LostFence || error instanceof StorageUnavailable)) await fence.write({});\n",
       replace: "",
     }],
   },
