@@ -393,15 +393,6 @@ export const BUGS: readonly Bug[] = [
     }],
   },
   {
-    name: "members are read of a generation that is being deleted",
-    rule: "Readers: an old generation stays until they have begun anew (the simulation found it)",
-    patches: [{
-      file: "actors/reader.ts",
-      find: "if (performance.now() - began <= SHORT_MS) return result;",
-      replace: "return result;",
-    }],
-  },
-  {
     name: "a long read does not look at the generation again",
     rule: "Readers: an old generation stays until they have begun anew",
     patches: [{
