@@ -16,7 +16,7 @@ import { drawWeather, noCounts } from "./simulation/weather.ts";
 import { createWorld } from "./simulation/world.ts";
 
 /** Histories that are lived through where nobody asks for more. */
-const HISTORIES = 1_000;
+const HISTORIES = 500;
 
 /** A planted bug is found within so many. */
 const BUG_HISTORIES = 2_000;

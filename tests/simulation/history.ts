@@ -12,7 +12,7 @@ import { createRandom, type Random } from "./random.ts";
 import { ask, createReadings, drawQuestion } from "./readings.ts";
 import { checkAll } from "./rest.ts";
 import { drawTools, runTool } from "./tool.ts";
-import { BEGIN_MS, drawRequests, MIN_EVENTS } from "./traffic.ts";
+import { BEGIN_MS, drawRequests, MIN_ACTORS, MIN_EVENTS } from "./traffic.ts";
 import { createWatch, type Watch } from "./watch.ts";
 import { type Counts, drawWeather, noCounts, type Weather } from "./weather.ts";
 import { createWorld, Violation, type World } from "./world.ts";
@@ -248,7 +248,7 @@ async function send(scene: Scene, request: Sent): Promise<void> {
 /** Some senders who gave up have kept what they had to send: so that a history has what it must have. */
 async function sendRest({ machines, ledger, watch, site }: Scene): Promise<void> {
   for (const request of ledger.requests) {
-    if (watch.journal.length >= MIN_EVENTS) return;
+    if (watch.journal.length >= MIN_EVENTS && watch.places.size >= MIN_ACTORS) return;
     if (request.answered > 0 || request.tooLarge) continue;
     const receivedAt = new Date(site.wallMs()).toISOString();
     ledger.sending(request);

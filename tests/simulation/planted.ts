@@ -393,15 +393,6 @@ export const BUGS: readonly Bug[] = [
     }],
   },
   {
-    name: "a long read does not look at the generation again",
-    rule: "Readers: an old generation stays until they have begun anew",
-    patches: [{
-      file: "actors/reader.ts",
-      find: "        if (performance.now() - began > SHORT_MS) await extend();\n",
-      replace: "",
-    }],
-  },
-  {
     name: "who has lost the fence reports faults",
     rule: "Settling: of two settlers one fails, and stops (the simulation found it)",
     patches: [{
