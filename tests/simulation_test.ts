@@ -49,7 +49,7 @@ Deno.test("a patch that does not fit the source, or fits twice, is refused", asy
       () => undefined,
       (error: Error) => error.message,
     );
-    ok(refused?.startsWith("a patch of actors/chunk.ts fits "), refused);
+    ok(refused?.startsWith("a patch of actors/chunk.ts fits "), String(refused));
   }
 });
 
