@@ -42,8 +42,9 @@ const DEADLINE_MS = 10_000;
 /** Requests that wait hold at most so much JSON: beyond it new ones are refused at once. */
 const WAITING_BYTES = 64 * 1024 * 1024;
 
-/** With other processes about, the pause after a won commit, in round trips. */
+/** With other processes about, the pause after a won commit, in round trips; after a slow one no longer than this. */
 const PAUSE_TRIPS = 3;
+const PAUSE_MS = 500;
 
 interface Request {
   events: StoredEvent[];
@@ -151,7 +152,7 @@ export function createCommitter(options: CommitterOptions) {
     for (let tries = 0;; tries++) {
       if (performance.now() > deadlineMs) throw notAcknowledged();
       const base = journal.head();
-      const known = await knownIds(digests);
+      const known = await knownIds(digests, deadlineMs);
       // Look-ups waited for a read: what they say holds for the head that was captured before them alone.
       // The stamp, as each reader's look at the head makes the same head another object.
       if (known === undefined || journal.head().stamp !== base.stamp) continue;
@@ -188,7 +189,8 @@ export function createCommitter(options: CommitterOptions) {
         journal.committed({ ...prepared.head, stamp }, prepared.chunks);
         answer(group, digests, { fresh, known });
         options.afterCommit();
-        if (options.others()) await sleep((performance.now() - began) * PAUSE_TRIPS * (0.5 + Math.random()));
+        const pauseMs = (performance.now() - began) * PAUSE_TRIPS * (0.5 + Math.random());
+        if (options.others()) await sleep(Math.min(pauseMs, PAUSE_MS));
         return;
       }
       // Conflict, or an answer that can't be trusted: what stands in the journal decides.
@@ -208,7 +210,7 @@ export function createCommitter(options: CommitterOptions) {
   }
 
   /** Which of a group's digests are in the journal; `undefined` where the runs changed meanwhile. */
-  async function knownIds(digests: Uint32Array): Promise<Known | undefined> {
+  async function knownIds(digests: Uint32Array, deadlineMs: number): Promise<Known | undefined> {
     const tail = journal.tail();
     const view = journal.seen();
     const count = digests.length / DIGEST_WORDS;
@@ -221,10 +223,10 @@ export function createCommitter(options: CommitterOptions) {
       } else addProbes(probes, view, { digests, at });
     }
     if (probes.length === 0) return known;
-    const seen = await lookUp(store, digests, probes);
+    const seen = await withDeadline(lookUp(store, digests, probes), deadlineMs);
     if (seen === undefined) {
-      await journal.sync();
-      await journal.adoptNewest();
+      await withDeadline(journal.sync(), deadlineMs);
+      await withDeadline(journal.adoptNewest(), deadlineMs);
       return undefined;
     }
     for (const at of seen) {

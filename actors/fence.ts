@@ -4,7 +4,7 @@
  */
 import { FOLD_VERSION } from "../domain/fact.ts";
 import type { Key } from "./keys.ts";
-import { sleep, type Store } from "./store.ts";
+import { sleep, type Store, type Write } from "./store.ts";
 import { StorageUnavailable } from "./system.ts";
 
 /** Others leave settling to a process for so long after its last write. A hint: the fence alone makes it exact. */
@@ -33,16 +33,31 @@ export interface Fenced {
 
 /** A fence that is held. */
 export interface Fence<T extends Fenced> {
-  /** What it says now. */
+  /** What it says now, and the stamp of its key. */
   value(): T;
+  stamp(): string | null;
   /** Writes, atomically with `change` of the fence. Throws {@link LostFence} where another holds it. */
   write(writes: FenceWrite<T>): Promise<void>;
   /** Keeps the lease through long work: call it now and then. */
   renew(): Promise<void>;
 }
 
-/** A write under a fence, with what it changes of the fence itself. */
+/**
+ * Does work under a fence. Who has lost it may have read what another was replacing: whatever that leads to is no fault,
+ * and is told as {@link LostFence}.
+ */
+export async function workUnder<T extends Fenced>(fence: Fence<T>, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof LostFence || error instanceof StorageUnavailable)) await fence.write({});
+    throw error;
+  }
+}
+
+/** A write under a fence, with what it changes of the fence itself, and what must not have moved besides it. */
 export interface FenceWrite<T> {
+  checks?: Write["checks"];
   sets?: [Key, unknown][];
   deletes?: Key[];
   change?: Partial<T>;
@@ -79,19 +94,20 @@ export async function takeFence<T extends Fenced>(
   const inTurn = (writes: FenceWrite<T>) => last = last.catch(() => {}).then(() => write(writes));
   return {
     value: () => value,
+    stamp: () => stamp,
     write: inTurn,
     async renew() {
       if (performance.now() - wroteMs > RENEW_MS) await inTurn({});
     },
   };
 
-  async function write({ sets = [], deletes = [], change = {} }: FenceWrite<T>): Promise<void> {
+  async function write({ checks = [], sets = [], deletes = [], change = {} }: FenceWrite<T>): Promise<void> {
     const op = newId();
     wroteMs = performance.now();
     const next = { ...value, fold: FOLD_VERSION, owner, until: now() + LEASE_MS, ...change, op };
     for (let tries = 0; tries < TRIES; tries++) {
       const write = {
-        checks: [{ key, stamp }],
+        checks: [{ key, stamp }, ...checks],
         sets: [...sets, [key, next] as [Key, unknown]],
         deletes,
       };
@@ -112,6 +128,10 @@ export async function takeFence<T extends Fenced>(
         return;
       }
       if (there.stamp !== stamp) throw new LostFence("another process settles");
+      const others = checks.length === 0 ? [] : await store.getMany(checks.map((check) => check.key));
+      if (others.some((other, index) => other.stamp !== checks[index]!.stamp)) {
+        throw new LostFence("another process has moved what was checked");
+      }
       await sleep(Math.min(2 ** tries, 200) * (0.5 + Math.random()));
     }
     throw new StorageUnavailable("settling: storage took no write");

@@ -58,7 +58,7 @@ import {
   type Reader,
   StorageUnavailable,
 } from "./system.ts";
-import { linksIn, type Pin, placesIn } from "./tail.ts";
+import { isContiguous, linksIn, type Pin, placesIn } from "./tail.ts";
 
 /** A view begins again so often, when what it read was replaced meanwhile, before storage counts as unavailable. */
 const TRIES = 50;
@@ -132,6 +132,8 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
         await journal.sync();
         if (journal.epoch() !== epoch) throw new Outdated();
         pin = [...new Set([...pin, ...journal.tail().pin()])];
+        // What was appended and trimmed since the last look stands in neither.
+        if (!isContiguous(pin)) throw new Outdated();
         return { generation, head: journal.head().seq, pin };
       };
       const began = performance.now();
@@ -144,7 +146,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
         if (!(error instanceof Outdated)) throw error;
       }
     }
-    throw new StorageUnavailable("what was to be read changed too often while it was read");
+    throw changedTooOften();
   }
 
   async function actorOf(view: View, kind: ActorKind, id: string): Promise<Actor> {
@@ -179,6 +181,15 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     return { ...(actor.loaded.head ?? EMPTY_LOG), extra };
   }
 
+  /**
+   * What is kept of an actor. It may have settled past the head of the view, where it was read after that: then there is
+   * no telling what it was at the head, and the view begins again.
+   */
+  function keptOf(view: View, { loaded }: Actor): Loaded<ActorHead> {
+    if ((loaded.head?.position ?? 0) > lastPlaceOf(view.head)) throw new Outdated();
+    return loaded;
+  }
+
   const placeOfLog = (view: View, { kind, id }: Actor) => ({ generation: view.generation, kind, id });
 
   /** All facts of an actor, settled and not, in the order of the journal. */
@@ -199,11 +210,12 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     { past, wanted = () => true }: { past: Past; wanted?: (entry: LogEntry) => boolean },
   ): AsyncGenerator<Fact> {
     const { at = Infinity, asOf = Infinity } = past;
+    const end = lastPlaceOf(view.head);
     const places: number[] = [];
     const log = await openWith(actor);
     for await (const entry of readLog(store, placeOfLog(view, actor), { log, order: "asc" })) {
       if (entry.at > at) break;
-      if (wanted(entry)) places.push(entry.place);
+      if (wanted(entry) && entry.place <= end) places.push(entry.place);
     }
     places.sort((a, b) => a - b);
     for (let i = 0; i < places.length; i += EVENTS_AT_ONCE) {
@@ -239,7 +251,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
   }
 
   async function personFrom(view: View, actor: Actor): Promise<Person> {
-    const { head, state: kept } = actor.loaded;
+    const { head, state: kept } = keptOf(view, actor);
     const person = head !== undefined && !isStale(head) ? personFromJson(kept as PersonJson) : emptyPerson();
     const facts = head !== undefined && isStale(head) ? allFacts(view, actor) : freshFacts(actor);
     for await (const fact of facts) evolvePerson(person, fact);
@@ -247,7 +259,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
   }
 
   async function groupFrom(view: View, actor: Actor): Promise<Group> {
-    const { head, state: kept } = actor.loaded;
+    const { head, state: kept } = keptOf(view, actor);
     const group = head !== undefined && !isStale(head) ? groupFromJson(kept as GroupJson) : emptyGroup();
     const facts = head !== undefined && isStale(head) ? allFacts(view, actor) : freshFacts(actor);
     for await (const fact of facts) evolveGroup(group, fact);
@@ -255,7 +267,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
   }
 
   async function anonymousFrom(view: View, actor: Actor): Promise<Anonymous> {
-    const { head, state: kept } = actor.loaded;
+    const { head, state: kept } = keptOf(view, actor);
     if (head === undefined || !isStale(head)) {
       const state = head === undefined ? emptyAnonymous() : anonymousFromJson(kept as AnonymousJson);
       if (await evolvesInOrder(state, actor)) return state;
@@ -444,8 +456,21 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     return past === undefined ? user(found.owner) : pastUser(found.owner, past);
   }
 
+  /** Reads what is settled of a group's members, by generation; again where that was replaced meanwhile. */
+  async function settledMembers<T>(groupId: string, read: (generation: number) => Promise<T>): Promise<T> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const began = performance.now();
+      const generation = await settledGeneration(groupId);
+      const result = await read(generation);
+      if (performance.now() - began <= SHORT_MS) return result;
+      await journal.sync();
+      if (journal.settled().generation === generation) return result;
+    }
+    throw changedTooOften();
+  }
+
   /** Waits until what concerns a group's members is settled; gives the generation that holds them. */
-  async function settledMembers(groupId: string): Promise<number> {
+  async function settledGeneration(groupId: string): Promise<number> {
     await journal.sync();
     const pin = journal.tail().pin();
     const settled = lastPlaceOf(journal.settled().seq);
@@ -459,8 +484,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
 
   async function group(groupId: string, past?: Past): Promise<Profile | null> {
     if (past !== undefined) return await pastGroupProfile(groupId, past);
-    const generation = await settledMembers(groupId);
-    const count = await countMembers(store, generation, groupId);
+    const count = await settledMembers(groupId, (generation) => countMembers(store, generation, groupId));
     return viewed(async (extend) => {
       const first = await actorOf(await extend(), "group", groupId);
       const view = await extend();
@@ -501,8 +525,10 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
       viewed((extend, generation) => readLogPage(extend, generation, { kind, id, query })),
     async members(groupId, { limit, cursor }) {
       const after = cursor === undefined ? undefined : memberCursor(cursor);
-      const generation = await settledMembers(groupId);
-      const { members, more } = await listMembers(store, generation, { groupId, limit, after });
+      const { members, more } = await settledMembers(
+        groupId,
+        (generation) => listMembers(store, generation, { groupId, limit, after }),
+      );
       if (members.length === 0 && await group(groupId) === null) return null;
       const last = members.at(-1);
       return {
@@ -522,13 +548,14 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     { kind, id, query }: { kind: ActorKind; id: string; query: LogQuery },
   ): Promise<{ events: StoredEvent[]; cursor: string | null } | null> {
     const cursor = query.cursor === undefined ? undefined : logCursor(query.cursor, query.order);
-    const sources = kind === "user"
+    const { view, sources } = kind === "user"
       ? await userSources(extend, generation, id)
       : await ownSource(extend, kind, id);
     if (sources.every(({ actor }) => actor.loaded.head === undefined && actor.tail.length === 0)) {
       return null;
     }
-    const cut = cursor?.cut ?? lastPlaceOf((await extend()).head);
+    // What came after the first page's view is on none of them, or pages would have holes.
+    const cut = Math.min(cursor?.cut ?? Infinity, lastPlaceOf(view.head));
     const range = { order: query.order, after: cursor?.after };
     const merged = mergeOrdered(
       sources.map(({ actor, open, owned }) => {
@@ -584,6 +611,11 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     owned(entry: LogEntry): boolean;
   }
 
+  interface Sources {
+    view: View;
+    sources: Source[];
+  }
+
   async function sourceOf(actor: Actor, owned: Source["owned"]): Promise<Source> {
     const { kind, id, tail, loaded: { key, stamp, head } } = actor;
     return { actor: { kind, id, tail, loaded: { key, stamp, head } }, open: await openWith(actor), owned };
@@ -593,16 +625,17 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     extend: () => Promise<View>,
     kind: ActorKind,
     id: string,
-  ): Promise<Source[]> {
+  ): Promise<Sources> {
     const first = await actorOf(await extend(), kind, id);
-    return [await sourceOf(await withTail(await extend(), first), () => true)];
+    const view = await extend();
+    return { view, sources: [await sourceOf(await withTail(view, first), () => true)] };
   }
 
   async function userSources(
     extend: () => Promise<View>,
     generation: number,
     userId: string,
-  ): Promise<Source[]> {
+  ): Promise<Sources> {
     const { view, own, parts, actors } = await userOf(extend, generation, userId);
     const sources: Source[] = [await sourceOf(own, () => true)];
     for (const id of new Set([...parts.keys(), ...actors.keys()])) {
@@ -614,13 +647,17 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
       };
       sources.push(await sourceOf(actor, owned));
     }
-    return sources;
+    return { view, sources };
   }
 }
 
 /** Whether a past has no bounds: that is the present, which is not folded from the whole log. */
 function isNow(past: Past | undefined): past is undefined {
   return past?.at === undefined && past?.asOf === undefined;
+}
+
+function changedTooOften(): StorageUnavailable {
+  return new StorageUnavailable("what was to be read changed too often while it was read");
 }
 
 /** Thrown where a view can't be extended any more, and is begun again. */

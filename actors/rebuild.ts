@@ -3,12 +3,12 @@
  * one operation; or into another store, to be compared with the live one. Meanwhile the live one goes on as ever.
  */
 import { type ActorName, FOLD_VERSION } from "../domain/fact.ts";
-import { type Fence, type Fenced, LostFence, takeFence } from "./fence.ts";
+import { type Fence, type Fenced, LostFence, takeFence, workUnder } from "./fence.ts";
 import { gather } from "./gather.ts";
 import { type Journal, NOTHING_SETTLED, type Settled } from "./journal.ts";
 import { generationPrefixes, type Key, piecePrefixes, REBUILD, SETTLED } from "./keys.ts";
 import { settleRound } from "./settle.ts";
-import { sleep, type Store } from "./store.ts";
+import { sleep, type Store, type Write } from "./store.ts";
 import { ACTOR_KINDS } from "./system.ts";
 
 /** Thrown where something that the operator can see to keeps a replay from its work. */
@@ -60,18 +60,19 @@ export interface RebuildOptions {
 /** A rebuild under way. */
 export interface Rebuilding {
   generation: number;
+  /** The generation that is live, and is to be replaced. */
+  replaced: number;
   /** Folds up to a chunk. */
   advance(to: number): Promise<void>;
+  /** Renews its lease, and gives what to check where its generation is put to use: that nobody has begun another. */
+  hold(): Promise<Write["checks"]>;
 }
 
 /** Begins a rebuild in a generation that nothing uses, whatever an abandoned one left there. */
 export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding> {
   const { source, target, journal } = options;
-  const live = (await source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
-  const abandoned = (await target.get<Rebuild>(REBUILD)).value;
-  const generation = Math.max(live.generation, abandoned?.generation ?? 0) + 1;
   const empty: Rebuild = {
-    generation,
+    generation: 0,
     seq: 0,
     target: null,
     fold: FOLD_VERSION,
@@ -85,8 +86,14 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
       "another replay of everything is under way: wait for it, or 5 s after it was stopped",
     );
   }
+  const abandoned = fence.value().generation;
+  // From this write on the generation of one that was abandoned can't be put to use any more: only now is it known which
+  // one is live, and which are not and may be deleted.
+  await fence.write({});
+  const live = (await source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
+  const generation = Math.max(live.generation, abandoned) + 1;
   await fence.write({ change: { generation, seq: 0, target: null } });
-  for (const unused of new Set([abandoned?.generation ?? 0, live.generation - 1])) {
+  for (const unused of new Set([abandoned, live.generation - 1])) {
     if (unused > 0 && unused !== live.generation) {
       await deleteGeneration(target, unused, (writes) => fence.write(writes));
     }
@@ -96,6 +103,11 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
   const members = new Set<string>();
   return {
     generation,
+    replaced: live.generation,
+    async hold() {
+      await fence.write({});
+      return [{ key: REBUILD, stamp: fence.stamp() }];
+    },
     async advance(to) {
       while (seq < to) {
         const from = seq;
@@ -107,16 +119,19 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
           maxBytes: ROUND_BYTES,
           onChunk: (end) => report((end - from) * GATHER_SHARE),
         });
-        await settleRound({
+        const place = {
           store: target,
           generation,
-          write: (writes) => fence.write(writes),
+          write: fence.write,
           factsAt: journal.events.factsAt,
           renew: fence.renew,
-          onSettled: (share) => report((round.end - from) * (GATHER_SHARE + share * (1 - GATHER_SHARE))),
-          isNew: (name) => written.size < MAX_WRITTEN && !written.has(name),
-          isNewMember: (member) => members.size < MAX_WRITTEN && members.size < members.add(member).size,
-        }, round.mail);
+          onSettled: (share: number) =>
+            report((round.end - from) * (GATHER_SHARE + share * (1 - GATHER_SHARE))),
+          isNew: (name: ActorName) => written.size < MAX_WRITTEN && !written.has(name),
+          isNewMember: (member: string) =>
+            members.size < MAX_WRITTEN && members.size < members.add(member).size,
+        };
+        await workUnder(fence, () => settleRound(place, round.mail));
         for (const kind of ACTOR_KINDS) {
           for (const id of round.mail.ids(kind)) if (written.size < MAX_WRITTEN) written.add(`${kind}/${id}`);
         }
@@ -166,33 +181,47 @@ export async function stopSettling(
 export async function rebuildAll(options: RebuildOptions): Promise<number> {
   const { source, now } = options;
   const rebuilding = await beginRebuild(options);
+  const events = await putToUse(options, rebuilding);
+  await sleep(GRACE_MS);
+  const empty: Rebuild = {
+    generation: rebuilding.generation,
+    seq: 0,
+    target: null,
+    fold: FOLD_VERSION,
+    owner: "",
+    until: 0,
+    op: "",
+  };
+  const cleaning = await takeFence({ ...options, store: source, key: REBUILD, empty, now });
+  if (cleaning !== undefined) {
+    await deleteGeneration(source, rebuilding.replaced, (writes) => cleaning.write(writes));
+    // The next replay need not wait for this one's lease.
+    await cleaning.write({ change: { until: 0 } });
+  }
+  return events;
+}
+
+/** Folds what is still to be folded and switches the generation, in a moment in which nobody settles. */
+async function putToUse(options: RebuildOptions, rebuilding: Rebuilding): Promise<number> {
   for (;;) {
-    const settled = (await source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
+    const settled = (await options.source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
+    // The answer to a switch was lost, and settling went on before it was looked for: it has taken place all the same.
+    if (settled.generation === rebuilding.generation) return settled.events;
     await rebuilding.advance(settled.seq);
     const fence = await stopSettling(options);
-    const { generation, seq, events } = fence.value();
+    const { seq, events } = fence.value();
     try {
       await rebuilding.advance(seq);
+      const checks = await rebuilding.hold();
       // What a round that was stopped has written stands in the old generation: it begins anew in this one.
-      await fence.write({ change: { generation: rebuilding.generation, target: null, until: 0 } });
+      const change = { generation: rebuilding.generation, target: null, until: 0 };
+      await fence.write({ checks, change });
+      return events;
     } catch (error) {
       if (!(error instanceof LostFence)) throw error;
-      continue;
+      // Settling has gone on; but where another replay has begun, this one is over, and this throws.
+      await rebuilding.hold();
     }
-    await sleep(GRACE_MS);
-    const cleaning = await takeFence({
-      ...options,
-      store: source,
-      key: REBUILD,
-      empty: { generation, seq, target: null, fold: FOLD_VERSION, owner: "", until: 0, op: "" } as Rebuild,
-      now,
-    });
-    if (cleaning !== undefined) {
-      await deleteGeneration(source, generation, (writes) => cleaning.write(writes));
-      // The next replay need not wait for this one's lease.
-      await cleaning.write({ change: { until: 0 } });
-    }
-    return events;
   }
 }
 

@@ -5,7 +5,7 @@
 import { FOLD_VERSION } from "../domain/fact.ts";
 import { DIGEST_BYTES } from "./chunk.ts";
 import { createEvents } from "./events.ts";
-import { type Fence, LostFence, takeFence } from "./fence.ts";
+import { type Fence, LostFence, takeFence, workUnder } from "./fence.ts";
 import { gather, type Gathered } from "./gather.ts";
 import { type Head, NOTHING_SETTLED, type Settled } from "./journal.ts";
 import { HEAD, type Key, SETTLED } from "./keys.ts";
@@ -19,6 +19,12 @@ const WAIT_MS = 4_000;
 
 /** After a fault, or while another process settles, the next try comes after this time. */
 const RETRY_MS = 300;
+
+/**
+ * Who loses the fence again and again waits up to so many times as long: processes whose clocks differ by more than a
+ * lease take each other for gone, and would else cut off each other's rounds for ever.
+ */
+const MAX_RETRY_FACTOR = 32;
 
 /** A round begins at once when so many events wait: enough that an actor has several in it. */
 const READY_EVENTS = 150_000;
@@ -59,6 +65,11 @@ export interface Settler {
   close(): Promise<void>;
 }
 
+/** Told as a fault where states are of a newer fold version: this process must not write over them. */
+class NewerFold extends Error {
+  override name = "NewerFold";
+}
+
 /** Makes a settler in this thread. */
 export function createSettler(options: SettlerOptions): Settler {
   const { store } = options;
@@ -68,6 +79,7 @@ export function createSettler(options: SettlerOptions): Settler {
   let hurried = false;
   let closed = false;
   let settledSeq = 0;
+  let retryFactor = 1;
 
   async function loop(): Promise<void> {
     while (again && !closed) {
@@ -76,9 +88,11 @@ export function createSettler(options: SettlerOptions): Settler {
         while (!closed && await step());
       } catch (error) {
         if (closed) break;
-        if (!(error instanceof LostFence)) options.onFault(error);
+        const isLost = error instanceof LostFence;
+        if (!isLost) options.onFault(error);
         again = true;
-        await sleep(RETRY_MS);
+        for (let n = 0; n < retryFactor && !closed; n++) await sleep(RETRY_MS * (0.5 + Math.random()));
+        if (isLost) retryFactor = Math.min(2 * retryFactor, MAX_RETRY_FACTOR);
       }
     }
     // In the same step as the last look: who wakes it next begins anew.
@@ -94,7 +108,7 @@ export function createSettler(options: SettlerOptions): Settler {
     }
     if (head.seq <= settled.seq) return false;
     if (settled.fold > FOLD_VERSION) {
-      throw new Error(
+      throw new NewerFold(
         `a newer version of signalfold settles this database (fold ${settled.fold}, this one has ${FOLD_VERSION}): ` +
           "this process takes events and reads, and no longer settles; upgrade it",
       );
@@ -104,8 +118,12 @@ export function createSettler(options: SettlerOptions): Settler {
     if (closed) return false;
     const fence = await takeFence({ ...options, key: SETTLED, empty: NOTHING_SETTLED });
     // Another process settles: its lease may end.
-    if (fence === undefined) await sleep(RETRY_MS);
-    else await round(fence);
+    if (fence === undefined) {
+      await sleep(RETRY_MS);
+      return true;
+    }
+    await workUnder(fence, () => round(fence));
+    retryFactor = 1;
     return true;
   }
 

@@ -149,6 +149,11 @@ function readUp(segment: Segment): void {
   segment.unread = [];
 }
 
+/** Whether segments follow each other without a gap. */
+export function isContiguous(pin: Pin): boolean {
+  return pin.every((segment, index) => index === 0 || segment.from === pin[index - 1]!.to);
+}
+
 /** The places of an actor's events in pinned segments, in order, after `after` and up to `upTo`. */
 export function placesIn(
   pin: Pin,
@@ -157,6 +162,8 @@ export function placesIn(
 ): number[] {
   const places: number[] = [];
   for (const segment of pin) {
+    // It may have grown since it was pinned, and be gone from the tail by now.
+    readUp(segment);
     for (const place of segment.places.get(name) ?? []) {
       if (place > after && place <= upTo) places.push(place);
     }
@@ -167,6 +174,9 @@ export function placesIn(
 /** The anonymous ids that a user was linked to in pinned segments. */
 export function linksIn(pin: Pin, userId: string): Set<string> {
   const linked = new Set<string>();
-  for (const segment of pin) for (const id of segment.links.get(userId) ?? []) linked.add(id);
+  for (const segment of pin) {
+    readUp(segment);
+    for (const id of segment.links.get(userId) ?? []) linked.add(id);
+  }
   return linked;
 }

@@ -13,7 +13,8 @@ const STANDSTILL_MS = 30_000;
 
 /** What the tools are given. */
 export interface ToolsOptions {
-  storage: string | undefined;
+  /** As for a system: a path, a URL, `:memory:`, `undefined` for the platform's own; or an open store. */
+  storage: string | undefined | Store;
   now(): number;
   newId(): string;
   /** Called with what made a round of settling fail; it is done again. */
@@ -29,8 +30,8 @@ export interface Tools {
   replayOne(actor: { kind: ActorKind; id: string; verify: boolean }): Promise<ReplaySummary>;
   /** Folds everything again; gives the number of events. */
   replayAll(onProgress: RebuildOptions["onProgress"]): Promise<number>;
-  /** Folds everything into another, empty store at `scratch` and compares. */
-  verifyAll(scratch: string, onProgress: RebuildOptions["onProgress"]): Promise<Comparison>;
+  /** Folds everything into another, empty store, at `scratch` or given open, and compares. */
+  verifyAll(scratch: string | Store, onProgress: RebuildOptions["onProgress"]): Promise<Comparison>;
   close(): void;
 }
 
@@ -39,7 +40,7 @@ export interface Tools {
  * that fails.
  */
 export async function openTools({ storage, now, newId, onFault }: ToolsOptions): Promise<Tools> {
-  const store = await openStore(storage);
+  const store = await storeAt(storage);
   const journal = createJournal(store);
   await journal.sync();
   const owner = newId();
@@ -72,7 +73,7 @@ export async function openTools({ storage, now, newId, onFault }: ToolsOptions):
     replayOne: (actor) => replayOne(common, actor),
     replayAll: (onProgress) => rebuildAll({ ...common, target: store, onProgress }),
     async verifyAll(scratch, onProgress) {
-      const target = await openStore(scratch);
+      const target = await storeAt(scratch);
       try {
         return await verifyAll({ ...common, target, onProgress });
       } finally {
@@ -99,4 +100,9 @@ async function untilSettled(journal: Journal, settling: Settling): Promise<void>
       if (!(error instanceof StorageUnavailable)) throw error;
     });
   }
+}
+
+/** A store that is given open, or the one at a place. */
+async function storeAt(storage: string | undefined | Store): Promise<Store> {
+  return typeof storage === "object" ? storage : await openStore(storage);
 }

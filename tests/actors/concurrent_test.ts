@@ -1,6 +1,7 @@
 /** Reads between whose steps another process settles: the store calls back at a chosen one. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Entry, Range, Store } from "../../actors/store.ts";
+import { openTools } from "../../actors/tools.ts";
 import { wholeLog } from "./compare.ts";
 import { eventWith, openOn, settle } from "./histories.ts";
 import { MEMORY } from "./stores.ts";
@@ -89,4 +90,29 @@ Deno.test("a profile is that of one moment while another process settles what it
     await reader.close();
     await other.close();
   }
+});
+
+Deno.test("the members of a group are those that it has while another process replays everything", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const other = await openOn(store);
+  await other.commit([eventWith({ type: "group", userId: "u1", groupId: "g1" })], "k");
+  await settle(other);
+  let replays = 0;
+  const slow: Store = {
+    ...store,
+    async get<T>(key: Entry["key"]) {
+      if (key[0] === "members" && replays++ === 0) {
+        const newId = () => crypto.randomUUID();
+        const tools = await openTools({ storage: store, now: Date.now, newId, onFault: () => {} });
+        await tools.replayAll(() => {});
+      }
+      return await store.get<T>(key);
+    },
+  };
+  const reader = await openOn(slow);
+  strictEqual((await reader.reader.group("g1"))!.memberCount, 1);
+  strictEqual(replays, 2);
+  await reader.close();
+  await other.close();
 });

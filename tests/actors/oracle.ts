@@ -119,14 +119,20 @@ export function createOracle() {
     }).sort(byTime);
   }
 
+  function add(event: StoredEvent): void {
+    all.push({ event, ms: Date.parse(event.timestamp), place: all.length });
+  }
+
   return {
     /** Takes an event; false where its message id was accepted before. */
     accept(event: StoredEvent): boolean {
       if (seen.has(event.messageId)) return false;
       seen.add(event.messageId);
-      all.push({ event, ms: Date.parse(event.timestamp), place: all.length });
+      add(event);
       return true;
     },
+    /** Takes an event that the journal has, whatever its message id. */
+    add,
     /** The number of accepted events. */
     size: () => all.length,
     user,

@@ -1,0 +1,239 @@
+/**
+ * A process's handle on the database: the calls of Deno KV that signalfold uses, over a network that the weather makes.
+ * A request takes its way, is served at one moment, and the answer takes its way back; any of it may go wrong.
+ */
+import type { Kv } from "../../actors/store.ts";
+import { copyOf, type Database, type Operation, type Stored } from "./database.ts";
+import { type Counts, draw, type READ_FAULTS, type Weather, type WRITE_FAULTS } from "./weather.ts";
+import { type Owner, Violation, type World } from "./world.ts";
+
+/** What a handle needs. */
+export interface HandleOptions {
+  world: World;
+  database: Database;
+  weather: Weather;
+  counts: Counts;
+  /** The process. */
+  owner: Owner;
+  /** Ends the process at once: nothing that it waits for happens any more. */
+  die(): void;
+  /** Whether nothing goes wrong any more, nor takes any time. */
+  isCalm(): boolean;
+  /** How much likelier than others it freezes. */
+  frailty?: number;
+}
+
+/** A slow answer takes up to so long: longer than a lease, and at times longer than a call may take. */
+const SLOW_MS = 12_000;
+
+/** A late or repeated write lands after up to so long. */
+const LATE_MS = 30_000;
+
+/** A frozen process stands still for longer than a lease, and at times for longer than a request may take. */
+const FREEZE_MS = [5_500, 14_000] as const;
+
+/** The longest usual way of a process that is far away. */
+const FAR_MS = 150;
+
+/** How much likelier a process freezes when it has just renewed a lease, and counts on it. */
+const RENEWED = 10;
+
+/** Values in a batch of a list where the caller does not say. */
+const BATCH_ROWS = 100;
+
+/** A process's handle. */
+export function openHandle(options: HandleOptions): Kv {
+  const { world, database, weather, counts, owner, die, isCalm, frailty = 1 } = options;
+  const { random } = world;
+  // Some processes are far away: much happens between two of their steps.
+  const farness = random.pick([1, 1, 1, 10, 50]);
+  const way = () => Math.min(FAR_MS, weather.wayMs * farness) * random.next() * (random.chance(0.1) ? 5 : 1);
+
+  /** Lets what befalls a process with a call befall it; true where it is dead. */
+  function befalls(fault: string | undefined, isRenewal = false): boolean {
+    if (fault !== undefined) counts[fault as keyof Counts]++;
+    if (weather.freezes > 0 && random.chance(weather.freezes * frailty * (isRenewal ? RENEWED : 1))) {
+      counts["process frozen"]++;
+      owner.frozenUntilMs = world.nowMs() + random.between(...FREEZE_MS);
+    }
+    if (!fault?.startsWith("killed")) return false;
+    die();
+    return true;
+  }
+
+  function read<T>(what: () => string, serve: () => T): Promise<T> {
+    if (!owner.alive) return new Promise(() => {});
+    if (isCalm()) return Promise.resolve(serve());
+    const fault: typeof READ_FAULTS[number] | undefined = draw(random, weather.reads);
+    world.note(1, () => `p${owner.id} reads ${what()}${fault === undefined ? "" : ` [${fault}]`}`);
+    if (befalls(fault)) return new Promise(() => {});
+    return new Promise((resolve, reject) => {
+      if (fault === "read: answer lost") return;
+      const there = way();
+      const back = there + way() + (fault === "read: slow" ? random.between(500, SLOW_MS) : 0);
+      if (fault === "read throws" || fault === "read: database is locked") {
+        const message = fault === "read throws" ? "connection reset" : "database is locked";
+        return world.at(back, owner, () => reject(new Error(message)));
+      }
+      world.silently(there, () => {
+        const answer = serve();
+        world.at(back - there, owner, () => resolve(answer));
+      });
+    });
+  }
+
+  function write(operation: Operation): Promise<Deno.KvCommitResult | Deno.KvCommitError> {
+    if (!owner.alive) return new Promise(() => {});
+    const result = (stamp: string | null) =>
+      stamp === null ? { ok: false } as const : { ok: true, versionstamp: stamp } as const;
+    if (isCalm()) return Promise.resolve().then(() => result(database.apply(operation)));
+    const fault: typeof WRITE_FAULTS[number] | undefined = draw(random, weather.writes);
+    const text = () => describe(operation);
+    world.note(2, () => `p${owner.id} writes ${text()}${fault === undefined ? "" : ` [${fault}]`}`);
+    const there = way();
+    const back = there + way() + (fault === "slow" ? random.between(500, SLOW_MS) : 0);
+    const dead = befalls(fault, operation.sets.length === 1);
+    return new Promise((resolve, reject) => {
+      const answer = (act: () => void) => {
+        if (!dead) world.at(back - there, owner, act);
+      };
+      const refuse = (message: string) => world.at(back, owner, () => reject(new Error(message)));
+      const late = () =>
+        world.silently(random.between(1_000, LATE_MS), () => {
+          const landed = database.apply(operation) !== null;
+          counts[landed ? "late write landed" : "late write refused"]++;
+          world.note(3, () => `p${owner.id}'s late write ${landed ? "lands" : "is refused"}: ${text()}`);
+        });
+      switch (fault) {
+        case "conflict for nothing":
+          return world.at(back, owner, () => resolve(result(null)));
+        case "throws before applying":
+          return refuse("connection reset");
+        case "database is locked":
+          return refuse("database is locked");
+        case "request lost":
+        case "killed before applying":
+          return;
+        case "lands late after a throw":
+          refuse("connection reset");
+          return late();
+        case "lands late after no answer":
+          return late();
+      }
+      world.silently(there, () => {
+        let stamp: string | null;
+        try {
+          stamp = database.apply(operation);
+        } catch (error) {
+          if (error instanceof Violation) throw error;
+          return answer(() => reject(error));
+        }
+        world.note(stamp === null ? 4 : 5, () => `  ${stamp === null ? "conflict" : stamp}: ${text()}`);
+        if (stamp === null) counts.conflict++;
+        if (fault === "delivered twice" && stamp !== null) repeat(operation);
+        if (fault === "applied, answer lost") return;
+        if (fault === "throws after applying") return answer(() => reject(new Error("connection reset")));
+        answer(() => resolve(result(fault === "applied, answered ok:false" ? null : stamp)));
+      });
+    });
+  }
+
+  function repeat(operation: Operation): void {
+    world.silently(random.between(1, LATE_MS), () => {
+      // A process that has taken back its announcement may be announced again, for a while: that is a hint, and no more.
+      const isHint = operation.sets.every(([key]) => key[0] === "process");
+      if (database.apply(operation) !== null && !isHint) {
+        throw new Violation(`invariant 6: a repeated write was done twice: ${describe(operation)}`);
+      }
+      counts["repeated write refused"]++;
+    });
+  }
+
+  const entryOf = <T>(key: Deno.KvKey): Deno.KvEntryMaybe<T> => shown<T>(database.get(key), key);
+
+  return {
+    get: <T>(key: Deno.KvKey) => read(() => shownKey(key), () => entryOf<T>(key)),
+    getMany: <T extends readonly unknown[]>(keys: readonly Deno.KvKey[]) => {
+      if (keys.length > 10) throw new TypeError("Too many keys (max 10)");
+      const answer = read(() => keys.map(shownKey).join(" "), () => keys.map((key) => entryOf(key)));
+      return answer as Promise<{ [K in keyof T]: Deno.KvEntryMaybe<T[K]> }>;
+    },
+    list: <T>(selector: Deno.KvListSelector, given: Deno.KvListOptions = {}) =>
+      listing<T>(selector, given) as unknown as Deno.KvListIterator<T>,
+    atomic: () => operationOf(write),
+    close() {},
+  };
+
+  /** Lists in batches, each of which is read at a moment of its own; one that fails may be asked for again. */
+  function listing<T>(
+    selector: Deno.KvListSelector,
+    { limit = Infinity, reverse = false, batchSize = BATCH_ROWS }: Deno.KvListOptions,
+  ) {
+    let batch: Deno.KvEntryMaybe<T>[] = [];
+    let at = 0;
+    let left = limit;
+    let isLast = false;
+    let after: Deno.KvKey | undefined;
+    return {
+      async next() {
+        if (at === batch.length && !isLast && left > 0) {
+          const wanted = Math.min(left, batchSize, isCalm() ? Infinity : weather.batchRows);
+          batch = await read(
+            () => `list ${JSON.stringify(selector)}`,
+            () =>
+              database.list(selector, { limit: wanted, reverse, after }).map((row) => shown<T>(row, row.key)),
+          );
+          at = 0;
+          left -= batch.length;
+          isLast = batch.length < wanted;
+          after = batch.at(-1)?.key;
+        }
+        return at < batch.length ? { done: false, value: batch[at++]! } : { done: true, value: undefined };
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+}
+
+/** An atomic operation to be; values are copied when they are handed in. */
+function operationOf(
+  write: (operation: Operation) => Promise<Deno.KvCommitResult | Deno.KvCommitError>,
+): Deno.AtomicOperation {
+  const operation: Operation = { checks: [], sets: [], deletes: [] };
+  const self = {
+    check(...checks: Deno.AtomicCheck[]) {
+      operation.checks.push(...checks);
+      return self;
+    },
+    set(key: Deno.KvKey, value: unknown) {
+      operation.sets.push([key, copyOf(value)]);
+      return self;
+    },
+    delete(key: Deno.KvKey) {
+      operation.deletes.push(key);
+      return self;
+    },
+    commit: () => write(operation),
+  };
+  return self as unknown as Deno.AtomicOperation;
+}
+
+function shown<T>(row: Stored | undefined, key: Deno.KvKey): Deno.KvEntryMaybe<T> {
+  if (row === undefined) return { key, value: null, versionstamp: null };
+  return { key, value: copyOf(row.value) as T, versionstamp: row.stamp };
+}
+
+function shownKey(key: Deno.KvKey): string {
+  return key.join("/");
+}
+
+/** An operation in a line. */
+function describe({ checks, sets, deletes }: Operation): string {
+  const checked = checks.map(({ key, versionstamp }) =>
+    `${shownKey(key)}@${versionstamp?.replace(/^0+/, "")}`
+  );
+  const all = [...sets.map(([key]) => shownKey(key)), ...deletes.map((key) => `-${shownKey(key)}`)];
+  return `if ${checked.join(" ")}: ${all.join(" ")}`;
+}

@@ -1,0 +1,299 @@
+/**
+ * One history: senders, readers and tools at work on several processes, while the weather does what it does; then the
+ * weather clears, and everything must come to rest and be right.
+ */
+import type { Receipt, System } from "../../actors/system.ts";
+import type { StoredEvent } from "../../domain/event.ts";
+import { createDatabase } from "./database.ts";
+import { createLedger, type Ledger, type Sent } from "./ledger.ts";
+import { createMachine, forgetLives, type Machine, type Site } from "./machine.ts";
+import type { Product, Products } from "./product.ts";
+import { createRandom, type Random } from "./random.ts";
+import { ask, createReadings, drawQuestion } from "./readings.ts";
+import { checkAll } from "./rest.ts";
+import { drawTools, runTool } from "./tool.ts";
+import { BEGIN_MS, drawRequests, MIN_ACTORS, MIN_EVENTS } from "./traffic.ts";
+import { createWatch, type Watch } from "./watch.ts";
+import { type Counts, drawWeather, noCounts, type Weather } from "./weather.ts";
+import { createWorld, Violation, type World } from "./world.ts";
+
+/** What a history came to. */
+export interface Told {
+  seed: number;
+  /** A number that everything that happened has made: the same seed gives the same. */
+  digest: string;
+  counts: Counts;
+  processes: number;
+  events: number;
+  actors: number;
+  requests: number;
+  reads: number;
+  /** How long it lasted (virtual ms). */
+  lastedMs: number;
+  /** The longest that a sender waited for an answer (virtual ms). */
+  waitedMs: number;
+  /** What must not happen, and did. */
+  violation?: string;
+  /** Line by line, if it was asked for. */
+  trace: string[];
+}
+
+/** Late writes have landed, and frozen processes gone on, after this time. */
+const CLEARED_MS = 45_000;
+
+/** So many reads at the least. */
+const READS = { anything: 5, readers: 30, replays: 0 };
+
+/** Where replays are under way one process often stands still: what it has read may be gone when it goes on. */
+const FRAILTY = 10;
+
+/** Readers who ask while replays are under way, and how often they do at the most. */
+const READERS = 3;
+const MAX_READS = 15;
+
+/** A sender is answered or refused within 10 s; then a pause may lie before it that it did not see coming. */
+const ANSWERED_MS = 11_000;
+
+/** An hour and more, so that runs of the seen index grow old. */
+const HOUR_MS = 3_600_000;
+
+/** The window of dedup where it is not for ever. */
+const WINDOW_MS = 8 * HOUR_MS;
+
+/** What happens in a history, besides what the product does. */
+interface Scene {
+  random: Random;
+  world: World;
+  site: Site;
+  machines: Machine[];
+  ledger: Ledger;
+  watch: Watch;
+  readings: ReturnType<typeof createReadings>;
+  products: Product[];
+  told: Told;
+  /** How long senders go on to begin (ms). */
+  spanMs: number;
+}
+
+/** Lives through the history of a seed. */
+export async function live(seed: number, products: Products, { trace = false } = {}): Promise<Told> {
+  forgetLives();
+  const random = createRandom(seed);
+  const world = createWorld(random, { trace });
+  const scene = createScene(world, { seed, random, products });
+  const { told } = scene;
+  const rejected = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    world.fail(event.reason);
+  };
+  globalThis.addEventListener("unhandledrejection", rejected);
+  try {
+    let isOver = false;
+    play(scene).then(() => isOver = true, world.fail);
+    await world.run(() => isOver);
+    if (!isOver) throw new Error("nothing is left to happen, and somebody still waits");
+  } catch (error) {
+    told.violation = error instanceof Error ? error.stack ?? error.message : String(error);
+  } finally {
+    globalThis.removeEventListener("unhandledrejection", rejected);
+  }
+  told.digest = world.digest();
+  told.lastedMs = world.nowMs();
+  told.events = scene.watch.journal.length;
+  told.actors = scene.watch.places.size;
+  told.trace = world.lines;
+  return told;
+}
+
+function createScene(
+  world: World,
+  { seed, random, products }: { seed: number; random: Random; products: Products },
+): Scene & { weather: Weather } {
+  const counts = noCounts();
+  const weather = drawWeather(random);
+  const windowMs = random.chance(0.25) ? WINDOW_MS : 0;
+  const watch: Watch = createWatch({ get: (key) => database.get(key as Deno.KvKey), counts, windowMs });
+  const database = createDatabase({
+    onApply(operation) {
+      try {
+        watch.check(operation);
+      } catch (error) {
+        world.fail(error);
+        throw error;
+      }
+    },
+  });
+  const begin = { ms: BEGIN_MS + 60_000 };
+  const site: Site = {
+    world,
+    database,
+    weather,
+    counts,
+    windowMs,
+    wallMs: () => begin.ms + world.nowMs(),
+    calm: false,
+    isCalm: () => site.calm,
+  };
+  const isSmall = seed % 4 !== 0;
+  const kinds = Array.from({ length: 3 + random.below(2) }, () => {
+    return !isSmall ? products.plain : seed % 4 === 1 && random.chance(0.4) ? products.newer : products.small;
+  });
+  // An older version leaves settling to a newer one, which is woken by its own commits and ticks: it is asked first.
+  kinds.sort((a, b) => Number(b === products.newer) - Number(a === products.newer));
+  const told: Told = {
+    seed,
+    digest: "",
+    counts,
+    processes: kinds.length,
+    events: 0,
+    actors: 0,
+    requests: 0,
+    reads: 0,
+    lastedMs: 0,
+    waitedMs: 0,
+    trace: [],
+  };
+  const spanMs = random.pick([50, 1_000, 5_000, 20_000]);
+  if (windowMs > 0) {
+    // Time goes in leaps, so that ids grow old: hours pass between some requests and the next.
+    for (let i = 0; i < 4; i++) {
+      world.silently(random.between(0, spanMs + 20_000), () => begin.ms += random.between(0, 5) * HOUR_MS);
+    }
+  }
+  return {
+    random,
+    world,
+    site,
+    machines: kinds.map((product, index) =>
+      createMachine(site, product, { frailty: weather.theme === "replays" && index === 0 ? FRAILTY : 1 })
+    ),
+    ledger: createLedger(watch, () => Object.values(counts).some((count) => count > 0)),
+    watch,
+    readings: createReadings(watch),
+    products: [...new Set(kinds)],
+    told,
+    spanMs,
+    weather,
+  };
+}
+
+/** From the first request to the last check. */
+async function play(scene: Scene & { weather: Weather }): Promise<void> {
+  const { random, world, site, machines, spanMs, weather } = scene;
+  const works = drawRequests(random).map((drafts) => send(scene, scene.ledger.request(drafts)));
+  for (let i = READS[weather.theme] + random.below(8); i > 0; i--) {
+    // Mostly while much is under way.
+    works.push(read(scene, random.between(0, spanMs + random.pick([100, 1_000, 1_000, 8_000]))));
+  }
+  const tools = drawTools(random, weather.theme).map((tool) =>
+    runTool(scene, tool, random.between(0, spanMs + 3_000))
+  );
+  works.push(...tools);
+  if (weather.theme === "replays") works.push(...readMeanwhile(scene, Promise.all(tools)));
+  if (random.chance(0.3)) works.push(stop(scene));
+  for (let i = random.pick([0, 0, 1, 3]); i > 0; i--) {
+    world.silently(random.between(0, spanMs + 10_000), () => {
+      site.counts["clock of a process jumps"]++;
+      random.pick(machines).skew(random.between(-15_000, 15_000));
+    });
+  }
+  await Promise.all(works);
+  // The weather clears.
+  Object.assign(weather, { writes: [], reads: [], freezes: 0 });
+  await world.pause(CLEARED_MS);
+  await sendRest(scene);
+  await checkAll(scene);
+}
+
+/** Sends a request, again and again until it is answered or the sender gives up; and perhaps once more afterwards. */
+async function send(scene: Scene, request: Sent): Promise<void> {
+  const { random, world, machines, ledger, spanMs, told } = scene;
+  await world.pause(random.between(0, spanMs));
+  const tries = 1 + random.below(5);
+  const once = async (): Promise<boolean> => {
+    const machine = random.pick(machines);
+    const receivedAt = new Date(machine.now()).toISOString();
+    const events = request.drafts.map((draft) => ({ ...draft, receivedAt }) as StoredEvent);
+    let began = Infinity;
+    told.requests++;
+    const outcome = await machine.ask((system: System): Promise<Receipt[]> => {
+      ledger.sending(request);
+      began = world.nowMs();
+      return system.commit(events, "key");
+    });
+    if (!("died" in outcome)) checkWait(scene, world.nowMs() - began);
+    if ("value" in outcome) {
+      world.note(10, () => `answered: ${request.drafts.map(({ messageId }) => messageId)}`);
+      ledger.answered(request, outcome.value);
+      return true;
+    }
+    if ("error" in outcome && (outcome.error as Error).name === "BatchTooLarge") {
+      ledger.tooLarge(request);
+      return true;
+    }
+    return false;
+  };
+  if (random.chance(0.1)) await Promise.all([once(), once()]);
+  for (let i = 0; i < tries; i++) {
+    if (await once()) break;
+    await world.pause(random.between(10, 3_000));
+  }
+  while (random.chance(0.25)) {
+    // A proxy, or an impatient client, sends it again: at once, later, or much later.
+    await world.pause(random.pick([1, 1_000, 10_000]) * random.next());
+    await once();
+  }
+}
+
+/** Some senders who gave up have kept what they had to send: so that a history has what it must have. */
+async function sendRest({ machines, ledger, watch, site }: Scene): Promise<void> {
+  for (const request of ledger.requests) {
+    if (watch.journal.length >= MIN_EVENTS && watch.places.size >= MIN_ACTORS) return;
+    if (request.answered > 0 || request.tooLarge) continue;
+    const receivedAt = new Date(site.wallMs()).toISOString();
+    ledger.sending(request);
+    const outcome = await machines[0]!.ask((system) =>
+      system.commit(request.drafts.map((draft) => ({ ...draft, receivedAt }) as StoredEvent), "key")
+    );
+    if ("value" in outcome) ledger.answered(request, outcome.value);
+  }
+}
+
+/** A sender is answered or refused in time, unless its process stood still. */
+function checkWait({ told }: Scene, waitedMs: number): void {
+  if (told.counts["process frozen"] > 0) return;
+  told.waitedMs = Math.max(told.waitedMs, waitedMs);
+  if (waitedMs > ANSWERED_MS) throw new Violation(`a sender has waited for ${Math.round(waitedMs)} ms`);
+}
+
+/** Asks a process something, and holds the answer against the oracle. */
+async function read({ random, world, machines, readings, told }: Scene, afterMs: number): Promise<void> {
+  await world.pause(afterMs);
+  const question = drawQuestion(random);
+  const outcome = await random.pick(machines).ask(async (system) => {
+    const from = readings.now();
+    const answer = await ask(system, question);
+    return { from, answer };
+  });
+  if (!("value" in outcome)) return;
+  told.reads++;
+  const { from, answer } = outcome.value;
+  world.note(11, () => `reads ${JSON.stringify(question)}`);
+  readings.check(question, answer, { from, to: readings.now() });
+}
+
+/** Readers who ask on and on until something is over. */
+function readMeanwhile(scene: Scene, until: Promise<unknown>): Promise<void>[] {
+  let isOver = false;
+  until.then(() => isOver = true);
+  return Array.from({ length: READERS }, async () => {
+    for (let n = 0; n < MAX_READS && !isOver; n++) await read(scene, scene.random.between(0, 400));
+  });
+}
+
+/** Stops a process and starts it again, as an upgrade does. */
+async function stop({ random, world, site, machines, spanMs }: Scene): Promise<void> {
+  await world.pause(random.between(0, spanMs + 5_000));
+  site.counts["process stopped and started"]++;
+  await random.pick(machines).stop();
+}

@@ -1,0 +1,158 @@
+/** A process of the product in a world: it starts, is killed at any call of the store, and starts again. */
+import type { Store } from "../../actors/store.ts";
+import type { System } from "../../actors/system.ts";
+import type { Database } from "./database.ts";
+import { openHandle } from "./handle.ts";
+import type { Product } from "./product.ts";
+import type { Counts, Weather } from "./weather.ts";
+import { type Owner, Violation, type World } from "./world.ts";
+
+/** What all processes of a history share. */
+export interface Site {
+  world: World;
+  database: Database;
+  weather: Weather;
+  counts: Counts;
+  /** The window of dedup (ms); 0 is for ever. */
+  windowMs: number;
+  /** The right time of day (ms). */
+  wallMs(): number;
+  /** Nothing goes wrong any more, nor takes any time. */
+  isCalm(): boolean;
+  calm: boolean;
+}
+
+/** What came of asking a process for something. */
+export type Outcome<T> = { value: T } | { error: unknown } | { died: true };
+
+/** Between a death and the next start. */
+const DOWN_MS = 3_000;
+
+/** Errors that say that storage did not answer, or that another process was first: whoever asked may ask again. */
+const EXPECTED = ["StorageUnavailable", "BatchTooLarge", "ReplayRefused", "LostFence"];
+
+/** Whether an error is one that callers are told to expect; any other is a bug. */
+export function isExpected(error: unknown): error is Error {
+  return error instanceof Error && EXPECTED.includes(error.name);
+}
+
+let lives = 0;
+
+/** Begins to count processes anew: their numbers are part of a history. */
+export function forgetLives(): void {
+  lives = 0;
+}
+
+/** A life of a process: something that owns events, and a store over a handle of its own. */
+export function beginLife(site: Site, product: Product, { frailty = 1 } = {}) {
+  const owner: Owner = { id: ++lives, alive: true, frozenUntilMs: 0 };
+  const deaths: (() => void)[] = [];
+  const end = () => {
+    owner.alive = false;
+    for (const tell of deaths.splice(0)) tell();
+  };
+  const die = () => {
+    site.counts.killed++;
+    site.world.note(6, () => `p${owner.id} dies`);
+    end();
+  };
+  const store: Store = product.storeOf(openHandle({ ...site, owner, die, frailty }));
+  let ids = 0;
+  return {
+    owner,
+    store,
+    die,
+    /** Ends it as a process ends that is done. */
+    end,
+    /** Calls back at its end. */
+    onDeath: (tell: () => void) => void deaths.push(tell),
+    newId: () => `${owner.id}-${++ids}`,
+    /** Asks for something, in the process: what it awaits is lost if it dies. */
+    ask<T>(act: () => Promise<T>): Promise<Outcome<T>> {
+      if (!owner.alive) return Promise.resolve({ died: true });
+      return new Promise((resolve) => {
+        deaths.push(() => resolve({ died: true }));
+        site.world.at(0, owner, () => {
+          act().then((value) => resolve({ value }), (error) => {
+            if (!isExpected(error)) site.world.fail(new Violation(`unexpected error: ${textOf(error)}`));
+            resolve({ error });
+          });
+        });
+      });
+    },
+  };
+}
+
+/** A server process. */
+export type Machine = ReturnType<typeof createMachine>;
+
+/** Makes a server process and starts it. `skewMs` is what its clock is wrong by. */
+export function createMachine(site: Site, product: Product, { frailty = 1 } = {}) {
+  const { world } = site;
+  let life = beginLife(site, product, { frailty });
+  let system: System | undefined;
+  let skewMs = 0;
+  const waiting: (() => void)[] = [];
+
+  function start(): void {
+    life = beginLife(site, product, { frailty });
+    system = undefined;
+    const mine = life;
+    world.note(7, () => `p${mine.owner.id} starts`);
+    mine.onDeath(restart);
+    mine.ask(() =>
+      product.openSystem({
+        storage: mine.store,
+        now: () => Math.floor(site.wallMs() + skewMs),
+        newId: mine.newId,
+        randomBytes: (bytes) => bytes.fill(7),
+        dedupMs: site.windowMs,
+        onFault(error) {
+          if (isExpected(error) || (error instanceof Error && error.name === "NewerFold")) return;
+          world.fail(new Violation(`settling failed: ${textOf(error)}`));
+        },
+      })
+    ).then((outcome) => {
+      if ("value" in outcome) {
+        system = outcome.value;
+        for (const tell of waiting.splice(0)) tell();
+      } else if ("error" in outcome) mine.end();
+    });
+  }
+
+  function restart(): void {
+    system = undefined;
+    world.pause(world.random.between(1, DOWN_MS)).then(start);
+  }
+
+  start();
+  return {
+    now: () => site.wallMs() + skewMs,
+    /** Asks its system for something, once it is up. */
+    async ask<T>(act: (system: System) => Promise<T>): Promise<Outcome<T>> {
+      while (system === undefined) await new Promise<void>((resolve) => waiting.push(resolve));
+      const mine = system;
+      return await life.ask(() => act(mine));
+    },
+    /** Moves its clock. */
+    skew(ms: number): void {
+      skewMs = ms;
+    },
+    /** Stops it as a server is stopped, and starts it again. */
+    async stop(): Promise<void> {
+      const mine = system;
+      if (mine === undefined) return;
+      const stopping = life;
+      await stopping.ask(() => mine.close());
+      if (stopping.owner.alive) stopping.end();
+    },
+    /** Whether it is up. */
+    isUp: () => system !== undefined,
+  };
+}
+
+/** An error with its causes. */
+export function textOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return `${error.stack}${error.cause === undefined ? "" : `\ncaused by ${textOf(error.cause)}`}`;
+}

@@ -1,0 +1,467 @@
+/**
+ * Bugs that are planted to see that the simulation finds them: one for each rule of the design, and more. Each is a patch
+ * of a copy of the source; the product has no such switch.
+ */
+import type { Patch } from "./product.ts";
+
+/** A planted bug. */
+export interface Bug {
+  name: string;
+  /** The rule of the design, or of a decision record, that it breaks. */
+  rule: string;
+  patches: Patch[];
+}
+
+/** All planted bugs. */
+export const BUGS: readonly Bug[] = [
+  {
+    name: "no check of the head",
+    rule: "Accepting: every commit checks the head",
+    patches: [{
+      file: "actors/committer.ts",
+      find: "checks: [{ key: HEAD, stamp: base.stamp }]",
+      replace: "checks: []",
+    }],
+  },
+  {
+    name: "ok:false is trusted",
+    rule: "Accepting: only ok:true is success, otherwise the journal decides",
+    patches: [
+      {
+        file: "actors/committer.ts",
+        find: "    for (let tries = 0;; tries++) {",
+        replace: "    let before: Known | undefined;\n    for (let tries = 0;; tries++) {",
+      },
+      {
+        file: "actors/committer.ts",
+        find: "const known = await knownIds(digests, deadlineMs);",
+        replace: "const known = before ??= await knownIds(digests, deadlineMs);",
+      },
+    ],
+  },
+  {
+    name: "acknowledged per commit",
+    rule: "Acknowledge: per message id that is known to be in the journal",
+    patches: [{
+      file: "actors/committer.ts",
+      find: "      if (tries > 0) await sleep(",
+      replace:
+        "      if (journal.head().seq > base.seq) return answer(group, digests, { fresh, known });\n      if (tries > 0) await sleep(",
+    }],
+  },
+  {
+    name: "acknowledged at the deadline",
+    rule: "Accepting: after 10 s nothing is acknowledged",
+    patches: [{
+      file: "actors/committer.ts",
+      find: "const stamp = await withDeadline(write, deadlineMs);",
+      replace: 'const stamp = await withDeadline(write, deadlineMs).catch(() => "late");',
+    }],
+  },
+  {
+    name: "a request is split over commits",
+    rule: "Accepting: a request is never split",
+    patches: [{
+      file: "actors/committer.ts",
+      find: "  async function commitGroup(group: Request[]): Promise<void> {",
+      replace: `  async function commitGroup(group: Request[]): Promise<void> {
+    for (const request of group) {
+      if (request.events.length < 2) continue;
+      const half = { ...request, resolve() {}, reject() {} };
+      half.events = request.events.slice(0, 1);
+      half.lines = request.lines.slice(0, 1);
+      half.digests = request.digests.slice(0, 32);
+      await commitGroup([half]);
+    }`,
+    }],
+  },
+  {
+    name: "a newer head is checked than ids were looked up for",
+    rule: "One view: look-ups use one captured view, and the commit checks that one",
+    patches: [
+      {
+        file: "actors/committer.ts",
+        find: "|| journal.head().stamp !== base.stamp) continue;",
+        replace: ") continue;",
+      },
+      {
+        file: "actors/committer.ts",
+        find: "      const base = journal.head();\n",
+        replace: "      let base = journal.head();\n",
+      },
+      {
+        file: "actors/committer.ts",
+        find: "      const commit = newId();\n",
+        replace: "      const commit = newId();\n      base = journal.head();\n",
+      },
+    ],
+  },
+  {
+    name: "times of commits follow the clock back",
+    rule: "Window of dedup: by journal time, which never goes back",
+    patches: [{
+      file: "actors/committer.ts",
+      find: "at: Math.max(now(), base.at)",
+      replace: "at: now()",
+    }],
+  },
+  {
+    name: "the tail is trimmed before the run is known",
+    rule: "Tail and runs: list, filters and tail change in one step",
+    patches: [{
+      file: "actors/journal.ts",
+      find: "    const loaded = await loadFilters(store, target.runs, filters);",
+      replace:
+        "    tail.trim(target.seq);\n    const loaded = await loadFilters(store, target.runs, filters);",
+    }],
+  },
+  {
+    name: "a missing part of a run means unseen",
+    rule: "Tail and runs: a part that is missing means that the list is out of date",
+    patches: [{
+      file: "actors/seen.ts",
+      find: "if (value === null) return undefined;",
+      replace: "if (value === null) continue;",
+    }],
+  },
+  {
+    name: "a filter that is not loaded means no",
+    rule: "Tail and runs: a filter that is not loaded means maybe",
+    patches: [
+      {
+        file: "actors/seen.ts",
+        find: "if (filter !== undefined && !mayHold(",
+        replace: "if (filter === undefined || !mayHold(",
+      },
+    ],
+  },
+  {
+    name: "runs are deleted before the list says so",
+    rule: "Clean-up: only once the key has changed and does not name them",
+    patches: [{
+      file: "actors/settler.ts",
+      find: "      const rest = runs.filter((run) => !due.includes(run));",
+      replace:
+        "      for (const run of due) await deleteAll(fence, run);\n      const rest = runs.filter((run) => !due.includes(run));",
+    }],
+  },
+  {
+    name: "a run is as old as its oldest commit",
+    rule: "Window of dedup: a run is dropped by its newest commit stamp",
+    patches: [{
+      file: "actors/seen.ts",
+      find: "at: Math.max(...runs.map((each) => each.at))",
+      replace: "at: Math.min(...runs.map((each) => each.at))",
+    }],
+  },
+  {
+    name: "readers fold to the head that they know",
+    rule: "Readers: read the keys, then the head, and extend the tail to it",
+    patches: [{
+      file: "actors/reader.ts",
+      find: "      const extend = async (): Promise<View> => {\n        await journal.sync();",
+      replace: "      const extend = async (): Promise<View> => {",
+    }],
+  },
+  {
+    name: "readers share a look at the head that began before them",
+    rule: "Readers: what was answered before is seen",
+    patches: [{
+      file: "actors/journal.ts",
+      find: "      return queued ??= running.catch",
+      replace: "      if (running !== undefined) return running;\n      return queued ??= running!.catch",
+    }],
+  },
+  {
+    name: "a view goes on over a tail that was begun anew",
+    rule: "Readers: begin again if the tail is no longer contiguous",
+    patches: [{
+      file: "actors/reader.ts",
+      find: "if (journal.epoch() !== epoch) throw new Outdated();",
+      replace: "",
+    }],
+  },
+  {
+    name: "a view has a hole where the tail was trimmed",
+    rule: "Readers: begin again if the tail is no longer contiguous",
+    patches: [{
+      file: "actors/reader.ts",
+      find: "if (!isContiguous(pin)) throw new Outdated();",
+      replace: "",
+    }],
+  },
+  {
+    name: "actors that are newer than the view are folded as they are",
+    rule: "Readers: fold every actor to exactly that head",
+    patches: [{
+      file: "actors/reader.ts",
+      find: "if ((loaded.head?.position ?? 0) > lastPlaceOf(view.head)) throw new Outdated();",
+      replace: "",
+    }],
+  },
+  {
+    name: "events are folded again whatever was folded",
+    rule: "Readers: value, and the tail's events after its position",
+    patches: [{
+      file: "actors/reader.ts",
+      find: "const after = loaded.head?.position ?? 0;",
+      replace: "const after = 0;",
+    }],
+  },
+  {
+    name: "the tail is trimmed by one segment too many",
+    rule: "Trimming: what is not settled stays",
+    patches: [{
+      file: "actors/tail.ts",
+      find: "segments.filter((segment) => segment.to > settled || segment.events === 0)",
+      replace: "segments.filter((segment) => segment.from > settled || segment.events === 0)",
+    }, {
+      file: "actors/tail.ts",
+      find: "if (segments[0]!.to > settled || segments[0]!.events === 0) return;",
+      replace: "if (segments[0]!.events === 0) return;",
+    }],
+  },
+  {
+    name: "recovery begins at the head",
+    rule: "Accepting: at start a process reads settled and the journal after it",
+    patches: [{
+      file: "actors/journal.ts",
+      find: "    if (far) await adoptNewest();",
+      replace:
+        "    if (head.stamp === null && newest !== null) tail = createTail(newest.seq);\n    if (far) await adoptNewest();",
+    }],
+  },
+  {
+    name: "where a scan ends, the actors after it count as new",
+    rule: "Decision 0009: those after the last that a scan met are still to be read",
+    patches: [{
+      file: "actors/settle.ts",
+      find: "left = density.isLow ? left.filter((index) => index > last) : [];",
+      replace: "left = [];",
+    }],
+  },
+  {
+    name: "a member whose rows stand counts as new in a replay",
+    rule: "Decision 0009: a replay reads no member that it has not written",
+    patches: [{
+      file: "actors/rebuild.ts",
+      find: "members.size < MAX_WRITTEN && members.size < members.add(member).size,",
+      replace: "member !== undefined,",
+    }],
+  },
+  {
+    name: "an actor key is deleted while serving",
+    rule: "No key comes back: an actor key is never deleted while serving",
+    patches: [{
+      file: "actors/settle.ts",
+      find: "  if (!verify) await writeUnits(",
+      replace:
+        "  if (!verify) await place.write({ sets: [], deletes: [loaded!.key] });\n  if (!verify) await writeUnits(",
+    }],
+  },
+  {
+    name: "a replay folds into the generation in use",
+    rule: "No key comes back: a replay builds another generation",
+    patches: [{
+      file: "actors/rebuild.ts",
+      find: "Math.max(live.generation, abandoned) + 1;",
+      replace: "live.generation;",
+    }],
+  },
+  {
+    name: "a replay switches before it has folded everything",
+    rule: "No key comes back: another generation with its own settled, switched in one operation",
+    patches: [{ file: "actors/rebuild.ts", find: "      await rebuilding.advance(seq);\n", replace: "" }],
+  },
+  {
+    name: "a replay switches to a generation that another has begun to delete",
+    rule: "No key comes back: switched in one operation",
+    patches: [{
+      file: "actors/rebuild.ts",
+      find: "fence.write({ checks, change })",
+      replace: "fence.write({ change })",
+    }],
+  },
+  {
+    name: "the old generation is deleted at once",
+    rule: "Readers: an old generation stays until they have begun anew",
+    patches: [{ file: "actors/rebuild.ts", find: "  await sleep(GRACE_MS);\n", replace: "" }],
+  },
+  {
+    name: "an older fold writes over a newer one",
+    rule: "No key comes back: a newer fold version is never overwritten by an older one",
+    patches: [{
+      file: "actors/fence.ts",
+      find: "  if (value.fold > FOLD_VERSION) return undefined;\n",
+      replace: "",
+    }],
+  },
+  {
+    name: "settling without a check",
+    rule: "Invariant 6: every write checks a key that it changes",
+    patches: [{
+      file: "actors/fence.ts",
+      find: "checks: [{ key, stamp }, ...checks],",
+      replace: "checks: [...checks],",
+    }],
+  },
+  {
+    name: "a lost fence is taken up again",
+    rule: "Settling: of two settlers one fails at its next write, and stops",
+    patches: [{
+      file: "actors/fence.ts",
+      find: 'if (there.stamp !== stamp) throw new LostFence("another process settles");',
+      replace: "stamp = there.stamp;",
+    }],
+  },
+  {
+    name: "settling without position",
+    rule: "Settling: fold those after its own position",
+    patches: [{
+      file: "actors/settle.ts",
+      find: "old === undefined ? facts : facts.filter((fact) => fact.place > old.position);",
+      replace: "facts;",
+    }],
+  },
+  {
+    name: "settled moves before the actors are written",
+    rule: "Settling: when all are done, add the seen run and advance settled",
+    patches: [
+      {
+        file: "actors/settler.ts",
+        find: "    await settleRound({",
+        replace: "    await finish(fence, before, gathered);\n    await settleRound({",
+      },
+      {
+        file: "actors/settler.ts",
+        find: "    await finish(fence, before, gathered);\n    settledSeq",
+        replace: "    settledSeq",
+      },
+    ],
+  },
+  {
+    name: "a round that is taken over goes further",
+    rule: "Decision 0002: a round has a fixed end",
+    patches: [{
+      file: "actors/settler.ts",
+      find: "const to = before.target ?? head.seq;",
+      replace: "const to = head.seq;",
+    }],
+  },
+  {
+    name: "settled moves without the seen run",
+    rule: "Settling: add the seen run and advance settled",
+    patches: [{
+      file: "actors/settler.ts",
+      find: "runs: made === undefined ? kept : [...kept, made.run],",
+      replace: "runs: kept,",
+    }],
+  },
+  {
+    name: "members are written after the state that they derive from",
+    rule: "Decision 0002: rows that derive from a state are written before it",
+    patches: [
+      {
+        file: "actors/settle.ts",
+        find: "    await applyMembers(store, generation, { changes, write, isNewMember });\n",
+        replace: "",
+      },
+      {
+        file: "actors/settle.ts",
+        find: "    await add(unit);\n  }\n  await flush();\n",
+        replace:
+          "    await add(unit);\n  }\n  await flush();\n  if (changes.length > 0) await applyMembers(place.store, place.generation, { changes, write: place.write, isNewMember: place.isNewMember });\n",
+      },
+    ],
+  },
+  {
+    name: "state and log move one after the other",
+    rule: "Links: state, links, position and log move in one operation",
+    patches: [{
+      file: "actors/settle.ts",
+      find: "    const all = joined([...unit.ahead, unit]);",
+      replace: "    await add(unit);\n    await flush();\n    const all = joined(unit.ahead);",
+    }],
+  },
+  {
+    name: "a link inside a run is taken for a new one",
+    rule: "Links: a link to another user inside a run folds the log again",
+    patches: [{
+      file: "domain/anonymous.ts",
+      find:
+        "if (run === undefined || inside || (run.newest !== null && precedes(mark, run.newest))) return false;",
+      replace: "if (run === undefined) return false;",
+    }],
+  },
+  {
+    name: "a late event goes to the open part of a log",
+    rule: "Decision 0003: a late event goes to the page of its time",
+    patches: [{
+      file: "actors/log.ts",
+      find: "const late = from === null ? [] : added.filter((entry) => before(entry, from));",
+      replace: "const late: LogEntry[] = [];",
+    }],
+  },
+  {
+    name: "a switch whose answer was lost is done again",
+    rule: "Only ok:true is success, otherwise read what is there (the simulation found it)",
+    patches: [{
+      file: "actors/rebuild.ts",
+      find: "    if (settled.generation === rebuilding.generation) return settled.events;\n",
+      replace: "",
+    }],
+  },
+  {
+    name: "who has lost the fence reports faults",
+    rule: "Settling: of two settlers one fails, and stops (the simulation found it)",
+    patches: [{
+      file: "actors/fence.ts",
+      find:
+        "    if (!(error instanceof LostFence || error instanceof StorageUnavailable)) await fence.write({});\n",
+      replace: "",
+    }],
+  },
+  {
+    name: "the pause after a slow commit is as long as it",
+    rule: "Accepting: answered or refused within 10 s (the simulation found it)",
+    patches: [{
+      file: "actors/committer.ts",
+      find: "sleep(Math.min(pauseMs, PAUSE_MS))",
+      replace: "sleep(pauseMs)",
+    }],
+  },
+  {
+    name: "ids are looked up without a deadline",
+    rule: "Accepting: answered or refused within 10 s (the simulation found it)",
+    patches: [{
+      file: "actors/committer.ts",
+      find: "await withDeadline(lookUp(store, digests, probes), deadlineMs);",
+      replace: "await lookUp(store, digests, probes);",
+    }],
+  },
+  {
+    name: "a link is not in the anonymous id's log",
+    rule: "Actors and identity: a link is also put in the anonymous id's log",
+    patches: [{
+      file: "domain/fact.ts",
+      find: "    if (linked !== undefined) names.push(`anonymous/${linked}`);\n",
+      replace: "",
+    }],
+  },
+  {
+    name: "the earlier of two traits wins",
+    rule: "Folds are joins: the later timestamp wins",
+    patches: [{
+      file: "domain/register.ts",
+      find: "return at > than[1] ||",
+      replace: "return at < than[1] ||",
+    }],
+  },
+];
+
+/** The planted bug of a name. Throws where there is none. */
+export function bugNamed(name: string): Bug {
+  const bug = BUGS.find((bug) => bug.name === name);
+  if (bug === undefined) throw new RangeError(`no bug is called ${JSON.stringify(name)}`);
+  return bug;
+}

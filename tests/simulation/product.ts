@@ -1,0 +1,140 @@
+/**
+ * The product as the simulation runs it: a copy of `actors/` and `domain/`, with patches. Without a patch it is the code
+ * as it stands; a patch makes a bound smaller, or plants a bug.
+ */
+
+/** A change of one source file: `find` must stand in it exactly once. */
+export interface Patch {
+  file: string;
+  find: string | RegExp;
+  replace: string;
+}
+
+/** What the simulation uses of the product. */
+export interface Product {
+  openSystem: typeof import("../../actors/open.ts").openSystem;
+  openTools: typeof import("../../actors/tools.ts").openTools;
+  storeOf: typeof import("../../actors/store.ts").storeOf;
+  exportEvents: typeof import("../../actors/export.ts").exportEvents;
+}
+
+const ROOT = new URL("../../", import.meta.url);
+const FOLDERS = ["actors", "domain"] as const;
+
+/** The only thing that time-keeping imports by name: as a global it is the same function, and the world can stand in. */
+const TURN_IMPORT = /^import \{ setImmediate \} from "node:timers";$/m;
+
+/** Bounds by file and name, made so small that a history of some events goes over each. */
+const SMALL_BOUNDS: Record<string, Record<string, number>> = {
+  "actors/chunk.ts": { CHUNK_BYTES: 500 },
+  "actors/committer.ts": { COMMIT_BYTES: 4_000, GROUP_BYTES: 2_500 },
+  "actors/events.ts": { CACHE_BYTES: 3_000 },
+  "actors/history.ts": { EVENTS_AT_ONCE: 2 },
+  "actors/journal.ts": { CATCH_UP_CHUNKS: 2, TRIM_EVENTS: 4 },
+  "actors/log.ts": { PAGE_ENTRIES: 2, OPEN_ENTRIES: 3 },
+  "actors/members.ts": { ROWS_PER_WRITE: 1, READS_AT_ONCE: 2 },
+  "actors/reader.ts": { EVENTS_AT_ONCE: 2 },
+  "actors/rebuild.ts": { ROUND_EVENTS: 7, MAX_WRITTEN: 5, DELETES: 3 },
+  "actors/seen.ts": { PART_DIGESTS: 2, FILTER_PART_BYTES: 8, RUNS_TO_MERGE: 2 },
+  "actors/settle.ts": {
+    SCAN_FACTOR: 1,
+    SLICE_ACTORS: 3,
+    SLICE_BYTES: 2_000,
+    WRITE_BYTES: 2_500,
+    WRITE_MUTATIONS: 4,
+  },
+  "actors/settler.ts": { ROUND_EVENTS: 8, SEEN_WRITE_KEYS: 3, QUIET_MS: 3 },
+  "actors/settling.ts": { SOFT_EVENTS: 25 },
+  "actors/snapshot.ts": { PIECE_BYTES: 300 },
+  "actors/store.ts": { SCAN_BATCH: 2 },
+  "actors/tail.ts": { SEGMENT_EVENTS: 3 },
+  "actors/verify.ts": { AT_ONCE: 3 },
+};
+
+/** Chunks are not compressed where bounds are small: it would take longer than all else. */
+const UNCOMPRESSED: readonly Patch[] = [
+  { file: "actors/chunk.ts", find: "zstdCompressSync(raw, COMPRESSION)", replace: "raw" },
+  { file: "actors/chunk.ts", find: "zstdDecompressSync(chunk.body)", replace: "chunk.body" },
+];
+
+/** The patches that make bounds small. */
+export const SMALL: readonly Patch[] = [
+  ...UNCOMPRESSED,
+  ...Object.entries(SMALL_BOUNDS).flatMap(([file, bounds]) =>
+    Object.entries(bounds).map(([name, value]) => ({
+      file,
+      find: new RegExp(`^((?:export )?const ${name}) = [^;]+;`, "m"),
+      replace: `$1 = ${value};`,
+    }))
+  ),
+];
+
+/** The patch that makes the folds those of a newer version, which fold the same. */
+export const NEWER: Patch = {
+  file: "domain/fact.ts",
+  find: /^(export const FOLD_VERSION) = (\d+);/m,
+  replace: "$1 = $2 + 1;",
+};
+
+/** Loads the product with patches. Throws where a patch does not fit the source. */
+export async function loadProduct(patches: readonly Patch[]): Promise<Product> {
+  const folder = await Deno.makeTempDir({ prefix: "simulation-" });
+  try {
+    const files = new Set<string>();
+    for (const name of FOLDERS) {
+      await Deno.mkdir(`${folder}/${name}`);
+      for await (const { name: file } of Deno.readDir(new URL(name, ROOT))) {
+        const path = `${name}/${file}`;
+        files.add(path);
+        const text = await Deno.readTextFile(new URL(path, ROOT));
+        await Deno.writeTextFile(`${folder}/${path}`, patched(path, text, patches));
+      }
+    }
+    const stray = patches.find(({ file }) => !files.has(file));
+    if (stray !== undefined) throw new Error(`a patch is for ${stray.file}, which there is not`);
+    const load = (path: string) => import(`file://${folder}/actors/${path}`);
+    const [open, tools, store, exporting] = await Promise.all(
+      ["open.ts", "tools.ts", "store.ts", "export.ts"].map(load),
+    );
+    return {
+      openSystem: open.openSystem,
+      openTools: tools.openTools,
+      storeOf: store.storeOf,
+      exportEvents: exporting.exportEvents,
+    };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function patched(path: string, source: string, patches: readonly Patch[]): string {
+  let text = source.replace(TURN_IMPORT, "");
+  if (text.includes('"node:timers')) {
+    throw new Error(`${path} imports timers: the world must stand in for them`);
+  }
+  for (const { file, find, replace } of patches) {
+    if (file !== path) continue;
+    const parts = typeof find === "string"
+      ? text.split(find).length - 1
+      : text.match(new RegExp(find, "gm"))?.length;
+    if (parts !== 1) throw new Error(`a patch of ${path} fits ${parts ?? 0} times, not once: ${find}`);
+    text = typeof find === "string" ? text.split(find).join(replace) : text.replace(find, replace);
+  }
+  return text;
+}
+
+/** The products of a simulation: as it stands, with small bounds, and with small bounds and folds of a newer version. */
+export interface Products {
+  plain: Product;
+  small: Product;
+  newer: Product;
+}
+
+/** Loads the products, each with a planted bug if one is given. */
+export async function loadProducts(bug: readonly Patch[] = []): Promise<Products> {
+  return {
+    plain: await loadProduct(bug),
+    small: await loadProduct([...SMALL, ...bug]),
+    newer: await loadProduct([...SMALL, NEWER, ...bug]),
+  };
+}

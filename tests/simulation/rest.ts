@@ -1,0 +1,166 @@
+/** What must be true when the weather has cleared and everything has come to rest. */
+import { canonicalState } from "../../actors/canonical.ts";
+import { generationPrefixes, type Key } from "../../actors/keys.ts";
+import { readLog } from "../../actors/log.ts";
+import { type ActorHead, load } from "../../actors/snapshot.ts";
+import { type Store, storeOf } from "../../actors/store.ts";
+import type { ActorKind } from "../../actors/system.ts";
+import { anonymousToJson, foldAnonymous } from "../../domain/anonymous.ts";
+import { type ActorName, type Fact, factOf } from "../../domain/fact.ts";
+import { emptyGroup, evolveGroup, groupToJson } from "../../domain/group.ts";
+import { emptyPerson, evolvePerson, personToJson } from "../../domain/person.ts";
+import { openHandle } from "./handle.ts";
+import type { Ledger } from "./ledger.ts";
+import { beginLife, type Machine, type Outcome, type Site, textOf } from "./machine.ts";
+import type { Product } from "./product.ts";
+import type { Random } from "./random.ts";
+import { allQuestions, ask, type createReadings } from "./readings.ts";
+import { scratchStore } from "./tool.ts";
+import type { Watch } from "./watch.ts";
+import { Violation, type World } from "./world.ts";
+
+/** What is checked. */
+export interface RestScene {
+  random: Random;
+  world: World;
+  site: Site;
+  machines: Machine[];
+  ledger: Ledger;
+  watch: Watch;
+  readings: ReturnType<typeof createReadings>;
+  products: Product[];
+}
+
+/** The share of histories in which the tool that verifies is run at the end: it is as long as all other checks. */
+const VERIFIED = 0.1;
+
+/** Checks everything. */
+export async function checkAll(scene: RestScene): Promise<void> {
+  const { random, site, machines, ledger, watch, products } = scene;
+  // Everything settles by itself in time, in whatever process; a newer version's process may have to.
+  for (const machine of machines) must(await machine.ask((system) => system.tick!()), "settling");
+  if (watch.settled().seq !== watch.head().seq) {
+    throw new Violation(`invariant 2: settled is ${watch.settled().seq}, the head ${watch.head().seq}`);
+  }
+  site.calm = true;
+  ledger.check();
+  await checkStates(scene);
+  // A process that was there all the time, and one that begins anew.
+  must(await random.pick(machines).ask((system) => question(scene, system, 0.15)), "reading");
+  const life = beginLife(site, random.pick(products));
+  const fresh = must(
+    await life.ask(() =>
+      random.pick(products).openSystem({
+        storage: life.store,
+        now: () => Math.floor(site.wallMs()),
+        newId: life.newId,
+        randomBytes: () => {},
+        dedupMs: site.windowMs,
+        onFault: (error) => site.world.fail(new Violation(`settling failed: ${textOf(error)}`)),
+      })
+    ),
+    "opening",
+  );
+  must(await life.ask(() => question(scene, fresh, 0.5)), "reading");
+  if (site.windowMs === 0) must(await life.ask(() => repeatAll(scene, fresh)), "sending again");
+  if (random.chance(VERIFIED)) must(await life.ask(() => verify(scene, life.newId)), "verifying");
+  life.end();
+}
+
+/** Value of an outcome; in clear weather there is no other. */
+function must<T>(outcome: Outcome<T>, what: string): T {
+  if ("value" in outcome) return outcome.value;
+  throw new Violation(
+    `${what} failed in clear weather: ${"error" in outcome ? textOf(outcome.error) : "it died"}`,
+  );
+}
+
+/** Holds a share of all that a system can be asked against the oracle. */
+async function question(
+  { readings, random }: RestScene,
+  system: Parameters<typeof ask>[0],
+  share: number,
+): Promise<void> {
+  const head = readings.now();
+  for (const question of allQuestions()) {
+    if (!random.chance(share)) continue;
+    readings.check(question, await ask(system, question), { from: head, to: head });
+  }
+}
+
+/** Every event, sent again, is a duplicate. */
+async function repeatAll({ watch }: RestScene, system: Parameters<typeof ask>[0]): Promise<void> {
+  const { events } = watch.head();
+  const receipts = await system.commit(watch.journal.map(({ event }) => event), "key");
+  for (const { messageId, duplicate } of receipts) {
+    if (!duplicate) throw new Violation(`invariant 1: ${messageId} was forgotten`);
+  }
+  if (watch.head().events !== events) {
+    throw new Violation("invariant 1: what was sent again is in the journal again");
+  }
+}
+
+async function verify({ site, products, random }: RestScene, newId: () => string): Promise<void> {
+  const product = random.pick(products);
+  const tools = await product.openTools({
+    storage: plainStore(site),
+    now: () => Math.floor(site.wallMs()),
+    newId,
+    onFault: (error) => site.world.fail(error),
+  });
+  const { differences } = await tools.verifyAll(scratchStore(site, product), () => {});
+  if (differences.length > 0) throw new Violation(`invariant 3: verify found ${differences.join(" ")}`);
+}
+
+/** The store as it is, by the product as it is. */
+function plainStore(site: Site): Store {
+  return storeOf(
+    openHandle({ ...site, owner: { id: 0, alive: true, frozenUntilMs: 0 }, die() {}, isCalm: () => true }),
+  );
+}
+
+/** Each actor that the journal names is there; its log is its events, and its state what they fold to. */
+async function checkStates({ site, watch }: RestScene): Promise<void> {
+  const store = plainStore(site);
+  const { generation } = watch.settled();
+  const [prefix] = generationPrefixes(generation);
+  const keys: Key[] = [];
+  for await (const { key } of store.list({ prefix: prefix! })) keys.push(key);
+  const facts = new Map(watch.journal.map(({ event, place }) => [place, factOf(event, place)]));
+  const actors = await load<ActorHead>(store, keys);
+  for (const [index, { head, state }] of actors.entries()) {
+    const kind = keys[index]![2] as ActorKind;
+    const name: ActorName = `${kind}/${head!.id}`;
+    const mine = (watch.places.get(name) ?? []).map((place) => facts.get(place)!);
+    const log: number[] = [];
+    for await (
+      const { place } of readLog(store, { generation, kind, id: head!.id }, { log: head!, order: "asc" })
+    ) {
+      log.push(place);
+    }
+    const inTime = mine.toSorted((a, b) => a.at - b.at || a.place - b.place).map(({ place }) => place);
+    if (log.join() !== inTime.join()) {
+      throw new Violation(`invariant 3: log of ${name} is ${log}, not ${inTime}`);
+    }
+    const kept = canonicalState(kind, state);
+    const folded = canonicalState(kind, fold(kind, head!.id, mine));
+    if (kept !== folded) throw new Violation(`invariant 3: ${name} is\n${kept}\nand not\n${folded}`);
+  }
+  if (actors.length !== watch.places.size) {
+    throw new Violation(
+      `invariant 3: there are ${actors.length} actors, where the journal names ${watch.places.size}`,
+    );
+  }
+}
+
+function fold(kind: ActorKind, id: string, facts: Fact[]): unknown {
+  if (kind === "anonymous") return anonymousToJson(foldAnonymous(facts, id));
+  if (kind === "group") {
+    const group = emptyGroup();
+    for (const fact of facts) evolveGroup(group, fact);
+    return groupToJson(group);
+  }
+  const person = emptyPerson();
+  for (const fact of facts) evolvePerson(person, fact);
+  return personToJson(person);
+}

@@ -1,0 +1,290 @@
+/**
+ * Watches every operation that changes the store, and holds it against the design's invariants before it is done. It
+ * reads what is written by itself, so that it also knows the journal: what is in it, and where.
+ *
+ * Chunks, keys and facts are read by the product's own functions, unpatched: what they are is not in question here.
+ */
+import { type Chunk, DIGEST_BYTES, digestOf, lastPlaceOf, linesOf, placeOf } from "../../actors/chunk.ts";
+import type { Fenced } from "../../actors/fence.ts";
+import { type Head, NOTHING_SETTLED, type Settled } from "../../actors/journal.ts";
+import {
+  actorKey,
+  HEAD,
+  journalKey,
+  type Key,
+  REBUILD,
+  SECRET,
+  seenFilterKey,
+  seenKey,
+  SETTLED,
+} from "../../actors/keys.ts";
+import type { ActorKind } from "../../actors/system.ts";
+import type { StoredEvent } from "../../domain/event.ts";
+import { type ActorName, actorsOf, factOf } from "../../domain/fact.ts";
+import { compareKeys, type Operation, type Stored } from "./database.ts";
+import type { Counts } from "./weather.ts";
+import { Violation } from "./world.ts";
+
+/** An event of the journal. */
+export interface Journaled {
+  event: StoredEvent;
+  place: number;
+  commit: string;
+  /** When it was committed (ms). */
+  at: number;
+}
+
+/** What stands at the head of an actor's value. */
+interface ActorHead {
+  fold: number;
+  position: number;
+  version: number;
+}
+
+const NO_HEAD: Head = { seq: 0, events: 0, commit: "", at: 0 };
+/** A watch. */
+export type Watch = ReturnType<typeof createWatch>;
+
+/** Makes a watch over an empty store. */
+export function createWatch(
+  { get, counts, windowMs }: {
+    get(key: Key): Stored | undefined;
+    counts: Counts;
+    windowMs: number;
+  },
+) {
+  const journal: Journaled[] = [];
+  const byId = new Map<string, Journaled[]>();
+  const places = new Map<ActorName, number[]>();
+  /** The heads that there were, and how many events each reaches. */
+  const heads: { seq: number; events: number }[] = [{ seq: 0, events: 0 }];
+  const gone = new Set<string>();
+
+  function check(operation: Operation): void {
+    const { checks, sets, deletes } = operation;
+    const isChanged = (key: Deno.KvKey) =>
+      sets.some(([each]) => compareKeys(each, key) === 0) ||
+      deletes.some((each) => compareKeys(each, key) === 0);
+    if (!checks.some(({ key }) => isChanged(key))) {
+      broken(6, `a write checks no key that it changes: ${sets.map(([key]) => key.join("/"))}`);
+    }
+    for (const key of deletes) checkDelete(key);
+    let next: Head | undefined;
+    for (const [key, value] of sets) {
+      if (key[0] === "head") next = value as Head;
+      if (key[0] === "actor" || key[0] === "log" || key[0] === "part") {
+        if (gone.has(JSON.stringify(key))) broken(6, `a key came back: ${key.join("/")}`);
+        if (key[0] === "actor") checkActor(key, value as Uint8Array);
+      }
+    }
+    if (next !== undefined || sets.some(([key]) => key[0] === "journal")) append(next, sets);
+    for (const [key, value] of sets) {
+      if (key[0] === "settled") checkSettled(value as Settled, operation);
+      if (key[0] === "rebuild") checkFold(get(REBUILD)?.value as Fenced | undefined, value as Fenced);
+    }
+  }
+
+  function checkDelete(key: Deno.KvKey): void {
+    const [name, generation] = key;
+    if (name === "journal" || name === "head" || name === "settled") broken(2, `${key.join("/")} is deleted`);
+    if (name === "seen" && settled().runs.some(({ id }) => id === generation)) {
+      broken(1, `a run in use is deleted`);
+    }
+    if (name !== "actor" && name !== "log" && name !== "part") return;
+    if (generation === settled().generation) broken(3, `a key in use is deleted: ${key.join("/")}`);
+    gone.add(JSON.stringify(key));
+  }
+
+  /** A commit: the chunks after the head, whole, and the head that they come to. */
+  function append(next: Head | undefined, sets: Operation["sets"]): void {
+    const before = (get(HEAD)?.value ?? NO_HEAD) as Head;
+    const chunks = sets.filter(([key]) => key[0] === "journal") as [[string, number], Chunk][];
+    if (next === undefined) broken(2, "chunks are written without the head");
+    chunks.sort(([a], [b]) => a[1] - b[1]);
+    let events = before.events;
+    for (const [index, [[, seq], chunk]] of chunks.entries()) {
+      if (seq !== before.seq + 1 + index) {
+        broken(2, `chunk ${seq} is written where the head is ${before.seq}`);
+      }
+      if (get(journalKey(seq)) !== undefined) broken(2, `chunk ${seq} changes`);
+      if (chunk.commit !== next!.commit) {
+        broken(1, `chunk ${seq} is of ${chunk.commit}, the head of ${next!.commit}`);
+      }
+      if (chunk.at < before.at) broken(2, `chunk ${seq} is older than the one before`);
+      const digests = hexIn(chunk.digests);
+      for (const [i, event] of eventsIn(chunk).entries()) {
+        if (digests[i] !== digestOf(event.messageId, secret())) {
+          broken(1, `digest of ${event.messageId} is another's`);
+        }
+        take({ event, place: placeOf(seq, i), commit: chunk.commit, at: chunk.at });
+      }
+      events += chunk.n;
+    }
+    if (next!.seq !== before.seq + chunks.length || next!.events !== events || journal.length !== events) {
+      broken(
+        2,
+        `the head says ${next!.seq} chunks, ${next!.events} events after ${before.seq}, ${before.events}`,
+      );
+    }
+    if (chunks.length > 0) heads.push({ seq: next!.seq, events });
+  }
+
+  function take(journaled: Journaled): void {
+    const { event, place, at } = journaled;
+    const same = byId.get(event.messageId) ?? [];
+    const last = same.at(-1);
+    if (last !== undefined && (windowMs === 0 || last.at + windowMs >= at)) {
+      broken(1, `${event.messageId} is in the journal twice, at ${last.place} and ${place}`);
+    }
+    byId.set(event.messageId, [...same, journaled]);
+    journal.push(journaled);
+    for (const name of actorsOf(factOf(event, place))) {
+      const mine = places.get(name);
+      if (mine === undefined) places.set(name, [place]);
+      else mine.push(place);
+    }
+  }
+
+  function checkFold(before: Fenced | undefined, next: Fenced): void {
+    if (before !== undefined && next.fold < before.fold) broken(3, "an older fold writes over a newer one");
+  }
+
+  function checkActor(key: Deno.KvKey, value: Uint8Array): void {
+    const [, , kind, id] = key as [string, number, ActorKind, string];
+    const next = headOf(value);
+    const stored = get(key as Key);
+    const before = stored === undefined ? undefined : headOf(stored.value as Uint8Array);
+    const name = `${kind}/${id}`;
+    if (before !== undefined && next.position < before.position) {
+      broken(3, `${name} goes back from ${before.position} to ${next.position}`);
+    }
+    if (before !== undefined && next.fold < before.fold) {
+      broken(3, `${name}: an older fold writes over a newer one`);
+    }
+    const events = countUpTo(places.get(name as ActorName) ?? [], next.position);
+    if (next.version !== events) {
+      broken(
+        3,
+        `${name} counts ${next.version} events up to ${next.position}, where the journal has ${events}`,
+      );
+    }
+  }
+
+  function checkSettled(next: Settled, operation: Operation): void {
+    const before = settled();
+    const newest = (get(HEAD)?.value ?? NO_HEAD) as Head;
+    checkFold(get(SETTLED)?.value as Settled | undefined, next);
+    if (next.seq < before.seq) broken(2, `settled goes back from ${before.seq} to ${next.seq}`);
+    if (next.generation < before.generation) broken(2, "the generation goes back");
+    if (next.seq > newest.seq) broken(2, `settled is ${next.seq}, the head ${newest.seq}`);
+    if (next.owner !== before.owner && before.target !== null && before.owner !== "") {
+      counts["lease expired under a round"]++;
+    }
+    const moved = next.seq !== before.seq || next.generation !== before.generation;
+    const events = heads.findLast(({ seq }) => seq <= next.seq)!;
+    if (events.seq === next.seq && events.events !== next.events) {
+      broken(2, `settled says ${next.events} events where the journal has ${events.events}`);
+    }
+    if (moved) checkActorsSettled(next, next.generation === before.generation ? before.seq : 0);
+    if (moved || JSON.stringify(next.runs) !== JSON.stringify(before.runs)) checkRuns(next, operation);
+  }
+
+  /** Every actor that the journal names after `from` and up to what is settled has come so far. */
+  function checkActorsSettled({ seq, generation }: Settled, from: number): void {
+    const end = lastPlaceOf(seq);
+    for (const [name, all] of places) {
+      const last = all[countUpTo(all, end) - 1];
+      if (last === undefined || last <= lastPlaceOf(from)) continue;
+      const slash = name.indexOf("/");
+      const stored = get(actorKey(generation, name.slice(0, slash) as ActorKind, name.slice(slash + 1)));
+      const position = stored === undefined ? 0 : headOf(stored.value as Uint8Array).position;
+      if (position < last) broken(2, `settled is ${seq}, and ${name} at ${position} has not taken ${last}`);
+    }
+  }
+
+  /** Every id that is settled, within the window, is in the runs that are listed. */
+  function checkRuns({ seq, runs }: Settled, { sets }: Operation): void {
+    const valueOf = (key: Key) => {
+      return (sets.find(([each]) => compareKeys(each, key) === 0)?.[1] ?? get(key)?.value) as
+        | Uint8Array
+        | undefined;
+    };
+    const seen = new Set<string>();
+    for (const run of runs) {
+      for (let part = 0; part < run.parts; part++) {
+        const digests = valueOf(seenKey(run.id, part));
+        if (digests === undefined) broken(1, `part ${part} of run ${run.id} is missing`);
+        for (const digest of hexIn(digests!)) seen.add(digest);
+      }
+      for (let part = 0; part < run.filterParts; part++) {
+        if (valueOf(seenFilterKey(run.id, part)) === undefined) {
+          broken(1, `filter of run ${run.id} is missing`);
+        }
+      }
+    }
+    const end = lastPlaceOf(seq);
+    const last = journal.findLast(({ place }) => place <= end);
+    for (const { event, place, at } of journal) {
+      if (place > end || (windowMs > 0 && at + windowMs < last!.at)) continue;
+      if (!seen.has(digestOf(event.messageId, secret()))) {
+        broken(1, `${event.messageId} is settled, and in no run`);
+      }
+    }
+  }
+
+  function secret(): string {
+    return (get(SECRET)?.value ?? "") as string;
+  }
+
+  function settled(): Settled {
+    return (get(SETTLED)?.value ?? NOTHING_SETTLED) as Settled;
+  }
+
+  return {
+    check,
+    /** All events of the journal, in order. */
+    journal,
+    /** Where a message id is in the journal; more than once only beyond the window. */
+    placesOf: (messageId: string): readonly Journaled[] => byId.get(messageId) ?? [],
+    /** The places of each actor's events. */
+    places,
+    heads,
+    head: () => heads[heads.length - 1]!,
+    settled,
+  };
+}
+
+/** How many of some numbers in order are not beyond a bound. */
+export function countUpTo(numbers: readonly number[], bound: number): number {
+  let low = 0;
+  let high = numbers.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (numbers[middle]! <= bound) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const decoder = new TextDecoder();
+
+/** The events of a chunk, compressed or, where bounds are small, not: compressed ones begin with zstd's magic number. */
+function eventsIn(chunk: Chunk): StoredEvent[] {
+  const lines = chunk.body[0] === 0x28 ? linesOf(chunk) : decoder.decode(chunk.body).split("\n");
+  return lines.map((line) => JSON.parse(line));
+}
+
+/** Digests in bytes, each in hex. */
+function hexIn(digests: Uint8Array): string[] {
+  return Array.from({ length: digests.length / DIGEST_BYTES }, (_, i) => {
+    return digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES).toHex();
+  });
+}
+
+function headOf(value: Uint8Array): ActorHead {
+  return JSON.parse(decoder.decode(value))[0];
+}
+
+function broken(invariant: number, what: string): never {
+  throw new Violation(`invariant ${invariant}: ${what}`);
+}

@@ -1,0 +1,130 @@
+/** What befalls the store and the processes of one history, and how often: drawn anew for each history. */
+import type { Random } from "./random.ts";
+
+/** What may befall a write. */
+export const WRITE_FAULTS = [
+  /** It is not done, and the answer is `ok: false`, though nobody was in the way. */
+  "conflict for nothing",
+  "throws before applying",
+  "throws after applying",
+  "database is locked",
+  /** It is done; no answer ever comes. */
+  "applied, answer lost",
+  /** It is not done; no answer ever comes. */
+  "request lost",
+  /** No answer comes; it is done, if its checks still hold, after seconds. */
+  "lands late after no answer",
+  /** It throws at once; it is done, if its checks still hold, after seconds. */
+  "lands late after a throw",
+  /** It is done, and the answer is `ok: false`, as where a client library has tried again. */
+  "applied, answered ok:false",
+  /** It is done, and once more after seconds, if its checks let it. */
+  "delivered twice",
+  "slow",
+  "killed before applying",
+  "killed after applying",
+] as const;
+
+/** What may befall a read. */
+export const READ_FAULTS = [
+  "read throws",
+  "read: database is locked",
+  "read: answer lost",
+  "read: slow",
+  "killed at a read",
+] as const;
+
+/** What may befall a process. */
+export const PROCESS_FAULTS = [
+  /** It stands still for longer than a lease; its clocks go on. */
+  "process frozen",
+  "clock of a process jumps",
+  "process stopped and started",
+] as const;
+
+/** What else is counted: what follows from faults. */
+export const OUTCOMES = [
+  "killed",
+  "conflict",
+  "late write landed",
+  "late write refused",
+  "repeated write refused",
+  "lease expired under a round",
+] as const;
+
+/** Whatever is counted. */
+export type Counted =
+  | typeof WRITE_FAULTS[number]
+  | typeof READ_FAULTS[number]
+  | typeof PROCESS_FAULTS[number]
+  | typeof OUTCOMES[number];
+
+/** How often each happened. */
+export type Counts = Record<Counted, number>;
+
+/** Counts of nothing. */
+export function noCounts(): Counts {
+  const all = [...WRITE_FAULTS, ...READ_FAULTS, ...PROCESS_FAULTS, ...OUTCOMES];
+  return Object.fromEntries(all.map((name) => [name, 0])) as Counts;
+}
+
+/** Kinds of fault and the share of calls that each befalls. */
+export type Rates<Fault> = readonly (readonly [fault: Fault, share: number])[];
+
+/**
+ * What a history is mostly about. Some are of many readers, or of replays that get in each other's way: what goes wrong
+ * only there would else be met too seldom.
+ */
+export type Theme = "anything" | "readers" | "replays";
+
+/** The weather of a history. */
+export interface Weather {
+  theme: Theme;
+  writes: Rates<typeof WRITE_FAULTS[number]>;
+  reads: Rates<typeof READ_FAULTS[number]>;
+  /** The share of calls at which a process freezes. */
+  freezes: number;
+  /** The longest usual way of a request to the store, or of its answer (ms). */
+  wayMs: number;
+  /** Values in a batch of a list, at the most. */
+  batchRows: number;
+}
+
+/** Kills are rarer than other faults: a process that only dies does nothing. */
+const KILL_SHARE = 0.004;
+/** What costs a deadline of 10 s is rare too. */
+const SILENCE_SHARE = 0.01;
+const WRITE_SHARE = 0.05;
+const READ_SHARE = 0.01;
+
+/** Draws the weather: some faults don't occur at all, so that others are seen undisturbed. */
+export function drawWeather(random: Random): Weather {
+  const theme = random.pick<Theme>(["anything", "anything", "anything", "readers", "replays"]);
+  const severity = random.pick(theme === "anything" ? [0, 0.3, 1, 1, 2] : [0, 0.3]);
+  const rate = (share: number) => random.chance(0.4) ? 0 : severity * share * random.next();
+  const shareOf = (fault: Counted) =>
+    fault.startsWith("killed")
+      ? KILL_SHARE
+      : /lost|no answer/.test(fault)
+      ? SILENCE_SHARE
+      : fault.startsWith("read")
+      ? READ_SHARE
+      : WRITE_SHARE;
+  return {
+    theme,
+    writes: WRITE_FAULTS.map((fault) => [fault, rate(shareOf(fault))] as const),
+    reads: READ_FAULTS.map((fault) =>
+      [fault, rate(shareOf(fault)) * (fault.startsWith("kill") ? 0.2 : 1)] as const
+    ),
+    freezes: theme === "replays" ? 0.001 : random.chance(0.5) ? 0 : 0.001 * random.next(),
+    wayMs: random.pick([0.2, 1, 1, 5, 30]),
+    batchRows: random.pick([1, 2, 3, 1000]),
+  };
+}
+
+/** Draws what befalls one call; `undefined` is nothing. */
+export function draw<Fault>(random: Random, rates: Rates<Fault>): Fault | undefined {
+  let left = random.next();
+  for (const [fault, share] of rates) if ((left -= share) < 0) return fault;
+  return undefined;
+}
