@@ -152,6 +152,11 @@ export const BUGS: readonly Bug[] = [
       file: "actors/seen.ts",
       find: "at: Math.max(...runs.map((each) => each.at))",
       replace: "at: Math.min(...runs.map((each) => each.at))",
+    }, {
+      // What stands between hides it: a gap between two runs counts for little.
+      file: "actors/seen.ts",
+      find: "ageMs += Math.min(Math.max(0, laterMs - run.at), gapMs);",
+      replace: "ageMs += Math.max(0, laterMs - run.at);",
     }],
   },
   {
