@@ -1,6 +1,8 @@
 /** What anybody with a write key can make of one id is shown within bounds, settled or not, and says so. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { MAX_GROUPS, MAX_LINKED, PAGE_LENGTH } from "../../actors/reader.ts";
+import { MAX_LINKED } from "../../actors/linked.ts";
+import { PAGE_LENGTH } from "../../actors/log_pages.ts";
+import { MAX_GROUPS } from "../../actors/reader.ts";
 import type { System } from "../../actors/system.ts";
 import type { StoredEvent } from "../../domain/event.ts";
 import { eventWith, openOn, settle } from "./histories.ts";

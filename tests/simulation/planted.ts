@@ -163,7 +163,7 @@ export const BUGS: readonly Bug[] = [
     name: "readers fold to the head that they know",
     rule: "Readers: read the keys, then the head, and extend the tail to it",
     patches: [{
-      file: "actors/reader.ts",
+      file: "actors/view.ts",
       find: "      const extend = async (): Promise<View> => {\n        await journal.sync();",
       replace: "      const extend = async (): Promise<View> => {",
     }],
@@ -181,7 +181,7 @@ export const BUGS: readonly Bug[] = [
     name: "a view goes on over a tail that was begun anew",
     rule: "Readers: begin again if the tail is no longer contiguous",
     patches: [{
-      file: "actors/reader.ts",
+      file: "actors/view.ts",
       find: "if (journal.epoch() !== epoch) throw new Outdated();",
       replace: "",
     }],
@@ -190,7 +190,7 @@ export const BUGS: readonly Bug[] = [
     name: "a view has a hole where the tail was trimmed",
     rule: "Readers: begin again if the tail is no longer contiguous",
     patches: [{
-      file: "actors/reader.ts",
+      file: "actors/view.ts",
       find: "if (!isContiguous(pin)) throw new Outdated();",
       replace: "",
     }],
@@ -199,7 +199,7 @@ export const BUGS: readonly Bug[] = [
     name: "actors that are newer than the view are folded as they are",
     rule: "Readers: fold every actor to exactly that head",
     patches: [{
-      file: "actors/reader.ts",
+      file: "actors/view.ts",
       find: "if ((loaded.head?.position ?? 0) > lastPlaceOf(view.head)) throw new Outdated();",
       replace: "",
     }],
@@ -208,7 +208,7 @@ export const BUGS: readonly Bug[] = [
     name: "events are folded again whatever was folded",
     rule: "Readers: value, and the tail's events after its position",
     patches: [{
-      file: "actors/reader.ts",
+      file: "actors/view.ts",
       find: "const after = loaded.head?.position ?? 0;",
       replace: "const after = 0;",
     }],
