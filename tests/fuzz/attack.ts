@@ -28,7 +28,7 @@ export interface AttackOptions {
 /** What came of it. */
 export interface Report {
   findings: string[];
-  /** Answers to requests made at random, by status. */
+  /** Answers to requests made at random and by hand, by status; 0 is a connection closed without a word. */
   statuses: Record<number, number>;
   requests: number;
   hostile: number;
@@ -77,10 +77,15 @@ export async function attack({ seed, requests, distinct, crowds, say }: AttackOp
     return result;
   };
 
-  const statuses = await part("generated", () => sendGenerated({ server, seed, requests, say, found }));
+  const statuses: Record<number, number> = {};
+  const count = (status: number) => {
+    statuses[status] = (statuses[status] ?? 0) + 1;
+  };
+  await part("generated", () => sendGenerated({ server, seed, requests, say, found, count }));
   const byHand = hostile();
   const tryOne = async (each: Hostile) => {
-    const fault = await tryHostile(server, each);
+    const { status, fault } = await tryHostile(server, each);
+    count(status);
     if (fault !== undefined) found(`${each.name}: ${fault}`);
   };
   await part("by hand", async () => {
@@ -115,18 +120,17 @@ interface Generation {
   requests: number;
   say(line: string): void;
   found(what: string): void;
+  /** Told of each answer's status. */
+  count(status: number): void;
 }
 
-async function sendGenerated(
-  { server, seed, requests, say, found }: Generation,
-): Promise<Record<number, number>> {
-  const statuses: Record<number, number> = {};
+async function sendGenerated({ server, seed, requests, say, found, count }: Generation): Promise<void> {
   let done = 0;
   await inParallel(generated(seed, requests), WORKERS, async (ask) => {
     const number = done++;
     if (number > 0 && number % SAY_EVERY === 0) say(`${number} of ${requests}`);
     const got = await send(server, ask);
-    statuses[got.status] = (statuses[got.status] ?? 0) + 1;
+    count(got.status);
     // As the client sends it: it takes `..` out of a path.
     const { pathname } = new URL(server.url + ask.path);
     const fault = faultOf({ ...ask, path: pathname }, got) ?? faultOfReceipt(ask, got);
@@ -134,7 +138,6 @@ async function sendGenerated(
       found(`${fault}: seed ${seed}, request ${number}: ${shown(ask)} was answered ${got.text}`);
     }
   });
-  return statuses;
 }
 
 async function send(server: Server, { method, path, headers, body }: Ask): Promise<Got> {
@@ -181,19 +184,21 @@ function parsed(text: string): unknown {
   }
 }
 
-async function tryHostile(server: Server, each: Hostile): Promise<string | undefined> {
+async function tryHostile(server: Server, each: Hostile): Promise<{ status: number; fault?: string }> {
   const port = Number(new URL(server.url).port);
   const ms = each.statuses.includes(0) ? SILENCE_MS : PATIENCE_MS;
   const answers = await exchange(port, each.pieces, ms);
   const last = answers.at(-1);
   const status = last?.status ?? 0;
-  if (!each.statuses.includes(status)) {
-    return `answered ${status}, not ${each.statuses.join(" or ")}: ${last?.text.slice(0, 300)}`;
-  }
+  const fault = each.statuses.includes(status)
+    ? last && faultOfAnswer(each, last)
+    : `answered ${status}, not ${each.statuses.join(" or ")}: ${last?.text.slice(0, 300)}`;
+  return { status, ...fault !== undefined && { fault } };
+}
+
+function faultOfAnswer(each: Hostile, last: Got): string | undefined {
   // An answer of the runtime's own has none of our headers, and no body.
-  if (last === undefined || (!last.headers.has("x-content-type-options") && last.text === "")) {
-    return undefined;
-  }
+  if (!last.headers.has("x-content-type-options") && last.text === "") return undefined;
   return faultOf(each.path === "/" ? { ...each, path: pathOf(each) } : each, last) ?? each.fault?.(last);
 }
 

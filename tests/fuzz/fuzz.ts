@@ -26,7 +26,7 @@ const report = await attack({
 });
 const { findings, statuses, requests, hostile, seen, rssMb, tookMs } = report;
 console.log(`${requests} generated, ${hostile} by hand, in ${Math.round(tookMs / 1000)} s`);
-console.log(`generated, by status: ${JSON.stringify(statuses)}`);
+console.log(`answers, by status: ${JSON.stringify(statuses)}`);
 console.log(
   `beside them ${seen.rounds} honest rounds, slowest: health ${seen.healthMs} ms, send ${seen.sendMs} ms, ` +
     `read ${seen.readMs} ms; told to come again ${seen.retries} times`,

@@ -1,6 +1,6 @@
 /** Requests made by hand to do harm, and what each must come to. */
 import { ofBatches, ofBodies, ofEncodings, ofEvents } from "./hostile_bodies.ts";
-import { ofCredentials, ofHeads, ofPaths, ofStalls } from "./hostile_heads.ts";
+import { ofCredentials, ofHeads, ofKeys, ofPaths, ofStalls } from "./hostile_heads.ts";
 import type { Hostile } from "./hostile_request.ts";
 
 /** Every attack: more than 300. */
@@ -14,5 +14,6 @@ export function hostile(): Hostile[] {
     ...ofPaths(),
     ...ofHeads(),
     ...ofCredentials(),
+    ...ofKeys(),
   ];
 }

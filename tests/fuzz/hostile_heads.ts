@@ -122,6 +122,17 @@ export function ofHeads(): Hostile[] {
       [400, 401, 404],
     ),
     line("an absolute form", "GET http://x/healthz HTTP/1.1\r\nhost: y\r\nconnection: close\r\n\r\n", [200]),
+    {
+      ...line(
+        "a preflight that asks for a header of 10,000 letters",
+        `OPTIONS ${ONE} HTTP/1.1\r\nhost: x\r\nconnection: close\r\norigin: null\r\naccess-control-request-method: POST\r\naccess-control-request-headers: ${
+          "a".repeat(10_000)
+        }\r\n\r\n`,
+        [204],
+      ),
+      method: "OPTIONS",
+      path: ONE,
+    },
     line("an asterisk", "OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", [404]),
     line("CONNECT", "CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\nconnection: close\r\n\r\n", [0, 400, 404, 405]),
     line("TRACE", "TRACE / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", [404, 405]),
@@ -254,4 +265,17 @@ export function ofCredentials(): Hostile[] {
       pieces: request("GET /api/v1/admin/keys", { headers: each }),
     },
   ]);
+}
+
+/** Keys with names as nobody would give them: each is made, and its name is data. */
+export function ofKeys(): Hostile[] {
+  const path = "/api/v1/admin/keys";
+  return ["__proto__", "\u0000", "a\r\nb: c"].map((name) =>
+    post(`a write key named ${JSON.stringify(name)}`, {
+      path,
+      body: JSON.stringify({ name }),
+      headers: ADMIN,
+      statuses: [201],
+    })
+  );
 }
