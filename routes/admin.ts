@@ -3,17 +3,9 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { TooManyWriteKeys, type WriteKey } from "../actors/system.ts";
 import { EVENT_TYPES } from "../domain/event.ts";
-import { dotted } from "../domain/json.ts";
-import { MAX_ERRORS } from "../domain/rejection.ts";
+import { readBody, unknownMember } from "./admin_body.ts";
 import { DEFAULT_KEY_ID } from "./authentication.ts";
-import {
-  handle,
-  type Outcome,
-  type Parts,
-  refuseReader,
-  type RouteContext,
-  type RouteEnv,
-} from "./handle.ts";
+import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "./handle.ts";
 import { invalid, jsonResponse, type Problem } from "./problem.ts";
 import { decodePart } from "./reading.ts";
 import { SECURITY_HEADERS } from "./security_headers.ts";
@@ -42,9 +34,6 @@ const enabled = z.boolean("must be true or false");
 
 const rateLimit = z.undefined("is not implemented yet: leave it out");
 
-const unknownMember: z.core.$ZodErrorMap = ({ code }) =>
-  code === "unrecognized_keys" ? "is not known" : undefined;
-
 /** Strict: `allowedType`, misspelt and passed over, would make a key that may send everything. */
 export const newKeySchema = z.strictObject({
   name,
@@ -70,8 +59,7 @@ export interface AdminOptions {
 export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono<RouteEnv> {
   const { system } = parts;
   const routes = new Hono<RouteEnv>();
-  const admin = (handler: (c: RouteContext) => Promise<Outcome>) =>
-    handle(parts, async (c) => await refuseReader(parts, c, "admin") ?? await handler(c));
+  const admin = (handler: (c: RouteContext) => Promise<Outcome>) => adminOnly(parts, handler);
 
   routes.get("/api/v1/admin/stats", admin(async () => jsonResponse(await system.stats())));
 
@@ -155,34 +143,4 @@ function shown({ id, name, allowedTypes, enabled, createdAt }: WriteKey): WriteK
 function readId(c: RouteContext): string | undefined {
   const id = decodePart(c.req.path.split("/")[ID_PLACE]!);
   return id !== undefined && id.length <= MAX_NAME_LENGTH && id.isWellFormed() ? id : undefined;
-}
-
-async function readBody<Schema extends z.ZodType>(
-  { bodies }: Parts,
-  c: RouteContext,
-  schema: Schema,
-): Promise<{ value: z.output<Schema>; problem?: undefined } | { problem: Problem }> {
-  const body = await bodies.read(c.req.raw);
-  try {
-    const noTurn = body.problem ?? await bodies.turn(body, c.req.raw);
-    if (noTurn !== undefined) return { problem: noTurn };
-    const parsed = bodies.parse(body, c.req.raw);
-    if ("problem" in parsed) return parsed;
-    const checked = schema.safeParse(parsed.value);
-    if (checked.success) return { value: checked.data };
-    const errors = checked.error.issues.slice(0, MAX_ERRORS).map((issue) => ({
-      path: pathOf(issue),
-      message: issue.message,
-    }));
-    const { path, message } = errors[0]!;
-    return { problem: { ...invalid("invalid_body", path, message), errors } };
-  } finally {
-    bodies.release(body);
-  }
-}
-
-/** A member that is not known is named by the issue's keys, not by its path. */
-function pathOf(issue: z.core.$ZodIssue): string {
-  const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
-  return dotted(path);
 }

@@ -6,6 +6,7 @@ import { createAuthentication, type Secrets } from "./authentication.ts";
 import { BODY_LIMITS, type BodyLimits, createBodies, STOPPING } from "./body.ts";
 import { type ConnectionInfo, handle, type Parts, problemOf, type RouteEnv } from "./handle.ts";
 import { healthRoutes } from "./health.ts";
+import { createIntake, type Gate, type Witness } from "./intake.ts";
 import type { Log } from "./log.ts";
 import { invalid, type Problem, problemResponse } from "./problem.ts";
 import { readingRoutes } from "./reading.ts";
@@ -49,7 +50,10 @@ const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 export function createApp({ system, settings, log, now, newId, bodyLimits }: AppDeps): App {
   const authentication = createAuthentication(settings, system.writeKeys, now);
   const bodies = createBodies({ ...BODY_LIMITS, ...bodyLimits }, now);
-  const parts: Parts = { system, authentication, bodies, log, now, newId };
+  const gates: Gate[] = [];
+  const witnesses: Witness[] = [];
+  const intake = createIntake(gates, witnesses);
+  const parts: Parts = { system, authentication, bodies, intake, log, now, newId };
 
   const router = new Hono<RouteEnv>({ getPath: rawPath });
   router.route("/", sendingRoutes(parts));

@@ -4,6 +4,7 @@ import { matchedRoutes } from "hono/route";
 import { NotServing, StorageUnavailable, type System } from "../actors/system.ts";
 import type { Authentication, Right } from "./authentication.ts";
 import type { Bodies } from "./body.ts";
+import type { Intake } from "./intake.ts";
 import type { Log, LogMembers } from "./log.ts";
 import { type Problem, problemResponse } from "./problem.ts";
 
@@ -23,6 +24,7 @@ export interface Parts {
   system: System;
   authentication: Authentication;
   bodies: Bodies;
+  intake: Intake;
   log: Log;
   now: () => number;
   newId: () => string;
@@ -101,6 +103,14 @@ export async function refuseReader(
 ): Promise<Problem | undefined> {
   const caller = await authentication.byHeaders(c.req.raw.headers);
   return authentication.refuse(caller, right, () => addressOf(c));
+}
+
+/** Makes a handler that administrators alone may ask for. */
+export function adminOnly(
+  parts: Parts,
+  handler: (c: RouteContext) => Outcome | Promise<Outcome>,
+): (c: RouteContext) => Promise<Response> {
+  return handle(parts, async (c) => await refuseReader(parts, c, "admin") ?? await handler(c));
 }
 
 /** The address of the peer. */

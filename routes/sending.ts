@@ -9,6 +9,7 @@ import type { Caller } from "./authentication.ts";
 import { BODY_LIMITS } from "./body.ts";
 import { CORS_HEADERS, preflightOf } from "./cors.ts";
 import { addressOf, handle, type Outcome, type Parts, type RouteContext, type RouteEnv } from "./handle.ts";
+import type { Source } from "./intake.ts";
 import { invalid, type Problem, STATUS_OF } from "./problem.ts";
 import { readQuery } from "./query.ts";
 import { SECURITY_HEADERS } from "./security_headers.ts";
@@ -107,20 +108,36 @@ export async function sendOne(
   c: RouteContext,
   { value, caller, segment }: Sent,
 ): Promise<Outcome> {
+  const { system, intake, log, newId } = parts;
+  const source = sourceOf(parts, c, caller);
+  const waiting = intake.admit(source, 1);
+  const refusal = waiting instanceof Promise ? await waiting : waiting;
+  if (refusal !== undefined) return refusal;
   dropWriteKey(value);
-  const { event, rejection } = accept(value, {
-    receivedAt: parts.now(),
-    newId: parts.newId,
+  const accepted = accept(value, {
+    receivedAt: source.receivedAt,
+    newId,
     type: segment?.type,
     allowedTypes: caller.allowedTypes,
   });
-  if (rejection !== undefined) return problemOf(rejection);
-  const [receipt] = await parts.system.commit([event], caller.writeKeyId);
+  const rejection = accepted.rejection ?? intake.judge(accepted.event, source);
+  if (rejection !== undefined) {
+    intake.rejected(value, rejection, source);
+    return problemOf(rejection);
+  }
+  const events = [accepted.event!];
+  const receipts = await system.commit(events, caller.writeKeyId);
+  intake.committed(events, receipts, source);
+  const [receipt] = receipts;
   if (receipt === undefined) throw new Error("a commit of one event gave no receipt");
   const { messageId, duplicate } = receipt;
-  if (parts.log.debugging) c.set("counts", { received: 1, accepted: 1, duplicates: duplicate ? 1 : 0 });
+  if (log.debugging) c.set("counts", { received: 1, accepted: 1, duplicates: duplicate ? 1 : 0 });
   const answer = segment === undefined ? { success: true, messageId, duplicate } : { success: true };
   return new Response(JSON.stringify(answer), { headers: RECEIPT_HEADERS });
+}
+
+function sourceOf({ now }: Parts, c: RouteContext, caller: Caller): Source {
+  return { caller, receivedAt: now(), request: c.req.raw, address: () => addressOf(c) };
 }
 
 /** What a batch says of an event that it does not accept. */
@@ -135,33 +152,40 @@ interface EventError {
 
 /** A batch: all of its valid events or none, and an error for each of the others. */
 export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Promise<Outcome> {
-  const { system, now, newId, log } = parts;
+  const { system, intake, newId, log } = parts;
   const { value, bytes, caller, segment } = sent;
   const batch = readBatch(value, segment === undefined ? MAX_BATCH_EVENTS : MAX_SEGMENT_BATCH_EVENTS);
   if ("problem" in batch) return batch.problem;
   const { items, defaults } = batch;
-  const options = { receivedAt: now(), newId, allowedTypes: caller.allowedTypes, defaults };
+  const source = sourceOf(parts, c, caller);
+  const refusal = await intake.admit(source, items.length);
+  if (refusal !== undefined) return refusal;
+  const options = { receivedAt: source.receivedAt, newId, allowedTypes: caller.allowedTypes, defaults };
   const events: StoredEvent[] = [];
-  const errors: EventError[] = [];
+  const rejected: { index: number; rejection: Rejection }[] = [];
   for (let index = 0; index < items.length; index++) {
     dropWriteKey(items[index]);
     const { event, rejection } = accept(items[index], options);
-    if (rejection === undefined) events.push(event);
-    else errors.push(errorOf(index, rejection));
+    const refused = rejection ?? intake.judge(event, source);
+    if (refused === undefined) events.push(event!);
+    else rejected.push({ index, rejection: refused });
   }
   if (defaults !== undefined && exceedsFilled(bytes, defaults, events)) return tooLargeFilled();
 
   let duplicates = 0;
   if (events.length > 0) {
     try {
-      for (const receipt of await system.commit(events, caller.writeKeyId)) {
-        duplicates += receipt.duplicate ? 1 : 0;
-      }
+      const receipts = await system.commit(events, caller.writeKeyId);
+      intake.committed(events, receipts, source);
+      for (const { duplicate } of receipts) duplicates += duplicate ? 1 : 0;
     } catch (error) {
       if (error instanceof BatchTooLarge) return tooLargeCompressed(error);
       throw error;
     }
   }
+  // Not before: a batch that is not answered so is sent again whole.
+  for (const { index, rejection } of rejected) intake.rejected(items[index], rejection, source);
+  const errors = rejected.map(({ index, rejection }) => errorOf(index, rejection));
   for (const { code, status } of errors) log.count("info", "event rejected", { code, status });
   const counts = { received: items.length, accepted: events.length, rejected: errors.length };
   if (log.debugging) c.set("counts", { ...counts, duplicates });

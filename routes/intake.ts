@@ -1,0 +1,77 @@
+/**
+ * What stands between events that are well formed and the journal, and who is told what became of each: limits, what an
+ * event is enriched with, what is refused by content; counters, live views. Each is a part of its own, and none of them
+ * reads storage for an event.
+ */
+import type { Receipt } from "../actors/system.ts";
+import type { StoredEvent } from "../domain/event.ts";
+import type { Rejection } from "../domain/rejection.ts";
+import type { Caller } from "./authentication.ts";
+import type { Problem } from "./problem.ts";
+
+/** Where a request's events come from. */
+export interface Source {
+  caller: Caller;
+  /** Milliseconds since 1970. */
+  receivedAt: number;
+  request: Request;
+  /** The peer's address. */
+  address(): string;
+}
+
+/** Something that may refuse what comes. */
+export interface Gate {
+  /** Why so many events may not come from this caller now (429), or nothing. Before any of them is looked at. */
+  admit?(source: Source, events: number): Problem | undefined | Promise<Problem | undefined>;
+  /** Last before the commit: may enrich the event in place, then says why it is not taken (403, 422), or nothing. */
+  judge?(event: StoredEvent, source: Source): Rejection | undefined;
+}
+
+/** Something that is told what became of events; it never throws, and is quick. */
+export interface Witness {
+  /** Told of events that the journal has, after the commit and before the answer. */
+  committed?(events: readonly StoredEvent[], receipts: readonly Receipt[], source: Source): void;
+  /** Told of an event that is not taken; `item` is what was sent, without its write key. */
+  rejected?(item: unknown, rejection: Rejection, source: Source): void;
+}
+
+/** All gates and witnesses as one. */
+export type Intake = Required<Gate & Witness>;
+
+/** Asks the gates in their order, the first that refuses decides; tells every witness. */
+export function createIntake(gates: readonly Gate[], witnesses: readonly Witness[]): Intake {
+  const admitting = gates.filter(({ admit }) => admit !== undefined);
+  const judging = gates.filter(({ judge }) => judge !== undefined);
+  const watching = witnesses.filter(({ committed }) => committed !== undefined);
+  const noting = witnesses.filter(({ rejected }) => rejected !== undefined);
+
+  /** From the gate `at` on: only one that has to wait makes the request wait. */
+  function admit(source: Source, events: number, at = 0): Problem | undefined | Promise<Problem | undefined> {
+    for (; at < admitting.length; at++) {
+      const refusal = admitting[at]!.admit!(source, events);
+      if (refusal instanceof Promise) {
+        const next = at + 1;
+        return refusal.then((problem) => problem ?? admit(source, events, next));
+      }
+      if (refusal !== undefined) return refusal;
+    }
+    return undefined;
+  }
+
+  return {
+    admit: (source, events) => admit(source, events),
+    judge(event, source) {
+      for (const gate of judging) {
+        const rejection = gate.judge!(event, source);
+        if (rejection !== undefined) return rejection;
+      }
+      return undefined;
+    },
+    committed(events, receipts, source) {
+      for (const witness of watching) witness.committed!(events, receipts, source);
+    },
+    rejected(item, rejection, source) {
+      for (const witness of noting) witness.rejected!(item, rejection, source);
+    },
+  };
+}
