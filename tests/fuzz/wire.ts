@@ -31,8 +31,8 @@ export async function exchange(port: number, pieces: Piece[], ms: number): Promi
     const buffer = new Uint8Array(65_536);
     for (let count = await connection.read(buffer); count !== null; count = await connection.read(buffer)) {
       received.push(buffer.slice(0, count));
-      // Where a body is still owed the runtime leaves it to us to close the connection.
-      if (answersIn(received).at(-1)?.headers.get("connection") === "close") return;
+      // Where a body is still owed the runtime leaves it to us to close the connection; it says so beside what we say.
+      if (answersIn(received).at(-1)?.headers.get("connection")?.includes("close")) return;
     }
   })().catch(() => {}); // Closed by us in the end, or reset by a server that has said what it had to say.
   try {
