@@ -4,7 +4,9 @@
  * Nothing here reads the environment: `main.ts` and `tasks/` hand it in.
  */
 import { z } from "zod";
+import { ADDRESS_POLICIES, type AddressPolicy } from "./domain/location.ts";
 import { LOG_LEVELS, type LogLevel } from "./routes/log.ts";
+import { MAX_PROXIES } from "./routes/peer.ts";
 
 /** Visible ASCII (RFC 20, 0x21 to 0x7E): what an `Authorization` header can carry unquoted in any client. */
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
@@ -79,6 +81,15 @@ export const environmentSchema = z.object({
     .meta(
       note("wrong credentials a minute from one address before it is answered 429; 0 is no limit", "`100`"),
     ),
+  GEOIP_DB: z.string().refine((value) => !value.includes(","), "must not contain a comma").optional()
+    .meta(note(
+      "database of addresses for `context.location`: the path of an `.mmdb` file, or `off`",
+      "countries, from a package that is installed",
+    )),
+  IP_ADDRESSES: z.enum(ADDRESS_POLICIES, `must be one of ${ADDRESS_POLICIES.join(", ")}`).default("keep")
+    .meta(note("what becomes of `context.ip` once it was looked up: `keep`, `truncate` or `drop`", "`keep`")),
+  TRUSTED_PROXIES: integer(0, MAX_PROXIES).default(0)
+    .meta(note("proxies before the server that add to `X-Forwarded-For`; the peer is whom they name", "`0`")),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`).default("info")
     .meta(note("`debug` (a line per request), `info`, `warn`, `error` or `off`", "`info`")),
 });
@@ -98,6 +109,10 @@ export interface Settings {
   writeKey?: string;
   dedupDays: number;
   authFailuresPerMinute: number;
+  /** The path of an address database, or `off`; absent: the one that is installed. */
+  geoipDb?: string;
+  ipAddresses: AddressPolicy;
+  trustedProxies: number;
   logLevel: LogLevel;
 }
 
@@ -151,6 +166,9 @@ export function readConfig(env: Record<string, string | undefined>, mode: Mode):
       ...read.WRITE_KEY !== undefined && { writeKey: read.WRITE_KEY },
       dedupDays: read.DEDUP_DAYS,
       authFailuresPerMinute: read.AUTH_FAILURES_PER_MINUTE,
+      ...read.GEOIP_DB !== undefined && { geoipDb: read.GEOIP_DB },
+      ipAddresses: read.IP_ADDRESSES,
+      trustedProxies: read.TRUSTED_PROXIES,
       logLevel: read.LOG_LEVEL,
     },
   };

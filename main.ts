@@ -6,7 +6,9 @@ import { monotonicFactory } from "ulid";
 import { openSystem } from "./actors/open.ts";
 import type { System } from "./actors/system.ts";
 import { readConfig, type Settings, VARIABLES } from "./config.ts";
+import type { LookUp } from "./domain/location.ts";
 import { type App, createApp } from "./routes/app.ts";
+import { installedCountries, lookUpIn } from "./routes/location.ts";
 import { createLog, type Log } from "./routes/log.ts";
 
 /** How long requests may take to be answered once the process is told to stop. */
@@ -51,6 +53,9 @@ export function refuse(problem: string): never {
  */
 export async function serve(settings: Settings, announce: (url: string) => void): Promise<void> {
   const log = createLog({ level: settings.logLevel, write: (line) => console.error(line), now: Date.now });
+  const lookUp = await openLookUp(settings.geoipDb).catch((error) =>
+    refuse(`GEOIP_DB can't be read: ${firstLine(error)}`)
+  );
   const ulid = monotonicFactory();
   const newId = () => ulid();
   const system = await openSystem({
@@ -66,7 +71,7 @@ export async function serve(settings: Settings, announce: (url: string) => void)
     },
   }).catch((error) => refuse(`KV_URL can't be opened: ${firstLine(error)}`));
   running = system;
-  const app = createApp({ system, settings, log, now: Date.now, newId });
+  const app = createApp({ system, settings, log, now: Date.now, newId, lookUp });
   const { host: hostname, port } = settings;
   const listening = Promise.withResolvers<string>();
   const aborter = new AbortController();
@@ -90,6 +95,12 @@ export async function serve(settings: Settings, announce: (url: string) => void)
     refuse(`HOST and PORT can't be listened on: ${firstLine(error)}`);
   }
   announce(await listening.promise);
+}
+
+/** The database of addresses that the settings name; the one that is installed where they name none. */
+async function openLookUp(path: string | undefined): Promise<LookUp | undefined> {
+  if (path === "off") return undefined;
+  return path === undefined ? await installedCountries() : lookUpIn(await Deno.readFile(path));
 }
 
 /** A URL that a client on this machine can use: an address that means all interfaces is none to connect to. */

@@ -1,13 +1,16 @@
 /** The router: every route of signalfold, and what becomes of a request that none of them takes. */
 import { Hono } from "hono";
 import type { System } from "../actors/system.ts";
+import type { AddressPolicy, LookUp } from "../domain/location.ts";
 import { adminRoutes } from "./admin.ts";
 import { createAuthentication, type Secrets } from "./authentication.ts";
 import { BODY_LIMITS, type BodyLimits, createBodies, STOPPING } from "./body.ts";
 import { type ConnectionInfo, handle, type Parts, problemOf, type RouteEnv } from "./handle.ts";
 import { healthRoutes } from "./health.ts";
 import { createIntake, type Gate, type Witness } from "./intake.ts";
+import { locationGate } from "./location.ts";
 import type { Log } from "./log.ts";
+import { createPeerOf } from "./peer.ts";
 import { invalid, type Problem, problemResponse } from "./problem.ts";
 import { readingRoutes } from "./reading.ts";
 import { segmentRoutes } from "./segment.ts";
@@ -18,6 +21,10 @@ import { isSendingPath } from "./sending_paths.ts";
 export interface AppSettings extends Secrets {
   /** The origin that clients reach, where a proxy stands before the server. */
   publicUrl?: string;
+  /** Proxies between clients and the server, each of which adds to `X-Forwarded-For`; default 0. */
+  trustedProxies?: number;
+  /** What becomes of `context.ip` once it was looked up; default: it is kept. */
+  ipAddresses?: AddressPolicy;
 }
 
 /** Everything that the routes need. */
@@ -29,6 +36,8 @@ export interface AppDeps {
   now: () => number;
   /** Makes a ULID. */
   newId: () => string;
+  /** Says where an address is; absent: events are not located. */
+  lookUp?: LookUp | undefined;
   /** Tests take smaller bounds than {@link BODY_LIMITS}. */
   bodyLimits?: Partial<BodyLimits>;
 }
@@ -47,13 +56,16 @@ export interface App {
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /** Makes the routes. They hold no timer and no connection of their own. */
-export function createApp({ system, settings, log, now, newId, bodyLimits }: AppDeps): App {
+export function createApp({ system, settings, log, now, newId, lookUp, bodyLimits }: AppDeps): App {
   const authentication = createAuthentication(settings, system.writeKeys, now);
+  const peerOf = createPeerOf(settings.trustedProxies ?? 0);
   const bodies = createBodies({ ...BODY_LIMITS, ...bodyLimits }, now);
+  const location = locationGate({ lookUp, policy: settings.ipAddresses ?? "keep" });
   const gates: Gate[] = [];
+  if (location !== undefined) gates.push(location);
   const witnesses: Witness[] = [];
   const intake = createIntake(gates, witnesses);
-  const parts: Parts = { system, authentication, bodies, intake, log, now, newId };
+  const parts: Parts = { system, authentication, bodies, intake, peerOf, log, now, newId };
 
   const router = new Hono<RouteEnv>({ getPath: rawPath });
   router.route("/", sendingRoutes(parts));

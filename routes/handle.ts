@@ -25,6 +25,8 @@ export interface Parts {
   authentication: Authentication;
   bodies: Bodies;
   intake: Intake;
+  /** The address of whoever sends a request, past the proxies that are trusted. */
+  peerOf(c: RouteContext): string;
   log: Log;
   now: () => number;
   newId: () => string;
@@ -97,12 +99,12 @@ function logProblem(log: Log, problem: Problem, members: LogMembers & { status: 
 
 /** Why the sender of a request without a body may not do this, or nothing. */
 export async function refuseReader(
-  { authentication }: Parts,
+  { authentication, peerOf }: Parts,
   c: RouteContext,
   right: Right,
 ): Promise<Problem | undefined> {
   const caller = await authentication.byHeaders(c.req.raw.headers);
-  return authentication.refuse(caller, right, () => addressOf(c));
+  return authentication.refuse(caller, right, () => peerOf(c));
 }
 
 /** Makes a handler that administrators alone may ask for. */
@@ -111,10 +113,4 @@ export function adminOnly(
   handler: (c: RouteContext) => Outcome | Promise<Outcome>,
 ): (c: RouteContext) => Promise<Response> {
   return handle(parts, async (c) => await refuseReader(parts, c, "admin") ?? await handler(c));
-}
-
-/** The address of the peer. */
-export function addressOf(c: RouteContext): string {
-  const address = c.env?.remoteAddr;
-  return address !== undefined && "hostname" in address ? address.hostname : "";
 }

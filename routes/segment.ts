@@ -5,7 +5,7 @@
 import { Hono } from "hono";
 import { type Caller, readBasic } from "./authentication.ts";
 import { CORS_HEADERS, preflightOf } from "./cors.ts";
-import { addressOf, handle, type Outcome, type Parts, type RouteContext, type RouteEnv } from "./handle.ts";
+import { handle, type Outcome, type Parts, type RouteContext, type RouteEnv } from "./handle.ts";
 import { jsonResponse, type Problem } from "./problem.ts";
 import { readQuery } from "./query.ts";
 import { decodePart } from "./reading.ts";
@@ -93,8 +93,8 @@ async function showSourceConfig(parts: Parts, c: RouteContext): Promise<Outcome>
   });
 }
 
-function refuse({ authentication }: Parts, c: RouteContext, caller: Caller | null | undefined) {
-  return authentication.refuse(caller, "send", () => addressOf(c));
+function refuse({ authentication, peerOf }: Parts, c: RouteContext, caller: Caller | null | undefined) {
+  return authentication.refuse(caller, "send", () => peerOf(c));
 }
 
 const NO_SUCH_KEY: Problem = {

@@ -8,7 +8,7 @@ import type { Rejection } from "../domain/rejection.ts";
 import type { Caller } from "./authentication.ts";
 import { BODY_LIMITS } from "./body.ts";
 import { CORS_HEADERS, preflightOf } from "./cors.ts";
-import { addressOf, handle, type Outcome, type Parts, type RouteContext, type RouteEnv } from "./handle.ts";
+import { handle, type Outcome, type Parts, type RouteContext, type RouteEnv } from "./handle.ts";
 import type { Source } from "./intake.ts";
 import { invalid, type Problem, STATUS_OF } from "./problem.ts";
 import { readQuery } from "./query.ts";
@@ -70,7 +70,7 @@ interface Sent {
 export async function receive(parts: Parts, c: RouteContext, { send, segment }: Taking): Promise<Outcome> {
   const { authentication, bodies } = parts;
   const request = c.req.raw;
-  const address = () => addressOf(c);
+  const address = () => parts.peerOf(c);
   const found = authentication.byHeaders(request.headers);
   let caller = found instanceof Promise ? await found : found;
   if (caller === undefined && segment?.keyInQuery) {
@@ -136,8 +136,8 @@ export async function sendOne(
   return new Response(JSON.stringify(answer), { headers: RECEIPT_HEADERS });
 }
 
-function sourceOf({ now }: Parts, c: RouteContext, caller: Caller): Source {
-  return { caller, receivedAt: now(), request: c.req.raw, address: () => addressOf(c) };
+function sourceOf({ now, peerOf }: Parts, c: RouteContext, caller: Caller): Source {
+  return { caller, receivedAt: now(), request: c.req.raw, address: () => peerOf(c) };
 }
 
 /** What a batch says of an event that it does not accept. */

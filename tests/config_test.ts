@@ -14,6 +14,8 @@ Deno.test("readConfig() gives every setting its default", () => {
       adminToken: "secret-admin",
       dedupDays: 30,
       authFailuresPerMinute: 100,
+      ipAddresses: "keep",
+      trustedProxies: 0,
       logLevel: "info",
     },
   });
@@ -31,6 +33,9 @@ Deno.test("readConfig() reads every variable", () => {
     WRITE_KEY: "w",
     DEDUP_DAYS: "0",
     AUTH_FAILURES_PER_MINUTE: "5",
+    GEOIP_DB: "cities.mmdb",
+    IP_ADDRESSES: "drop",
+    TRUSTED_PROXIES: "2",
     LOG_LEVEL: "debug",
   };
   deepStrictEqual(Object.keys(env), VARIABLES);
@@ -45,6 +50,9 @@ Deno.test("readConfig() reads every variable", () => {
       writeKey: "w",
       dedupDays: 0,
       authFailuresPerMinute: 5,
+      geoipDb: "cities.mmdb",
+      ipAddresses: "drop",
+      trustedProxies: 2,
       logLevel: "debug",
     },
   });

@@ -16,9 +16,9 @@ type Place = typeof PLACES[number];
 /** The packages that each place may import; what a place may, all to its left may too. Node's own modules count as one. */
 const PACKAGES: Record<Place, readonly string[]> = {
   top: ["ulid", "cli-progress"],
-  routes: ["hono"],
+  routes: ["hono", "mmdb-lib", "@ip-location-db/geo-whois-asn-country-mmdb"],
   actors: ["node"],
-  domain: ["zod"],
+  domain: ["zod", "ipaddr.js"],
 };
 
 interface Source {

@@ -56,7 +56,10 @@ export async function tempDir(): Promise<AsyncDisposable & { path: string }> {
 }
 
 /** The arguments with which `deno task start` runs `main.ts`, from `deno.json` itself: the same permissions for ever. */
-function startArguments(kvPath: string, heapMb: number | undefined): string[] {
+function startArguments(
+  kvPath: string,
+  { heapMb, geoipDb }: { heapMb: number | undefined; geoipDb: string | undefined },
+): string[] {
   const { tasks: { start } } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
   const names = /export NAMES=(\S+)/.exec(start)?.[1];
   const run = start.split("&&").at(-1)?.trim();
@@ -66,6 +69,7 @@ function startArguments(kvPath: string, heapMb: number | undefined): string[] {
   const words: string[] = run.split(/\s+/).slice(1);
   return words.map((word) =>
     word.replaceAll('"', "").replace("$NAMES", names).replace("$KV_URL", kvPath)
+      .replace("$READS", geoipDb === undefined ? "actors,domain" : `actors,domain,${geoipDb}`)
       .replace(/^main\.ts$/, "./main.ts")
       .replace(/(max-old-space-size=)\d+/, (found, flag) => heapMb === undefined ? found : `${flag}${heapMb}`)
   );
@@ -78,7 +82,7 @@ export async function startServer(
   { heapMb }: { heapMb?: number } = {},
 ): Promise<Server> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: startArguments(kvPath, heapMb),
+    args: startArguments(kvPath, { heapMb, geoipDb: env.GEOIP_DB }),
     cwd: ROOT,
     env: { ...BLANK, PORT: "0", HOST: "127.0.0.1", KV_URL: kvPath, ADMIN_TOKEN, WRITE_KEY, ...env },
     stdin: "null",

@@ -94,6 +94,24 @@ const REFUSED: [task: string, what: string, env: Record<string, string>, line: R
     { KV_URL: "/nowhere/x.db" },
     /^signalfold does not start: KV_URL .*$/,
   ],
+  [
+    "start",
+    "with an address database that is not there",
+    { GEOIP_DB: "/no/such.mmdb" },
+    /^signalfold does not start: GEOIP_DB can't be read: .*$/,
+  ],
+  [
+    "dev",
+    "with an address database that is none",
+    { GEOIP_DB: "deno.json" },
+    /^signalfold does not start: GEOIP_DB can't be read: .*$/,
+  ],
+  [
+    "dev",
+    "with a bad TRUSTED_PROXIES",
+    { TRUSTED_PROXIES: "all" },
+    /^signalfold does not start: TRUSTED_PROXIES must be .*$/,
+  ],
   ["dev", "with a bad LOG_LEVEL", { LOG_LEVEL: "loud" }, /^signalfold does not start: LOG_LEVEL must be .*$/],
   ["dev", "with a comma in KV_URL", { KV_URL: "a,b" }, /^signalfold does not start: KV_URL must not .*$/],
 ];

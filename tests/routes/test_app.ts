@@ -3,6 +3,7 @@ import { monotonicFactory } from "ulid";
 import { openSystem } from "../../actors/open.ts";
 import type { Store } from "../../actors/store.ts";
 import type { System } from "../../actors/system.ts";
+import type { AddressPolicy } from "../../domain/location.ts";
 import { type App, type AppDeps, createApp } from "../../routes/app.ts";
 import { createLog, type LogLevel } from "../../routes/log.ts";
 
@@ -55,11 +56,13 @@ export interface TestApp extends AsyncDisposable {
 }
 
 /** What a test may have otherwise. */
-export interface TestOptions extends Partial<Pick<AppDeps, "bodyLimits" | "system">> {
+export interface TestOptions extends Partial<Pick<AppDeps, "bodyLimits" | "lookUp" | "system">> {
   logLevel?: LogLevel;
   authFailuresPerMinute?: number;
   withoutWriteKey?: boolean;
   publicUrl?: string;
+  trustedProxies?: number;
+  ipAddresses?: AddressPolicy;
 }
 
 /** Opens the routes for one test. */
@@ -76,6 +79,8 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
       readToken: READ_TOKEN,
       ...!options.withoutWriteKey && { writeKey: WRITE_KEY },
       authFailuresPerMinute: options.authFailuresPerMinute ?? 100,
+      ...options.trustedProxies !== undefined && { trustedProxies: options.trustedProxies },
+      ...options.ipAddresses !== undefined && { ipAddresses: options.ipAddresses },
       ...options.publicUrl !== undefined && { publicUrl: options.publicUrl },
     },
     log: createLog({
@@ -85,6 +90,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     }),
     now,
     newId: () => ulid(),
+    lookUp: options.lookUp,
     ...options.bodyLimits && { bodyLimits: options.bodyLimits },
   });
 

@@ -1,0 +1,33 @@
+/** IP addresses as senders and peers give them. */
+import ipaddr from "ipaddr.js";
+
+/** Bits of an address that are kept where it is truncated: a network, as RFC 6177 gives one to a site, and no person. */
+const KEPT_BITS = { ipv4: 24, ipv6: 48 } as const;
+
+/** No address in text is longer (RFC 4291, section 2.2, with an IPv4 address at its end). */
+const MAX_ADDRESS_LENGTH = 45;
+
+/** An address that is one. */
+export type Address = ipaddr.IPv4 | ipaddr.IPv6;
+
+/**
+ * The address that a value names in its usual form, or nothing; one of IPv4 in an IPv6 one (`::ffff:192.0.2.1`) is the
+ * former. Never throws. Forms that only C libraries take (`0x7f.1`, `010.0.0.1`) and zones (`fe80::1%eth0`) name nothing.
+ */
+export function readAddress(value: unknown): Address | undefined {
+  if (typeof value !== "string" || value.length > MAX_ADDRESS_LENGTH || value.includes("%")) return undefined;
+  const isAddress = value.includes(":") ? ipaddr.IPv6.isValid(value) : isDottedQuad(value);
+  return isAddress ? ipaddr.process(value) : undefined;
+}
+
+/** Four decimal numbers without leading zeros, which some read as octal (RFC 6943, section 3.1.1). */
+function isDottedQuad(text: string): boolean {
+  return ipaddr.IPv4.isValidFourPartDecimal(text) && !/(^|\.)0\d/.test(text);
+}
+
+/** The network that an address is in, as an address: `192.0.2.77` is `192.0.2.0`, IPv6 keeps 48 bits. */
+export function truncated(address: Address): string {
+  const kind = address.kind();
+  const bytes = address.toByteArray().fill(0, KEPT_BITS[kind] / 8);
+  return ipaddr.fromByteArray(bytes).toString();
+}
