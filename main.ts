@@ -5,6 +5,7 @@
 import { monotonicFactory } from "ulid";
 import { openSystem } from "./actors/open.ts";
 import type { System } from "./actors/system.ts";
+import { traceOf } from "./actors/trace.ts";
 import { readConfig, type Settings, VARIABLES } from "./config.ts";
 import type { LookUp } from "./domain/location.ts";
 import { type App, createApp } from "./routes/app.ts";
@@ -64,7 +65,7 @@ export async function serve(settings: Settings, announce: (url: string) => void)
     newId,
     randomBytes: (bytes) => void crypto.getRandomValues(bytes),
     dedupMs: settings.dedupDays * DAY_MS,
-    onFault: (error) => log.count("warn", "failed", { code: "settling", error: String(error) }),
+    onFault: (error) => log.count("warn", "failed", { code: "settling", error: traceOf(error) }),
     clock: {
       monotonic: () => performance.now(),
       onMoved: (message) => log.line("warn", message, { code: "clock_moved" }),
@@ -82,7 +83,7 @@ export async function serve(settings: Settings, announce: (url: string) => void)
       signal: aborter.signal,
       onListen: (address) => listening.resolve(urlOf(address)),
       onError(error) {
-        log.count("error", "failed", { code: "internal", error: String(error) });
+        log.count("error", "failed", { code: "internal", error: traceOf(error) });
         return new Response(null, { status: 500 });
       },
     }, (request, info) => app.fetch(request, info));

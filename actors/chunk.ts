@@ -4,6 +4,8 @@ import { Buffer } from "node:buffer";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { constants } from "node:zlib";
 import type { StoredEvent } from "../domain/event.ts";
+import { DAMAGED } from "./store.ts";
+import { StorageFault } from "./system.ts";
 
 /** Some bytes of JSON in a chunk before compression: small, so that reading one event inflates little. */
 export const CHUNK_BYTES = 32 * 1024;
@@ -74,9 +76,13 @@ export function makeChunk(
   };
 }
 
-/** The lines of a chunk. */
+/** The lines of a chunk. Throws {@link StorageFault} where its bytes were damaged. */
 export function linesOf(chunk: Chunk): string[] {
-  return Buffer.from(zstdDecompressSync(chunk.body)).toString().split("\n");
+  try {
+    return Buffer.from(zstdDecompressSync(chunk.body)).toString().split("\n");
+  } catch {
+    throw new StorageFault(DAMAGED);
+  }
 }
 
 /** The events of a chunk. */

@@ -69,8 +69,8 @@ export interface CommitterOptions {
   newId(): string;
   /** Throws where nothing may be committed now; without it nothing keeps the process from it. */
   guard?(): void;
-  /** Resolves when the tail has room for so many events: at once, or slower the fuller it is. */
-  room(events: number): Promise<void>;
+  /** Resolves when the tail has room for so many events: at once, or slower the fuller it is; or at the deadline. */
+  room(events: number, deadlineMs: number): Promise<void>;
   /** Whether other processes commit too. */
   others(): boolean;
   /** Called after each commit. */
@@ -145,7 +145,7 @@ export function createCommitter(options: CommitterOptions) {
   async function commitGroup(group: Request[]): Promise<void> {
     const deadlineMs = Math.min(...group.map((request) => request.cameMs)) + DEADLINE_MS;
     await withDeadline(
-      options.room(group.reduce((sum, request) => sum + request.events.length, 0)),
+      options.room(group.reduce((sum, request) => sum + request.events.length, 0), deadlineMs),
       deadlineMs,
     );
     let digests = digestsOf(group);

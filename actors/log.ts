@@ -191,7 +191,7 @@ async function growPages(store: Store, place: LogPlace, late: LogEntry[]): Promi
   for (let next = 0; next < late.length;) {
     const first = late[next]!;
     const page = await pageAt(store, place, [first.at, first.place]);
-    if (page === undefined) throw new Error(`log of ${kind}/${id}: it has no page for ${first.at}`);
+    if (page === undefined) throw new Error(`a log has no page for ${first.at}`);
     // The page ends where the one after it begins.
     let end: Mark | undefined;
     const after = { prefix, start: [...page.key, 0] };

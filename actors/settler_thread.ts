@@ -1,5 +1,6 @@
 /** Starts a settler in a thread of its own, so that settling and sending have a processor each. */
 import { createSettler, type Settler, type SettlerOptions } from "./settler.ts";
+import { traceOf } from "./trace.ts";
 
 /** What the thread is told. */
 export type ToSettler =
@@ -46,7 +47,7 @@ export function startSettler(options: SettlerOptions & { storage: string | undef
       event.preventDefault();
       end();
       if (closing) return;
-      options.onFault(`settling goes on in the server's thread: ${event.message}`);
+      options.onFault(`settling goes on in the server's thread: ${event.filename}:${event.lineno}`);
       settleHere();
     };
     worker.onmessage = ({ data }: MessageEvent<FromSettler>) => {
@@ -56,7 +57,7 @@ export function startSettler(options: SettlerOptions & { storage: string | undef
     };
     tell({ type: "open", storage: options.storage, owner: options.owner, windowMs: options.windowMs });
   } catch (error) {
-    options.onFault(`settling goes on in the server's thread: ${error}`);
+    options.onFault(`settling goes on in the server's thread: ${traceOf(error)}`);
     settleHere();
   }
 

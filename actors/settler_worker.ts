@@ -2,6 +2,7 @@
 import { createSettler, type Settler } from "./settler.ts";
 import type { FromSettler, ToSettler } from "./settler_thread.ts";
 import { openStore, type Store } from "./store.ts";
+import { traceOf } from "./trace.ts";
 
 const thread = self as unknown as {
   onmessage: ((event: MessageEvent<ToSettler>) => void) | null;
@@ -28,8 +29,7 @@ thread.onmessage = async ({ data }) => {
       windowMs: data.windowMs,
       now: Date.now,
       newId: () => crypto.randomUUID(),
-      onFault: (error) =>
-        thread.postMessage({ type: "fault", error: String(error instanceof Error ? error.stack : error) }),
+      onFault: (error) => thread.postMessage({ type: "fault", error: traceOf(error) }),
       onSettled: () => thread.postMessage({ type: "settled" }),
     });
     settler.wake();

@@ -72,10 +72,11 @@ export function createSettling(journal: Journal, settler: Settler) {
     },
     /**
      * Resolves when the tail has room: at once while it is short, then ever slower, so that senders come to the pace
-     * of settling, and not before there is room when it is full.
+     * of settling, and not before there is room when it is full. Whoever asks waits no longer than until `deadlineMs`, by
+     * the monotonic clock: it resolves then, and goes on no longer.
      */
-    async room(events: number): Promise<void> {
-      for (;;) {
+    async room(events: number, deadlineMs: number): Promise<void> {
+      while (performance.now() < deadlineMs) {
         const tail = journal.tail();
         const excess = Math.max(tail.events() / SOFT_EVENTS, tail.bytes() / SOFT_BYTES) - 1;
         if (excess <= 0 || closed) return;

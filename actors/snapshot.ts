@@ -6,7 +6,8 @@ import { Buffer } from "node:buffer";
 import { FOLD_VERSION } from "../domain/fact.ts";
 import { type Key, pieceKey } from "./keys.ts";
 import type { OpenLog } from "./log.ts";
-import type { Entry, Store } from "./store.ts";
+import { DAMAGED, type Entry, type Store } from "./store.ts";
+import { StorageFault } from "./system.ts";
 
 /** What an actor's value says besides its state. A stored format: what old ones hold stays readable. */
 export interface ActorHead extends OpenLog {
@@ -35,6 +36,9 @@ interface Pieces {
 
 /** A value has at most 64 KiB: a state larger than this stands in pieces of this size. */
 const PIECE_BYTES = 48_000;
+
+/** Pieces that are being replaced are there at the second look, or the third: so many fail only where one is lost. */
+const PIECE_TRIES = 50;
 
 /** Writes to be done in one atomic operation. */
 export interface Writes {
@@ -111,13 +115,14 @@ export async function whole<H extends ActorHead | PartHead>(
   store: Store,
   entry: Entry<Uint8Array>,
 ): Promise<Loaded<H>> {
-  for (;;) {
+  for (let tries = 1;; tries++) {
     const one = readHead<H>(entry);
     if (one.head === undefined || one.state !== undefined) return one;
     const pieces = await store.getMany<Uint8Array>(one.pieces);
     if (pieces.every(({ value }) => value !== null)) {
-      return { ...one, state: JSON.parse(decoder.decode(Buffer.concat(pieces.map(({ value }) => value!)))) };
+      return { ...one, state: parsed(Buffer.concat(pieces.map(({ value }) => value!))) as unknown };
     }
+    if (tries === PIECE_TRIES) throw new StorageFault("a piece of a value is missing");
     entry = await store.get<Uint8Array>(entry.key);
   }
 }
@@ -130,12 +135,21 @@ export function nothingAt<H>(key: Key): Loaded<H> {
 /** What an entry says; without the state where that stands in pieces. */
 export function readHead<H>({ key, value, stamp }: Entry<Uint8Array>): Loaded<H> {
   if (value === null) return { ...nothingAt<H>(key), stamp };
-  const [head, state] = JSON.parse(decoder.decode(value));
+  const [head, state] = parsed(value) as [H & { open?: unknown }, unknown];
   if (typeof head.open === "string") head.open = Uint8Array.fromBase64(head.open);
   if (Array.isArray(state)) return { key, stamp, head, state, raw: value, pieces: [] };
   const { stamp: mine, pieces } = state as Pieces;
   const keys = Array.from({ length: pieces }, (_, n) => pieceKey(key, mine, n));
   return { key, stamp, head, state: undefined, raw: value, pieces: keys };
+}
+
+/** JSON that we wrote ourselves: where it is none the bytes were damaged, and are not to be quoted. */
+function parsed(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(decoder.decode(bytes));
+  } catch {
+    throw new StorageFault(DAMAGED);
+  }
 }
 
 /**

@@ -53,6 +53,9 @@ const LOCKED_MS = 5_000;
 /** Entries that a scan reads at once: values may have 64 KiB. */
 const SCAN_BATCH = 128;
 
+/** What is said of bytes that were stored whole and are no longer what they were. */
+export const DAMAGED = "a value in the database is damaged";
+
 /**
  * What SQLite and the store over it say where the file or the disk below it is at fault, and what a value says whose bytes
  * were damaged where SQLite can't see it. They come as TypeError and RangeError.

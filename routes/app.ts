@@ -67,6 +67,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   const intake = createIntake(gates, witnesses);
   const parts: Parts = { system, authentication, bodies, intake, peerOf, log, now, newId };
 
+  const hasHost = createHostCheck();
   const router = new Hono<RouteEnv>({ getPath: rawPath });
   router.route("/", sendingRoutes(parts));
   router.route("/", segmentRoutes(parts, { publicUrl: settings.publicUrl }));
@@ -113,12 +114,19 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
 }
 
 /**
- * Whether a Host header is one: the runtime puts it before the path as it comes, so that `Host: x/healthz?` would take
+ * Tells whether a Host header is one, at once for the one that was right last: the runtime puts it before the path as it comes, so that `Host: x/healthz?` would take
  * the place of the path behind it, past a proxy that lets some paths through and others not.
  */
-function hasHost(request: Request): boolean {
-  const host = request.headers.get("host");
-  return host === null || !/[^\w.:[\]~%!$&'()*+,;=-]/.test(host);
+function createHostCheck(): (request: Request) => boolean {
+  let good: string | null = null;
+  return function hasHost(request) {
+    const host = request.headers.get("host");
+    if (host === good || host === null) return true;
+    // Not by characters alone: some texts of these are no host (`[`, `x:999999`), and no URL can be made with them.
+    if (/[^\w.:[\]~%!$&'()*+,;=-]/.test(host) || !URL.canParse(`http://${host}/`)) return false;
+    good = host;
+    return true;
+  };
 }
 
 const INVALID_HOST = invalid("invalid_host", "", "the Host header must be a host, with or without a port");

@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import { matchedRoutes } from "hono/route";
 import { NotServing, StorageUnavailable, type System } from "../actors/system.ts";
+import { traceOf } from "../actors/trace.ts";
 import type { Authentication, Right } from "./authentication.ts";
 import type { Bodies } from "./body.ts";
 import type { Intake } from "./intake.ts";
@@ -93,7 +94,7 @@ export function problemOf(error: unknown): Problem {
 function logProblem(log: Log, problem: Problem, members: LogMembers & { status: number }): void {
   const level = members.status === 500 ? "error" : members.status > 500 ? "warn" : "info";
   const { cause, code } = problem;
-  const why = cause instanceof Error ? { error: String(cause.stack ?? cause) } : {};
+  const why = cause === undefined ? {} : { error: traceOf(cause) };
   log.count(level, level === "info" ? "refused" : "failed", { code, ...members, ...why });
 }
 

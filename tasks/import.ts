@@ -22,8 +22,8 @@ over, and the task ends with status 1.`;
 /** Events in a commit: as many as a batch over HTTP has. */
 const BATCH_EVENTS = 500;
 
-/** JSON of a commit: what compresses badly must fit one too. */
-const BATCH_UNITS = 400_000;
+/** Bytes of JSON in a commit: what does not compress at all must fit one too. */
+const BATCH_BYTES = 500_000;
 
 /** Commits that are waited for at once; they keep their order. */
 const BATCHES_AT_ONCE = 4;
@@ -51,8 +51,10 @@ let refused = 0;
 let imported = 0;
 let known = 0;
 let batch: StoredEvent[] = [];
-let batchUnits = 0;
-const waiting: Promise<Receipt[]>[] = [];
+let batchBytes = 0;
+/** Where the first line of the batch stands. */
+let batchPlace = "";
+const waiting: { receipts: Promise<Receipt[]>; from: string }[] = [];
 
 for (const file of files) {
   let lineNumber = 0;
@@ -61,9 +63,11 @@ for (const file of files) {
     if (line.trim() === "") continue;
     const event = eventOf(line);
     if (event === undefined) continue;
-    if (batchUnits + line.length > BATCH_UNITS) await send();
+    const lineBytes = Buffer.byteLength(line);
+    if (batchBytes + lineBytes > BATCH_BYTES) await send();
+    if (batch.length === 0) batchPlace = place;
     batch.push(event);
-    batchUnits += line.length;
+    batchBytes += lineBytes;
     if (batch.length === BATCH_EVENTS) await send();
     progress.update(bytes, Math.max(totalBytes, bytes));
   }
@@ -134,15 +138,16 @@ async function send(): Promise<void> {
   const receipts = system.commit(batch, "import");
   // It is awaited later, perhaps after one before it failed.
   receipts.catch(() => {});
-  waiting.push(receipts);
+  waiting.push({ receipts, from: batchPlace });
   batch = [];
-  batchUnits = 0;
+  batchBytes = 0;
   if (waiting.length >= BATCHES_AT_ONCE) await count();
 }
 
 async function count(): Promise<void> {
-  const receipts = await waiting.shift()!.catch((error) =>
-    fail(`${place}: ${error.message}; what is in stays, import again`)
+  const { receipts, from } = waiting.shift()!;
+  const settled = await receipts.catch((error) =>
+    fail(`from ${from} on: ${error.message}; what is in stays, import again`)
   );
-  for (const { duplicate } of receipts) duplicate ? known++ : imported++;
+  for (const { duplicate } of settled) duplicate ? known++ : imported++;
 }

@@ -49,6 +49,26 @@ const EXPORTED = [
 
 const linesOf = (events: readonly unknown[]) => events.map((event) => `${JSON.stringify(event)}\n`).join("");
 
+Deno.test("events that compress badly are taken in, whatever their script", async () => {
+  await using dir = await tempDir();
+  // Of three bytes each, drawn evenly: zstd takes off a quarter.
+  const text = () =>
+    String.fromCharCode(
+      ...crypto.getRandomValues(new Uint16Array(10_500)).map((unit) => 0x4e00 + unit % 20_000),
+    );
+  const events = Array.from({ length: 60 }, (_, n) => ({
+    type: "track",
+    event: "Written",
+    userId: `u${n % 3}`,
+    messageId: `m${n}`,
+    properties: { text: text() },
+  }));
+  await Deno.writeTextFile(`${dir.path}/events.ndjson`, linesOf(events));
+  const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "import", `${dir.path}/events.ndjson`);
+  strictEqual(code, 0, stderr);
+  match(stdout, /imported 60 events; 0 were known already; 0 lines refused/);
+});
+
 Deno.test("Segment's raw exports are taken in from many files, gzipped or not, with their own times, once", async () => {
   await using dir = await tempDir();
   const kvPath = `${dir.path}/kv.db`;

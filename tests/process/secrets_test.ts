@@ -78,6 +78,7 @@ function requestsWith(secret: string, kind: string): [path: string, init: Asked]
     ["/api/v1/admin/keys", { ...json({ name: { secret } }), headers: authorization }],
     ["/api/v1/admin/stats", { headers: authorization }],
     [`/${secret}`, { headers: authorization }],
+    [`/beacon/v1/batch?writeKey=${secret}`, json({ batch: [event] })],
     ["/api/v1/events", { method: "OPTIONS", headers: { origin: `https://${secret}` } }],
   ];
 }
@@ -126,6 +127,13 @@ Deno.test("no secret is in an answer, in the log, or in the database", async () 
   const answers: string[] = [];
   for (const [kind, secret] of secrets) {
     for (const request of requestsWith(secret, kind)) answers.push(await answerOf(server, request));
+    // By the contract these two tell a write key to whoever asks with it; the log must not.
+    for (const path of [`/v1/projects/${secret}/settings`, `/sourceConfig?writeKey=${secret}`]) {
+      strictEqual(
+        (await answerOf(server, [path, {}])).slice(0, 1),
+        kind === "stored" || kind === "env" ? "2" : "4",
+      );
+    }
   }
   const statuses = new Set(answers.map((answer) => answer.slice(0, 3)));
   for (const status of ["200", "204", "400", "401", "403", "404", "413", "429"]) {

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { StorageUnavailable } from "../../actors/system.ts";
-import { AS_ADMIN, AS_READER, AS_SENDER, openTestApp, openTestSystem } from "./test_app.ts";
+import { AS_ADMIN, AS_READER, AS_SENDER, openTestApp, openTestSystem, WRITE_KEY } from "./test_app.ts";
 
 const SENDING = ["/api/v1/events", "/api/v1/events/batch", "/api/v1/events/", "/api/v1/events/batch/"];
 
@@ -197,6 +197,15 @@ Deno.test("a Host header that holds a path, a query or a user is 400, and does n
   for (const host of ["x/healthz?", "x/healthz#", "a@b", "x\\y", "x y", "\u00ff"]) {
     const { status, body } = await test.get("/api/v1/admin/stats", { ...AS_ADMIN, host });
     deepStrictEqual([status, body.code], [400, "invalid_host"], host);
+  }
+  // Of the characters of a host, and none: no URL can be made with them.
+  for (const host of ["x:999999", "[", "[::1", "%zz", "a:b", "a%00b", "xn--", "1.2.3.4.5"]) {
+    for (
+      const path of ["/api/v1/admin/stats", `/v1/projects/${WRITE_KEY}/settings`, "/v1/projects/x/settings"]
+    ) {
+      const { status, body } = await test.get(path, { ...AS_ADMIN, host });
+      deepStrictEqual([status, body.code], [400, "invalid_host"], `${host} ${path}`);
+    }
   }
   for (const host of ["x", "events.example.com:8000", "[::1]:8000", "127.0.0.1", "a_b.test"]) {
     strictEqual((await test.get("/api/v1/admin/stats", { ...AS_ADMIN, host })).status, 200, host);
