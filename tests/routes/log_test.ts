@@ -37,6 +37,17 @@ Deno.test("a log tells the first refusal at once, and counts those of a minute i
   deepStrictEqual(lines.slice(4).map(({ code, count }) => [code, count]), [["not_found", 1]]);
 });
 
+Deno.test("a log counts a thousand kinds apart, then says what it has and begins anew", () => {
+  const { log, lines } = openLog("info");
+  const count = (code: string) => log.count("info", "refused", { code });
+  count("first");
+  count("first");
+  for (let n = 0; n < 999; n++) count(`other ${n}`);
+  strictEqual(lines.filter(({ code }) => code === "first").length, 1);
+  count("one more");
+  deepStrictEqual(lines.filter(({ code }) => code === "first").map((line) => line.count), [undefined, 1]);
+});
+
 Deno.test("requests are logged at debug only, by route, with status, duration and counts", async () => {
   await using quiet = await openTestApp({ logLevel: "info" });
   await quiet.send("/api/v1/events", { type: "track", userId: "u1", event: "x" });

@@ -1,0 +1,32 @@
+import { ok, rejects, strictEqual } from "node:assert/strict";
+import { StorageUnavailable } from "../../actors/system.ts";
+import { eventWith, openOn } from "./histories.ts";
+import { MEMORY } from "./stores.ts";
+
+Deno.test("requests that wait hold 64 MiB of JSON at the most: one more is refused at once, and those are stored", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const gate = Promise.withResolvers<void>();
+  let isOpen = false;
+  const system = await openOn({
+    ...store,
+    async commit(write) {
+      if (!isOpen && write.sets.some(([key]) => key[0] === "journal")) await gate.promise;
+      return await store.commit(write);
+    },
+  });
+  const request = () => [eventWith({ properties: { text: "x".repeat(33 * 1024 * 1024) } })];
+  const first = system.commit([eventWith()], "k");
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const waiting = [system.commit(request(), "k"), system.commit(request(), "k")];
+  await rejects(system.commit([eventWith()], "k"), (error) => {
+    ok(error instanceof StorageUnavailable);
+    strictEqual(error.message, "too many requests are waiting");
+    return true;
+  });
+  isOpen = true;
+  gate.resolve();
+  strictEqual((await first)[0]!.duplicate, false);
+  for (const receipts of await Promise.all(waiting)) strictEqual(receipts[0]!.duplicate, false);
+  await system.close();
+});
