@@ -1,6 +1,6 @@
 /** Where events come from, over HTTP: by the address that they give, by the peer's, behind proxies, and on a real port. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { installedCountries } from "../../routes/location.ts";
+import { installedCountries, lookUpIn } from "../../routes/location.ts";
 import { startServer, tempDir } from "../process/server.ts";
 import { AS_SENDER, openTestApp, type TestOptions } from "./test_app.ts";
 
@@ -109,4 +109,21 @@ Deno.test("a server locates by the countries that are installed, by a file, or n
     strictEqual(body.context.location?.country, country);
     ok(!server.written().includes(DE));
   }
+});
+
+Deno.test("a database of IPv4 alone says nothing of an IPv6 address, and the same of IPv4 in IPv6", async () => {
+  const { default: bytes } = await import(
+    "@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country-ipv4.mmdb",
+    { with: { type: "bytes" } }
+  );
+  const lookUp = lookUpIn(bytes);
+  // Of heise's web site, whose first 32 bits are those of 42.2.2.224, in another country.
+  const ipv6 = "2a02:2e0:3fe:1001:302::";
+  deepStrictEqual([lookUp("42.2.2.224"), countries(ipv6)], [{ country_code: "HK" }, { country_code: "DE" }]);
+  deepStrictEqual(await contextOf({ lookUp }, { context: { ip: ipv6 } }), { ip: ipv6 });
+  const mapped = `::ffff:${DE}`;
+  deepStrictEqual(await contextOf({ lookUp }, { context: { ip: mapped } }), {
+    ip: mapped,
+    location: { country: "DE" },
+  });
 });
