@@ -21,8 +21,15 @@ export type AddressPolicy = typeof ADDRESS_POLICIES[number];
 /** The record of a database for an address, or nothing. */
 export type LookUp = (address: string) => unknown;
 
-/** Longest name that is taken from a database: they are not ours, and an event has room for little. */
-const MAX_NAME_LENGTH = 200;
+/**
+ * Longest name that is taken from a database, in UTF-16 units of at most 3 bytes each: they are not ours, and four of them
+ * with the stamps must fit the 2 KiB that `MAX_STORED_EVENT_BYTES` leaves.
+ */
+const MAX_NAME_LENGTH = 100;
+
+/** What JSON writes longer than it is, most of it in six bytes. */
+// deno-lint-ignore no-control-regex -- these are what it looks for.
+const ESCAPED = /[\0-\x1f"\\]/;
 
 /**
  * The location in a record of a database in MaxMind's format, of its own shape (GeoLite2-City, GeoIP2) or of the flat
@@ -55,7 +62,7 @@ function englishName(value: unknown): string | undefined {
 
 function nameIn(value: unknown): string | undefined {
   const isName = typeof value === "string" && value !== "" && value.length <= MAX_NAME_LENGTH;
-  return isName && value.isWellFormed() ? value : undefined;
+  return isName && value.isWellFormed() && !ESCAPED.test(value) ? value : undefined;
 }
 
 /** How events are located. */

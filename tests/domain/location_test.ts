@@ -1,4 +1,4 @@
-import { deepStrictEqual, strictEqual } from "node:assert";
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import fc from "fast-check";
 import { accept } from "../../domain/accept.ts";
 import { readAddress, truncated } from "../../domain/address.ts";
@@ -14,6 +14,10 @@ const ADDRESSES: [given: unknown, read: string | undefined][] = [
   ["192.0.2", undefined],
   ["192.0.2.256", undefined],
   ["010.0.0.1", undefined],
+  ["0.0.0.0", "0.0.0.0"],
+  ["255.255.255.255", "255.255.255.255"],
+  ["1.2.3.4\n", undefined],
+  ["1.2.3.4.5", undefined],
   ["0x7f.0.0.1", undefined],
   ["3221226061", undefined],
   ["192.0.2.1:80", undefined],
@@ -74,12 +78,39 @@ const RECORDS: [what: string, record: unknown, location: unknown][] = [
   ["names of other types", { country_code: "CH", city: 7, timezone: {}, subdivisions: "GE" }, {
     country: "CH",
   }],
-  ["a name that is too long", { country_code: "CH", city: "x".repeat(201) }, { country: "CH" }],
+  ["the longest name", { country_code: "CH", city: "x".repeat(100) }, {
+    country: "CH",
+    city: "x".repeat(100),
+  }],
+  ["a name that is too long", { country_code: "CH", city: "x".repeat(101) }, { country: "CH" }],
+  ["a name that JSON would write longer", { country_code: "CH", city: "\u0001", state1: "\\" }, {
+    country: "CH",
+  }],
+  ["half a character", { country_code: "CH", city: "\ud800" }, { country: "CH" }],
   ["no record", null, undefined],
 ];
 for (const [what, record, location] of RECORDS) {
   Deno.test(`locationOf() reads ${what}`, () => deepStrictEqual(locationOf(record), location));
 }
+
+Deno.test("locationOf() gives no more than 2 KiB of JSON with the stamps of an event, whatever a database says", () => {
+  const name = fc.oneof(fc.string({ unit: "binary", maxLength: 120 }), fc.constant("\uffff".repeat(100)));
+  const record = fc.record({ country_code: name, state1: name, city: name, timezone: name });
+  const stampsBytes = 256;
+  fc.assert(fc.property(record, (names) => {
+    const json = JSON.stringify({ location: locationOf(names) });
+    ok(new TextEncoder().encode(json).length <= 2048 - stampsBytes);
+  }));
+});
+
+Deno.test("readAddress() reads every address, and gives its usual form", () => {
+  fc.assert(fc.property(fc.ipV4(), (address) => strictEqual(readAddress(address)?.toString(), address)));
+  fc.assert(
+    fc.property(fc.ipV4(), (address) => strictEqual(readAddress(`::ffff:${address}`)?.toString(), address)),
+  );
+  fc.assert(fc.property(fc.ipV6(), (address) => ok(readAddress(address) !== undefined)));
+  fc.assert(fc.property(fc.string(), (text) => void readAddress(text)));
+});
 
 const lookUp = (address: string) => address.startsWith("192.0.2.") ? { country_code: "CH" } : null;
 const location = { country: "CH" };
