@@ -7,6 +7,9 @@ const KEPT_BITS = { ipv4: 24, ipv6: 48 } as const;
 /** No address in text is longer (RFC 4291, section 2.2, with an IPv4 address at its end). */
 const MAX_ADDRESS_LENGTH = 45;
 
+/** Four decimal numbers without leading zeros, which some read as octal (RFC 6943, section 3.1.1). */
+const DOTTED_QUAD = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/;
+
 /** An address that is one. */
 export type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
@@ -16,13 +19,9 @@ export type Address = ipaddr.IPv4 | ipaddr.IPv6;
  */
 export function readAddress(value: unknown): Address | undefined {
   if (typeof value !== "string" || value.length > MAX_ADDRESS_LENGTH || value.includes("%")) return undefined;
-  const isAddress = value.includes(":") ? ipaddr.IPv6.isValid(value) : isDottedQuad(value);
-  return isAddress ? ipaddr.process(value) : undefined;
-}
-
-/** Four decimal numbers without leading zeros, which some read as octal (RFC 6943, section 3.1.1). */
-function isDottedQuad(text: string): boolean {
-  return ipaddr.IPv4.isValidFourPartDecimal(text) && !/(^|\.)0\d/.test(text);
+  if (value.includes(":")) return ipaddr.IPv6.isValid(value) ? ipaddr.process(value) : undefined;
+  const octets = DOTTED_QUAD.exec(value)?.slice(1).map(Number);
+  return octets?.every((octet) => octet <= 255) ? new ipaddr.IPv4(octets) : undefined;
 }
 
 /** The network that an address is in, as an address: `192.0.2.77` is `192.0.2.0`, IPv6 keeps 48 bits. */
