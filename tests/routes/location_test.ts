@@ -2,6 +2,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { installedCountries, lookUpIn } from "../../routes/location.ts";
 import { startServer, tempDir } from "../process/server.ts";
+import { mmdbOf } from "./mmdb.ts";
 import { AS_SENDER, openTestApp, type TestOptions } from "./test_app.ts";
 
 const countries = await installedCountries();
@@ -126,4 +127,48 @@ Deno.test("a database of IPv4 alone says nothing of an IPv6 address, and the sam
     ip: mapped,
     location: { country: "DE" },
   });
+});
+
+Deno.test("a server that is given a database of cities says region, city and time zone, where they are known", async () => {
+  await using dir = await tempDir();
+  const file = `${dir.path}/cities.mmdb`;
+  await Deno.writeFile(
+    file,
+    mmdbOf({
+      "192.0.2.0/24": {
+        city: { names: { de: "Genf", en: "Geneva" } },
+        country: { iso_code: "CH" },
+        location: { time_zone: "Europe/Zurich" },
+        subdivisions: [{ iso_code: "GE", names: { en: "Geneva" } }],
+      },
+      "198.51.100.0/24": { country: { iso_code: "AT" } },
+      "2001:db8::/32": {
+        registered_country: { iso_code: "NL" },
+        location: { time_zone: "Europe/Amsterdam" },
+      },
+    }),
+  );
+  await using server = await startServer(`${dir.path}/events.db`, {
+    GEOIP_DB: file,
+    IP_ADDRESSES: "truncate",
+  });
+  const batch = ["192.0.2.77", "198.51.100.7", "2001:db8:1:2::3", DE].map((ip, n) => ({
+    type: "page",
+    userId: `u${n}`,
+    context: { ip },
+  }));
+  deepStrictEqual((await server.send(batch)).body.errors, []);
+  const contexts = [];
+  for (let n = 0; n < batch.length; n++) {
+    contexts.push((await server.ask(`/api/v1/users/u${n}`)).body.context);
+  }
+  deepStrictEqual(contexts, [
+    {
+      ip: "192.0.2.0",
+      location: { country: "CH", region: "Geneva", city: "Geneva", timezone: "Europe/Zurich" },
+    },
+    { ip: "198.51.100.0", location: { country: "AT" } },
+    { ip: "2001:db8:1::", location: { country: "NL", timezone: "Europe/Amsterdam" } },
+    { ip: "193.99.144.0" },
+  ]);
 });
