@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 import type { Mark } from "../domain/fact.ts";
-import type { ActorKind } from "./system.ts";
+import type { ActorKind, Period } from "./system.ts";
 
 /** A key of the store. */
 export type Key = readonly (string | number)[];
@@ -168,3 +168,15 @@ export const PROCESSES: Key = ["process"];
 export const writeKeyKey = (id: string): Key => ["writeKey", id];
 export const WRITE_KEYS: Key = ["writeKey"];
 export const WRITE_KEYS_CHANGED: Key = ["writeKeysChanged"];
+
+/** Counts of a minute, an hour or a day, by its number since 1970; of a minute each process has its own at first. */
+export const countsKey = (period: Period, n: number, process = ""): Key => ["counts", period, n, process];
+
+/** All counts of one kind of period from one to another, without the latter. */
+export const countsRange = (period: Period, from: number, to: number): { start: Key; end: Key } => ({
+  start: ["counts", period, from],
+  end: ["counts", period, to],
+});
+
+/** Up to which hour counts are summed up, and who does it. */
+export const COUNTS_SUMMED: Key = ["countsSummed"];

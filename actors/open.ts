@@ -1,5 +1,6 @@
 /** Puts the actors together over one store. */
 import { createCommitter } from "./committer.ts";
+import { createCounts } from "./counts.ts";
 import { type Clock, createClock, startNotice } from "./clock.ts";
 import { createJournal } from "./journal.ts";
 import { createProbe } from "./probe.ts";
@@ -80,11 +81,13 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     },
   });
   const writeKeys = await openWriteKeys({ store, now, newId, randomBytes: options.randomBytes });
+  const counts = createCounts({ store, owner, now, newId });
   settling.wake();
   return {
     commit: committer.commit,
     reader: createReader({ store, journal, settling }),
     writeKeys,
+    counts,
     async stats() {
       await journal.sync();
       const head = journal.head().events;
@@ -105,6 +108,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       // First of all: who waits for room in the tail gets it, or is told that there is none.
       const closing = settling.close();
       await committer.idle();
+      await counts.close();
       await closing;
       await processes.close();
       store.close();

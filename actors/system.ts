@@ -1,5 +1,7 @@
 /** What the actors offer to the routes and to the tasks: the whole of signalfold behind one typed value. */
+import type { Counts } from "../domain/counts.ts";
 import type { EventType, StoredEvent } from "../domain/event.ts";
+import type { Rejection } from "../domain/rejection.ts";
 
 /** Thrown when storage does not answer in time: nothing was acknowledged, and a retry is safe. */
 export class StorageUnavailable extends Error {
@@ -115,6 +117,67 @@ export interface WriteKeys {
   remove(id: string): Promise<boolean>;
 }
 
+/** The lengths of time that events are counted by. */
+export const PERIODS = ["minute", "hour", "day"] as const;
+
+/** One of {@link PERIODS}. */
+export type Period = typeof PERIODS[number];
+
+/** The same in ms. Days are those of UTC. */
+export const PERIOD_MS: Record<Period, number> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
+
+/** How long counts are kept, of minutes too, in ms. */
+export const COUNTS_KEPT_MS = 30 * PERIOD_MS.day;
+
+/** A stretch of time in ms since 1970, in periods that begin in it. */
+export interface CountsSpan {
+  per: Period;
+  from: number;
+  to: number;
+}
+
+/** Counts of one period, which begins at `at` (ms). */
+export interface PeriodCounts {
+  at: number;
+  counts: Counts;
+}
+
+/** What is made of counts while they are read: one period after the other, those in which something was counted. */
+export interface Reading<T> {
+  take(period: PeriodCounts): void;
+  result(): T;
+}
+
+/** How often a contract was violated in this process since it started. */
+export interface Violations {
+  contract: string;
+  mode: "enforce" | "monitor";
+  count: number;
+}
+
+/** Who sent an event, and when it came (ms). */
+export interface Sending {
+  writeKeyId: string;
+  receivedAt: number;
+}
+
+/**
+ * Counts of events over all processes. They are in memory first: storage has them within some 5 s, and a process that
+ * dies at once loses what it had counted meanwhile.
+ */
+export interface EventCounts {
+  /** Counts events that the journal has, with their receipts. Quick, and never throws. */
+  taken(events: readonly StoredEvent[], receipts: readonly Receipt[], sending: Sending): void;
+  /** Counts an event that is not taken; `item` is what was sent. Likewise. */
+  rejected(item: unknown, rejection: Rejection, sending: Sending): void;
+  /** Where violations of contracts are counted from now on. */
+  watch(violations: () => Iterable<Violations>): void;
+  /** Reads the periods of a span. Where another process changed what was being read, `begin` is called again. */
+  read<T>(span: CountsSpan, begin: () => Reading<T>): Promise<T>;
+  /** What this process alone has counted since it started. */
+  sinceStart(): Counts;
+}
+
 /** Journal positions as numbers of events, and how many of them are not settled yet. */
 export interface Stats {
   head: number;
@@ -132,6 +195,7 @@ export interface System {
   reader: Reader;
   writeKeys: WriteKeys;
   stats(): Promise<Stats>;
+  counts: EventCounts;
   /**
    * Resolves where this process can take events and settle them: storage takes a write, the clock was not moved, and
    * settling does not fail. Throws {@link StorageUnavailable} otherwise, {@link NotServing} where the reason is known.

@@ -1,4 +1,4 @@
-/** The routes of administrators: write keys and figures. */
+/** The routes of administrators: write keys. */
 import { Hono } from "hono";
 import { z } from "zod";
 import { TooManyWriteKeys, type WriteKey } from "../actors/system.ts";
@@ -55,13 +55,11 @@ export interface AdminOptions {
   hasDefaultKey: boolean;
 }
 
-/** Everything under `/api/v1/admin`. */
+/** Everything under `/api/v1/admin/keys`. */
 export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono<RouteEnv> {
   const { system } = parts;
   const routes = new Hono<RouteEnv>();
   const admin = (handler: (c: RouteContext) => Promise<Outcome>) => adminOnly(parts, handler);
-
-  routes.get("/api/v1/admin/stats", admin(async () => jsonResponse(await system.stats())));
 
   routes.get(
     "/api/v1/admin/keys",

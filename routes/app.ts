@@ -16,6 +16,7 @@ import { readingRoutes } from "./reading.ts";
 import { segmentRoutes } from "./segment.ts";
 import { sendingRoutes } from "./sending.ts";
 import { isSendingPath } from "./sending_paths.ts";
+import { countingWitness, statsRoutes } from "./stats.ts";
 
 /** The settings that the routes obey. */
 export interface AppSettings extends Secrets {
@@ -63,7 +64,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   const location = locationGate({ lookUp, policy: settings.ipAddresses ?? "keep" });
   const gates: Gate[] = [];
   if (location !== undefined) gates.push(location);
-  const witnesses: Witness[] = [];
+  const witnesses: Witness[] = [countingWitness(system.counts)];
   const intake = createIntake(gates, witnesses);
   const parts: Parts = { system, authentication, bodies, intake, peerOf, log, now, newId };
 
@@ -73,6 +74,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   router.route("/", segmentRoutes(parts, { publicUrl: settings.publicUrl }));
   router.route("/", readingRoutes(parts));
   router.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
+  router.route("/", statsRoutes(parts));
   router.route("/", healthRoutes(parts));
   router.notFound(handle(parts, (c) => noRoute(router, c.req.path)));
   router.onError((error, c) => handle(parts, () => problemOf(error))(c));

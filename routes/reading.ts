@@ -48,7 +48,7 @@ const cursor = z.string().min(1, "must be a cursor of the page before")
   .max(MAX_CURSOR_LENGTH, "must be a cursor of the page before").optional();
 
 /** A moment; the blank is a `+` that was not percent-encoded, which forms decode to a blank. */
-const moment = z.string().transform((text, context) => {
+export const moment = z.string().transform((text, context) => {
   const ms = parseTimestamp(text.replace(/ (?=\d\d(:?\d\d)?$)/, "+"));
   if (ms !== undefined) return ms;
   context.addIssue({ code: "custom", message: "must be an ISO 8601 date, or date and time" });

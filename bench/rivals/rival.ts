@@ -1,6 +1,7 @@
 /** What every rival shares with signalfold: its HTTP edge. A rival brings only what it does with the events. */
 import { ulid } from "ulid";
 import type { Receipt, System } from "../../actors/system.ts";
+import { newCounts } from "../../domain/counts.ts";
 import type { StoredEvent } from "../../domain/event.ts";
 import { createApp } from "../../routes/app.ts";
 import { createLog } from "../../routes/log.ts";
@@ -69,6 +70,13 @@ function systemOf(store: Store): System {
     stats: async () => {
       const head = await store.stored();
       return { head, settled: head, unsettled: 0 };
+    },
+    counts: {
+      taken: () => {},
+      rejected: () => {},
+      watch: () => {},
+      read: (_, begin) => Promise.resolve(begin().result()),
+      sinceStart: newCounts,
     },
     ready: () => Promise.resolve(),
     close: () => store.close(),

@@ -1,0 +1,292 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { createCounts } from "../../actors/counts.ts";
+import { encodeCounts } from "../../actors/counts_store.ts";
+import { openStore, type Store } from "../../actors/store.ts";
+import { COUNTS_KEPT_MS, type EventCounts, type Period, PERIOD_MS, PERIODS } from "../../actors/system.ts";
+import {
+  countRejected,
+  countTaken,
+  countViolations,
+  newCounts,
+  rejectedCells,
+  takenCells,
+} from "../../domain/counts.ts";
+import { EVENT_TYPES, type StoredEvent } from "../../domain/event.ts";
+import { FAULTS, withFault } from "./stores.ts";
+
+const { minute: MINUTE, hour: HOUR, day: DAY } = PERIOD_MS;
+/** An hour's beginning, in the middle of a day. */
+const START = Date.parse("2026-03-10T12:00:00Z");
+/** Later than an hour is summed up after its end. */
+const SOON = 4 * MINUTE;
+
+/** A store in memory, a clock that is moved, and processes that count over them. */
+async function open() {
+  const store = await openStore(":memory:");
+  const clock = { ms: START };
+  const processes: { close(): Promise<void> }[] = [];
+  let ids = 0;
+  return {
+    store,
+    clock,
+    process(over: Store = store, now = () => clock.ms) {
+      const counts = createCounts({ store: over, owner: `p${++ids}`, now, newId: () => `id${++ids}` });
+      processes.push(counts);
+      return counts;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const each of processes) await each.close();
+      store.close();
+    },
+  };
+}
+
+const page = { type: "page" } as StoredEvent;
+const track = (event: string) => ({ type: "track", event }) as StoredEvent;
+
+/** Counts so many events of a moment. */
+function take(counts: EventCounts, receivedAt: number, times: number, event = page): void {
+  for (let n = 0; n < times; n++) {
+    counts.taken([event], [{ messageId: "m", duplicate: false }], { writeKeyId: "k", receivedAt });
+  }
+}
+
+/** How many events were accepted in each period of a span, as `[ms after START, events]`. */
+async function read(counts: EventCounts, per: Period, span: { from?: number; to?: number } = {}) {
+  const { from = START - 40 * DAY, to = START + 40 * DAY } = span;
+  return await counts.read({ per, from, to }, () => {
+    const periods: [number, number][] = [];
+    return {
+      take: ({ at, counts }) =>
+        void periods.push([at - START, sum(takenCells(counts).map((cell) => cell.accepted))]),
+      result: () => periods,
+    };
+  });
+}
+
+const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
+
+async function keysOf(store: Store): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { key } of store.list({ prefix: ["counts"] })) {
+    keys.push(`${key[1]} ${key[3] ? "own" : "joined"}`);
+  }
+  return keys;
+}
+
+Deno.test("what two processes count adds up by minute, hour and day, before and after it is summed up", async () => {
+  await using test = await open();
+  const { clock } = test;
+  const [one, two] = [test.process(), test.process()];
+  take(one, START, 1);
+  take(two, START + 1, 2);
+  take(one, START + MINUTE, 4);
+  clock.ms = START + HOUR;
+  take(two, clock.ms, 8);
+  // What is in the memory of the other process alone would not be seen yet.
+  await read(one, "minute");
+  const minutes = [[0, 3], [MINUTE, 4], [HOUR, 8]];
+  const hours = [[0, 7], [HOUR, 8]];
+  const days = [[-12 * HOUR, 15]];
+  for (const when of ["at once", "when the first hour is summed up", "when both are"]) {
+    for (const [per, expected] of [["minute", minutes], ["hour", hours], ["day", days]] as const) {
+      deepStrictEqual(await read(two, per), expected, `${per} ${when}`);
+    }
+    clock.ms += HOUR + SOON;
+  }
+  deepStrictEqual(
+    [...new Set(await keysOf(test.store))].toSorted(),
+    ["day joined", "hour joined", "minute joined", "minute own"],
+    "minutes of two processes were joined",
+  );
+  deepStrictEqual(await read(one, "minute", { from: START + MINUTE, to: START + HOUR }), [[MINUTE, 4]]);
+  deepStrictEqual(await read(one, "hour", { from: START + HOUR, to: START + 2 * HOUR }), [[HOUR, 8]]);
+});
+
+Deno.test("counts of processes before a restart are there after it, in the same minute too", async () => {
+  await using test = await open();
+  const before = test.process();
+  take(before, START, 3);
+  await before.close();
+  const after = test.process();
+  take(after, START + 1, 4);
+  deepStrictEqual(await read(after, "minute"), [[0, 7]]);
+  strictEqual(
+    takenCells(after.sinceStart())[0]!.accepted,
+    4,
+    "since its start a process knows its own alone",
+  );
+});
+
+Deno.test("what was counted is written when the next event comes 5 s later, so that others see it", async () => {
+  await using test = await open();
+  const [one, two] = [test.process(), test.process()];
+  take(one, START, 1);
+  deepStrictEqual(await read(two, "minute"), []);
+  take(one, START + 5_000, 1);
+  for (let tries = 0; tries < 100 && (await read(two, "minute")).length === 0; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  deepStrictEqual(await read(two, "minute"), [[0, 2]]);
+});
+
+Deno.test("duplicates, rejections, names and violations are read back as they were counted", async () => {
+  await using test = await open();
+  const counts = test.process();
+  let violations = 2;
+  counts.watch(() => [{ contract: "order placed", mode: "monitor", count: violations }]);
+  const sending = { writeKeyId: "k", receivedAt: START };
+  counts.taken([track("__proto__"), page], [
+    { messageId: "a", duplicate: false },
+    { messageId: "b", duplicate: true },
+  ], sending);
+  counts.rejected({ type: "track" }, {
+    reason: "contract",
+    code: "violation",
+    message: "",
+    path: "",
+    errors: [],
+  }, sending);
+  const whole = () =>
+    counts.read({ per: "day", from: START - DAY, to: START + DAY }, () => {
+      let found = newCounts();
+      return { take: ({ counts }) => void (found = counts), result: () => found };
+    });
+  await whole();
+  violations = 5;
+  const found = await whole();
+  deepStrictEqual(takenCells(found), [
+    { writeKeyId: "k", type: "track", accepted: 1, duplicate: 0 },
+    { writeKeyId: "k", type: "page", accepted: 0, duplicate: 1 },
+  ]);
+  deepStrictEqual([...found.names], [["__proto__", 1]]);
+  deepStrictEqual(rejectedCells(found)[0], [
+    { reason: "contract", code: "violation", type: "track", writeKeyId: "k" },
+    1,
+  ]);
+  deepStrictEqual(
+    [...found.violated],
+    [["monitor order placed", 5]],
+    "each violation once, however often asked for",
+  );
+});
+
+Deno.test("counts are kept for 30 days, and then dropped, of minutes, hours and days", async () => {
+  await using test = await open();
+  const { clock } = test;
+  const counts = test.process();
+  const kept: Record<string, number> = {};
+  for (let day = 0; day <= 31; day++) {
+    clock.ms = START + day * DAY;
+    take(counts, clock.ms, 1);
+    await read(counts, "day");
+  }
+  for (const per of PERIODS) kept[per] = (await read(counts, per)).length;
+  deepStrictEqual(kept, { minute: 31, hour: 31, day: 31 });
+  const oldest = Math.min(...(await read(counts, "minute")).map(([at]) => START + at));
+  ok(oldest >= clock.ms - COUNTS_KEPT_MS);
+  clock.ms += 40 * DAY;
+  take(counts, clock.ms, 1);
+  await read(counts, "day");
+  deepStrictEqual(await keysOf(test.store), ["minute own"], "nothing else is left");
+});
+
+Deno.test("more than can be dropped by one operation goes all the same", async () => {
+  await using test = await open();
+  const { clock } = test;
+  const counts = test.process();
+  for (let minute = 0; minute < 250; minute++) {
+    clock.ms = START + minute * MINUTE;
+    take(counts, clock.ms, 1);
+    await read(counts, "minute", { from: clock.ms, to: clock.ms + 1 });
+  }
+  strictEqual((await read(counts, "minute")).length, 250);
+  clock.ms += 31 * DAY;
+  await read(counts, "day");
+  deepStrictEqual(await keysOf(test.store), []);
+});
+
+for (const fault of FAULTS) {
+  Deno.test(`a write that is ${fault} makes nothing count twice, and loses nothing that memory has`, async () => {
+    // The first six writes are those of minutes, of the lease, of joining, of the hour and of dropping.
+    for (let nth = 1; nth <= 6; nth++) {
+      await using test = await open();
+      const { clock } = test;
+      const other = test.process();
+      take(other, START, 1);
+      await read(other, "minute");
+      const faulty = withFault(test.store, { nth, fault });
+      const counts = test.process(faulty);
+      take(counts, START, 2);
+      await read(counts, "minute").catch(() => {});
+      clock.ms = START + HOUR + SOON;
+      take(counts, clock.ms, 4);
+      await read(counts, "minute").catch(() => {});
+      clock.ms += MINUTE + 10_000;
+      await read(counts, "minute").catch(() => {});
+      const hours = await read(other, "hour");
+      const isDead = fault.endsWith("dead");
+      const [first, second] = [hours[0]![1], hours[1]?.[1] ?? 0];
+      if (isDead) ok([1, 3].includes(first) && [0, 4].includes(second), `${nth}: ${hours}`);
+      else deepStrictEqual(hours, [[0, 3], [HOUR, 4]], String(nth));
+      deepStrictEqual(await read(other, "day"), [[-12 * HOUR, first + second]], String(nth));
+      strictEqual(sum((await read(other, "minute")).map(([, n]) => n)), first + second, String(nth));
+    }
+  });
+}
+
+Deno.test("two processes that sum up at the same time count nothing twice", async () => {
+  for (let times = 0; times < 10; times++) {
+    await using test = await open();
+    const processes = [test.process(), test.process(), test.process()];
+    for (const counts of processes) take(counts, START, 1);
+    await Promise.all(processes.map((counts) => read(counts, "minute")));
+    test.clock.ms = START + HOUR + SOON;
+    await Promise.all(processes.map((counts) => read(counts, "hour")));
+    for (const per of PERIODS) deepStrictEqual((await read(processes[0]!, per)).map(([, n]) => n), [3], per);
+  }
+});
+
+Deno.test("a process whose clock is far behind does not write again what was joined meanwhile", async () => {
+  await using test = await open();
+  const [one, two] = [test.process(), test.process()];
+  const slow = test.process(test.store, () => START);
+  for (const counts of [one, two, slow]) {
+    take(counts, START, 1);
+    await read(counts, "minute");
+  }
+  test.clock.ms = START + HOUR + SOON;
+  take(one, test.clock.ms, 1);
+  await read(one, "hour");
+  take(slow, START, 1);
+  await read(slow, "minute");
+  deepStrictEqual(await read(one, "minute", { to: START + HOUR }), [[0, 3]]);
+});
+
+Deno.test("many minutes at once, as of a clock that jumps, don't grow memory, and the last ones are written", async () => {
+  await using test = await open();
+  const counts = test.process();
+  for (let minute = 0; minute < 500; minute++) take(counts, START + minute * MINUTE, 1);
+  strictEqual(takenCells(counts.sinceStart())[0]!.accepted, 500);
+  ok((await read(counts, "minute")).length < 20);
+});
+
+Deno.test("whatever is counted, a value fits in the store", () => {
+  const counts = newCounts();
+  const random = () =>
+    Array.from({ length: 120 }, () => String.fromCharCode(0x4e00 + Math.random() * 20_000)).join("");
+  const receipts = [{ duplicate: false }];
+  for (let n = 0; n < 3_000; n++) {
+    const writeKeyId = crypto.randomUUID();
+    for (const type of EVENT_TYPES) {
+      countTaken(counts, [{ type, event: random() } as StoredEvent], { receipts, writeKeyId });
+    }
+    countRejected(counts, {}, {
+      rejection: { reason: "invalid", code: "bad", message: "", path: "", errors: [] },
+      writeKeyId,
+    });
+    if (n < 100) countViolations(counts, { mode: "monitor", contract: random() }, 1);
+  }
+  const bytes = encodeCounts(counts).length;
+  ok(bytes < 65_536, String(bytes));
+});
