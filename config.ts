@@ -90,6 +90,8 @@ export const environmentSchema = z.object({
     .meta(note("what becomes of `context.ip` once it was looked up: `keep`, `truncate` or `drop`", "`keep`")),
   TRUSTED_PROXIES: integer(0, MAX_PROXIES).default(0)
     .meta(note("proxies before the server that add to `X-Forwarded-For`; the peer is whom they name", "`0`")),
+  METRICS_OPEN: z.enum(["true", "false"], "must be true or false").default("false")
+    .meta(note("`true` shows `/metrics` without a credential", "`false`: read or admin token")),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`).default("info")
     .meta(note("`debug` (a line per request), `info`, `warn`, `error` or `off`", "`info`")),
 });
@@ -113,6 +115,7 @@ export interface Settings {
   geoipDb?: string;
   ipAddresses: AddressPolicy;
   trustedProxies: number;
+  metricsOpen: boolean;
   logLevel: LogLevel;
 }
 
@@ -169,6 +172,7 @@ export function readConfig(env: Record<string, string | undefined>, mode: Mode):
       ...read.GEOIP_DB !== undefined && { geoipDb: read.GEOIP_DB },
       ipAddresses: read.IP_ADDRESSES,
       trustedProxies: read.TRUSTED_PROXIES,
+      metricsOpen: read.METRICS_OPEN === "true",
       logLevel: read.LOG_LEVEL,
     },
   };

@@ -11,6 +11,7 @@ import type { LookUp } from "./domain/location.ts";
 import { type App, createApp } from "./routes/app.ts";
 import { installedCountries, lookUpIn } from "./routes/location.ts";
 import { createLog, type Log } from "./routes/log.ts";
+import { createMetrics } from "./routes/metrics.ts";
 
 /** How long requests may take to be answered once the process is told to stop. */
 const DRAIN_MS = 3000;
@@ -59,12 +60,14 @@ export async function serve(settings: Settings, announce: (url: string) => void)
   );
   const ulid = monotonicFactory();
   const newId = () => ulid();
+  const metrics = createMetrics({ startedAt: Date.now(), memory: Deno.memoryUsage });
   const system = await openSystem({
     storage: settings.kvUrl,
     now: Date.now,
     newId,
     randomBytes: (bytes) => void crypto.getRandomValues(bytes),
     dedupMs: settings.dedupDays * DAY_MS,
+    observer: metrics.observer,
     onFault: (error) => log.count("warn", "failed", { code: "settling", error: traceOf(error) }),
     clock: {
       monotonic: () => performance.now(),
@@ -72,7 +75,7 @@ export async function serve(settings: Settings, announce: (url: string) => void)
     },
   }).catch((error) => refuse(`KV_URL can't be opened: ${firstLine(error)}`));
   running = system;
-  const app = createApp({ system, settings, log, now: Date.now, newId, lookUp });
+  const app = createApp({ system, settings, log, metrics, now: Date.now, newId, lookUp });
   const { host: hostname, port } = settings;
   const listening = Promise.withResolvers<string>();
   const aborter = new AbortController();

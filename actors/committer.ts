@@ -25,7 +25,7 @@ import type { Journal, KnownHead, NewChunk } from "./journal.ts";
 import { HEAD, journalKey, type Key } from "./keys.ts";
 import { addProbes, lookUp, type Probe } from "./seen.ts";
 import { sleep, type Store } from "./store.ts";
-import { BatchTooLarge, type Receipt, StorageFault, StorageUnavailable } from "./system.ts";
+import { BatchTooLarge, type Observer, type Receipt, StorageFault, StorageUnavailable } from "./system.ts";
 
 /** One atomic operation takes 800 KiB: compressed chunks, digests and head must fit with room to spare. */
 const COMMIT_BYTES = 600_000;
@@ -75,6 +75,7 @@ export interface CommitterOptions {
   others(): boolean;
   /** Called after each commit. */
   afterCommit(): void;
+  observer?: Observer | undefined;
 }
 
 /** Makes the committer. */
@@ -189,10 +190,13 @@ export function createCommitter(options: CommitterOptions) {
         journal.committed({ ...prepared.head, stamp }, prepared.chunks);
         answer(group, digests, { fresh, known });
         options.afterCommit();
-        const pauseMs = (performance.now() - began) * PAUSE_TRIPS * (0.5 + Math.random());
+        const durationMs = performance.now() - began;
+        options.observer?.committed?.({ durationMs, events: fresh.lines.length, bytes: prepared.bytes });
+        const pauseMs = durationMs * PAUSE_TRIPS * (0.5 + Math.random());
         if (options.others()) await sleep(Math.min(pauseMs, PAUSE_MS));
         return;
       }
+      options.observer?.retried?.();
       // Conflict, or an answer that can't be trusted: what stands in the journal decides.
       await withDeadline(journal.sync().catch(() => {}), deadlineMs);
       // By itself, for the journal passes over a chunk that is settled by now: then nobody was told of it.
@@ -335,6 +339,8 @@ function pick(digests: Uint32Array, kept: readonly number[]): Uint32Array {
 }
 
 interface Prepared {
+  /** Of its chunks, once compressed. */
+  bytes: number;
   sets: [Key, unknown][];
   head: Head;
   chunks: NewChunk[];
@@ -373,6 +379,7 @@ function prepare(
   }
   const head = { seq: base.seq + chunks.length, events: base.events + lines.length, commit, at };
   return {
+    bytes,
     head,
     chunks,
     sets: [[HEAD, head], ...chunks.map(({ seq, chunk }): [Key, Chunk] => [journalKey(seq), chunk])],

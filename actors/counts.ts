@@ -167,6 +167,7 @@ export function createCounts(options: CountsOptions): EventCounts & { close(): P
     },
     async close() {
       closed = true;
+      if (open.size === 0) return;
       let late: ReturnType<typeof setTimeout> | undefined;
       const waited = new Promise<void>((resolve) => late = setTimeout(resolve, CLOSE_MS));
       await Promise.race([written(), waited]);

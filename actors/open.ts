@@ -2,6 +2,7 @@
 import { createCommitter } from "./committer.ts";
 import { createCounts } from "./counts.ts";
 import { type Clock, createClock, startNotice } from "./clock.ts";
+import { gaugesOf, statsOf } from "./gauges.ts";
 import { createJournal } from "./journal.ts";
 import { createProbe } from "./probe.ts";
 import { createProcesses } from "./processes.ts";
@@ -11,7 +12,7 @@ import { createSettler, type Settler, type SettlerOptions } from "./settler.ts";
 import { startSettler } from "./settler_thread.ts";
 import { createSettling } from "./settling.ts";
 import { openStore, type Store } from "./store.ts";
-import { NotServing, type System } from "./system.ts";
+import { NotServing, type Observer, type System } from "./system.ts";
 import { openWriteKeys } from "./write_keys.ts";
 
 /** A tick settles for so long at the most; the next goes on. */
@@ -28,6 +29,7 @@ export interface OpenOptions {
   dedupMs: number;
   /** Called with what made a round of settling fail; it is done again. */
   onFault(error: unknown): void;
+  observer?: Observer;
   /** A guard over `now`; without it the clock is believed whatever it does, as one that a test sets. */
   clock?: {
     /** Ms by a clock that nobody can move. */
@@ -39,7 +41,7 @@ export interface OpenOptions {
 
 /** Opens signalfold: reads what is not settled yet, and goes on where it was left. */
 export async function openSystem(options: OpenOptions): Promise<System> {
-  const { now, newId } = options;
+  const { now, newId, observer } = options;
   const store = typeof options.storage === "object" ? options.storage : await openStore(options.storage);
   const owner = newId();
   const secret = await openSecret(store, options.randomBytes);
@@ -53,9 +55,11 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     windowMs: options.dedupMs,
     onFault(error) {
       settling.failed();
+      observer?.settlingFailed?.();
       options.onFault(error);
     },
     onSettled: () => settling.moved(),
+    onRound: (round) => observer?.settled?.(round),
   });
   const settling = createSettling(journal, settler);
   const clock = guardOf(options, journal.head().at);
@@ -75,6 +79,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     guard,
     room: settling.room,
     others: processes.others,
+    observer,
     afterCommit() {
       processes.announce();
       settling.wake();
@@ -90,10 +95,9 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     counts,
     async stats() {
       await journal.sync();
-      const head = journal.head().events;
-      const settled = journal.settledNow().events;
-      return { head, settled, unsettled: head - settled };
+      return statsOf(journal);
     },
+    gauges: () => gaugesOf(journal),
     async ready() {
       guard();
       settling.check();

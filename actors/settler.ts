@@ -53,6 +53,14 @@ export interface SettlerOptions {
   onFault(error: unknown): void;
   /** Called when `settled` has moved, by whomever. */
   onSettled(): void;
+  /** Called when this settler has settled a round of so many events. */
+  onRound?(round: Round): void;
+}
+
+/** A round that was settled. */
+export interface Round {
+  durationMs: number;
+  events: number;
 }
 
 /** A settler at work, wherever it runs. */
@@ -146,6 +154,7 @@ export function createSettler(options: SettlerOptions): Settler {
   /** One round, to the end that a round before it had fixed, or as far as one goes. */
   async function round(fence: Fence<Settled>): Promise<void> {
     const before = fence.value();
+    const began = performance.now();
     const [head] = await progress();
     const to = before.target ?? head.seq;
     if (to <= before.seq) return;
@@ -168,6 +177,10 @@ export function createSettler(options: SettlerOptions): Settler {
     await finish(fence, before, gathered);
     settledSeq = gathered.end;
     options.onSettled();
+    options.onRound?.({
+      durationMs: performance.now() - began,
+      events: fence.value().events - before.events,
+    });
     await merge(fence);
   }
 

@@ -1,5 +1,5 @@
 /** Starts a settler in a thread of its own, so that settling and sending have a processor each. */
-import { createSettler, type Settler, type SettlerOptions } from "./settler.ts";
+import { createSettler, type Round, type Settler, type SettlerOptions } from "./settler.ts";
 import { traceOf } from "./trace.ts";
 
 /** What the thread is told. */
@@ -10,7 +10,11 @@ export type ToSettler =
   | { type: "close" };
 
 /** What the thread tells. */
-export type FromSettler = { type: "settled" } | { type: "closed" } | { type: "fault"; error: string };
+export type FromSettler =
+  | { type: "settled" }
+  | { type: "round"; round: Round }
+  | { type: "closed" }
+  | { type: "fault"; error: string };
 
 /** While the thread is at work it looks by itself: it is woken at most so often. */
 const WAKE_MS = 100;
@@ -52,6 +56,7 @@ export function startSettler(options: SettlerOptions & { storage: string | undef
     };
     worker.onmessage = ({ data }: MessageEvent<FromSettler>) => {
       if (data.type === "settled") options.onSettled();
+      else if (data.type === "round") options.onRound?.(data.round);
       else if (data.type === "fault") options.onFault(data.error);
       else if (data.type === "closed") end();
     };

@@ -31,6 +31,7 @@ thread.onmessage = async ({ data }) => {
       newId: () => crypto.randomUUID(),
       onFault: (error) => thread.postMessage({ type: "fault", error: traceOf(error) }),
       onSettled: () => thread.postMessage({ type: "settled" }),
+      onRound: (round) => thread.postMessage({ type: "round", round }),
     });
     settler.wake();
   }

@@ -185,6 +185,28 @@ export interface Stats {
   unsettled: number;
 }
 
+/** Told of what the actors do, so that somebody may count it. Called once for each commit or round; must never throw. */
+export interface Observer {
+  /** A commit is in the journal: how long storage took, how many events, bytes of its chunks once compressed. */
+  committed?(commit: { durationMs: number; events: number; bytes: number }): void;
+  /** A commit was not done, or storage did not say that it was: it is tried again. */
+  retried?(): void;
+  /** This process settled a round. */
+  settled?(round: { durationMs: number; events: number }): void;
+  /** A round failed. */
+  settlingFailed?(): void;
+}
+
+/** How things stand in this process. */
+export interface Gauges extends Stats {
+  /** Whether storage answered just now: if not, head, settled and unsettled are as last known. */
+  storageAnswers: boolean;
+  /** What is not settled, as this process holds it. */
+  tail: { events: number; bytes: number };
+  /** The seen index: its runs, the message ids in them, and the bytes of memory of its filters. */
+  seen: { runs: number; ids: number; filterBytes: number };
+}
+
 /** signalfold behind the routes. */
 export interface System {
   /**
@@ -195,6 +217,8 @@ export interface System {
   reader: Reader;
   writeKeys: WriteKeys;
   stats(): Promise<Stats>;
+  /** Never throws, and takes a second at the most. */
+  gauges(): Promise<Gauges>;
   counts: EventCounts;
   /**
    * Resolves where this process can take events and settle them: storage takes a write, the clock was not moved, and

@@ -5,14 +5,23 @@ import type { AddressPolicy, LookUp } from "../domain/location.ts";
 import { adminRoutes } from "./admin.ts";
 import { createAuthentication, type Secrets } from "./authentication.ts";
 import { BODY_LIMITS, type BodyLimits, createBodies, STOPPING } from "./body.ts";
-import { type ConnectionInfo, handle, type Parts, problemOf, type RouteEnv } from "./handle.ts";
+import {
+  type ConnectionInfo,
+  handle,
+  type Parts,
+  problemOf,
+  type RouteContext,
+  type RouteEnv,
+} from "./handle.ts";
 import { healthRoutes } from "./health.ts";
 import { createIntake, type Gate, type Witness } from "./intake.ts";
 import { locationGate } from "./location.ts";
 import type { Log } from "./log.ts";
+import { createMetrics, type Metrics, metricsRoutes } from "./metrics.ts";
 import { createPeerOf } from "./peer.ts";
-import { invalid, type Problem, problemResponse } from "./problem.ts";
+import { invalid, type Problem, problemResponse, STATUS_OF } from "./problem.ts";
 import { readingRoutes } from "./reading.ts";
+import { countedRoutes, createRequestCounts, NO_ROUTE } from "./request_counts.ts";
 import { segmentRoutes } from "./segment.ts";
 import { sendingRoutes } from "./sending.ts";
 import { isSendingPath } from "./sending_paths.ts";
@@ -26,6 +35,8 @@ export interface AppSettings extends Secrets {
   trustedProxies?: number;
   /** What becomes of `context.ip` once it was looked up; default: it is kept. */
   ipAddresses?: AddressPolicy;
+  /** Whether `/metrics` asks for no credential. */
+  metricsOpen?: boolean;
 }
 
 /** Everything that the routes need. */
@@ -39,6 +50,8 @@ export interface AppDeps {
   newId: () => string;
   /** Says where an address is; absent: events are not located. */
   lookUp?: LookUp | undefined;
+  /** The figures that the actors are observed by; without them only what the routes see is shown. */
+  metrics?: Metrics;
   /** Tests take smaller bounds than {@link BODY_LIMITS}. */
   bodyLimits?: Partial<BodyLimits>;
 }
@@ -57,7 +70,9 @@ export interface App {
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /** Makes the routes. They hold no timer and no connection of their own. */
-export function createApp({ system, settings, log, now, newId, lookUp, bodyLimits }: AppDeps): App {
+export function createApp({ system, settings, log, now, newId, lookUp, bodyLimits, ...deps }: AppDeps): App {
+  const metrics = deps.metrics ?? createMetrics({ startedAt: now(), memory: Deno.memoryUsage });
+  const requests = createRequestCounts();
   const authentication = createAuthentication(settings, system.writeKeys, now);
   const peerOf = createPeerOf(settings.trustedProxies ?? 0);
   const bodies = createBodies({ ...BODY_LIMITS, ...bodyLimits }, now);
@@ -65,19 +80,34 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   const gates: Gate[] = [];
   if (location !== undefined) gates.push(location);
   const witnesses: Witness[] = [countingWitness(system.counts)];
-  const intake = createIntake(gates, witnesses);
+  const intake = metrics.watch(createIntake(gates, witnesses));
   const parts: Parts = { system, authentication, bodies, intake, peerOf, log, now, newId };
 
   const hasHost = createHostCheck();
-  const router = new Hono<RouteEnv>({ getPath: rawPath });
-  router.route("/", sendingRoutes(parts));
-  router.route("/", segmentRoutes(parts, { publicUrl: settings.publicUrl }));
-  router.route("/", readingRoutes(parts));
-  router.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
-  router.route("/", statsRoutes(parts));
-  router.route("/", healthRoutes(parts));
-  router.notFound(handle(parts, (c) => noRoute(router, c.req.path)));
-  router.onError((error, c) => handle(parts, () => problemOf(error))(c));
+
+  const routes = new Hono<RouteEnv>();
+  routes.route("/", sendingRoutes(parts));
+  routes.route("/", segmentRoutes(parts, { publicUrl: settings.publicUrl }));
+  routes.route("/", readingRoutes(parts));
+  routes.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
+  routes.route("/", statsRoutes(parts));
+  routes.route("/", healthRoutes(parts));
+  routes.route("/", metricsRoutes(parts, { metrics, requests, open: settings.metricsOpen ?? false }));
+
+  const router = countedRoutes(routes, new Hono<RouteEnv>({ getPath: rawPath }), requests);
+  const countOther = requests.of("any", NO_ROUTE);
+  const answerOther = async (c: RouteContext, problem: Problem) => {
+    const response = await handle(parts, () => problem)(c);
+    countOther(response.status);
+    return response;
+  };
+  router.notFound((c) => answerOther(c, noRoute(router, c.req.path)));
+  router.onError((error, c) => answerOther(c, problemOf(error)));
+
+  function refuseHost(): Response {
+    countOther(STATUS_OF.invalid);
+    return problemResponse(INVALID_HOST, { path: "/", requestId: newId() });
+  }
 
   let taken = 0;
   let stopped: PromiseWithResolvers<void> | undefined;
@@ -86,13 +116,12 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
 
   async function fetch(request: Request, connection?: ConnectionInfo): Promise<Response> {
     if (stopped !== undefined) {
+      countOther(STATUS_OF.unavailable);
       return problemResponse(STOPPING, { path: rawPath(request), requestId: newId() });
     }
     taken++;
     try {
-      const response = hasHost(request)
-        ? await router.fetch(request, connection)
-        : problemResponse(INVALID_HOST, { path: "/", requestId: newId() });
+      const response = hasHost(request) ? await router.fetch(request, connection) : refuseHost();
       if (request.method !== "GET" && !request.bodyUsed) await bodies.drain(request);
       return response;
     } finally {

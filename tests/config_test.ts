@@ -16,6 +16,7 @@ Deno.test("readConfig() gives every setting its default", () => {
       authFailuresPerMinute: 100,
       ipAddresses: "keep",
       trustedProxies: 0,
+      metricsOpen: false,
       logLevel: "info",
     },
   });
@@ -36,6 +37,7 @@ Deno.test("readConfig() reads every variable", () => {
     GEOIP_DB: "cities.mmdb",
     IP_ADDRESSES: "drop",
     TRUSTED_PROXIES: "2",
+    METRICS_OPEN: "true",
     LOG_LEVEL: "debug",
   };
   deepStrictEqual(Object.keys(env), VARIABLES);
@@ -53,6 +55,7 @@ Deno.test("readConfig() reads every variable", () => {
       geoipDb: "cities.mmdb",
       ipAddresses: "drop",
       trustedProxies: 2,
+      metricsOpen: true,
       logLevel: "debug",
     },
   });
@@ -79,6 +82,7 @@ const BAD: [what: string, env: Record<string, string>, line: RegExp][] = [
   ["a PORT that is too large", { PORT: "65536" }, /^PORT must be a whole number from 0 to 65535$/],
   ["a negative PORT", { PORT: "-1" }, /^PORT /],
   ["a HOST with a port", { HOST: "localhost/x" }, /^HOST must be a host name or an address$/],
+  ["a METRICS_OPEN that is neither", { METRICS_OPEN: "1" }, /^METRICS_OPEN must be true or false$/],
   ["a PUBLIC_URL with a path", { PUBLIC_URL: "https://example.com/events" }, /^PUBLIC_URL must be an origin/],
   ["a PUBLIC_URL of another scheme", { PUBLIC_URL: "ftp://example.com" }, /^PUBLIC_URL must be an origin/],
   ["a KV_URL with a comma", { KV_URL: "a,b" }, /^KV_URL must not contain a comma$/],

@@ -16,7 +16,7 @@ type Place = typeof PLACES[number];
 /** The packages that each place may import; what a place may, all to its left may too. Node's own modules count as one. */
 const PACKAGES: Record<Place, readonly string[]> = {
   top: ["ulid", "cli-progress"],
-  routes: ["hono", "mmdb-lib", "@ip-location-db/geo-whois-asn-country-mmdb"],
+  routes: ["hono", "prom-client", "mmdb-lib", "@ip-location-db/geo-whois-asn-country-mmdb"],
   actors: ["node"],
   domain: ["zod", "ipaddr.js"],
 };

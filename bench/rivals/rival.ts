@@ -71,6 +71,7 @@ function systemOf(store: Store): System {
       const head = await store.stored();
       return { head, settled: head, unsettled: 0 };
     },
+    gauges: outside,
     counts: {
       taken: () => {},
       rejected: () => {},

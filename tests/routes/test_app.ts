@@ -56,13 +56,14 @@ export interface TestApp extends AsyncDisposable {
 }
 
 /** What a test may have otherwise. */
-export interface TestOptions extends Partial<Pick<AppDeps, "bodyLimits" | "lookUp" | "system">> {
+export interface TestOptions extends Partial<Pick<AppDeps, "bodyLimits" | "lookUp" | "metrics" | "system">> {
   logLevel?: LogLevel;
   authFailuresPerMinute?: number;
   withoutWriteKey?: boolean;
   publicUrl?: string;
   trustedProxies?: number;
   ipAddresses?: AddressPolicy;
+  metricsOpen?: boolean;
 }
 
 /** Opens the routes for one test. */
@@ -82,6 +83,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
       ...options.trustedProxies !== undefined && { trustedProxies: options.trustedProxies },
       ...options.ipAddresses !== undefined && { ipAddresses: options.ipAddresses },
       ...options.publicUrl !== undefined && { publicUrl: options.publicUrl },
+      ...options.metricsOpen !== undefined && { metricsOpen: options.metricsOpen },
     },
     log: createLog({
       level: options.logLevel ?? "info",
@@ -91,6 +93,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     now,
     newId: () => ulid(),
     lookUp: options.lookUp,
+    ...options.metrics && { metrics: options.metrics },
     ...options.bodyLimits && { bodyLimits: options.bodyLimits },
   });
 

@@ -1,0 +1,57 @@
+/** How many requests each route has answered, and with which status. */
+import { Hono } from "hono";
+import type { RouteEnv } from "./handle.ts";
+
+/** Counts the answers of one route. */
+export type CountAnswer = (status: number) => void;
+
+/** What one route has answered so often. */
+export interface RequestCount {
+  method: string;
+  route: string;
+  status: number;
+  count: number;
+}
+
+/** Answers by route: as many counters as there are routes and statuses, whatever comes. */
+export interface RequestCounts {
+  /** The counter of a route, as the router names it. */
+  of(method: string, route: string): CountAnswer;
+  all(): RequestCount[];
+}
+
+/** Stands for the route of a request that none takes. */
+export const NO_ROUTE = "none";
+
+/** Makes counters of which nothing is counted yet. */
+export function createRequestCounts(): RequestCounts {
+  const routes: { method: string; route: string; counts: Map<number, number> }[] = [];
+  return {
+    of(method, route) {
+      const counts = new Map<number, number>();
+      routes.push({ method, route, counts });
+      return (status) => void counts.set(status, (counts.get(status) ?? 0) + 1);
+    },
+    all: () =>
+      routes.flatMap(({ method, route, counts }) =>
+        [...counts].map(([status, count]) => ({ method, route, status, count }))
+      ),
+  };
+}
+
+/** The same routes, each counted: where all of them are known, so that none is forgotten and none has to count itself. */
+export function countedRoutes(
+  routes: Hono<RouteEnv>,
+  into: Hono<RouteEnv>,
+  requests: RequestCounts,
+): Hono<RouteEnv> {
+  for (const { method, path, handler } of routes.routes) {
+    const count = requests.of(method, path);
+    into.on(method, path, async (c, next) => {
+      const response: Response | undefined = await handler(c, next);
+      if (response !== undefined) count(response.status);
+      return response;
+    });
+  }
+  return into;
+}
