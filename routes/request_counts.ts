@@ -1,6 +1,7 @@
 /** How many requests each route has answered, and with which status. */
 import { Hono } from "hono";
 import type { RouteEnv } from "./handle.ts";
+import { nameSpan } from "./tracing.ts";
 
 /** Counts the answers of one route. */
 export type CountAnswer = (status: number) => void;
@@ -39,7 +40,7 @@ export function createRequestCounts(): RequestCounts {
   };
 }
 
-/** The same routes, each counted: where all of them are known, so that none is forgotten and none has to count itself. */
+/** The same routes, each counted, and named where it is traced: where all of them are known, so that none is forgotten and none has to count itself. */
 export function countedRoutes(
   routes: Hono<RouteEnv>,
   into: Hono<RouteEnv>,
@@ -48,6 +49,7 @@ export function countedRoutes(
   for (const { method, path, handler } of routes.routes) {
     const count = requests.of(method, path);
     into.on(method, path, async (c, next) => {
+      nameSpan(method, path);
       const response: Response | undefined = await handler(c, next);
       if (response !== undefined) count(response.status);
       return response;
