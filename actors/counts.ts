@@ -12,7 +12,7 @@ import {
   newCounts,
 } from "../domain/counts.ts";
 import { createCountsStore } from "./counts_store.ts";
-import { countsKey } from "./keys.ts";
+import { countsKey, type Key } from "./keys.ts";
 import type { Store } from "./store.ts";
 import { type EventCounts, PERIOD_MS, type Violations } from "./system.ts";
 
@@ -34,8 +34,10 @@ const TRIES = 3;
 /** A minute under way in this process. */
 interface Open {
   minute: number;
+  /** Of this process and this time of opening: a minute that was let go may be opened again, after a clock was moved. */
+  key: Key;
   counts: Counts;
-  /** Of its key in the store; `null` before the first write. */
+  /** Of the key in the store; `null` before the first write. */
   stamp: string | null;
   /** Whether something was counted since it was last written. */
   changed: boolean;
@@ -56,6 +58,7 @@ export function createCounts(options: CountsOptions): EventCounts & { close(): P
   const kept = createCountsStore(options);
   const open = new Map<number, Open>();
   let current: Open | undefined;
+  let opened = 0;
   const past = newCounts();
   let dueMs = Infinity;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -71,7 +74,8 @@ export function createCounts(options: CountsOptions): EventCounts & { close(): P
       current = open.get(minute);
       if (current === undefined) {
         if (open.size >= MAX_OPEN) forget(open.values().next().value!);
-        current = { minute, counts: newCounts(), stamp: null, changed: false };
+        const key = countsKey("minute", minute, `${owner}.${opened++}`);
+        current = { minute, key, counts: newCounts(), stamp: null, changed: false };
         open.set(minute, current);
       }
     }
@@ -116,7 +120,7 @@ export function createCounts(options: CountsOptions): EventCounts & { close(): P
 
   /** Whether a minute stands in the store, all of it, or comes too late. */
   async function writeMinute(minute: Open): Promise<boolean> {
-    const key = countsKey("minute", minute.minute, owner);
+    const { key } = minute;
     minute.changed = false;
     try {
       for (let tries = 0; tries < TRIES; tries++) {

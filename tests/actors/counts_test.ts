@@ -263,6 +263,19 @@ Deno.test("a process whose clock is far behind does not write again what was joi
   deepStrictEqual(await read(one, "minute", { to: START + HOUR }), [[0, 3]]);
 });
 
+Deno.test("an event of a minute that was written and let go is added to it", async () => {
+  await using test = await open();
+  const counts = test.process();
+  take(counts, START, 3);
+  await read(counts, "minute");
+  test.clock.ms = START + 2 * MINUTE;
+  take(counts, test.clock.ms, 1);
+  await read(counts, "minute");
+  take(counts, START, 2);
+  deepStrictEqual(await read(counts, "minute"), [[0, 5], [2 * MINUTE, 1]]);
+  strictEqual(takenCells(counts.sinceStart())[0]!.accepted, 6);
+});
+
 Deno.test("many minutes at once, as of a clock that jumps, don't grow memory, and the last ones are written", async () => {
   await using test = await open();
   const counts = test.process();
