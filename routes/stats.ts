@@ -185,7 +185,6 @@ function shown(counts: Counts, query: StatsQuery, by: ReadonlySet<string>): Reco
   }
   // Names and violations are counted over everything: of a part they say nothing.
   const isAll = type === undefined && writeKeyId === undefined && status === undefined;
-  const { names, other } = topNames(counts, limit);
   return {
     ...total,
     ...by.has("type") && { types: Object.fromEntries(types) },
@@ -194,10 +193,7 @@ function shown(counts: Counts, query: StatsQuery, by: ReadonlySet<string>): Reco
         .sort((a, b) => b.accepted - a.accepted),
     },
     ...by.has("rejection") && { rejections: [...rejections.values()].sort((a, b) => b.count - a.count) },
-    ...isAll && by.has("event") && {
-      events: names.map(([event, count]) => ({ event, count })),
-      otherEvents: other,
-    },
+    ...isAll && by.has("event") && shownNames(counts, limit),
     ...isAll && by.has("rejection") && {
       violations: violationsOf(counts).map(({ contract, ...rest }) => ({
         contract: contract || null,
@@ -206,6 +202,11 @@ function shown(counts: Counts, query: StatsQuery, by: ReadonlySet<string>): Reco
         .sort((a, b) => b.count - a.count),
     },
   };
+}
+
+function shownNames(counts: Counts, limit: number) {
+  const { names, other } = topNames(counts, limit);
+  return { events: names.map(([event, count]) => ({ event, count })), otherEvents: other };
 }
 
 function sumsOf(map: Map<string, Sums>, key: string): Sums {
