@@ -87,6 +87,14 @@ export function createEvents(store: Store) {
 
   return {
     at,
+    /** The lines of JSON of chunks, in the order asked for, and what says who sent each. */
+    async chunks(seqs: readonly number[]): Promise<{ chunk: Inflated["chunk"]; lines: string[] }[]> {
+      const chunks = await inflated([...seqs]);
+      return seqs.map((seq) => {
+        const one = chunks.get(seq)!;
+        return { chunk: one.chunk, lines: linesIn(one) };
+      });
+    },
     /** The facts at places, in their order. */
     async factsAt(places: readonly number[]): Promise<Fact[]> {
       const events = await at(places);

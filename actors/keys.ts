@@ -180,3 +180,8 @@ export const countsRange = (period: Period, from: number, to: number): { start: 
 
 /** Up to which hour counts are summed up, and who does it. */
 export const COUNTS_SUMMED: Key = ["countsSummed"];
+
+/** Which process listens to all others, when last said; and the last notes that a process had for whoever listens. */
+export const LISTENING: Key = ["listening"];
+export const notesKey = (processId: string): Key => ["notes", processId];
+export const NOTES: Key = ["notes"];

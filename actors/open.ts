@@ -4,6 +4,7 @@ import { createCounts } from "./counts.ts";
 import { type Clock, createClock, startNotice } from "./clock.ts";
 import { gaugesOf, statsOf } from "./gauges.ts";
 import { createJournal } from "./journal.ts";
+import { createLive, type LiveOptions } from "./live.ts";
 import { createProbe } from "./probe.ts";
 import { createProcesses } from "./processes.ts";
 import { createReader } from "./reader.ts";
@@ -30,6 +31,8 @@ export interface OpenOptions {
   /** Called with what made a round of settling fail; it is done again. */
   onFault(error: unknown): void;
   observer?: Observer;
+  /** Tests take smaller bounds for who listens. */
+  liveLimits?: LiveOptions["limits"];
   /** A guard over `now`; without it the clock is believed whatever it does, as one that a test sets. */
   clock?: {
     /** Ms by a clock that nobody can move. */
@@ -70,6 +73,13 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   }
   const probe = createProbe(store, newId);
   const processes = createProcesses(store, { id: owner, now });
+  const feed = createLive({
+    store,
+    journal,
+    id: owner,
+    now,
+    ...options.liveLimits && { limits: options.liveLimits },
+  });
   const committer = createCommitter({
     store,
     journal,
@@ -83,6 +93,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     afterCommit() {
       processes.announce();
       settling.wake();
+      feed.moved();
     },
   });
   const writeKeys = await openWriteKeys({ store, now, newId, randomBytes: options.randomBytes });
@@ -91,6 +102,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   return {
     commit: committer.commit,
     reader: createReader({ store, journal, settling }),
+    live: feed.live,
     writeKeys,
     counts,
     async stats() {
@@ -109,12 +121,13 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     },
     async close() {
       clock?.close();
+      feed.live.end();
       // First of all: who waits for room in the tail gets it, or is told that there is none.
       const closing = settling.close();
       await committer.idle();
       await counts.close();
       await closing;
-      await processes.close();
+      await Promise.all([processes.close(), feed.close()]);
       store.close();
     },
   };

@@ -62,7 +62,7 @@ export function createProcesses(store: Store, { id, now }: { id: string; now(): 
 }
 
 /** Resolves when an act is done, has failed, or took too long. */
-async function within(ms: number, act: () => Promise<void>): Promise<void> {
+export async function within(ms: number, act: () => Promise<void>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
   await Promise.race([act().catch(() => {}), late]);

@@ -207,6 +207,71 @@ export interface Gauges extends Stats {
   seen: { runs: number; ids: number; filterBytes: number };
 }
 
+/** What became of an event that did not go into the journal: told to whoever listens just then, and kept nowhere. */
+export interface Note {
+  status: "duplicate" | "rejected";
+  /** `null` where the sender gave none that can be one. */
+  messageId: string | null;
+  type: string | null;
+  event?: string;
+  userId?: string;
+  anonymousId?: string;
+  groupId?: string;
+  writeKeyId: string;
+  receivedAt: string;
+  /** Of what was rejected: as a batch's answer says it. */
+  error?: { status: number; code: string; message: string; path?: string };
+}
+
+/** A place in the journal, and how many events are in it up to there. */
+export interface LivePosition {
+  place: number;
+  count: number;
+}
+
+/** What came since a listener last asked: what was passed over first, then events in their order, then notes. */
+export interface News {
+  /** Events and notes that were passed over, as the listener had fallen behind too far. */
+  skipped: number;
+  events: { event: StoredEvent; writeKeyId: string; position: LivePosition }[];
+  notes: Note[];
+  /** Up to here everything was looked at. */
+  position: LivePosition;
+}
+
+/** Somebody who listens; it takes room until it is closed. */
+export interface Listener {
+  position(): LivePosition;
+  /** What came, as soon as something did, or nothing after `waitMs`; `undefined` once it is closed. */
+  next(waitMs: number): Promise<News | undefined>;
+  close(): void;
+}
+
+/** Thrown where as many listen as may. */
+export class TooManyListeners extends RangeError {
+  override name = "TooManyListeners";
+}
+
+/** What comes, as it comes, in all processes. */
+export interface Live {
+  /**
+   * Whether notes are wanted, here or in another process. Cheap enough to ask for each request: now and then it has storage
+   * looked at, behind the answer.
+   */
+  wanted(): boolean;
+  /** Tells of what did not go into the journal; passed over where nobody listens. */
+  tell(notes: readonly Note[]): void;
+  /**
+   * Begins after a position that was given before, or with what comes from now on. `mayWant` is asked of each event's line
+   * of JSON before that is parsed; without it no events are wanted, only notes. Throws {@link TooManyListeners}.
+   */
+  listen(
+    options: { after?: LivePosition | undefined; mayWant?: ((line: string) => boolean) | undefined },
+  ): Promise<Listener>;
+  /** Closes all listeners, and lets nobody listen any more. */
+  end(): void;
+}
+
 /** signalfold behind the routes. */
 export interface System {
   /**
@@ -215,6 +280,7 @@ export interface System {
    */
   commit(events: StoredEvent[], writeKeyId: string): Promise<Receipt[]>;
   reader: Reader;
+  live: Live;
   writeKeys: WriteKeys;
   stats(): Promise<Stats>;
   /** Never throws, and takes a second at the most. */

@@ -15,6 +15,8 @@ import {
 } from "./handle.ts";
 import { healthRoutes } from "./health.ts";
 import { createIntake, type Gate, type Witness } from "./intake.ts";
+import { liveRoutes } from "./live.ts";
+import { liveWitness } from "./live_lines.ts";
 import { locationGate } from "./location.ts";
 import type { Log } from "./log.ts";
 import { createMetrics, type Metrics, metricsRoutes } from "./metrics.ts";
@@ -54,6 +56,8 @@ export interface AppDeps {
   metrics?: Metrics;
   /** Tests take smaller bounds than {@link BODY_LIMITS}. */
   bodyLimits?: Partial<BodyLimits>;
+  /** Tests take a shorter time between two comments of a live view. */
+  heartbeatMs?: number;
 }
 
 /** signalfold as a function from request to answer. */
@@ -79,7 +83,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   const location = locationGate({ lookUp, policy: settings.ipAddresses ?? "keep" });
   const gates: Gate[] = [];
   if (location !== undefined) gates.push(location);
-  const witnesses: Witness[] = [countingWitness(system.counts)];
+  const witnesses: Witness[] = [countingWitness(system.counts), liveWitness(system.live)];
   const intake = metrics.watch(createIntake(gates, witnesses));
   const parts: Parts = { system, authentication, bodies, intake, peerOf, log, now, newId };
 
@@ -91,6 +95,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   routes.route("/", readingRoutes(parts));
   routes.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
   routes.route("/", statsRoutes(parts));
+  routes.route("/", liveRoutes(parts, deps.heartbeatMs));
   routes.route("/", healthRoutes(parts));
   routes.route("/", metricsRoutes(parts, { metrics, requests, open: settings.metricsOpen ?? false }));
 
@@ -137,6 +142,8 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
     routes: router.routes.map(({ method, path }) => ({ method, path })),
     stop() {
       bodies.stop();
+      // Streams have no end of their own.
+      system.live.end();
       stopped ??= Promise.withResolvers();
       if (taken === 0) stopped.resolve();
       return stopped.promise;

@@ -60,6 +60,7 @@ function systemOf(store: Store): System {
       log: outside,
       members: outside,
     },
+    live: { wanted: () => false, tell() {}, listen: outside, end() {} },
     writeKeys: {
       find: () => undefined,
       list: outside,

@@ -102,6 +102,7 @@ const ROUTES: Row[] = [
   admin("PATCH /api/v1/admin/keys/:id", { path: victim, body: { enabled: false } }),
   admin("DELETE /api/v1/admin/keys/:id", { path: victim, status: 204 }),
   reading("GET /metrics", "/metrics"),
+  admin("GET /api/v1/admin/live", { path: at("/api/v1/admin/live") }),
   { route: "GET /healthz", right: "open", path: at("/healthz"), status: 200 },
   { route: "GET /readyz", right: "open", path: at("/readyz"), status: 200 },
 ];

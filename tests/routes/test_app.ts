@@ -1,6 +1,6 @@
 /** What the tests of the routes share: the real routes over the real actors, in memory, and a clock that is told. */
 import { monotonicFactory } from "ulid";
-import { openSystem } from "../../actors/open.ts";
+import { type OpenOptions, openSystem } from "../../actors/open.ts";
 import type { Store } from "../../actors/store.ts";
 import type { System } from "../../actors/system.ts";
 import type { AddressPolicy } from "../../domain/location.ts";
@@ -21,7 +21,10 @@ export const AS_ADMIN = { authorization: `Bearer ${ADMIN_TOKEN}` };
 export const FROM = { remoteAddr: { transport: "tcp", hostname: "192.0.2.1", port: 4711 } } as const;
 
 /** The real actors over a store in memory, an empty one or one that is given. */
-export async function openTestSystem(storage: Store | ":memory:" = ":memory:"): Promise<System> {
+export async function openTestSystem(
+  storage: Store | ":memory:" = ":memory:",
+  more: Partial<OpenOptions> = {},
+): Promise<System> {
   const ulid = monotonicFactory();
   return await openSystem({
     storage,
@@ -30,6 +33,7 @@ export async function openTestSystem(storage: Store | ":memory:" = ":memory:"): 
     randomBytes: (bytes) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>),
     dedupMs: 0,
     onFault: (error) => console.error(error),
+    ...more,
   });
 }
 
@@ -56,7 +60,8 @@ export interface TestApp extends AsyncDisposable {
 }
 
 /** What a test may have otherwise. */
-export interface TestOptions extends Partial<Pick<AppDeps, "bodyLimits" | "lookUp" | "metrics" | "system">> {
+export interface TestOptions
+  extends Partial<Pick<AppDeps, "bodyLimits" | "heartbeatMs" | "lookUp" | "metrics" | "system">> {
   logLevel?: LogLevel;
   authFailuresPerMinute?: number;
   withoutWriteKey?: boolean;
@@ -95,6 +100,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     lookUp: options.lookUp,
     ...options.metrics && { metrics: options.metrics },
     ...options.bodyLimits && { bodyLimits: options.bodyLimits },
+    ...options.heartbeatMs !== undefined && { heartbeatMs: options.heartbeatMs },
   });
 
   async function ask(
@@ -103,7 +109,10 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     hostname: string = FROM.remoteAddr.hostname,
   ): Promise<Answer> {
     const response = await app.request(path, init, { remoteAddr: { ...FROM.remoteAddr, hostname } });
-    const text = await response.text();
+    // A stream has no end: its head is all that is looked at.
+    const isStream = response.headers.get("content-type") === "text/event-stream";
+    if (isStream) await response.body?.cancel();
+    const text = isStream ? "" : await response.text();
     const isJson = /json/.test(response.headers.get("content-type") ?? "");
     return {
       status: response.status,
