@@ -1,4 +1,5 @@
 /** What a user is made of: their own actor and what they own of their anonymous ids, within bounds. */
+import type { Person } from "../domain/person.ts";
 import { actorKey, partPrefix } from "./keys.ts";
 import { type ActorHead, load, type Loaded, type PartHead, whole } from "./snapshot.ts";
 import type { Store } from "./store.ts";
@@ -68,7 +69,21 @@ export function createLinked(store: Store, { actorOf, withTail }: Views) {
     return { parts, bytes, isCut: false };
   }
 
-  return { userOf };
+  /** What a user has of each of their anonymous ids, until it is {@link LINKED_BYTES}. */
+  async function sharesOf(ids: string[], shareOf: (id: string) => Promise<Person | undefined>) {
+    const shares = new Map<string, Person>();
+    let bytes = 0;
+    for (const id of new Set(ids)) {
+      if (bytes > LINKED_BYTES) return { shares, isCut: true };
+      const share = await shareOf(id);
+      if (share === undefined) continue;
+      shares.set(id, share);
+      bytes += share.bytes;
+    }
+    return { shares, isCut: false };
+  }
+
+  return { userOf, sharesOf };
 }
 
 /** About how many bytes of JSON were read of a value: a piece of one has at most 64 KiB. */

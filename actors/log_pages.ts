@@ -1,6 +1,7 @@
 /** Pages of logs: of an actor's own, and of a user's with those of their anonymous ids, merged. */
 import { emptyAnonymous, ownerAt } from "../domain/anonymous.ts";
 import type { StoredEvent } from "../domain/event.ts";
+import type { Mark } from "../domain/fact.ts";
 import { lastPlaceOf } from "./chunk.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import type { Journal } from "./journal.ts";
@@ -28,6 +29,29 @@ interface Sources {
   sources: Source[];
 }
 
+/** What to go through of a log. */
+export interface EntriesQuery {
+  kind: ActorKind;
+  id: string;
+  order: "asc" | "desc";
+  /** Begin after this mark, in the order asked for. */
+  after?: Mark | undefined;
+  /** What stands in the journal after this place is on none. */
+  upTo?: number | undefined;
+  wanted(entry: LogEntry): boolean;
+}
+
+/** A log as it is gone through. */
+export interface Entries {
+  /** Whether there is any event, wanted or not. */
+  isKnown: boolean;
+  /** The last place that is on it. */
+  cut: number;
+  entries: AsyncIterable<LogEntry>;
+  /** Call it when what was wanted is through: throws {@link Outdated} where a settler moved it meanwhile. */
+  check(): Promise<void>;
+}
+
 /** What pages are made of. */
 export interface LogPagesOptions {
   store: Store;
@@ -40,6 +64,40 @@ export interface LogPagesOptions {
 export function createLogPages({ store, journal, views, linked }: LogPagesOptions) {
   const { actorOf, withTail, openWith, anonymousFrom } = views;
 
+  /** The entries of a log: of a user, their own and what they own of their anonymous ids', merged. */
+  async function openEntries(
+    extend: Extend,
+    generation: number,
+    { kind, id, order, after, upTo = Infinity, wanted }: EntriesQuery,
+  ): Promise<Entries> {
+    const { view, sources } = kind === "user"
+      ? await userSources(extend, generation, id)
+      : await ownSource(extend, kind, id);
+    const cut = Math.min(upTo, lastPlaceOf(view.head));
+    const entries = mergeOrdered(
+      sources.map(({ actor, open, owned }) => {
+        const place = { generation, kind: actor.kind, id: actor.id };
+        return filtered(
+          readLog(store, place, { log: open, order, after }),
+          (entry) => entry.place <= cut && owned(entry) && wanted(entry),
+        );
+      }),
+      order,
+    );
+    return {
+      isKnown: sources.some(({ actor }) => actor.loaded.head !== undefined || actor.tail.length > 0),
+      cut,
+      entries,
+      async check() {
+        // Pages that a settler moved while they were read may hide entries: begin again.
+        const values = await store.getMany(sources.map(({ actor }) => actor.loaded.key));
+        if (values.some(({ stamp }, index) => stamp !== sources[index]!.actor.loaded.stamp)) {
+          throw new Outdated();
+        }
+      },
+    };
+  }
+
   /** One page of a log: of a user, their own log and what they own of their anonymous ids', merged. */
   async function readLogPage(
     extend: Extend,
@@ -47,25 +105,16 @@ export function createLogPages({ store, journal, views, linked }: LogPagesOption
     { kind, id, query }: { kind: ActorKind; id: string; query: LogQuery },
   ): Promise<{ events: StoredEvent[]; cursor: string | null } | null> {
     const cursor = query.cursor === undefined ? undefined : logCursor(query.cursor, query.order);
-    const { view, sources } = kind === "user"
-      ? await userSources(extend, generation, id)
-      : await ownSource(extend, kind, id);
-    if (sources.every(({ actor }) => actor.loaded.head === undefined && actor.tail.length === 0)) {
-      return null;
-    }
-    // What came after the first page's view is on none of them, or pages would have holes.
-    const cut = Math.min(cursor?.cut ?? Infinity, lastPlaceOf(view.head));
-    const range = { order: query.order, after: cursor?.after };
-    const merged = mergeOrdered(
-      sources.map(({ actor, open, owned }) => {
-        const place = { generation, kind: actor.kind, id: actor.id };
-        return filtered(
-          readLog(store, place, { log: open, ...range }),
-          (entry) => entry.place <= cut && owned(entry) && mayBe(entry, query),
-        );
-      }),
-      query.order,
-    );
+    const { isKnown, cut, entries: merged, check } = await openEntries(extend, generation, {
+      kind,
+      id,
+      order: query.order,
+      after: cursor?.after,
+      // What came after the first page's view is on none of them, or pages would have holes.
+      upTo: cursor?.cut,
+      wanted: (entry) => mayBe(entry, query),
+    });
+    if (!isKnown) return null;
     const events: StoredEvent[] = [];
     let last: LogEntry | undefined;
     let batch: LogEntry[] = [];
@@ -92,11 +141,7 @@ export function createLogPages({ store, journal, views, linked }: LogPagesOption
       if (more) break;
     }
     if (!more) await take();
-    // Pages that a settler moved while they were read may hide entries: begin again.
-    const entries = await store.getMany(sources.map(({ actor }) => actor.loaded.key));
-    if (entries.some(({ stamp }, index) => stamp !== sources[index]!.actor.loaded.stamp)) {
-      throw new Outdated();
-    }
+    await check();
     const next = more && last !== undefined ? encodeCursor([cut, last.at, last.place, query.order]) : null;
     return { events, cursor: next };
   }
@@ -135,7 +180,7 @@ export function createLogPages({ store, journal, views, linked }: LogPagesOption
     return { view, sources };
   }
 
-  return { readLogPage };
+  return { readLogPage, openEntries };
 }
 
 async function* filtered<T>(items: AsyncIterable<T>, wanted: (item: T) => boolean): AsyncGenerator<T> {

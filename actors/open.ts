@@ -13,6 +13,7 @@ import { createSettler, type Settler, type SettlerOptions } from "./settler.ts";
 import { startSettler } from "./settler_thread.ts";
 import { createSettling } from "./settling.ts";
 import { openStore, type Store } from "./store.ts";
+import { createStories } from "./story.ts";
 import { NotServing, type Observer, type System } from "./system.ts";
 import { openWriteKeys } from "./write_keys.ts";
 
@@ -31,8 +32,9 @@ export interface OpenOptions {
   /** Called with what made a round of settling fail; it is done again. */
   onFault(error: unknown): void;
   observer?: Observer;
-  /** Tests take smaller bounds for who listens. */
+  /** Tests take smaller bounds for who listens, and for a search in the journal. */
   liveLimits?: LiveOptions["limits"];
+  searchChunks?: number;
   /** A guard over `now`; without it the clock is believed whatever it does, as one that a test sets. */
   clock?: {
     /** Ms by a clock that nobody can move. */
@@ -102,6 +104,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   return {
     commit: committer.commit,
     reader: createReader({ store, journal, settling }),
+    stories: createStories({ store, journal, secret, searchChunks: options.searchChunks }),
     live: feed.live,
     writeKeys,
     counts,

@@ -3,38 +3,24 @@
  * but members stand on views (`view.ts`); members and their number are kept by settling alone.
  */
 import { type Anonymous, NO_OWNER, ownerAt, ownerOf } from "../domain/anonymous.ts";
-import { emptyGroup, evolveGroup, type Group } from "../domain/group.ts";
-import {
-  emptyPerson,
-  eventCountOf,
-  evolvePerson,
-  type Person,
-  personFromJson,
-  type PersonJson,
-} from "../domain/person.ts";
+import { emptyGroup, evolveGroup } from "../domain/group.ts";
+import { type Person, personFromJson, type PersonJson } from "../domain/person.ts";
 import { anonymousProfile, groupProfile, personOf, type Profile, userProfile } from "../domain/profile.ts";
 import { traitsOf } from "../domain/register.ts";
 import { lastPlaceOf } from "./chunk.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import type { Journal } from "./journal.ts";
 import { actorKey, type Member } from "./keys.ts";
-import { createLinked, LINKED_BYTES } from "./linked.ts";
+import { createLinked } from "./linked.ts";
 import { createLogPages } from "./log_pages.ts";
 import { countMembers, listMembers } from "./members.ts";
+import { createPast } from "./past.ts";
 import type { Settling } from "./settling.ts";
 import { type ActorHead, isStale, load } from "./snapshot.ts";
 import type { Store } from "./store.ts";
 import { InvalidCursor, type Past, type Reader } from "./system.ts";
-import {
-  type Actor,
-  changedTooOften,
-  createViews,
-  type Extend,
-  SHORT_MS,
-  TRIES,
-  versionOf,
-  type View,
-} from "./view.ts";
+import { createTraitStory } from "./trait_story.ts";
+import { changedTooOften, createViews, type Extend, SHORT_MS, TRIES, versionOf, type View } from "./view.ts";
 
 /** A read of members waits so long for settling. */
 const SETTLE_MS = 10_000;
@@ -59,22 +45,9 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
   const { viewed, actorOf, withTail, pastFacts, pastLinks, pastAnonymous } = views;
   const { personFrom, groupFrom, anonymousFrom } = views;
   const linked = createLinked(store, views);
-  const { userOf } = linked;
-  const { readLogPage } = createLogPages({ store, journal, views, linked });
-
-  /** What a user has of each of their anonymous ids, until it is {@link LINKED_BYTES}. */
-  async function sharesOf(ids: string[], shareOf: (id: string) => Promise<Person | undefined>) {
-    const shares = new Map<string, Person>();
-    let bytes = 0;
-    for (const id of new Set(ids)) {
-      if (bytes > LINKED_BYTES) return { shares, isCut: true };
-      const share = await shareOf(id);
-      if (share === undefined) continue;
-      shares.set(id, share);
-      bytes += share.bytes;
-    }
-    return { shares, isCut: false };
-  }
+  const { userOf, sharesOf } = linked;
+  const was = createPast({ views, linked });
+  const { readLogPage, openEntries } = createLogPages({ store, journal, views, linked });
 
   async function userPerson(extend: Extend, generation: number, userId: string) {
     const { view, own, parts, actors, isWhole } = await userOf(extend, generation, userId);
@@ -105,7 +78,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
       const loaded = await load<ActorHead>(store, ids.map((id) => actorKey(view.generation, "group", id)));
       for (const [index, id] of ids.entries()) {
         const actor = await withTail(view, { kind: "group", id, loaded: loaded[index]! });
-        const group = past === undefined ? await groupFrom(view, actor) : await pastGroup(view, actor, past);
+        const group = past === undefined ? await groupFrom(view, actor) : await was.group(view, actor, past);
         traits.set(id, traitsOf(group.traits));
         bytes += group.bytes;
       }
@@ -118,12 +91,6 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     if (context === null) return {};
     const [newest] = await journal.events.at([context[1]]);
     return newest!.event.context ?? {};
-  }
-
-  async function pastGroup(view: View, actor: Actor, past: Past): Promise<Group> {
-    const group = emptyGroup();
-    for await (const fact of pastFacts(view, actor, { past })) evolveGroup(group, fact);
-    return group;
   }
 
   function user(userId: string): Promise<Profile | null> {
@@ -142,22 +109,15 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
 
   function pastUser(userId: string, past: Past): Promise<Profile | null> {
     return viewed(async (extend, generation) => {
-      const { view, own, parts, actors, isWhole } = await userOf(extend, generation, userId);
-      const person = emptyPerson();
-      for await (const fact of pastFacts(view, own, { past })) evolvePerson(person, fact);
-      const version = eventCountOf(person);
-      if (version === 0) return null;
-      const { shares, isCut } = await sharesOf([...parts.keys(), ...actors.keys()], async (id) => {
-        const actor = actors.get(id) ?? await actorOf(view, "anonymous", id);
-        return (await pastAnonymous(view, actor, past)).state.parts.get(userId);
-      });
-      const whole = personOf(person, shares.values());
-      if (isCut || !isWhole) whole.dropped++;
-      return userProfile(userId, whole, {
-        context: await contextOf(whole),
-        groupTraits: await groupTraits(view, whole, past),
+      const made = await userOf(extend, generation, userId);
+      const known = await was.person(made, userId, past);
+      if (known === undefined) return null;
+      const { person, version, anonymousIds } = known;
+      return userProfile(userId, person, {
+        context: await contextOf(person),
+        groupTraits: await groupTraits(made.view, person, past),
         version,
-        anonymousIds: [...shares.keys()].sort(),
+        anonymousIds,
       });
     });
   }
@@ -247,6 +207,7 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
     user: (userId, past) => isNow(past) ? user(userId) : pastUser(userId, past),
     anonymous: (anonymousId, past) => anonymous(anonymousId, isNow(past) ? undefined : past),
     group: (groupId, past) => group(groupId, isNow(past) ? undefined : past),
+    trait: createTraitStory({ journal, views, userPerson, openEntries }),
     log: (kind, id, query) =>
       viewed((extend, generation) => readLogPage(extend, generation, { kind, id, query })),
     async members(groupId, { limit, cursor }) {

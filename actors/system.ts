@@ -1,4 +1,5 @@
 /** What the actors offer to the routes and to the tasks: the whole of signalfold behind one typed value. */
+import type { Changes } from "../domain/change.ts";
 import type { Counts } from "../domain/counts.ts";
 import type { EventType, StoredEvent } from "../domain/event.ts";
 import type { Rejection } from "../domain/rejection.ts";
@@ -99,6 +100,8 @@ export interface Reader {
     groupId: string,
     query: { limit: number; cursor?: string },
   ): Promise<{ members: Record<string, string>[]; cursor: string | null } | null>;
+  /** Why a user's trait is what it is; `"no trait"` where no event set it, `null` where there is no such user. */
+  trait(userId: string, name: string): Promise<TraitStory | "no trait" | null>;
 }
 
 /** Write keys: changes hold at once in this process, elsewhere within 5 s. */
@@ -272,6 +275,55 @@ export interface Live {
   end(): void;
 }
 
+/** What an event changed: whose profile, and what of it; and of a `group` event, which traits of the group. */
+export interface StoryChanges extends Changes {
+  profile: string;
+  context?: { from: Record<string, unknown> | null; to: Record<string, unknown> | null };
+  group?: Pick<Changes, "traits">;
+}
+
+/** The whole story of one event. */
+export interface Story {
+  event: StoredEvent;
+  writeKeyId: string;
+  /** Its place in the journal: the chunk times 1,024, and its number in it. */
+  position: number;
+  /** The attempt that committed it, and when. */
+  commit: string;
+  committedAt: string;
+  /** Whether actors, logs and the seen index have it. */
+  settled: boolean;
+  logs: string[];
+  /** What it changed in the profile of whom it belongs to; `null` where that has too many events to be folded for it. */
+  changed: StoryChanges | null;
+}
+
+/** Where the search for an event begins, towards the beginning of the journal. */
+export type StoryBefore = { position: number } | { ms: number };
+
+/** Stories of events, found by their message ids. */
+export interface Stories {
+  /**
+   * The newest event with a message id, or the newest before a position or a moment (ms); `null` where there is none. Where
+   * the search had to end before it was through, the position before which it is to go on.
+   */
+  find(messageId: string, before?: StoryBefore): Promise<Story | null | { goOnBefore: number }>;
+}
+
+/** Which event set a trait, and those that had set it before, newest first. */
+export interface TraitStory {
+  name: string;
+  /** `null` where that event removed it. */
+  value: unknown;
+  timestamp: string;
+  messageId: string;
+  writeKeyId: string;
+  receivedAt: string;
+  replaced: { value: unknown; timestamp: string; messageId: string }[];
+  /** There may be more, from before this moment; `null` where all are there. */
+  moreBefore: string | null;
+}
+
 /** signalfold behind the routes. */
 export interface System {
   /**
@@ -280,6 +332,7 @@ export interface System {
    */
   commit(events: StoredEvent[], writeKeyId: string): Promise<Receipt[]>;
   reader: Reader;
+  stories: Stories;
   live: Live;
   writeKeys: WriteKeys;
   stats(): Promise<Stats>;

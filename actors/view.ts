@@ -52,6 +52,17 @@ export interface Actor {
   facts: Fact[] | undefined;
 }
 
+/** A past, or what was known when the journal went up to a place; of no more events than there is `room` for. */
+export interface Stretch extends Past {
+  upTo?: number;
+  room?: { events: number };
+}
+
+/** Thrown where a past has more events than there is room for. */
+export class TooManyEvents extends RangeError {
+  override name = "TooManyEvents";
+}
+
 /** Reads the head, and gives the view up to it: what was read before is then not newer than the view. */
 export type Extend = () => Promise<View>;
 
@@ -152,16 +163,18 @@ export function createViews({ store, journal }: { store: Store; journal: Journal
   async function* pastFacts(
     view: View,
     actor: Actor,
-    { past, wanted = () => true }: { past: Past; wanted?: (entry: LogEntry) => boolean },
+    { past, wanted = () => true }: { past: Stretch; wanted?: (entry: LogEntry) => boolean },
   ): AsyncGenerator<Fact> {
-    const { at = Infinity, asOf = Infinity } = past;
-    const end = lastPlaceOf(view.head);
+    const { at = Infinity, asOf = Infinity, upTo = Infinity, room } = past;
+    const end = Math.min(upTo, lastPlaceOf(view.head));
     const places: number[] = [];
     const log = await openWith(actor);
     for await (const entry of readLog(store, placeOfLog(view, actor), { log, order: "asc" })) {
       if (entry.at > at) break;
+      if (room !== undefined && places.length > room.events) throw new TooManyEvents();
       if (wanted(entry) && entry.place <= end) places.push(entry.place);
     }
+    if (room !== undefined) room.events -= places.length;
     places.sort((a, b) => a - b);
     for (let i = 0; i < places.length; i += EVENTS_AT_ONCE) {
       const some = places.slice(i, i + EVENTS_AT_ONCE);
@@ -175,7 +188,7 @@ export function createViews({ store, journal }: { store: Store; journal: Journal
   async function pastLinks(
     view: View,
     actor: Actor,
-    past: Past,
+    past: Stretch,
   ): Promise<{ state: Anonymous; count: number }> {
     const links: Fact[] = [];
     for await (const fact of pastFacts(view, actor, { past, wanted: isLinkEntry })) {
@@ -185,7 +198,7 @@ export function createViews({ store, journal }: { store: Store; journal: Journal
   }
 
   /** An anonymous id in a past, and how many events make it: its links first, then the events one by one. */
-  async function pastAnonymous(view: View, actor: Actor, past: Past) {
+  async function pastAnonymous(view: View, actor: Actor, past: Stretch) {
     let { state, count } = await pastLinks(view, actor, past);
     const wanted = (entry: LogEntry) => !isLinkEntry(entry);
     for await (const fact of pastFacts(view, actor, { past, wanted })) {

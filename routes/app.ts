@@ -28,6 +28,7 @@ import { segmentRoutes } from "./segment.ts";
 import { sendingRoutes } from "./sending.ts";
 import { isSendingPath } from "./sending_paths.ts";
 import { countingWitness, statsRoutes } from "./stats.ts";
+import { storyRoutes } from "./stories.ts";
 
 /** The settings that the routes obey. */
 export interface AppSettings extends Secrets {
@@ -96,6 +97,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   routes.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
   routes.route("/", statsRoutes(parts));
   routes.route("/", liveRoutes(parts, deps.heartbeatMs));
+  routes.route("/", storyRoutes(parts));
   routes.route("/", healthRoutes(parts));
   routes.route("/", metricsRoutes(parts, { metrics, requests, open: settings.metricsOpen ?? false }));
 

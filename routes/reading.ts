@@ -17,7 +17,7 @@ import { invalid, jsonResponse, type Problem } from "./problem.ts";
 import { readQuery } from "./query.ts";
 
 /** Longest id that an event can have, in UTF-16 units (256 characters): nobody of a longer one was ever seen. */
-const MAX_ID_UNITS = 512;
+export const MAX_ID_UNITS = 512;
 
 /** Longest cursor that is looked at; ours hold an id, of up to 512 units that JSON may write as six characters each. */
 const MAX_CURSOR_LENGTH = 8192;
@@ -101,7 +101,7 @@ export function readingRoutes(parts: Parts): Hono<RouteEnv> {
 }
 
 /** Reads when it is its turn. */
-async function inTurn(reads: Lane, weight: number, read: () => Promise<Outcome>): Promise<Outcome> {
+export async function inTurn(reads: Lane, weight: number, read: () => Promise<Outcome>): Promise<Outcome> {
   const entered = reads.enter(weight);
   if (entered !== true && !await entered) return TOO_MANY_READS;
   try {
@@ -196,6 +196,7 @@ async function page(kind: ActorKind, load: () => Promise<object | null>): Promis
   }
 }
 
-function neverSeen(kind: string): Problem {
+/** The answer for somebody of whom no event is known. */
+export function neverSeen(kind: string): Problem {
   return { reason: "not_found", code: "not_found", detail: `no event of this ${kind} was ever seen` };
 }

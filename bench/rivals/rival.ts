@@ -59,7 +59,9 @@ function systemOf(store: Store): System {
       group: outside,
       log: outside,
       members: outside,
+      trait: outside,
     },
+    stories: { find: outside },
     live: { wanted: () => false, tell() {}, listen: outside, end() {} },
     writeKeys: {
       find: () => undefined,

@@ -22,10 +22,11 @@ export interface Clock {
 /** Opens a system whose clock is given; what makes settling fail goes to `faults`. */
 export function openOn(
   storage: string | Store,
-  { clock = { ms: BEGIN_MS }, dedupMs = 0, faults = [] }: {
+  { clock = { ms: BEGIN_MS }, dedupMs = 0, faults = [], searchChunks }: {
     clock?: Clock;
     dedupMs?: number;
     faults?: unknown[];
+    searchChunks?: number;
   } = {},
 ): Promise<System> {
   return openSystem({
@@ -35,6 +36,7 @@ export function openOn(
     randomBytes: (bytes) => void crypto.getRandomValues(bytes),
     dedupMs,
     onFault: (error) => void faults.push(error),
+    ...searchChunks !== undefined && { searchChunks },
   });
 }
 

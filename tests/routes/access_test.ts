@@ -92,6 +92,7 @@ const ROUTES: Row[] = [
   reading("GET /api/v1/groups/:id", "/api/v1/groups/planted_group"),
   reading("GET /api/v1/groups/:id/events", "/api/v1/groups/planted_group/events"),
   reading("GET /api/v1/groups/:id/members", "/api/v1/groups/planted_group/members"),
+  reading("GET /api/v1/users/:id/traits/:name/why", "/api/v1/users/planted_user/traits/secret/why"),
   admin("GET /api/v1/admin/stats", { path: at("/api/v1/admin/stats") }),
   admin("GET /api/v1/admin/keys", { path: at("/api/v1/admin/keys") }),
   admin("POST /api/v1/admin/keys", {
@@ -103,6 +104,7 @@ const ROUTES: Row[] = [
   admin("DELETE /api/v1/admin/keys/:id", { path: victim, status: 204 }),
   reading("GET /metrics", "/metrics"),
   admin("GET /api/v1/admin/live", { path: at("/api/v1/admin/live") }),
+  admin("GET /api/v1/admin/events/:messageId", { path: at("/api/v1/admin/events/planted_event") }),
   { route: "GET /healthz", right: "open", path: at("/healthz"), status: 200 },
   { route: "GET /readyz", right: "open", path: at("/readyz"), status: 200 },
 ];
@@ -199,7 +201,7 @@ async function openPlanted(): Promise<{ test: TestApp; keys: Keys }> {
   await test.send("/api/v1/events/batch", {
     batch: [
       { type: "identify", userId: "planted_user", traits: { secret: "planted_trait" } },
-      { type: "page", anonymousId: "planted_anon", name: "planted_page" },
+      { type: "page", anonymousId: "planted_anon", name: "planted_page", messageId: "planted_event" },
       {
         type: "group",
         userId: "planted_user",

@@ -1,0 +1,31 @@
+/** Message ids: opaque, but many say when they were made. */
+
+const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/** Bounds of a time that is one: 2010 to 2100, in ms. */
+const [EARLIEST_MS, LATEST_MS] = [Date.UTC(2010, 0), Date.UTC(2100, 0)];
+
+/**
+ * When a message id was made, in ms, as far as it says so: a ULID, a UUID of version 7 (RFC 9562, section 5.7), or one
+ * with the milliseconds in it, as analytics.js makes them (`ajs-next-1700000000000-…`). By the clock of whoever made it, so
+ * no more than a hint.
+ */
+export function timeIn(messageId: string): number | undefined {
+  const ms = ulidTime(messageId) ?? uuidTime(messageId) ?? writtenTime(messageId);
+  return ms !== undefined && ms >= EARLIEST_MS && ms <= LATEST_MS ? ms : undefined;
+}
+
+function ulidTime(text: string): number | undefined {
+  if (!/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/i.test(text)) return undefined;
+  return [...text.slice(0, 10).toUpperCase()].reduce((ms, letter) => ms * 32 + CROCKFORD.indexOf(letter), 0);
+}
+
+function uuidTime(text: string): number | undefined {
+  const match = /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/i.exec(text);
+  return match === null ? undefined : parseInt(match[1]! + match[2]!, 16);
+}
+
+function writtenTime(text: string): number | undefined {
+  const match = /(?<!\d)\d{13}(?!\d)/.exec(text);
+  return match === null ? undefined : Number(match[0]);
+}
