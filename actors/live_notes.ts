@@ -5,6 +5,7 @@
  * answer; only while it moves do they keep their last notes under a key of their own, which the listening process reads.
  * All of it is best effort: a note is lost where its process dies, or where more come than a value holds.
  */
+import { Buffer } from "node:buffer";
 import { LISTENING, NOTES, notesKey } from "./keys.ts";
 import { within } from "./processes.ts";
 import type { Entry, Store } from "./store.ts";
@@ -23,7 +24,7 @@ const LISTENED_MS = 8_000;
 const GATHER_MS = 250;
 
 /** Notes under a process's key: they cover what a listener, who reads it twice a second, has not read; a value has 64 KiB. */
-const WINDOW_NOTES = 200;
+export const WINDOW_NOTES = 200;
 const WINDOW_BYTES = 48_000;
 
 /** Notes that wait in memory for listeners that are slower than others. */
@@ -161,7 +162,7 @@ export function createNotes({ store, id, now, onNotes }: NotesOptions) {
     let bytes = 0;
     let from = out.length;
     while (from > 0 && out.length - from < WINDOW_NOTES) {
-      bytes += 3 * out[from - 1]!.length;
+      bytes += Buffer.byteLength(out[from - 1]!) + 1;
       if (bytes > WINDOW_BYTES && from < out.length) break;
       from--;
     }

@@ -58,12 +58,12 @@ const SMALL = "small";
 const LARGE = "large";
 
 /** A store that counts the values it loads. */
-interface CountingStore extends Store {
+export interface CountingStore extends Store {
   values(): number;
 }
 
 /** Counts keys asked for, there or not; of a list that is broken off, whole batches, as the store loads them so. */
-function counting(store: Store): CountingStore {
+export function counting(store: Store): CountingStore {
   let values = 0;
   return {
     ...store,
@@ -75,6 +75,12 @@ function counting(store: Store): CountingStore {
     getMany(keys) {
       values += keys.length;
       return store.getMany(keys);
+    },
+    scan(range, limit, take) {
+      return store.scan(range, limit, (entry) => {
+        values++;
+        take(entry as never);
+      });
     },
     async *list(range, options = {}) {
       const batch = options.batchSize ?? options.limit ?? 100;

@@ -1,0 +1,186 @@
+/** What comes, told to who listens: two systems on one store, as two processes have it. */
+import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import { MAX_LISTENERS } from "../../actors/live.ts";
+import { KEPT_NOTES, WINDOW_NOTES } from "../../actors/live_notes.ts";
+import { sleep, type Store } from "../../actors/store.ts";
+import { type Listener, type News, type Note, type System, TooManyListeners } from "../../actors/system.ts";
+import { eventWith, openOn } from "./histories.ts";
+import { MEMORY } from "./stores.ts";
+
+const note = (n: number, text = ""): Note => ({
+  status: "duplicate",
+  messageId: `m${n}`,
+  type: "page",
+  ...text !== "" && { userId: text },
+  writeKeyId: "k",
+  receivedAt: "2025-03-15T14:30:00.000Z",
+});
+
+/** Two systems on one store, and how often it was read. */
+async function openTwo() {
+  const place = await MEMORY.make();
+  const reads = { count: 0 };
+  const counted = (store: Store): Store => ({
+    ...store,
+    get(key) {
+      reads.count++;
+      return store.get(key);
+    },
+    list(range, options) {
+      reads.count++;
+      return store.list(range, options);
+    },
+  });
+  const [one, two] = [await openOn(await place.open()), await openOn(counted(await place.open()))];
+  return {
+    one,
+    two,
+    reads,
+    store: await place.open(),
+    async [Symbol.asyncDispose]() {
+      await one.close();
+      await two.close();
+      await place[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Lets a system find out whether somebody listens. */
+async function learn({ live }: System): Promise<void> {
+  const until = performance.now() + 5_000;
+  while (!live.wanted() && performance.now() < until) await sleep(20);
+  ok(live.wanted());
+}
+
+/** Takes news until there are so many notes, or (with what was passed over) so many in all. */
+async function takeNotes(listener: Listener, count: number): Promise<{ notes: Note[]; skipped: number }> {
+  const notes: Note[] = [];
+  let skipped = 0;
+  const until = performance.now() + 8_000;
+  while (notes.length + skipped < count && performance.now() < until) {
+    const news = await listener.next(500);
+    notes.push(...news!.notes);
+    skipped += news!.skipped;
+  }
+  return { notes, skipped };
+}
+
+async function keysUnder(store: Store, name: string): Promise<number> {
+  let count = 0;
+  for await (const _ of store.list({ prefix: [name] })) count++;
+  return count;
+}
+
+Deno.test("while nobody listens the store is looked at once in a while, however many requests there are", async () => {
+  await using both = await openTwo();
+  const before = both.reads.count;
+  for (let n = 0; n < 10_000; n++) {
+    strictEqual(both.two.live.wanted(), false);
+    both.two.live.tell([note(n)]);
+  }
+  await sleep(100);
+  ok(both.reads.count - before <= 2, `${both.reads.count - before} reads`);
+  deepStrictEqual([await keysUnder(both.store, "notes"), await keysUnder(both.store, "listening")], [0, 0]);
+});
+
+Deno.test("of two processes that both listen each is told of the other's notes, and of its own once", async () => {
+  await using both = await openTwo();
+  const systems = [both.one, both.two];
+  const listeners = await Promise.all(systems.map(({ live }) => live.listen({})));
+  // Each says that it listens every 2 s, and learns then that the other does.
+  await sleep(4_500);
+  for (const [index, { live }] of systems.entries()) {
+    for (let n = 0; n < 3; n++) live.tell([note(10 * index + n)]);
+  }
+  for (const listener of listeners) {
+    const { notes, skipped } = await takeNotes(listener, 6);
+    deepStrictEqual(notes.map(({ messageId }) => messageId).toSorted(), [
+      "m0",
+      "m1",
+      "m10",
+      "m11",
+      "m12",
+      "m2",
+    ]);
+    strictEqual(skipped, 0);
+    deepStrictEqual((await listener.next(1_200))!.notes, [], "and no more");
+  }
+});
+
+Deno.test("notes that come faster than a value holds are counted as passed over, those of great length too", async () => {
+  await using both = await openTwo();
+  const listener = await both.one.live.listen({});
+  await learn(both.two);
+  both.two.live.tell([note(0)]);
+  strictEqual((await takeNotes(listener, 1)).notes.length, 1);
+  const many = WINDOW_NOTES * 3;
+  for (let n = 0; n < many; n++) both.two.live.tell([note(n)]);
+  const first = await takeNotes(listener, many);
+  deepStrictEqual([first.notes.length, first.skipped], [WINDOW_NOTES, many - WINDOW_NOTES]);
+  strictEqual(first.notes.at(-1)!.messageId, `m${many - 1}`);
+  both.two.live.tell(Array.from({ length: 100 }, (_, n) => note(n, "ü".repeat(500))));
+  const second = await takeNotes(listener, 100);
+  strictEqual(second.notes.length + second.skipped, 100);
+  ok(second.notes.length >= 20 && second.skipped > 0, `${second.notes.length} of 100`);
+});
+
+Deno.test("a listener that does not ask is told how many notes it has missed", async () => {
+  await using both = await openTwo();
+  const listener = await both.one.live.listen({});
+  for (let n = 0; n < KEPT_NOTES + 30; n++) both.one.live.tell([note(n)]);
+  const { notes, skipped } = await listener.next(1_000) as News;
+  deepStrictEqual([notes.length, skipped, notes[0]!.messageId], [KEPT_NOTES, 30, "m30"]);
+});
+
+Deno.test("notes of a process that is gone are deleted by another, and so are those of one that closes", async () => {
+  await using both = await openTwo();
+  await both.store.commit({
+    checks: [],
+    sets: [[["notes", "dead"], { id: "dead", at: 0, first: 0, notes: new TextEncoder().encode("[]") }]],
+  });
+  both.two.live.wanted();
+  await sleep(100);
+  strictEqual(await keysUnder(both.store, "notes"), 0);
+  const listener = await both.one.live.listen({});
+  await sleep(2_100);
+  await learn(both.two);
+  both.two.live.tell([note(1)]);
+  strictEqual((await takeNotes(listener, 1)).notes.length, 1);
+  strictEqual(await keysUnder(both.store, "notes"), 1);
+  await both.two.close();
+  strictEqual(await keysUnder(both.store, "notes"), 0);
+});
+
+Deno.test("events come in the order of the journal, whole, though many commit while it is read", async () => {
+  await using both = await openTwo();
+  const listener = await both.one.live.listen({ mayWant: (line) => !line.includes('"skip"') });
+  const sending = [both.one, both.two].map(async (system, s) => {
+    for (let n = 0; n < 30; n++) {
+      const batch = Array.from({ length: 20 }, (_, i) => eventWith({ messageId: `${s} ${n * 20 + i}` }));
+      await system.commit([...batch, eventWith({ userId: "skip" })], `key${s}`);
+    }
+  });
+  const seen: News["events"] = [];
+  while (seen.length < 1_200) seen.push(...(await listener.next(5_000))!.events);
+  await Promise.all(sending);
+  for (const s of [0, 1]) {
+    const mine = seen.filter(({ writeKeyId }) => writeKeyId === `key${s}`);
+    deepStrictEqual(
+      mine.map(({ event }) => event.messageId),
+      Array.from({ length: 600 }, (_, n) => `${s} ${n}`),
+    );
+  }
+  ok(seen.every(({ position }, index) => index === 0 || position.place > seen[index - 1]!.position.place));
+  // What was left out counts too: the count is of all events up to there.
+  deepStrictEqual([seen.length, listener.position().count], [1_200, 1_260]);
+});
+
+Deno.test(`${MAX_LISTENERS} may listen, and another once one is closed`, async () => {
+  await using both = await openTwo();
+  const listeners = [];
+  for (let n = 0; n < MAX_LISTENERS; n++) listeners.push(await both.one.live.listen({}));
+  await rejects(both.one.live.listen({}), TooManyListeners);
+  listeners[3]!.close();
+  strictEqual(await listeners[3]!.next(1_000), undefined);
+  await both.one.live.listen({});
+});
