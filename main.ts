@@ -17,8 +17,8 @@ import { createMetrics } from "./routes/metrics.ts";
 const DRAIN_MS = 3000;
 /** One press of Ctrl+C may come twice, from the terminal and from the task's shell; later than this it is a second. */
 const AGAIN_MS = 500;
-/** How long connections may then take to close. */
-const ABORT_MS = 500;
+/** How long connections may then take to close; the end of the process closes those whose clients don't read. */
+const CLOSE_MS = 500;
 /** How long a stop may take in all: whoever sent the signal kills after 5 s. */
 const STOP_MS = 4700;
 
@@ -78,19 +78,17 @@ export async function serve(settings: Settings, announce: (url: string) => void)
   const app = createApp({ system, settings, log, metrics, now: Date.now, newId, lookUp });
   const { host: hostname, port } = settings;
   const listening = Promise.withResolvers<string>();
-  const aborter = new AbortController();
   try {
     const server = Deno.serve({
       hostname,
       port,
-      signal: aborter.signal,
       onListen: (address) => listening.resolve(urlOf(address)),
       onError(error) {
         log.count("error", "failed", { code: "internal", error: traceOf(error) });
         return new Response(null, { status: 500 });
       },
     }, (request, info) => app.fetch(request, info));
-    stopOnSignal({ app, server, system, log, abort: () => aborter.abort() });
+    stopOnSignal({ app, server, system, log });
   } catch (error) {
     await system.close();
     if (error instanceof Deno.errors.AddrInUse) {
@@ -122,11 +120,10 @@ interface Stoppable {
   server: Deno.HttpServer;
   system: System;
   log: Log;
-  abort: () => void;
 }
 
 /** Takes nothing more, answers what was taken, closes storage, within {@link STOP_MS}; a second signal ends at once. */
-function stopOnSignal({ app, server, system, log, abort }: Stoppable): void {
+function stopOnSignal({ app, server, system, log }: Stoppable): void {
   let sinceMs: number | undefined;
   async function stop(): Promise<void> {
     if (sinceMs !== undefined) {
@@ -138,9 +135,8 @@ function stopOnSignal({ app, server, system, log, abort }: Stoppable): void {
     log.line("info", "stopping");
     // Not by the server's own shutdown alone: that breaks off bodies that are still being read.
     await Promise.race([app.stop(), new Promise((resolve) => setTimeout(resolve, DRAIN_MS))]);
-    const abortTimer = setTimeout(abort, ABORT_MS);
-    await server.shutdown();
-    clearTimeout(abortTimer);
+    // No signal that aborts the server: Deno throws where one comes after the shutdown has begun.
+    await Promise.race([server.shutdown(), new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]);
     await system.close();
     log.flush();
     Deno.exit(0);

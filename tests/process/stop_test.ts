@@ -1,7 +1,16 @@
 /** Ends and starts of one server: what it took is answered before it ends, and what it stored is there when it starts. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
 import { createLedger, newSeed, randomOf } from "./ledger.ts";
-import { eventually, type Server, sleep, startServer, tempDir, within, WRITE_KEY } from "./server.ts";
+import {
+  ADMIN_TOKEN,
+  eventually,
+  type Server,
+  sleep,
+  startServer,
+  tempDir,
+  within,
+  WRITE_KEY,
+} from "./server.ts";
 
 /** Whoever sends SIGTERM kills after this time. */
 const STOP_MS = 5_000;
@@ -76,6 +85,30 @@ Deno.test("a request that the server has begun to read is answered, though the s
   }
   await using server = await startServer(kvPath);
   strictEqual((await server.ask("/api/v1/users/late")).body.eventCount, 1);
+});
+
+Deno.test("a client that does not read its answer does not keep the server from ending in order", async () => {
+  await using dir = await tempDir();
+  await using server = await startServer(`${dir.path}/kv.db`);
+  const properties = { text: "x".repeat(30_000) };
+  for (let n = 0; n < 5; n++) {
+    const batch = Array.from({ length: 100 }, () => ({ type: "page", userId: "u", properties }));
+    strictEqual((await server.send(batch)).body.accepted, 100);
+  }
+  const { hostname, port } = new URL(server.url);
+  // More than sockets hold: these answers stay half written.
+  const head =
+    `GET /api/v1/users/u/events?limit=500 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${ADMIN_TOKEN}\r\n\r\n`;
+  const connections = await Promise.all(Array.from({ length: 4 }, async () => {
+    const connection = await Deno.connect({ hostname, port: Number(port) });
+    await connection.write(new TextEncoder().encode(head));
+    await connection.read(new Uint8Array(100));
+    return connection;
+  }));
+  const { code, ms } = await server.end("SIGTERM");
+  strictEqual(code, 0, server.written());
+  ok(ms < STOP_MS, `${ms} ms`);
+  for (const connection of connections) connection.close();
 });
 
 for (const signal of ["SIGTERM", "SIGKILL"] as const) {
