@@ -43,11 +43,12 @@ export interface LiveOptions {
   /** This process's name. */
   id: string;
   now(): number;
-  /** Tests take smaller bounds. */
+  /** Tests take smaller bounds, and shorter times. */
   limits?: Partial<typeof LIMITS>;
 }
 
-const LIMITS = { maxBehindEvents: MAX_BEHIND_EVENTS, stalledMs: STALLED_MS };
+/** `pace` is what the times between two looks are multiplied by. */
+const LIMITS = { maxBehindEvents: MAX_BEHIND_EVENTS, stalledMs: STALLED_MS, pace: 1 };
 
 /** A listener as the feed knows it. */
 interface Heard {
@@ -59,9 +60,9 @@ interface Heard {
 
 /** Makes the feed of a process. */
 export function createLive({ store, journal, id, now, limits }: LiveOptions) {
-  const { maxBehindEvents, stalledMs } = { ...LIMITS, ...limits };
+  const { maxBehindEvents, stalledMs, pace } = { ...LIMITS, ...limits };
   const listeners = new Set<Heard>();
-  const notes = createNotes({ store, id, now, onNotes: wakeAll });
+  const notes = createNotes({ store, id, now, pace, onNotes: wakeAll });
   let waking: ReturnType<typeof setTimeout> | undefined;
   let watching: Promise<void> | undefined;
   let endPause = () => {};
@@ -77,7 +78,7 @@ export function createLive({ store, journal, id, now, limits }: LiveOptions) {
   async function watch(): Promise<void> {
     let beatenMs = -Infinity;
     for (let isFirst = true; listeners.size > 0 && !ended; isFirst = false) {
-      if (performance.now() - beatenMs >= BEAT_MS) {
+      if (performance.now() - beatenMs >= BEAT_MS * pace) {
         beatenMs = performance.now();
         await notes.beat();
       }
@@ -89,7 +90,7 @@ export function createLive({ store, journal, id, now, limits }: LiveOptions) {
       for (const listener of listeners) if (listener.idleMs() > stalledMs) listener.close();
       if (listeners.size === 0 || ended) break;
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, LOOK_MS);
+        const timer = setTimeout(resolve, LOOK_MS * pace);
         endPause = () => (clearTimeout(timer), resolve());
       });
     }

@@ -14,11 +14,14 @@ import type { Note } from "./system.ts";
 /** A process with listeners says so this often. */
 export const BEAT_MS = 2_000;
 
+/** Who is overtaken while it says so tries again so often. */
+const BEAT_TRIES = 5;
+
 /** Others look this often, where they answer requests, whether somebody listens. */
 const LOOK_MS = 2_000;
 
 /** Somebody listens as long as the key has moved within this time: a beat and a look may each be late once. */
-const LISTENED_MS = 8_000;
+const LISTENED_MS = 6_000;
 
 /** Notes go to the store together, after this time. */
 const GATHER_MS = 250;
@@ -62,12 +65,14 @@ export interface NotesOptions {
   /** This process's name. */
   id: string;
   now(): number;
+  /** What all times are multiplied by: tests live faster. */
+  pace?: number;
   /** Called when there are notes that a listener here has not seen. */
   onNotes(): void;
 }
 
 /** Makes the notes of a process. */
-export function createNotes({ store, id, now, onNotes }: NotesOptions) {
+export function createNotes({ store, id, now, pace = 1, onNotes }: NotesOptions) {
   /** What listeners here have not all seen: `end` is the number of the next. */
   let kept: Note[] = [];
   let end = 0;
@@ -81,12 +86,13 @@ export function createNotes({ store, id, now, onNotes }: NotesOptions) {
   let lookedMs = -Infinity;
   let working: Promise<void> = Promise.resolve();
   let hasLooked = false;
+  let isLooking = false;
   let isHere = false;
   let closed = false;
   /** Of each other process, the number of the next note. */
   let nextOf = new Map<string, number>();
 
-  const isElsewhere = () => performance.now() - elsewhereMs < LISTENED_MS;
+  const isElsewhere = () => performance.now() - elsewhereMs < LISTENED_MS * pace;
 
   /** One after the other, and a hint each: what fails is done again at its next time. */
   function work(task: () => Promise<void>): Promise<void> {
@@ -102,8 +108,13 @@ export function createNotes({ store, id, now, onNotes }: NotesOptions) {
 
   /** Whether another process listens: one key, and at the first look what dead processes have left. */
   async function look(): Promise<void> {
-    notice(await store.get<Beat>(LISTENING));
+    try {
+      notice(await store.get<Beat>(LISTENING));
+    } finally {
+      isLooking = false;
+    }
     if (!isElsewhere()) await clear();
+    else if (out.length > 0) publishing ??= setTimeout(() => work(publish), GATHER_MS * pace);
     if (hasLooked) return;
     hasLooked = true;
     for await (const entry of windows()) await deleteStale(entry);
@@ -115,14 +126,19 @@ export function createNotes({ store, id, now, onNotes }: NotesOptions) {
     if (value !== null && value.by !== id) elsewhereMs = performance.now();
   }
 
-  /** Says that this process listens, where nobody said it since. */
+  /** Says that this process listens. Of two that say so at once the second says it again, or the first never knew of it. */
   async function beat(): Promise<void> {
-    const entry = await store.get<Beat>(LISTENING);
-    notice(entry);
-    beatStamp = await store.commit({
-      checks: [{ key: LISTENING, stamp: entry.stamp }],
-      sets: [[LISTENING, { by: id } satisfies Beat]],
-    }) ?? beatStamp;
+    for (let tries = 0; tries < BEAT_TRIES; tries++) {
+      const entry = await store.get<Beat>(LISTENING);
+      notice(entry);
+      const stamp = await store.commit({
+        checks: [{ key: LISTENING, stamp: entry.stamp }],
+        sets: [[LISTENING, { by: id } satisfies Beat]],
+      });
+      if (stamp === null) continue;
+      beatStamp = stamp;
+      return;
+    }
   }
 
   function windows(): AsyncIterable<Entry<Window>> {
@@ -187,25 +203,29 @@ export function createNotes({ store, id, now, onNotes }: NotesOptions) {
   }
 
   return {
-    /** Whether notes are wanted. Has the store looked at where it is time. */
+    /** Whether notes are wanted, or may be. Has the store looked at where it is time. */
     wanted(): boolean {
       if (closed) return false;
       const nowMs = performance.now();
-      if (nowMs - lookedMs > LOOK_MS) {
+      if (nowMs - lookedMs > LOOK_MS * pace) {
         lookedMs = nowMs;
         // Who listens here looks with each beat.
-        if (!isHere) work(look);
+        if (!isHere) {
+          isLooking = true;
+          work(look);
+        }
       }
-      return isHere || isElsewhere();
+      return isHere || isLooking || isElsewhere();
     },
     tell(notes: readonly Note[]): void {
       if (closed || notes.length === 0) return;
       if (isHere) keep(notes);
-      if (!isElsewhere()) return;
+      // Until it is known they are held: where little comes, each note comes with a look.
+      if (!isLooking && !isElsewhere()) return;
       for (const note of notes.slice(-WINDOW_NOTES)) out.push(JSON.stringify(note));
       outEnd += notes.length;
       if (out.length > 2 * WINDOW_NOTES) out = out.slice(-WINDOW_NOTES);
-      publishing ??= setTimeout(() => work(publish), GATHER_MS);
+      if (!isLooking) publishing ??= setTimeout(() => work(publish), GATHER_MS * pace);
     },
     /** The number of the next note, and those from a number on, with how many of them are gone. */
     end: () => end,

@@ -258,8 +258,8 @@ export class TooManyListeners extends RangeError {
 /** What comes, as it comes, in all processes. */
 export interface Live {
   /**
-   * Whether notes are wanted, here or in another process. Cheap enough to ask for each request: now and then it has storage
-   * looked at, behind the answer.
+   * Whether notes are wanted, here or in another process, or may be. Cheap enough to ask for each request: now and then it
+   * has storage looked at, behind the answer.
    */
   wanted(): boolean;
   /** Tells of what did not go into the journal; passed over where nobody listens. */

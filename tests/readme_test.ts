@@ -102,6 +102,7 @@ Deno.test("every link between the documents leads to a file", () => {
     "CHANGELOG.md",
     "docs/architecture.md",
     "docs/operations.md",
+    "docs/live.md",
   ];
   for (const path of documents) {
     const url = new URL(`../${path}`, import.meta.url);

@@ -1,6 +1,6 @@
 /** Random histories of events, and a system to send them to. */
 import fc from "fast-check";
-import { openSystem } from "../../actors/open.ts";
+import { type OpenOptions, openSystem } from "../../actors/open.ts";
 import type { Store } from "../../actors/store.ts";
 import type { System } from "../../actors/system.ts";
 import { EVENT_TYPES, type StoredEvent } from "../../domain/event.ts";
@@ -22,11 +22,12 @@ export interface Clock {
 /** Opens a system whose clock is given; what makes settling fail goes to `faults`. */
 export function openOn(
   storage: string | Store,
-  { clock = { ms: BEGIN_MS }, dedupMs = 0, faults = [], searchChunks }: {
+  { clock = { ms: BEGIN_MS }, dedupMs = 0, faults = [], searchChunks, liveLimits }: {
     clock?: Clock;
     dedupMs?: number;
     faults?: unknown[];
     searchChunks?: number;
+    liveLimits?: OpenOptions["liveLimits"];
   } = {},
 ): Promise<System> {
   return openSystem({
@@ -37,6 +38,7 @@ export function openOn(
     dedupMs,
     onFault: (error) => void faults.push(error),
     ...searchChunks !== undefined && { searchChunks },
+    ...liveLimits !== undefined && { liveLimits },
   });
 }
 

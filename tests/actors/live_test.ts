@@ -16,8 +16,8 @@ const note = (n: number, text = ""): Note => ({
   receivedAt: "2025-03-15T14:30:00.000Z",
 });
 
-/** Two systems on one store, and how often it was read. */
-async function openTwo() {
+/** Two systems on one store, and how often it was read. The times between two looks are a tenth of the usual ones. */
+async function openTwo({ pace = 0.1 } = {}) {
   const place = await MEMORY.make();
   const reads = { count: 0 };
   const counted = (store: Store): Store => ({
@@ -31,7 +31,10 @@ async function openTwo() {
       return store.list(range, options);
     },
   });
-  const [one, two] = [await openOn(await place.open()), await openOn(counted(await place.open()))];
+  const [one, two] = [
+    await openOn(await place.open(), { liveLimits: { pace } }),
+    await openOn(counted(await place.open()), { liveLimits: { pace } }),
+  ];
   return {
     one,
     two,
@@ -45,11 +48,14 @@ async function openTwo() {
   };
 }
 
-/** Lets a system find out whether somebody listens. */
-async function learn({ live }: System): Promise<void> {
+/** Lets a system find out whether somebody listens: after a look, and the time between two of them. */
+async function learn({ live }: System, isSo = true): Promise<void> {
+  live.wanted();
   const until = performance.now() + 5_000;
-  while (!live.wanted() && performance.now() < until) await sleep(20);
-  ok(live.wanted());
+  for (let same = 0; same < 5 && performance.now() < until; await sleep(20)) {
+    same = live.wanted() === isSo ? same + 1 : 0;
+  }
+  strictEqual(live.wanted(), isSo);
 }
 
 /** Takes news until there are so many notes, or (with what was passed over) so many in all. */
@@ -72,8 +78,9 @@ async function keysUnder(store: Store, name: string): Promise<number> {
 }
 
 Deno.test("while nobody listens the store is looked at once in a while, however many requests there are", async () => {
-  await using both = await openTwo();
+  await using both = await openTwo({ pace: 1 });
   const before = both.reads.count;
+  await learn(both.two, false);
   for (let n = 0; n < 10_000; n++) {
     strictEqual(both.two.live.wanted(), false);
     both.two.live.tell([note(n)]);
@@ -83,12 +90,25 @@ Deno.test("while nobody listens the store is looked at once in a while, however 
   deepStrictEqual([await keysUnder(both.store, "notes"), await keysUnder(both.store, "listening")], [0, 0]);
 });
 
+Deno.test("of a process to which little comes no note is lost, though it looks only when something does", async () => {
+  await using both = await openTwo();
+  const listener = await both.one.live.listen({});
+  for (let n = 0; n < 2; n++) {
+    await sleep(100);
+    ok(both.two.live.wanted());
+    both.two.live.tell([note(n)]);
+    deepStrictEqual((await takeNotes(listener, 1)).notes, [note(n)]);
+    // Longer than it believes that somebody listens.
+    if (n === 0) await sleep(1_000);
+  }
+});
+
 Deno.test("of two processes that both listen each is told of the other's notes, and of its own once", async () => {
   await using both = await openTwo();
   const systems = [both.one, both.two];
   const listeners = await Promise.all(systems.map(({ live }) => live.listen({})));
-  // Each says that it listens every 2 s, and learns then that the other does.
-  await sleep(4_500);
+  // Each says that it listens every 200 ms, and learns then that the other does.
+  await sleep(600);
   for (const [index, { live }] of systems.entries()) {
     for (let n = 0; n < 3; n++) live.tell([note(10 * index + n)]);
   }
@@ -103,7 +123,7 @@ Deno.test("of two processes that both listen each is told of the other's notes, 
       "m2",
     ]);
     strictEqual(skipped, 0);
-    deepStrictEqual((await listener.next(1_200))!.notes, [], "and no more");
+    deepStrictEqual((await listener.next(200))!.notes, [], "and no more");
   }
 });
 
@@ -142,7 +162,7 @@ Deno.test("notes of a process that is gone are deleted by another, and so are th
   await sleep(100);
   strictEqual(await keysUnder(both.store, "notes"), 0);
   const listener = await both.one.live.listen({});
-  await sleep(2_100);
+  await sleep(210);
   await learn(both.two);
   both.two.live.tell([note(1)]);
   strictEqual((await takeNotes(listener, 1)).notes.length, 1);

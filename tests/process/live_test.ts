@@ -136,8 +136,18 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     const kvPath = `${dir.path}/kv.db`;
     await using server = await startServer(kvPath);
     const viewers = await Promise.all([view(server.url), view(server.url)]);
-    await server.send(track("m"));
-    await viewers[0]!.until("it", () => viewers[0]!.lines.length === 1);
+    // One more that reads nothing, of whom more waits than sockets hold.
+    const { hostname, port } = new URL(server.url);
+    using stalled = await Deno.connect({ hostname, port: Number(port) });
+    const request =
+      `GET /api/v1/admin/live HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${ADMIN_TOKEN}\r\n\r\n`;
+    await stalled.write(new TextEncoder().encode(request));
+    const event = "E".repeat(500);
+    const total = 20 * 500;
+    for (let n = 0; n < 20; n++) {
+      await server.send(Array.from({ length: 500 }, (_, i) => ({ ...track(`${n}_${i}`), event })));
+    }
+    for (const viewer of viewers) await viewer.until("all", () => viewer.lines.length === total);
     const { code, ms } = await server.end(signal);
     strictEqual(code, 0, server.written());
     ok(ms < STOP_MS, `${ms} ms`);

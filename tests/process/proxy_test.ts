@@ -1,6 +1,7 @@
 /** The proxy's configuration that docs/operations.md shows, run as it stands there, where nginx is installed. */
 import { match, ok, strictEqual } from "node:assert";
-import { eventually, ROOT, type Server, startServer, tempDir, WRITE_KEY } from "./server.ts";
+import { openViewer } from "../routes/live_client.ts";
+import { ADMIN_TOKEN, eventually, ROOT, type Server, startServer, tempDir, WRITE_KEY } from "./server.ts";
 
 /** The deadlines of the configuration, and how much later they may be seen. */
 const DEADLINE_MS = 10_000;
@@ -85,6 +86,13 @@ Deno.test({
     strictEqual(large.status, 413);
     match(await large.text(), /"code":"body_too_large"/);
     strictEqual((await server.ask(`/api/v1/users/${encodeURIComponent("a/b %")}`)).body.eventCount, 1);
+
+    // What comes is shown as it comes: the proxy holds nothing of it back.
+    await using viewer = await openViewer(proxy.url, { token: ADMIN_TOKEN });
+    for (let n = 0; n < 3; n++) {
+      await send(JSON.stringify({ type: "page", userId: "u", messageId: `m${n}` }));
+      await viewer.until("it", () => viewer.lines.at(-1)?.messageId === `m${n}`, 2_000);
+    }
 
     for (const ms of await cutOff) {
       ok(ms > DEADLINE_MS - 100 && ms < DEADLINE_MS + LATE_MS, `cut off after ${Math.round(ms)} ms`);

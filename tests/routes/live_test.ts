@@ -344,6 +344,8 @@ Deno.test("one more than may listen is told to come later, and has a place once 
 
 Deno.test("while nobody listens nothing is noted; a stop ends every stream, and lets nobody listen any more", async () => {
   await using server = await openServer();
+  server.system.live.wanted();
+  await sleep(50);
   strictEqual(server.system.live.wanted(), false);
   await using viewer = await openViewer(server.url);
   strictEqual(server.system.live.wanted(), true);
