@@ -16,8 +16,8 @@ const note = (n: number, text = ""): Note => ({
   receivedAt: "2025-03-15T14:30:00.000Z",
 });
 
-/** Two systems on one store, and how often it was read. The times between two looks are a tenth of the usual ones. */
-async function openTwo({ pace = 0.1 } = {}) {
+/** Two systems on one store, and how often it was read. The times between two looks are a quarter of the usual ones. */
+async function openTwo({ pace = 0.25 } = {}) {
   const place = await MEMORY.make();
   const reads = { count: 0 };
   const counted = (store: Store): Store => ({
@@ -99,7 +99,7 @@ Deno.test("of a process to which little comes no note is lost, though it looks o
     both.two.live.tell([note(n)]);
     deepStrictEqual((await takeNotes(listener, 1)).notes, [note(n)]);
     // Longer than it believes that somebody listens.
-    if (n === 0) await sleep(1_000);
+    if (n === 0) await sleep(2_000);
   }
 });
 
@@ -107,8 +107,8 @@ Deno.test("of two processes that both listen each is told of the other's notes, 
   await using both = await openTwo();
   const systems = [both.one, both.two];
   const listeners = await Promise.all(systems.map(({ live }) => live.listen({})));
-  // Each says that it listens every 200 ms, and learns then that the other does.
-  await sleep(600);
+  // Each says that it listens every 500 ms, and learns then that the other does.
+  await sleep(1_500);
   for (const [index, { live }] of systems.entries()) {
     for (let n = 0; n < 3; n++) live.tell([note(10 * index + n)]);
   }
@@ -123,7 +123,7 @@ Deno.test("of two processes that both listen each is told of the other's notes, 
       "m2",
     ]);
     strictEqual(skipped, 0);
-    deepStrictEqual((await listener.next(200))!.notes, [], "and no more");
+    deepStrictEqual((await listener.next(500))!.notes, [], "and no more");
   }
 });
 
@@ -162,7 +162,7 @@ Deno.test("notes of a process that is gone are deleted by another, and so are th
   await sleep(100);
   strictEqual(await keysUnder(both.store, "notes"), 0);
   const listener = await both.one.live.listen({});
-  await sleep(210);
+  await sleep(520);
   await learn(both.two);
   both.two.live.tell([note(1)]);
   strictEqual((await takeNotes(listener, 1)).notes.length, 1);
