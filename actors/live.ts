@@ -26,8 +26,8 @@ const WAKE_MS = 50;
 /** How often the head is read while somebody listens: what other processes commit shows within a second. */
 const LOOK_MS = 500;
 
-/** Chunks that a listener looks at in one turn: some 10 ms of work. */
-const CHUNKS_AT_ONCE = 32;
+/** Chunks that a listener looks at in one turn: some ms of work, and a few 100 KB that wait where nobody reads them. */
+const CHUNKS_AT_ONCE = 8;
 
 /** After a turn a listener rests for so many times as long, times the number of listeners: all get a third of the thread. */
 const REST_FACTOR = 3;

@@ -92,7 +92,8 @@ export function createNotes({ store, id, now, pace = 1, onNotes }: NotesOptions)
   /** Of each other process, the number of the next note. */
   let nextOf = new Map<string, number>();
 
-  const isElsewhere = () => performance.now() - elsewhereMs < LISTENED_MS * pace;
+  /** Where nobody was ever heard of it reads no clock, which would be most of the cost of asking. */
+  const isElsewhere = () => elsewhereMs > -Infinity && performance.now() - elsewhereMs < LISTENED_MS * pace;
 
   /** One after the other, and a hint each: what fails is done again at its next time. */
   function work(task: () => Promise<void>): Promise<void> {
@@ -113,8 +114,10 @@ export function createNotes({ store, id, now, pace = 1, onNotes }: NotesOptions)
     } finally {
       isLooking = false;
     }
-    if (!isElsewhere()) await clear();
-    else if (out.length > 0) publishing ??= setTimeout(() => work(publish), GATHER_MS * pace);
+    if (!isElsewhere()) {
+      elsewhereMs = -Infinity;
+      await clear();
+    } else if (out.length > 0) publishing ??= setTimeout(() => work(publish), GATHER_MS * pace);
     if (hasLooked) return;
     hasLooked = true;
     for await (const entry of windows()) await deleteStale(entry);
@@ -204,11 +207,11 @@ export function createNotes({ store, id, now, pace = 1, onNotes }: NotesOptions)
 
   return {
     /** Whether notes are wanted, or may be. Has the store looked at where it is time. */
-    wanted(): boolean {
+    wanted(atMs: number): boolean {
       if (closed) return false;
-      const nowMs = performance.now();
-      if (nowMs - lookedMs > LOOK_MS * pace) {
-        lookedMs = nowMs;
+      // Either way, as the clock of the requests may be set back.
+      if (Math.abs(atMs - lookedMs) > LOOK_MS * pace) {
+        lookedMs = atMs;
         // Who listens here looks with each beat.
         if (!isHere) {
           isLooking = true;

@@ -259,9 +259,10 @@ export class TooManyListeners extends RangeError {
 export interface Live {
   /**
    * Whether notes are wanted, here or in another process, or may be. Cheap enough to ask for each request: now and then it
-   * has storage looked at, behind the answer.
+   * has storage looked at, behind the answer. `atMs` says when the request came: another look at a clock would be most of
+   * the cost.
    */
-  wanted(): boolean;
+  wanted(atMs: number): boolean;
   /** Tells of what did not go into the journal; passed over where nobody listens. */
   tell(notes: readonly Note[]): void;
   /**

@@ -42,8 +42,8 @@ export function lineOf({ event, writeKeyId, position }: News["events"][number]):
 /** Tells the live view of duplicates and rejections. Where nobody listens, anywhere, it looks at no event. */
 export function liveWitness(live: Live): Witness {
   return {
-    committed(events, receipts, { caller: { writeKeyId } }) {
-      if (!live.wanted()) return;
+    committed(events, receipts, { caller: { writeKeyId }, receivedAt: atMs }) {
+      if (!live.wanted(atMs)) return;
       const repeated = events.filter((_, index) => receipts[index]!.duplicate);
       live.tell(repeated.map((event): Note => {
         const { type, messageId, receivedAt } = event;
@@ -51,7 +51,7 @@ export function liveWitness(live: Live): Witness {
       }));
     },
     rejected(item, rejection, source) {
-      if (live.wanted()) live.tell([rejectedNote(item, rejection, source)]);
+      if (live.wanted(source.receivedAt)) live.tell([rejectedNote(item, rejection, source)]);
     },
   };
 }

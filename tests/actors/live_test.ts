@@ -50,12 +50,12 @@ async function openTwo({ pace = 0.25 } = {}) {
 
 /** Lets a system find out whether somebody listens: after a look, and the time between two of them. */
 async function learn({ live }: System, isSo = true): Promise<void> {
-  live.wanted();
+  live.wanted(performance.now());
   const until = performance.now() + 5_000;
   for (let same = 0; same < 5 && performance.now() < until; await sleep(20)) {
-    same = live.wanted() === isSo ? same + 1 : 0;
+    same = live.wanted(performance.now()) === isSo ? same + 1 : 0;
   }
-  strictEqual(live.wanted(), isSo);
+  strictEqual(live.wanted(performance.now()), isSo);
 }
 
 /** Takes news until there are so many notes, or (with what was passed over) so many in all. */
@@ -82,7 +82,7 @@ Deno.test("while nobody listens the store is looked at once in a while, however 
   const before = both.reads.count;
   await learn(both.two, false);
   for (let n = 0; n < 10_000; n++) {
-    strictEqual(both.two.live.wanted(), false);
+    strictEqual(both.two.live.wanted(performance.now()), false);
     both.two.live.tell([note(n)]);
   }
   await sleep(100);
@@ -95,7 +95,7 @@ Deno.test("of a process to which little comes no note is lost, though it looks o
   const listener = await both.one.live.listen({});
   for (let n = 0; n < 2; n++) {
     await sleep(100);
-    ok(both.two.live.wanted());
+    ok(both.two.live.wanted(performance.now()));
     both.two.live.tell([note(n)]);
     deepStrictEqual((await takeNotes(listener, 1)).notes, [note(n)]);
     // Longer than it believes that somebody listens.
@@ -158,7 +158,7 @@ Deno.test("notes of a process that is gone are deleted by another, and so are th
     checks: [],
     sets: [[["notes", "dead"], { id: "dead", at: 0, first: 0, notes: new TextEncoder().encode("[]") }]],
   });
-  both.two.live.wanted();
+  both.two.live.wanted(performance.now());
   await sleep(100);
   strictEqual(await keysUnder(both.store, "notes"), 0);
   const listener = await both.one.live.listen({});

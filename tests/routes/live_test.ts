@@ -344,11 +344,11 @@ Deno.test("one more than may listen is told to come later, and has a place once 
 
 Deno.test("while nobody listens nothing is noted; a stop ends every stream, and lets nobody listen any more", async () => {
   await using server = await openServer();
-  server.system.live.wanted();
+  server.system.live.wanted(performance.now());
   await sleep(50);
-  strictEqual(server.system.live.wanted(), false);
+  strictEqual(server.system.live.wanted(performance.now()), false);
   await using viewer = await openViewer(server.url);
-  strictEqual(server.system.live.wanted(), true);
+  strictEqual(server.system.live.wanted(performance.now()), true);
   const began = performance.now();
   await server.app.stop();
   await viewer.ended;
