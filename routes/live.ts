@@ -2,6 +2,7 @@
 import { Hono } from "hono";
 import { z } from "zod";
 import { type Listener, type LivePosition, type News, TooManyListeners } from "../actors/system.ts";
+import { traceOf } from "../actors/trace.ts";
 import { EVENT_TYPES } from "../domain/event.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "./handle.ts";
 import { lineOf, type LiveLine, MAX_SHOWN } from "./live_lines.ts";
@@ -55,7 +56,7 @@ async function show({ system, log }: Parts, c: RouteContext, heartbeatMs: number
   const filters = read.query;
   try {
     const listener = await system.live.listen({ after, mayWant: preselect(filters) });
-    const onError = (error: unknown) => log.count("warn", "failed", { code: "live", error: String(error) });
+    const onError = (error: unknown) => log.count("warn", "failed", { code: "live", error: traceOf(error) });
     return new Response(streamOf(listener, { filters, heartbeatMs, onError }), { headers: HEADERS });
   } catch (error) {
     if (error instanceof TooManyListeners) return { ...TOO_MANY, detail: `${error.message}: try later` };
