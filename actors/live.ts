@@ -249,8 +249,11 @@ function createListener(options: ListenerOptions): Listener & Heard & { begin(af
         count++;
         const line = lines[index]!;
         if (!mayWant(line)) continue;
+        const event = JSON.parse(line) as StoredEvent;
+        // What was taken out of the journal left its place, and no more.
+        if (event.messageId === undefined) continue;
         const position = { place: placeOf(seq, index), count };
-        events.push({ event: JSON.parse(line) as StoredEvent, writeKeyId: senderOf(chunk, index), position });
+        events.push({ event, writeKeyId: senderOf(chunk, index), position });
       }
       [seq, index] = [seq + 1, 0];
     }
@@ -265,7 +268,8 @@ function createListener(options: ListenerOptions): Listener & Heard & { begin(af
       lostNotes = options.lostNotes();
       // One of another time of the database, which was put back to a backup since, is none.
       if (after === undefined || seqOf(after.place) >= seq) return;
-      [seq, index, count] = [seqOf(after.place), (after.place % CHUNK_EVENTS) + 1, after.count];
+      const next = Math.max(after.place + 1, placeOf(1, 0));
+      [seq, index, count] = [seqOf(next), next % CHUNK_EVENTS, after.count];
     },
     position,
     async next(waitMs) {

@@ -1,5 +1,7 @@
 /** What comes, told to who listens: two systems on one store, as two processes have it. */
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import { type Chunk, digestsIn, linesOf, makeChunk } from "../../actors/chunk.ts";
+import { journalKey } from "../../actors/keys.ts";
 import { MAX_LISTENERS } from "../../actors/live.ts";
 import { KEPT_NOTES, WINDOW_NOTES } from "../../actors/live_notes.ts";
 import { sleep, type Store } from "../../actors/store.ts";
@@ -193,6 +195,29 @@ Deno.test("events come in the order of the journal, whole, though many commit wh
   ok(seen.every(({ position }, index) => index === 0 || position.place > seen[index - 1]!.position.place));
   // What was left out counts too: the count is of all events up to there.
   deepStrictEqual([seen.length, listener.position().count], [1_200, 1_260]);
+});
+
+Deno.test("who came before the first event gets all of them after it, without those whose place alone is left", async () => {
+  await using both = await openTwo();
+  const first = await both.one.live.listen({});
+  const after = first.position();
+  first.close();
+  await both.two.commit([1, 2, 3].map((n) => eventWith({ messageId: `m${n}` })), "k");
+  const { key, value, stamp } = await both.store.get<Chunk>(journalKey(1));
+  const lines = linesOf(value!).with(1, "{}");
+  const raw = new TextEncoder().encode(lines.join("\n"));
+  await both.store.commit({
+    checks: [{ key, stamp }],
+    sets: [[key, { ...value!, ...makeChunk({ ...value!, raw, digests: digestsIn(value!.digests) }) }]],
+  });
+  for (const position of [after, { place: 0, count: 0 }]) {
+    const again = await both.one.live.listen({ after: position, mayWant: () => true });
+    const { events } = (await again.next(5_000))!;
+    deepStrictEqual(events.map(({ event, position: { count } }) => [event.messageId, count]), [["m1", 1], [
+      "m3",
+      3,
+    ]]);
+  }
 });
 
 Deno.test(`${MAX_LISTENERS} may listen, and another once one is closed`, async () => {

@@ -242,6 +242,17 @@ Deno.test("the id goes on though the filters leave nothing, so that what was loo
   deepStrictEqual(idsOf(again), ["new"]);
 });
 
+Deno.test("a client that came to an empty database and comes back gets what came meanwhile", async () => {
+  await using server = await openServer();
+  const viewer = await openViewer(server.url);
+  await viewer.until("an id", () => viewer.lastId() !== undefined);
+  await viewer.close();
+  await server.send("/api/v1/events", track("m1"));
+  await using again = await openViewer(server.url, { lastEventId: viewer.lastId() });
+  await again.until("it", () => again.lines.length === 1);
+  deepStrictEqual(idsOf(again), ["m1"]);
+});
+
 Deno.test("a connection on which nothing comes has a comment now and then", async () => {
   await using server = await openServer({ heartbeatMs: 50 });
   await using viewer = await openViewer(server.url);
