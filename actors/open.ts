@@ -2,6 +2,7 @@
 import { createCommitter } from "./committer.ts";
 import { createCounts } from "./counts.ts";
 import { type Clock, createClock, startNotice } from "./clock.ts";
+import { createErasure } from "./erasure.ts";
 import { gaugesOf, statsOf } from "./gauges.ts";
 import { createJournal } from "./journal.ts";
 import { createProbe } from "./probe.ts";
@@ -12,7 +13,9 @@ import { createSettler, type Settler, type SettlerOptions } from "./settler.ts";
 import { startSettler } from "./settler_thread.ts";
 import { createSettling } from "./settling.ts";
 import { openStore, type Store } from "./store.ts";
+import { openSuppression } from "./suppression.ts";
 import { NotServing, type Observer, type System } from "./system.ts";
+import { wishedErasures } from "./wishes.ts";
 import { openWriteKeys } from "./write_keys.ts";
 
 /** A tick settles for so long at the most; the next goes on. */
@@ -87,12 +90,15 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   });
   const writeKeys = await openWriteKeys({ store, now, newId, randomBytes: options.randomBytes });
   const counts = createCounts({ store, owner, now, newId });
+  const suppression = await openSuppression(store, secret);
   settling.wake();
   return {
     commit: committer.commit,
     reader: createReader({ store, journal, settling }),
     writeKeys,
     counts,
+    suppression,
+    erasure: createErasure({ store, journal, settling, suppression, secret, now, newId }),
     async stats() {
       await journal.sync();
       return statsOf(journal);
@@ -106,6 +112,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     async tick() {
       await journal.sync();
       await settling.until(journal.head().seq, TICK_MS);
+      await settling.untilErased(await wishedErasures(store), TICK_MS);
     },
     async close() {
       clock?.close();

@@ -117,7 +117,8 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
   async function contextOf({ context }: Person): Promise<Record<string, unknown>> {
     if (context === null) return {};
     const [newest] = await journal.events.at([context[1]]);
-    return newest!.event.context ?? {};
+    // It is not there while its person is being erased.
+    return newest?.event.context ?? {};
   }
 
   async function pastGroup(view: View, actor: Actor, past: Past): Promise<Group> {
