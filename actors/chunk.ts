@@ -72,8 +72,12 @@ export function makeChunk(
     ...header,
     digests: new Uint8Array(digests.buffer, digests.byteOffset, digests.byteLength).slice(),
     rawBytes: raw.length,
-    body: new Uint8Array(zstdCompressSync(raw, COMPRESSION)),
+    body: compressed(raw),
   };
+}
+
+function compressed(raw: Uint8Array): Uint8Array {
+  return new Uint8Array(zstdCompressSync(raw, COMPRESSION));
 }
 
 /**
@@ -85,7 +89,7 @@ export const ERASED_LINE = "{}";
 /** A chunk with other lines: `change` gives each, and the same number of them stays. */
 export function rewriteChunk(chunk: Chunk, change: (line: string, index: number) => string): Chunk {
   const raw = Buffer.from(linesOf(chunk).map(change).join("\n"));
-  return { ...chunk, rawBytes: raw.length, body: new Uint8Array(zstdCompressSync(raw, COMPRESSION)) };
+  return { ...chunk, rawBytes: raw.length, body: compressed(raw) };
 }
 
 /** The lines of a chunk; of an erased event {@link ERASED_LINE}. Throws {@link StorageFault} where its bytes were damaged. */

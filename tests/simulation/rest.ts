@@ -1,10 +1,12 @@
 /** What must be true when the weather has cleared and everything has come to rest. */
 import { canonicalState } from "../../actors/canonical.ts";
-import { generationPrefixes, type Key } from "../../actors/keys.ts";
+import { erasuresOf } from "../../actors/journal.ts";
+import { ERASING, generationPrefixes, type Key } from "../../actors/keys.ts";
 import { readLog } from "../../actors/log.ts";
 import { type ActorHead, load } from "../../actors/snapshot.ts";
 import { type Store, storeOf } from "../../actors/store.ts";
 import type { ActorKind } from "../../actors/system.ts";
+import type { Wishes } from "../../actors/wishes.ts";
 import { anonymousToJson, foldAnonymous } from "../../domain/anonymous.ts";
 import { type ActorName, type Fact, factOf } from "../../domain/fact.ts";
 import { emptyGroup, evolveGroup, groupToJson } from "../../domain/group.ts";
@@ -42,6 +44,8 @@ export async function checkAll(scene: RestScene): Promise<void> {
   if (watch.settled().seq !== watch.head().seq) {
     throw new Violation(`invariant 2: settled is ${watch.settled().seq}, the head ${watch.head().seq}`);
   }
+  const wished = (watch.valueOf(ERASING) as Wishes | undefined)?.pushed ?? 0;
+  if (erasuresOf(watch.settled()) !== wished) throw new Violation("an erasure was begun and is not finished");
   site.calm = true;
   ledger.check();
   await checkStates(scene);
