@@ -392,6 +392,7 @@ async function stopRebuilds(
   fence: Fence<Settled>,
   { store, owner, now, newId }: ErasingOptions,
 ): Promise<void> {
+  let newest: number;
   for (;;) {
     const { value } = await store.get<Rebuild>(REBUILD);
     if (value === null) return;
@@ -407,6 +408,7 @@ async function stopRebuilds(
     if (rebuild === undefined) throw new LostFence("a newer version of signalfold replays everything");
     try {
       await rebuild.write({ change: { until: 0 } });
+      newest = rebuild.value().generation;
       break;
     } catch (error) {
       if (!(error instanceof LostFence)) throw error;
@@ -414,7 +416,8 @@ async function stopRebuilds(
     }
   }
   for (const generation of await generationsIn(store)) {
-    if (generation === fence.value().generation) continue;
+    // One that begins after this takes a newer one.
+    if (generation === fence.value().generation || generation > newest) continue;
     // Readers of one that was replaced just now have begun anew by then.
     for (let waitedMs = 0; waitedMs < GRACE_MS; waitedMs += 500) {
       await sleep(500);

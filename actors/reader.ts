@@ -87,6 +87,8 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
       return (await anonymousFrom(view, actor)).parts.get(userId);
     });
     const person = personOf(await personFrom(view, own), shares.values());
+    // Nothing is left in the journal of somebody whose erasure is under way.
+    if (eventCountOf(person) === 0) return undefined;
     if (isCut || !isWhole) person.dropped++;
     return { view, person, version, anonymousIds: [...shares.keys()].sort() };
   }

@@ -111,15 +111,26 @@ export function createViews({ store, journal }: { store: Store; journal: Journal
   ): Promise<Actor> {
     const after = Math.max(loaded.head?.position ?? 0, view.settled);
     const tail = placesIn(view.pin, `${kind}/${id}` as ActorName, { after, upTo: lastPlaceOf(view.head) });
-    const facts = tail.length <= EVENTS_AT_ONCE ? await journal.events.factsAt(tail) : undefined;
+    const facts = tail.length <= EVENTS_AT_ONCE ? await tailFacts(tail) : undefined;
     return { kind, id, loaded, tail, facts };
+  }
+
+  /**
+   * Facts of the tail. Where one was erased meanwhile, it was settled before: then what is settled is looked at, so that the
+   * next view begins after it.
+   */
+  async function tailFacts(places: number[]): Promise<Fact[]> {
+    const facts = await journal.events.factsAt(places);
+    if (facts.length === places.length) return facts;
+    await journal.adoptNewest();
+    throw new Outdated();
   }
 
   /** An actor's facts that are not settled. */
   async function* freshFacts({ tail, facts }: Actor): AsyncGenerator<Fact> {
     if (facts !== undefined) return yield* facts;
     for (let i = 0; i < tail.length; i += EVENTS_AT_ONCE) {
-      yield* await journal.events.factsAt(tail.slice(i, i + EVENTS_AT_ONCE));
+      yield* await tailFacts(tail.slice(i, i + EVENTS_AT_ONCE));
     }
   }
 
