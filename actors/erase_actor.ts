@@ -33,7 +33,7 @@ export async function eraseActor(
   }
   if (version === 0) {
     await deleteAll(place, { prefix: logPrefix(actor.generation, actor.kind, actor.id) });
-    await deleteKeys(place, [...loaded!.pieces, loaded!.key]);
+    await deleteValue(place, loaded!);
     return;
   }
   // Pages keep their keys, so that who reads them meanwhile misses nothing of what stays.
@@ -54,11 +54,19 @@ function without(bytes: Uint8Array, isErased: (place: number) => boolean): Uint8
   return left.length === entries.length ? undefined : encodeEntries(left);
 }
 
-/** Deletes parts, with their pieces: all of a range, or those that are `wanted`. */
+/** Deletes a value and its pieces in one operation: a value without its pieces can't be read. At most some ten keys. */
+async function deleteValue(
+  { write }: Place,
+  { key, pieces }: { key: Key; pieces: Key[] },
+): Promise<void> {
+  await write({ sets: [], deletes: [...pieces, key] });
+}
+
+/** Deletes parts, with their pieces. */
 export async function deleteParts(place: Place, keys: AsyncIterable<Key>): Promise<void> {
   for await (const key of keys) {
-    const { pieces, stamp } = await whole<PartHead>(place.store, await place.store.get<Uint8Array>(key));
-    if (stamp !== null) await deleteKeys(place, [...pieces, key]);
+    const part = await whole<PartHead>(place.store, await place.store.get<Uint8Array>(key));
+    if (part.stamp !== null) await deleteValue(place, part);
   }
 }
 
@@ -69,11 +77,7 @@ export async function deleteAll(
 ): Promise<void> {
   const keys: Key[] = [];
   for await (const { key } of place.store.list(range, { batchSize: 200 })) keys.push(key);
-  await deleteKeys(place, keys);
-}
-
-async function deleteKeys({ write }: Pick<Place, "write">, keys: Key[]): Promise<void> {
   for (let i = 0; i < keys.length; i += DELETES) {
-    await write({ sets: [], deletes: keys.slice(i, i + DELETES) });
+    await place.write({ sets: [], deletes: keys.slice(i, i + DELETES) });
   }
 }

@@ -138,7 +138,7 @@ export function createSettler(options: SettlerOptions): Settler {
       await sleep(RETRY_MS);
       return true;
     }
-    await workUnder(fence, () => isWished ? erase(fence) : round(fence));
+    await workUnder(fence, () => work(fence));
     retryFactor = 1;
     return true;
   }
@@ -163,23 +163,30 @@ export function createSettler(options: SettlerOptions): Settler {
     }
   }
 
-  /** Erases whom somebody wished to have erased; or settles what must be settled before. */
-  async function erase(fence: Fence<Settled>): Promise<void> {
+  /** Goes on with an erasure, or settles. What was read before the fence was taken may be out of date. */
+  async function work(fence: Fence<Settled>): Promise<void> {
+    const { head, wishes } = await progress();
+    if (wishes > erasuresOf(fence.value()) && await erase(fence)) return;
+    await round(fence, head);
+  }
+
+  /** Erases whom somebody wished to have erased; false where something must be settled before. */
+  async function erase(fence: Fence<Settled>): Promise<boolean> {
     const write: Fence<Settled>["write"] = async (writes) => {
       // Whoever takes the fence next goes on with it.
       if (closed) throw new LostFence("the settler is closing");
       await fence.write(writes);
     };
-    if (!await fulfil({ ...fence, write }, { ...options, events })) return await round(fence);
+    if (!await fulfil({ ...fence, write }, { ...options, events })) return false;
     const { head } = await progress();
     if (head.seq <= fence.value().seq) await fence.write({ change: { until: 0 } });
+    return true;
   }
 
   /** One round, to the end that a round before it had fixed, or as far as one goes. */
-  async function round(fence: Fence<Settled>): Promise<void> {
+  async function round(fence: Fence<Settled>, head: Head): Promise<void> {
     const before = fence.value();
     const began = performance.now();
-    const { head } = await progress();
     const to = before.target ?? head.seq;
     if (to <= before.seq) return;
     const bounds = before.target === null

@@ -494,6 +494,17 @@ export const BUGS: readonly Bug[] = [
     }],
   },
   {
+    name: "whether somebody is to be erased is looked at before the fence is taken",
+    rule: "Erasure: nothing is settled between a plan and its end (the simulation found it)",
+    patches: [
+      {
+        file: "actors/settler.ts",
+        find: "await workUnder(fence, () => work(fence));",
+        replace: "await workUnder(fence, () => isWished ? work(fence) : round(fence, head));",
+      },
+    ],
+  },
+  {
     name: "a plan is made anew for the second half",
     rule: "Erasure: the plan is stored before anything changes, as its logs are going to go",
     patches: [{
@@ -518,6 +529,15 @@ export const BUGS: readonly Bug[] = [
       file: "actors/erasing.ts",
       find: "  events.forget();\n",
       replace: "",
+    }],
+  },
+  {
+    name: "the pieces of a state go before its value",
+    rule: "Erasure: a half erasure can be read, and finished (the simulation found it)",
+    patches: [{
+      file: "actors/erase_actor.ts",
+      find: "await write({ sets: [], deletes: [...pieces, key] });",
+      replace: "for (const each of [...pieces, key]) await write({ sets: [], deletes: [each] });",
     }],
   },
   {
