@@ -5,9 +5,9 @@
 import { type ActorName, FOLD_VERSION } from "../domain/fact.ts";
 import { type Fence, type Fenced, LostFence, takeFence, workUnder } from "./fence.ts";
 import { gather } from "./gather.ts";
-import { wishedErasures } from "./wishes.ts";
+import { type Wish, wishedErasures } from "./wishes.ts";
 import { erasuresOf, type Journal, NOTHING_SETTLED, type Settled } from "./journal.ts";
-import { generationPrefixes, type Key, piecePrefixes, REBUILD, SETTLED } from "./keys.ts";
+import { generationPrefixes, type Key, piecePrefixes, REBUILD, SETTLED, wishKey } from "./keys.ts";
 import { settleRound } from "./settle.ts";
 import { type Range, sleep, type Store, type Write } from "./store.ts";
 import { ACTOR_KINDS } from "./system.ts";
@@ -256,6 +256,10 @@ async function putToUse(options: RebuildOptions, rebuilding: Rebuilding): Promis
     await rebuilding.advance(settled.seq);
     const fence = await stopSettling(options);
     const { seq, events } = fence.value();
+    if (await isHalfErased(options.source, fence.value())) {
+      await fence.write({ change: { until: 0 } });
+      throw new LostFence("somebody is being erased");
+    }
     try {
       await rebuilding.advance(seq);
       const checks = await rebuilding.hold();
@@ -269,6 +273,12 @@ async function putToUse(options: RebuildOptions, rebuilding: Rebuilding): Promis
       await rebuilding.hold();
     }
   }
+}
+
+/** Whether an erasure is half done: what was folded before it and after it would not fit together. */
+async function isHalfErased(source: Store, settled: Settled): Promise<boolean> {
+  const { value } = await source.get<Wish>(wishKey(erasuresOf(settled) + 1));
+  return value?.plan !== undefined;
 }
 
 /** The generations of actors of which anything is there. */
