@@ -73,7 +73,8 @@ export async function fulfil(fence: Fence<Settled>, options: ErasingOptions): Pr
   const { store, events } = options;
   const { target, seq, generation } = fence.value();
   const no = erasuresOf(fence.value()) + 1;
-  let wish = (await store.get<Wish>(wishKey(no))).value;
+  const wished = await store.get<Wish>(wishKey(no));
+  let wish = wished.value;
   if (wish === null || target !== null || seq < wish.seq) return false;
   const place: Place = {
     store,
@@ -82,7 +83,7 @@ export async function fulfil(fence: Fence<Settled>, options: ErasingOptions): Pr
     factsAt: events.factsAt,
     renew: fence.renew,
   };
-  if (wish.plan === undefined) wish = await makePlan(place, fence, { no, wish });
+  if (wish.plan === undefined) wish = await makePlan(place, fence, { no, wish, stamp: wished.stamp });
   if (!wish.done) {
     await carryOut(place, { wish, plan: await readPlan(store, no, wish), events });
     await stopRebuilds(fence, options);
@@ -118,7 +119,7 @@ async function finish(
 async function makePlan(
   place: Place,
   fence: Fence<Settled>,
-  { no, wish }: { no: number; wish: Wish },
+  { no, wish, stamp }: { no: number; wish: Wish; stamp: string | null },
 ): Promise<Wish> {
   const { plan, owned } = wish.kind === "user"
     ? await planUser(place, wish.id)
@@ -145,7 +146,8 @@ async function makePlan(
     rejected: wish.rejected,
   };
   const planned = { ...wish, plan: { parts, erased } };
-  await fence.write({ sets: [[wishKey(no), planned]] });
+  // Who asks again may have moved the head up to which it is wished.
+  await fence.write({ checks: [{ key: wishKey(no), stamp }], sets: [[wishKey(no), planned]] });
   return planned;
 }
 

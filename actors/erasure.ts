@@ -2,7 +2,7 @@
 import { erasuresOf, type Head, type Journal } from "./journal.ts";
 import { erasedKey, ERASING, HEAD, wishKey } from "./keys.ts";
 import type { Settling } from "./settling.ts";
-import { sleep, type Store } from "./store.ts";
+import { sleep, type Store, type Write } from "./store.ts";
 import { personDigest } from "./suppression.ts";
 import {
   type Eraser,
@@ -20,6 +20,9 @@ const ERASE_MS = 30_000;
 
 /** Wishes that wait: each is a value of some hundred bytes, and one takes a round of settling at the least. */
 export const MAX_WISHES = 1_000;
+
+/** So many of the latest wishes are looked at, to see whether one is for the same person. */
+const LOOKED_AT = 20;
 
 /** A wish that another process overtakes is tried again so often. */
 const TRIES = 20;
@@ -53,22 +56,49 @@ export function createErasure(options: ErasureOptions): Erasure {
       if (pushed - erasuresOf(journal.settledNow()) >= MAX_WISHES) {
         throw new NotServing(`${MAX_WISHES} erasures are waiting: ask again later`, "erasure_under_way");
       }
-      last = pushed + 1;
       const seq = ((head!.value ?? { seq: 0 }) as Head).seq;
-      const written = await store.commit({
+      const waiting = await waitingOf(wish.digest, pushed);
+      if (waiting !== undefined) {
+        if (waiting.wish.op === op) return waiting.no;
+        // Who asks again does not make the others wait longer.
+        const { wish: before, key, stamp, no } = waiting;
+        const rejected = before.rejected + wish.rejected;
+        const joined: Wish = { ...wish, op, seq, suppress: before.suppress || wish.suppress, rejected };
+        if (await tried({ checks: [{ key, stamp }], sets: [[key, joined]] }) !== null) return no;
+        continue;
+      }
+      last = pushed + 1;
+      const written = await tried({
         checks: [{ key: ERASING, stamp: mark!.stamp }],
         sets: [[ERASING, { pushed: last } satisfies Wishes], [
           wishKey(last),
           { ...wish, op, seq } satisfies Wish,
         ]],
-      }).catch((error) => {
-        if (error instanceof StorageUnavailable && !(error instanceof StorageFault)) return null;
-        throw error;
       });
       if (written !== null) return last;
       if (tries > 0) await sleep(Math.min(2 ** tries, 200) * Math.random());
     }
     throw new StorageUnavailable("storage did not take the wish for erasure");
+  }
+
+  /** A write of which nobody knows whether it was done counts as not done; of a full disk the caller is told at once. */
+  function tried(write: Write): Promise<string | null> {
+    return store.commit(write).catch((error) => {
+      if (error instanceof StorageUnavailable && !(error instanceof StorageFault)) return null;
+      throw error;
+    });
+  }
+
+  /** A wish for the same person that waits and has no plan yet, if there is one among the latest. */
+  async function waitingOf(digest: string, pushed: number) {
+    const first = Math.max(erasuresOf(journal.settledNow()) + 1, pushed - LOOKED_AT + 1);
+    const keys = Array.from({ length: Math.max(0, pushed - first + 1) }, (_, n) => wishKey(first + n));
+    for (const [n, { key, value, stamp }] of (await store.getMany<Wish>(keys)).entries()) {
+      if (value?.digest === digest && value.plan === undefined) {
+        return { no: first + n, wish: value, key, stamp };
+      }
+    }
+    return undefined;
   }
 
   async function isMine(no: number, digest: string, op: string): Promise<boolean> {

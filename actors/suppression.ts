@@ -18,7 +18,7 @@ import {
   TooManySuppressed,
 } from "./system.ts";
 
-/** Most digests: each process holds all, a million in 34 MB or, when the table has just doubled, in 67. */
+/** Most digests: each process holds all, a million in 67 MB. */
 export const MAX_SUPPRESSED = 1_000_000;
 
 /** Digests in a page: 48 KB. */

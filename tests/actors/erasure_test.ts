@@ -4,14 +4,15 @@ import fc from "fast-check";
 import { type Chunk, linesOf } from "../../actors/chunk.ts";
 import { MAX_WISHES } from "../../actors/erasure.ts";
 import { exportEvents } from "../../actors/export.ts";
-import { LostFence } from "../../actors/fence.ts";
-import { type Key, SUPPRESSED } from "../../actors/keys.ts";
+import { LostFence, takeFence } from "../../actors/fence.ts";
+import { type Key, SETTLED, SUPPRESSED } from "../../actors/keys.ts";
 import { beginRebuild, type RebuildOptions } from "../../actors/rebuild.ts";
-import { createJournal } from "../../actors/journal.ts";
+import { createJournal, NOTHING_SETTLED } from "../../actors/journal.ts";
 import type { Store } from "../../actors/store.ts";
 import { MAX_SUPPRESSED } from "../../actors/suppression.ts";
 import type { Person, System } from "../../actors/system.ts";
 import { openTools } from "../../actors/tools.ts";
+import { wishedErasures } from "../../actors/wishes.ts";
 import type { StoredEvent } from "../../domain/event.ts";
 import { runs } from "../domain/facts.ts";
 import { compareAll } from "./compare.ts";
@@ -421,6 +422,30 @@ Deno.test("no more than so many people are suppressed, and it says so before any
     name: "TooManySuppressed",
   });
   strictEqual((await system.reader.user(U))!.version, 1);
+  await system.close();
+});
+
+Deno.test("who asks again while an erasure waits joins it, up to the head that there is then", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const clock = { ms: BEGIN_MS };
+  const system = await openOn(store, { clock });
+  await system.commit([eventWith({ userId: U })], "key");
+  await settle(system);
+  const options = { store, owner: "other", now: () => clock.ms, newId: () => crypto.randomUUID() };
+  const fence = await takeFence({ ...options, key: SETTLED, empty: NOTHING_SETTLED, force: true });
+  await fence!.write({});
+  const person = { kind: "user", id: U } as const;
+  const asked = [system.erasure.erase(person, { suppress: false })];
+  while (await wishedErasures(store) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await system.commit([eventWith({ userId: U })], "key");
+  asked.push(system.erasure.erase(person, { suppress: true }));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  clock.ms += 60_000;
+  for (const { erased, suppressed } of await Promise.all(asked)) {
+    deepStrictEqual([erased.events, suppressed], [2, true]);
+  }
+  strictEqual(await wishedErasures(store), 1);
   await system.close();
 });
 
