@@ -494,17 +494,6 @@ export const BUGS: readonly Bug[] = [
     }],
   },
   {
-    name: "whether somebody is to be erased is looked at before the fence is taken",
-    rule: "Erasure: nothing is settled between a plan and its end (the simulation found it)",
-    patches: [
-      {
-        file: "actors/settler.ts",
-        find: "await workUnder(fence, () => work(fence));",
-        replace: "await workUnder(fence, () => isWished ? work(fence) : round(fence, head));",
-      },
-    ],
-  },
-  {
     name: "a plan is made anew for the second half",
     rule: "Erasure: the plan is stored before anything changes, as its logs are going to go",
     patches: [{
