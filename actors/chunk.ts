@@ -72,11 +72,27 @@ export function makeChunk(
     ...header,
     digests: new Uint8Array(digests.buffer, digests.byteOffset, digests.byteLength).slice(),
     rawBytes: raw.length,
-    body: new Uint8Array(zstdCompressSync(raw, COMPRESSION)),
+    body: compressed(raw),
   };
 }
 
-/** The lines of a chunk. Throws {@link StorageFault} where its bytes were damaged. */
+function compressed(raw: Uint8Array): Uint8Array {
+  return new Uint8Array(zstdCompressSync(raw, COMPRESSION));
+}
+
+/**
+ * The line of an event that was erased: places, and the digests of message ids, stay what they are. It is JSON of an
+ * event that names nobody, so that an older version that reads it passes over it too.
+ */
+export const ERASED_LINE = "{}";
+
+/** A chunk with other lines: `change` gives each, and the same number of them stays. */
+export function rewriteChunk(chunk: Chunk, change: (line: string, index: number) => string): Chunk {
+  const raw = Buffer.from(linesOf(chunk).map(change).join("\n"));
+  return { ...chunk, rawBytes: raw.length, body: compressed(raw) };
+}
+
+/** The lines of a chunk; of an erased event {@link ERASED_LINE}. Throws {@link StorageFault} where its bytes were damaged. */
 export function linesOf(chunk: Chunk): string[] {
   try {
     return Buffer.from(zstdDecompressSync(chunk.body)).toString().split("\n");
@@ -85,7 +101,7 @@ export function linesOf(chunk: Chunk): string[] {
   }
 }
 
-/** The events of a chunk. */
+/** The events of a chunk; of an erased one an object that names nobody. */
 export function eventsOf(chunk: Chunk): StoredEvent[] {
   return linesOf(chunk).map((line) => JSON.parse(line));
 }

@@ -1,7 +1,7 @@
 /** Events by their place in the journal, with the chunks used last kept inflated. */
 import type { StoredEvent } from "../domain/event.ts";
 import { type Fact, factOf } from "../domain/fact.ts";
-import { type Chunk, CHUNK_EVENTS, linesOf, senderOf, seqOf } from "./chunk.ts";
+import { type Chunk, CHUNK_EVENTS, ERASED_LINE, linesOf, senderOf, seqOf } from "./chunk.ts";
 import { journalKey } from "./keys.ts";
 import type { Store } from "./store.ts";
 
@@ -34,7 +34,7 @@ export type Events = ReturnType<typeof createEvents>;
 
 /** Makes a reader of events with a cache of its own. */
 export function createEvents(store: Store) {
-  const cache = new Map<number, Inflated>();
+  let cache = new Map<number, Inflated>();
   let bytes = 0;
 
   function keep(seq: number, entry: Inflated): void {
@@ -51,6 +51,7 @@ export function createEvents(store: Store) {
   }
 
   async function inflated(seqs: number[]): Promise<Map<number, Inflated>> {
+    const mine = cache;
     const found = new Map<number, Inflated>();
     const missing: number[] = [];
     for (const seq of seqs) {
@@ -67,19 +68,21 @@ export function createEvents(store: Store) {
       const chunk = { senders: value.senders, n: value.n };
       const entry: Inflated = { chunk, text: linesOf(value), bytes: value.rawBytes };
       found.set(key[1] as number, entry);
-      keep(key[1] as number, entry);
+      // What was read before it was to be forgotten may be what is to be forgotten.
+      if (mine === cache) keep(key[1] as number, entry);
     }
     return found;
   }
 
-  /** The events at places, in the order asked for, and who sent them. */
-  async function at(places: readonly number[]): Promise<SentEvent[]> {
+  /** The events at places, in the order asked for, and who sent them; `undefined` for those that were erased. */
+  async function at(places: readonly number[]): Promise<(SentEvent | undefined)[]> {
     const chunks = await inflated([...new Set(places.map(seqOf))]);
     return places.map((place) => {
       const inflated = chunks.get(seqOf(place))!;
       const index = place % CHUNK_EVENTS;
       const line = linesIn(inflated)[index];
       if (line === undefined) throw new Error(`journal: no event at place ${place}`);
+      if (line === ERASED_LINE) return undefined;
       const event = JSON.parse(line) as StoredEvent;
       return { event, length: line.length, writeKeyId: senderOf(inflated.chunk, index) };
     });
@@ -95,10 +98,15 @@ export function createEvents(store: Store) {
         return { chunk: one.chunk, lines: linesIn(one) };
       });
     },
-    /** The facts at places, in their order. */
+    /** The facts at places, in their order, without those that were erased. */
     async factsAt(places: readonly number[]): Promise<Fact[]> {
       const events = await at(places);
-      return events.map(({ event }, index) => factOf(event, places[index]!));
+      return events.flatMap((sent, index) => sent === undefined ? [] : [factOf(sent.event, places[index]!)]);
+    },
+    /** Forgets what is kept: call it when somebody was erased. */
+    forget(): void {
+      cache = new Map();
+      bytes = 0;
     },
     /** Keeps a chunk that this process has just written, which is likely to be read soon; `raw` is its lines, joined. */
     keep: (seq: number, { senders, n }: Chunk, raw: Uint8Array) =>

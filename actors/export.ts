@@ -1,10 +1,13 @@
 /** The accepted events in the order of the journal. */
-import { type Chunk, linesOf } from "./chunk.ts";
+import { type Chunk, ERASED_LINE, linesOf } from "./chunk.ts";
 import { HEAD, journalKey } from "./keys.ts";
 import type { Head } from "./journal.ts";
 import type { Store } from "./store.ts";
 
-/** Yields the lines of JSON of each chunk up to the head that there is now, and how many events are through of how many. */
+/**
+ * Yields the lines of JSON of each chunk up to the head that there is now, without those that were erased, and how many
+ * events are through of how many.
+ */
 export async function* exportEvents(
   store: Store,
 ): AsyncGenerator<{ lines: string[]; done: number; total: number }> {
@@ -19,7 +22,8 @@ export async function* exportEvents(
   ) {
     if (key[1] !== expected++) throw new Error(`journal has a gap: chunk ${expected - 1} is missing`);
     done += value!.n;
-    yield { lines: linesOf(value!), done, total: head.events };
+    const lines = linesOf(value!).filter((line) => line !== ERASED_LINE);
+    if (lines.length > 0) yield { lines, done, total: head.events };
   }
   if (expected !== head.seq + 1) throw new Error(`journal has a gap: chunk ${expected} is missing`);
 }

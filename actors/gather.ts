@@ -1,5 +1,5 @@
 /** The facts of a stretch of the journal, by actor: what a round settles. */
-import { type Chunk, linesOf, placeOf } from "./chunk.ts";
+import { type Chunk, ERASED_LINE, linesOf, placeOf } from "./chunk.ts";
 import { journalKey } from "./keys.ts";
 import { createMail, type Mail } from "./mail.ts";
 import type { Store } from "./store.ts";
@@ -34,6 +34,7 @@ export async function gather(
     const seq = key[1] as number;
     if (seq !== gathered.end + 1) break;
     for (const [index, line] of linesOf(value!).entries()) {
+      if (line === ERASED_LINE) continue;
       gathered.mail.add(JSON.parse(line), { place: placeOf(seq, index), line });
     }
     gathered.end = seq;

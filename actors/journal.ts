@@ -38,7 +38,12 @@ export interface Settled extends Fenced {
   nextRun: number;
   /** The end of the round that is under way: who takes over finishes it to this end. */
   target: number | null;
+  /** How many wishes for erasure are fulfilled; absent is none. */
+  erasures?: number;
 }
+
+/** How many wishes for erasure are fulfilled. */
+export const erasuresOf = ({ erasures = 0 }: Settled): number => erasures;
 
 /** Before the first round. */
 export const NOTHING_SETTLED: Settled = {
@@ -73,6 +78,12 @@ export interface NewChunk {
   digests: Uint32Array;
 }
 
+/** Whether a value of the settled key is not older than another: an answer may be overtaken by a later one. */
+function isSince(value: Settled, other: Settled): boolean {
+  return value.seq >= other.seq && value.generation >= other.generation &&
+    erasuresOf(value) >= erasuresOf(other);
+}
+
 function sameRuns(a: Settled, b: Settled): boolean {
   return a.runs.length === b.runs.length && a.runs.every((run, index) => run.id === b.runs[index]!.id);
 }
@@ -98,10 +109,11 @@ export function createJournal(store: Store) {
   async function catchUp(): Promise<void> {
     const [headEntry, settledEntry] = await store.getMany([HEAD, SETTLED]) as [Entry<Head>, Entry<Settled>];
     const newest = headEntry.value;
-    if (settledEntry.value !== null && settledEntry.value.seq >= settledNow.seq) {
+    if (settledEntry.value !== null && isSince(settledEntry.value, settledNow)) {
       settledNow = settledEntry.value;
     }
-    const far = settledNow.seq > tail.end() || settledNow.generation !== settled.generation;
+    const far = settledNow.seq > tail.end() || settledNow.generation !== settled.generation ||
+      erasuresOf(settledNow) !== erasuresOf(settled);
     if (far) await adoptNewest();
     else if (settledNow.seq > settled.seq && tail.events() > TRIM_EVENTS) {
       // A hint: it may fail or come late, the tail is only longer then.
@@ -133,24 +145,29 @@ export function createJournal(store: Store) {
   /** Takes in what is settled: loads the filters first, then changes list, filters and tail in one synchronous step. */
   async function adoptNewest(): Promise<void> {
     const { value } = await store.get<Settled>(SETTLED);
-    if (value !== null && value.seq >= settledNow.seq) settledNow = value;
+    if (value !== null && isSince(value, settledNow)) settledNow = value;
     const target = settledNow;
-    if (target.seq === settled.seq && target.generation === settled.generation && sameRuns(target, settled)) {
-      return;
-    }
+    const isSame = target.seq === settled.seq && target.generation === settled.generation &&
+      sameRuns(target, settled) && erasuresOf(target) === erasuresOf(settled);
+    if (isSame) return;
     const loaded = await loadFilters(store, target.runs, filters);
     adopt(target, loaded);
   }
 
   function adopt(next: Settled, loaded: ReadonlyMap<number, Filter>): void {
-    if (next.seq < settled.seq) return;
+    if (!isSince(next, settled)) return;
     if (next.seq > tail.end()) {
       tail = createTail(next.seq);
       epoch++;
     }
     if (next.generation !== settled.generation) epoch++;
+    if (erasuresOf(next) > erasuresOf(settled)) {
+      // What was read before may be of somebody who is gone.
+      events.forget();
+      epoch++;
+    }
     settled = next;
-    if (settledNow.seq <= next.seq) settledNow = next;
+    if (isSince(next, settledNow)) settledNow = next;
     filters = loaded;
     tail.trim(next.seq);
   }

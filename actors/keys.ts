@@ -160,6 +160,19 @@ export const piecePrefixes = (generation: number): Key[] =>
 export const seenKey = (run: number, part: number): Key => ["seen", run, "ids", part];
 export const seenFilterKey = (run: number, part: number): Key => ["seen", run, "filter", part];
 
+/** How many wishes for erasure there were; the wish of a number; a part of a list of its plan. */
+export const ERASING: Key = ["erasing"];
+export const wishKey = (no: number): Key => ["erasing", no];
+export const planKey = (no: number, list: string, n: number): Key => ["erasing", no, list, n];
+export const planPrefix = (no: number): Key => ["erasing", no];
+
+/** What an erasure came to, by the digest of who was erased. */
+export const erasedKey = (digest: string): Key => ["erased", digest];
+
+/** How many digests are suppressed, and a page of them. */
+export const SUPPRESSED: Key = ["suppressed"];
+export const suppressedKey = (page: number): Key => ["suppressed", page];
+
 /** A process that is alive. */
 export const processKey = (id: string): Key => ["process", id];
 export const PROCESSES: Key = ["process"];

@@ -122,7 +122,9 @@ export function createLogPages({ store, journal, views, linked }: LogPagesOption
     let pageLength = 0;
     const take = async () => {
       const found = await journal.events.at(batch.map(({ place }) => place));
-      for (const [index, { event, length }] of found.entries()) {
+      for (const [index, sent] of found.entries()) {
+        if (sent === undefined) continue;
+        const { event, length } = sent;
         if (query.type !== undefined && event.type !== query.type) continue;
         if (query.event !== undefined && !(event.type === "track" && event.event === query.event)) continue;
         if (events.length === query.limit || pageLength >= PAGE_LENGTH) {

@@ -72,7 +72,11 @@ export async function applyMembers(
     let touched = new Set<string>();
     const flush = async () => {
       if (touched.size === 0) return;
-      for (const groupId of touched) sets.push([memberCountKey(generation, groupId), counts.get(groupId)]);
+      for (const groupId of touched) {
+        // A group without members has no number, as one that nobody ever joined: whoever was in it was erased.
+        if (counts.get(groupId) === 0) deletes.push(memberCountKey(generation, groupId));
+        else sets.push([memberCountKey(generation, groupId), counts.get(groupId)]);
+      }
       await write({ sets, deletes });
       [sets, deletes, ofKeys, touched] = [[], [], 0, new Set()];
     };
@@ -101,10 +105,11 @@ export async function applyMembers(
   }
 }
 
-async function sourcesOf(
+/** Since when a member is in a group (ms), by source. */
+export async function sourcesOf(
   store: Store,
   generation: number,
-  { groupId, who }: MemberChange,
+  { groupId, who }: Pick<MemberChange, "groupId" | "who">,
 ): Promise<Map<string, number>> {
   const sources = new Map<string, number>();
   const range = { prefix: memberSources(generation, groupId, who) };

@@ -2,6 +2,7 @@
 import { createCommitter } from "./committer.ts";
 import { createCounts } from "./counts.ts";
 import { type Clock, createClock, startNotice } from "./clock.ts";
+import { createErasure } from "./erasure.ts";
 import { gaugesOf, statsOf } from "./gauges.ts";
 import { createJournal } from "./journal.ts";
 import { createLive, type LiveOptions } from "./live.ts";
@@ -14,7 +15,9 @@ import { startSettler } from "./settler_thread.ts";
 import { createSettling } from "./settling.ts";
 import { openStore, type Store } from "./store.ts";
 import { createStories } from "./story.ts";
+import { openSuppression } from "./suppression.ts";
 import { NotServing, type Observer, type System } from "./system.ts";
+import { wishedErasures } from "./wishes.ts";
 import { openWriteKeys } from "./write_keys.ts";
 
 /** A tick settles for so long at the most; the next goes on. */
@@ -100,6 +103,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   });
   const writeKeys = await openWriteKeys({ store, now, newId, randomBytes: options.randomBytes });
   const counts = createCounts({ store, owner, now, newId });
+  const suppression = await openSuppression(store, secret);
   settling.wake();
   return {
     commit: committer.commit,
@@ -108,6 +112,8 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     live: feed.live,
     writeKeys,
     counts,
+    suppression,
+    erasure: createErasure({ store, journal, settling, suppression, secret, now, newId }),
     async stats() {
       await journal.sync();
       return statsOf(journal);
@@ -121,6 +127,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     async tick() {
       await journal.sync();
       await settling.until(journal.head().seq, TICK_MS);
+      await settling.untilErased(await wishedErasures(store), TICK_MS);
     },
     async close() {
       clock?.close();

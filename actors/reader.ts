@@ -4,7 +4,7 @@
  */
 import { type Anonymous, NO_OWNER, ownerAt, ownerOf } from "../domain/anonymous.ts";
 import { emptyGroup, evolveGroup } from "../domain/group.ts";
-import { type Person, personFromJson, type PersonJson } from "../domain/person.ts";
+import { eventCountOf, type Person, personFromJson, type PersonJson } from "../domain/person.ts";
 import { anonymousProfile, groupProfile, personOf, type Profile, userProfile } from "../domain/profile.ts";
 import { traitsOf } from "../domain/register.ts";
 import { lastPlaceOf } from "./chunk.ts";
@@ -60,6 +60,8 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
       return (await anonymousFrom(view, actor)).parts.get(userId);
     });
     const person = personOf(await personFrom(view, own), shares.values());
+    // Nothing is left in the journal of somebody whose erasure is under way.
+    if (eventCountOf(person) === 0) return undefined;
     if (isCut || !isWhole) person.dropped++;
     return { view, person, version, anonymousIds: [...shares.keys()].sort() };
   }
@@ -90,7 +92,8 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
   async function contextOf({ context }: Person): Promise<Record<string, unknown>> {
     if (context === null) return {};
     const [newest] = await journal.events.at([context[1]]);
-    return newest!.event.context ?? {};
+    // It is not there while its person is being erased.
+    return newest?.event.context ?? {};
   }
 
   function user(userId: string): Promise<Profile | null> {

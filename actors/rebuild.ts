@@ -5,10 +5,11 @@
 import { type ActorName, FOLD_VERSION } from "../domain/fact.ts";
 import { type Fence, type Fenced, LostFence, takeFence, workUnder } from "./fence.ts";
 import { gather } from "./gather.ts";
-import { type Journal, NOTHING_SETTLED, type Settled } from "./journal.ts";
-import { generationPrefixes, type Key, piecePrefixes, REBUILD, SETTLED } from "./keys.ts";
+import { type Wish, wishedErasures } from "./wishes.ts";
+import { erasuresOf, type Journal, NOTHING_SETTLED, type Settled } from "./journal.ts";
+import { generationPrefixes, type Key, piecePrefixes, REBUILD, SETTLED, wishKey } from "./keys.ts";
 import { settleRound } from "./settle.ts";
-import { sleep, type Store, type Write } from "./store.ts";
+import { type Range, sleep, type Store, type Write } from "./store.ts";
 import { ACTOR_KINDS } from "./system.ts";
 
 /** Thrown where something that the operator can see to keeps a replay from its work. */
@@ -35,7 +36,7 @@ const GATHER_SHARE = 0.3;
 const MAX_WRITTEN = 500_000;
 
 /** Readers of the old generation have begun anew by then. */
-const GRACE_MS = 3_000;
+export const GRACE_MS = 3_000;
 
 /** A round ends within this time, if anybody is at it. */
 const ROUND_MS = 60_000;
@@ -93,6 +94,8 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
   const live = (await source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
   const generation = Math.max(live.generation, abandoned) + 1;
   await fence.write({ change: { generation, seq: 0, target: null } });
+  // Who erases somebody takes this fence last of all: what is read from now on is without those before.
+  journal.events.forget();
   for (const unused of new Set([abandoned, live.generation - 1])) {
     if (unused > 0 && unused !== live.generation) {
       await deleteGeneration(target, unused, (writes) => fence.write(writes));
@@ -180,8 +183,7 @@ export async function stopSettling(
 /** Folds everything again and puts the result in the place of the live generation. Gives the number of events. */
 export async function rebuildAll(options: RebuildOptions): Promise<number> {
   const { source, now } = options;
-  const rebuilding = await beginRebuild(options);
-  const events = await putToUse(options, rebuilding);
+  const { rebuilding, events } = await rebuildOnce(options);
   await sleep(GRACE_MS);
   const empty: Rebuild = {
     generation: rebuilding.generation,
@@ -194,11 +196,55 @@ export async function rebuildAll(options: RebuildOptions): Promise<number> {
   };
   const cleaning = await takeFence({ ...options, store: source, key: REBUILD, empty, now });
   if (cleaning !== undefined) {
-    await deleteGeneration(source, rebuilding.replaced, (writes) => cleaning.write(writes));
-    // The next replay need not wait for this one's lease.
-    await cleaning.write({ change: { until: 0 } });
+    try {
+      await deleteGeneration(source, rebuilding.replaced, (writes) => cleaning.write(writes));
+      // The next replay need not wait for this one's lease.
+      await cleaning.write({ change: { until: 0 } });
+    } catch (error) {
+      // Who erases somebody deletes what is left of other generations; who replays everything, too.
+      if (!(error instanceof LostFence)) throw error;
+    }
   }
   return events;
+}
+
+/** Folds everything and puts it to use; again where somebody was erased meanwhile, whose events it may have read. */
+async function rebuildOnce(
+  options: RebuildOptions,
+): Promise<{ rebuilding: Rebuilding; events: number }> {
+  for (;;) {
+    const before = await erasuresIn(options.source);
+    try {
+      const rebuilding = await beginRebuild(options);
+      return { rebuilding, events: await putToUse(options, rebuilding) };
+    } catch (error) {
+      if (!(error instanceof LostFence)) throw error;
+      // Who erases takes the fence away shortly before the erasure counts as fulfilled.
+      let erasures = await erasuresIn(options.source);
+      for (let n = 0; n < ERASE_LOOKS && erasures.fulfilled < erasures.wished; n++) {
+        await sleep(ERASE_LOOK_MS);
+        erasures = await erasuresIn(options.source);
+      }
+      if (erasures.fulfilled === before.fulfilled) throw error;
+    }
+  }
+}
+
+/** A replay that was stopped looks so often, and at such intervals, whether the erasure that stopped it is over. */
+const ERASE_LOOKS = 600;
+const ERASE_LOOK_MS = 200;
+
+/** How many erasures were wished, and how many of them are fulfilled. */
+export async function erasuresIn(source: Store): Promise<{ wished: number; fulfilled: number }> {
+  const [settled, wished] = [await source.get<Settled>(SETTLED), await wishedErasures(source)];
+  return { wished, fulfilled: erasuresOf(settled.value ?? NOTHING_SETTLED) };
+}
+
+/** Throws {@link ReplayRefused} where somebody is being erased, or was since: what was read would seem to differ. */
+export async function refuseErasing(source: Store, since?: number): Promise<number> {
+  const { wished, fulfilled } = await erasuresIn(source);
+  if (wished === fulfilled && fulfilled === (since ?? fulfilled)) return fulfilled;
+  throw new ReplayRefused("somebody is being erased: try again when that is done");
 }
 
 /** Folds what is still to be folded and switches the generation, in a moment in which nobody settles. */
@@ -210,6 +256,10 @@ async function putToUse(options: RebuildOptions, rebuilding: Rebuilding): Promis
     await rebuilding.advance(settled.seq);
     const fence = await stopSettling(options);
     const { seq, events } = fence.value();
+    if (await isHalfErased(options.source, fence.value())) {
+      await fence.write({ change: { until: 0 } });
+      throw new LostFence("somebody is being erased");
+    }
     try {
       await rebuilding.advance(seq);
       const checks = await rebuilding.hold();
@@ -223,6 +273,29 @@ async function putToUse(options: RebuildOptions, rebuilding: Rebuilding): Promis
       await rebuilding.hold();
     }
   }
+}
+
+/** Whether an erasure is half done: what was folded before it and after it would not fit together. */
+async function isHalfErased(source: Store, settled: Settled): Promise<boolean> {
+  const { value } = await source.get<Wish>(wishKey(erasuresOf(settled) + 1));
+  return value?.plan !== undefined;
+}
+
+/** The generations of actors of which anything is there. */
+export async function generationsIn(store: Store): Promise<number[]> {
+  const found = new Set<number>();
+  for (const prefix of [...generationPrefixes(0), ...piecePrefixes(0)].map((key) => key.slice(0, -1))) {
+    for (let next: number | undefined = 0; next !== undefined;) {
+      const range: Range = { prefix, start: [...prefix, next] };
+      next = undefined;
+      for await (const { key } of store.list(range, { limit: 1 })) {
+        const generation = key[prefix.length] as number;
+        found.add(generation);
+        next = generation + 1;
+      }
+    }
+  }
+  return [...found].sort((a, b) => a - b);
 }
 
 /** Deletes all keys of a generation of actors that nothing uses any more. */

@@ -1,6 +1,6 @@
 /** Replaying one user, group or anonymous id: its log is folded again, and those of what belongs to it. */
 import { partPrefix } from "./keys.ts";
-import { type RebuildOptions, stopSettling } from "./rebuild.ts";
+import { type RebuildOptions, refuseErasing, stopSettling } from "./rebuild.ts";
 import { replayActor } from "./settle.ts";
 import { type PartHead, whole } from "./snapshot.ts";
 import type { ActorKind } from "./system.ts";
@@ -21,6 +21,10 @@ export async function replayOne(
   const { source: store, journal } = options;
   const fence = await stopSettling({ ...options, target: store, onProgress: () => {} });
   const { generation } = fence.value();
+  await refuseErasing(store).catch(async (error) => {
+    await fence.write({ change: { until: 0 } });
+    throw error;
+  });
   const place = {
     store,
     generation,

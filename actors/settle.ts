@@ -310,6 +310,21 @@ function unitWith(loaded: Loaded<ActorHead>, head: ActorHead, folded: Folded): U
   };
 }
 
+/**
+ * Writes an actor whose log lost entries: its new head, the pages that changed, and the state that is folded from what
+ * the journal still has of the log as it was.
+ */
+export async function writeAgain(
+  place: Place,
+  actor: LogPlace,
+  { loaded, head, pages }: { loaded: Loaded<ActorHead>; head: ActorHead; pages: [Key, Uint8Array][] },
+): Promise<void> {
+  const folded = await fold(place, actor, { loaded, fresh: [], position: head.position, again: true });
+  const unit = unitWith(loaded, { ...head, fold: FOLD_VERSION }, folded);
+  for (const page of pages) unit.ahead.push({ sets: [page], deletes: [] });
+  await writeUnits(place, [unit]);
+}
+
 /** What replaying one actor came to. */
 export interface Replayed {
   /** How many events its log has; 0 where there is no such actor. */

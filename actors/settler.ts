@@ -7,8 +7,9 @@ import { DIGEST_BYTES } from "./chunk.ts";
 import { createEvents } from "./events.ts";
 import { type Fence, LostFence, takeFence, workUnder } from "./fence.ts";
 import { gather, type Gathered } from "./gather.ts";
-import { type Head, NOTHING_SETTLED, type Settled } from "./journal.ts";
-import { HEAD, type Key, SETTLED } from "./keys.ts";
+import { fulfil } from "./erasing.ts";
+import { erasuresOf, type Head, NOTHING_SETTLED, type Settled } from "./journal.ts";
+import { ERASING, HEAD, type Key, SETTLED } from "./keys.ts";
 import { dueForMerge, keysOfRun, makeRun, mergeRuns, type Run, withinWindow } from "./seen.ts";
 import { settleRound } from "./settle.ts";
 import { sleep, type Store } from "./store.ts";
@@ -87,6 +88,7 @@ export function createSettler(options: SettlerOptions): Settler {
   let hurried = false;
   let closed = false;
   let settledSeq = 0;
+  let erasures = 0;
   let retryFactor = 1;
 
   async function loop(): Promise<void> {
@@ -109,19 +111,25 @@ export function createSettler(options: SettlerOptions): Settler {
 
   /** Settles something if there is anything; false where there is not. */
   async function step(): Promise<boolean> {
-    const [head, settled] = await progress();
+    const { head, settled, wishes } = await progress();
+    if (erasuresOf(settled) > erasures) {
+      events.forget();
+      erasures = erasuresOf(settled);
+      options.onSettled();
+    }
     if (settled.seq > settledSeq) {
       settledSeq = settled.seq;
       options.onSettled();
     }
-    if (head.seq <= settled.seq) return false;
+    const isWished = wishes > erasuresOf(settled);
+    if (head.seq <= settled.seq && !isWished) return false;
     if (settled.fold > FOLD_VERSION) {
       throw new NewerFold(
         `a newer version of signalfold settles this database (fold ${settled.fold}, this one has ${FOLD_VERSION}): ` +
           "this process takes events and reads, and no longer settles; upgrade it",
       );
     }
-    await untilReady(head, settled);
+    if (!isWished) await untilReady(head, settled);
     hurried = false;
     if (closed) return false;
     const fence = await takeFence({ ...options, key: SETTLED, empty: NOTHING_SETTLED });
@@ -130,14 +138,18 @@ export function createSettler(options: SettlerOptions): Settler {
       await sleep(RETRY_MS);
       return true;
     }
-    await workUnder(fence, () => round(fence));
+    await workUnder(fence, () => work(fence));
     retryFactor = 1;
     return true;
   }
 
-  async function progress(): Promise<[Head, Settled]> {
-    const [head, settled] = await store.getMany([HEAD, SETTLED]);
-    return [(head!.value ?? { seq: 0, events: 0 }) as Head, (settled!.value ?? NOTHING_SETTLED) as Settled];
+  async function progress(): Promise<{ head: Head; settled: Settled; wishes: number }> {
+    const [head, settled, erasing] = await store.getMany([HEAD, SETTLED, ERASING]);
+    return {
+      head: (head!.value ?? { seq: 0, events: 0 }) as Head,
+      settled: (settled!.value ?? NOTHING_SETTLED) as Settled,
+      wishes: (erasing!.value as { pushed: number } | null)?.pushed ?? 0,
+    };
   }
 
   /** Lets events gather: the more an actor has in a round, the less each costs. Not when somebody waits for them. */
@@ -147,15 +159,34 @@ export function createSettler(options: SettlerOptions): Settler {
       if (head.events - settled.events >= READY_EVENTS || head.seq === seen) return;
       seen = head.seq;
       await sleep(QUIET_MS);
-      [head] = await progress();
+      ({ head } = await progress());
     }
   }
 
+  /** Goes on with an erasure, or settles. What was read before the fence was taken may be out of date. */
+  async function work(fence: Fence<Settled>): Promise<void> {
+    const { head, wishes } = await progress();
+    if (wishes > erasuresOf(fence.value()) && await erase(fence)) return;
+    await round(fence, head);
+  }
+
+  /** Erases whom somebody wished to have erased; false where something must be settled before. */
+  async function erase(fence: Fence<Settled>): Promise<boolean> {
+    const write: Fence<Settled>["write"] = async (writes) => {
+      // Whoever takes the fence next goes on with it.
+      if (closed) throw new LostFence("the settler is closing");
+      await fence.write(writes);
+    };
+    if (!await fulfil({ ...fence, write }, { ...options, events })) return false;
+    const { head } = await progress();
+    if (head.seq <= fence.value().seq) await fence.write({ change: { until: 0 } });
+    return true;
+  }
+
   /** One round, to the end that a round before it had fixed, or as far as one goes. */
-  async function round(fence: Fence<Settled>): Promise<void> {
+  async function round(fence: Fence<Settled>, head: Head): Promise<void> {
     const before = fence.value();
     const began = performance.now();
-    const [head] = await progress();
     const to = before.target ?? head.seq;
     if (to <= before.seq) return;
     const bounds = before.target === null
@@ -217,7 +248,7 @@ export function createSettler(options: SettlerOptions): Settler {
       await fence.write({ change: { runs: [...rest, merged.run], nextRun: nextRun + 1 } });
       for (const run of due) await deleteAll(fence, run);
     }
-    const [head] = await progress();
+    const { head } = await progress();
     if (closed || head.seq === seq) await fence.write({ change: { until: 0 } });
   }
 

@@ -1,5 +1,5 @@
 /** What a server has to do with settling: to wake it, to wait for it, and to slow senders when it falls behind. */
-import type { Journal } from "./journal.ts";
+import { erasuresOf, type Journal } from "./journal.ts";
 import type { Settler } from "./settler.ts";
 import { sleep } from "./store.ts";
 import { NotServing, StorageUnavailable } from "./system.ts";
@@ -64,6 +64,21 @@ export function createSettling(journal: Journal, settler: Settler) {
       for (let waitMs = 2; journal.settled().seq < seq; waitMs = Math.min(waitMs * 2, 50)) {
         if (closed || performance.now() > end) {
           throw new StorageUnavailable("settling has not caught up in time");
+        }
+        settler.hurry();
+        await sleep(waitMs);
+        await journal.adoptNewest();
+      }
+    },
+    /** Resolves when a wish for erasure is fulfilled, by whatever process, and this one has forgotten the person. */
+    async untilErased(no: number, deadlineMs: number): Promise<void> {
+      const end = performance.now() + deadlineMs;
+      for (let waitMs = 2; erasuresOf(journal.settled()) < no; waitMs = Math.min(waitMs * 2, 50)) {
+        if (closed || performance.now() > end) {
+          throw new NotServing(
+            "the erasure goes on: ask again, to know when it is done",
+            "erasure_under_way",
+          );
         }
         settler.hurry();
         await sleep(waitMs);

@@ -26,7 +26,7 @@ export class StorageFault extends StorageUnavailable {
 /** Thrown where this process can't do its work for a reason that it can name: `code` and message are for the answer. */
 export class NotServing extends StorageUnavailable {
   override name = "NotServing";
-  constructor(message: string, readonly code: "clock_moved" | "settling_fails") {
+  constructor(message: string, readonly code: "clock_moved" | "settling_fails" | "erasure_under_way") {
     super(message, FAULT_RETRY_S);
   }
 }
@@ -179,6 +179,54 @@ export interface EventCounts {
   read<T>(span: CountsSpan, begin: () => Reading<T>): Promise<T>;
   /** What this process alone has counted since it started. */
   sinceStart(): Counts;
+}
+
+/** Thrown where as many people are suppressed as there may be. */
+export class TooManySuppressed extends RangeError {
+  override name = "TooManySuppressed";
+}
+
+/** Who can be erased: a user, or an anonymous id. */
+export interface Person {
+  kind: "user" | "anonymous";
+  id: string;
+}
+
+/** What an erasure came to: how many events are gone, from how many logs of people and groups, and rejected ones. */
+export interface Erased {
+  events: number;
+  logs: number;
+  groups: number;
+  rejected: number;
+}
+
+/** Deletes what names a person where only one part of the system knows of it, and gives how much that was. Can be repeated. */
+export type Eraser = (person: Person) => Promise<number>;
+
+/** Takes people out of everything that is kept. `docs/decisions/0019-erasure.md` says what that is. */
+export interface Erasure {
+  /**
+   * Erases a person: all that was answered before this was called. With `suppress` later events of theirs are refused.
+   * Nothing is counted where nothing was there. Resolves when no process shows them any more; throws
+   * {@link NotServing} where that takes longer than a request may, and goes on; {@link TooManySuppressed}.
+   */
+  erase(
+    person: Person,
+    options: { suppress: boolean },
+  ): Promise<{ erased: Erased; suppressed: boolean; at: number }>;
+  /** Lets something else be erased too, before the journal is: its count is told as `rejected`. */
+  onErase(eraser: Eraser): void;
+}
+
+/** Whose events are refused, as this process knows it: never older than 5 s once `fresh` has resolved. */
+export interface Suppression {
+  /** Whether the person whose event it is (by user id, else by anonymous id) is suppressed. Reads nothing. */
+  isSuppressed(names: { userId?: string; anonymousId?: string }): boolean;
+  /** Call it before each request is judged: a promise where what is known is too old, which seldom is. */
+  fresh(): Promise<void> | undefined;
+  refresh(): Promise<void>;
+  /** Suppresses a person: at once in this process, elsewhere within 5 s. Throws {@link TooManySuppressed}. */
+  add(person: Person): Promise<void>;
 }
 
 /** Journal positions as numbers of events, and how many of them are not settled yet. */
@@ -336,6 +384,8 @@ export interface System {
   stories: Stories;
   live: Live;
   writeKeys: WriteKeys;
+  erasure: Erasure;
+  suppression: Suppression;
   stats(): Promise<Stats>;
   /** Never throws, and takes a second at the most. */
   gauges(): Promise<Gauges>;

@@ -6,10 +6,14 @@ import { createSettler } from "./settler.ts";
 import { createSettling, type Settling } from "./settling.ts";
 import { openStore, type Store } from "./store.ts";
 import { type ActorKind, StorageUnavailable } from "./system.ts";
+import { wishedErasures } from "./wishes.ts";
 import { type Comparison, verifyAll } from "./verify.ts";
 
 /** A task waits for what is not settled yet as long as settling goes on, and for so long where nothing moves. */
 const STANDSTILL_MS = 30_000;
+
+/** A task waits so long for an erasure that is under way. */
+const ERASED_MS = 600_000;
 
 /** What the tools are given. */
 export interface ToolsOptions {
@@ -64,7 +68,7 @@ export async function openTools({ storage, now, newId, onFault }: ToolsOptions):
   });
   const settling = createSettling(journal, settler);
   try {
-    await Promise.race([untilSettled(journal, settling), failing.promise]);
+    await Promise.race([untilSettled(store, journal, settling), failing.promise]);
   } finally {
     await settling.close();
   }
@@ -84,8 +88,12 @@ export async function openTools({ storage, now, newId, onFault }: ToolsOptions):
   };
 }
 
-/** Resolves when all that is in the journal now is settled; throws {@link StorageUnavailable} where nothing moves. */
-async function untilSettled(journal: Journal, settling: Settling): Promise<void> {
+/**
+ * Resolves when all that is in the journal now is settled, and who is wished to be erased is; throws
+ * {@link StorageUnavailable} where nothing moves.
+ */
+async function untilSettled(store: Store, journal: Journal, settling: Settling): Promise<void> {
+  await settling.untilErased(await wishedErasures(store), ERASED_MS);
   const { seq } = journal.head();
   for (let before = -1; journal.settledNow().seq < seq;) {
     if (journal.settledNow().seq === before) {

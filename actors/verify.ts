@@ -9,7 +9,7 @@ import { canonicalPerson, canonicalState } from "./canonical.ts";
 import { NOTHING_SETTLED, type Settled } from "./journal.ts";
 import { generationPrefixes, type Key, SETTLED } from "./keys.ts";
 import { encodeEntries, type LogEntry, readLog } from "./log.ts";
-import { beginRebuild, type RebuildOptions, ReplayRefused, stopSettling } from "./rebuild.ts";
+import { beginRebuild, type RebuildOptions, refuseErasing, ReplayRefused, stopSettling } from "./rebuild.ts";
 import { type ActorHead, type PartHead, whole } from "./snapshot.ts";
 import type { Entry, Store } from "./store.ts";
 import type { ActorKind } from "./system.ts";
@@ -29,6 +29,7 @@ export interface Comparison {
 /** Compares everything. `options.target` is an empty store of its own. */
 export async function verifyAll(options: RebuildOptions): Promise<Comparison> {
   const { source, target } = options;
+  const erasures = await refuseErasing(source);
   const rebuilding = await beginRebuild(options);
   const live = (await source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
   await rebuilding.advance(live.seq);
@@ -61,6 +62,7 @@ export async function verifyAll(options: RebuildOptions): Promise<Comparison> {
     }
     await fence.write({ change: { until: 0 } });
   }
+  if (suspects.length > 0) await refuseErasing(source, erasures);
   return { events: live.events, compared, differences: suspects };
 }
 

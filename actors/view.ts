@@ -41,6 +41,11 @@ export interface View {
   /** Chunks up to this one are seen. */
   head: number;
   pin: Pin;
+  /**
+   * The last place that was known as settled before anything was read. What the tail still holds up to it is in the
+   * values, unless it was erased.
+   */
+  settled: number;
 }
 
 /** An actor's value, and the places of its facts in the tail: the facts themselves where they are few. */
@@ -83,6 +88,7 @@ export function createViews({ store, journal }: { store: Store; journal: Journal
     for (let tries = 0; tries < TRIES; tries++) {
       const epoch = journal.epoch();
       const generation = journal.settled().generation;
+      const settled = lastPlaceOf(journal.settled().seq);
       let pin = journal.tail().pin();
       const extend = async (): Promise<View> => {
         await journal.sync();
@@ -90,7 +96,7 @@ export function createViews({ store, journal }: { store: Store; journal: Journal
         pin = [...new Set([...pin, ...journal.tail().pin()])];
         // What was appended and trimmed since the last look stands in neither.
         if (!isContiguous(pin)) throw new Outdated();
-        return { generation, head: journal.head().seq, pin };
+        return { generation, head: journal.head().seq, pin, settled };
       };
       const began = performance.now();
       try {
@@ -114,17 +120,28 @@ export function createViews({ store, journal }: { store: Store; journal: Journal
     view: View,
     { kind, id, loaded }: Pick<Actor, "kind" | "id" | "loaded">,
   ): Promise<Actor> {
-    const after = loaded.head?.position ?? 0;
+    const after = Math.max(loaded.head?.position ?? 0, view.settled);
     const tail = placesIn(view.pin, `${kind}/${id}` as ActorName, { after, upTo: lastPlaceOf(view.head) });
-    const facts = tail.length <= EVENTS_AT_ONCE ? await journal.events.factsAt(tail) : undefined;
+    const facts = tail.length <= EVENTS_AT_ONCE ? await tailFacts(tail) : undefined;
     return { kind, id, loaded, tail, facts };
+  }
+
+  /**
+   * Facts of the tail. Where one was erased meanwhile, it was settled before: then what is settled is looked at, so that the
+   * next view begins after it.
+   */
+  async function tailFacts(places: number[]): Promise<Fact[]> {
+    const facts = await journal.events.factsAt(places);
+    if (facts.length === places.length) return facts;
+    await journal.adoptNewest();
+    throw new Outdated();
   }
 
   /** An actor's facts that are not settled. */
   async function* freshFacts({ tail, facts }: Actor): AsyncGenerator<Fact> {
     if (facts !== undefined) return yield* facts;
     for (let i = 0; i < tail.length; i += EVENTS_AT_ONCE) {
-      yield* await journal.events.factsAt(tail.slice(i, i + EVENTS_AT_ONCE));
+      yield* await tailFacts(tail.slice(i, i + EVENTS_AT_ONCE));
     }
   }
 
@@ -178,8 +195,9 @@ export function createViews({ store, journal }: { store: Store; journal: Journal
     places.sort((a, b) => a - b);
     for (let i = 0; i < places.length; i += EVENTS_AT_ONCE) {
       const some = places.slice(i, i + EVENTS_AT_ONCE);
-      for (const [index, { event }] of (await journal.events.at(some)).entries()) {
-        if (Date.parse(event.receivedAt) <= asOf) yield factOf(event, some[index]!);
+      for (const [index, sent] of (await journal.events.at(some)).entries()) {
+        if (sent === undefined) continue;
+        if (Date.parse(sent.event.receivedAt) <= asOf) yield factOf(sent.event, some[index]!);
       }
     }
   }

@@ -37,6 +37,19 @@ export interface StoredEvent {
   [member: string]: unknown;
 }
 
+/**
+ * An event that named an anonymous id, without the name: `anonymousId` goes, and an `alias`, which must have a
+ * `previousId`, has one that never links. Mutates and returns `event`.
+ */
+export function withoutName(event: StoredEvent, anonymousId: string): StoredEvent {
+  if (event.anonymousId === anonymousId) delete event.anonymousId;
+  if (event.previousId === anonymousId) {
+    if (event.type === "alias") event.previousId = "none";
+    else delete event.previousId;
+  }
+  return event;
+}
+
 /** Bytes of one event as JSON in UTF-8, with a batch's `context` and `integrations` filled in: the contract's bound. */
 export const MAX_EVENT_BYTES = 32 * 1024;
 

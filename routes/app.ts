@@ -5,6 +5,7 @@ import type { AddressPolicy, LookUp } from "../domain/location.ts";
 import { adminRoutes } from "./admin.ts";
 import { createAuthentication, type Secrets } from "./authentication.ts";
 import { BODY_LIMITS, type BodyLimits, createBodies, STOPPING } from "./body.ts";
+import { erasureRoutes, suppressionGate } from "./erasure.ts";
 import {
   type ConnectionInfo,
   handle,
@@ -84,6 +85,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   const location = locationGate({ lookUp, policy: settings.ipAddresses ?? "keep" });
   const gates: Gate[] = [];
   if (location !== undefined) gates.push(location);
+  gates.push(suppressionGate(system.suppression));
   const witnesses: Witness[] = [countingWitness(system.counts), liveWitness(system.live)];
   const intake = metrics.watch(createIntake(gates, witnesses));
   const parts: Parts = { system, authentication, bodies, intake, peerOf, log, now, newId };
@@ -95,6 +97,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   routes.route("/", segmentRoutes(parts, { publicUrl: settings.publicUrl }));
   routes.route("/", readingRoutes(parts));
   routes.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
+  routes.route("/", erasureRoutes(parts));
   routes.route("/", statsRoutes(parts));
   routes.route("/", liveRoutes(parts, deps.heartbeatMs));
   routes.route("/", storyRoutes(parts));

@@ -16,8 +16,8 @@ const HELP = `deno task import FILE...
 
 Takes in the events of files (- is standard input), a line of JSON each, gzipped or not, as "deno task export" writes them and
 as Segment's raw exports have them, while servers run on the same database (KV_URL). Events whose messageId is known
-are passed over, so importing again changes nothing. A line that is no event is named on standard error and passed
-over, and the task ends with status 1.`;
+are passed over, so importing again changes nothing. A line that is no event, or one of somebody who was erased and is
+suppressed, is named on standard error and passed over, and the task ends with status 1.`;
 
 /** Events in a commit: as many as a batch over HTTP has. */
 const BATCH_EVENTS = 500;
@@ -61,6 +61,7 @@ for (const file of files) {
   for await (const line of createInterface({ input: await open(file), crlfDelay: Infinity })) {
     place = `${files.length > 1 ? `${file} ` : ""}line ${++lineNumber}`;
     if (line.trim() === "") continue;
+    await system.suppression.fresh()?.catch((error) => fail(`${place}: ${error.message}`));
     const event = eventOf(line);
     if (event === undefined) continue;
     const lineBytes = Buffer.byteLength(line);
@@ -125,6 +126,7 @@ function eventOf(line: string): StoredEvent | undefined {
   if (rejection !== undefined) {
     return refuse(rejection.path === "" ? rejection.message : `${rejection.path}: ${rejection.message}`);
   }
+  if (system.suppression.isSuppressed(event)) return refuse("an event of somebody who is suppressed");
   return event;
 }
 

@@ -70,6 +70,8 @@ function systemOf(store: Store): System {
       change: outside,
       remove: outside,
     },
+    erasure: { erase: outside, onErase: () => {} },
+    suppression: { isSuppressed: () => false, fresh: () => undefined, refresh: outside, add: outside },
     stats: async () => {
       const head = await store.stored();
       return { head, settled: head, unsettled: 0 };

@@ -25,7 +25,7 @@ function isPlaceholder(id: string): boolean {
 }
 
 /** The anonymous id that an event links to its user. */
-function linkedBy({ event }: Arrived): string | undefined {
+export function linkOf(event: StoredEvent): string | undefined {
   const id = event.type === "identify"
     ? event.anonymousId
     : event.type === "alias"
@@ -33,6 +33,8 @@ function linkedBy({ event }: Arrived): string | undefined {
     : undefined;
   return event.userId === undefined || id === undefined || isPlaceholder(id) ? undefined : id;
 }
+
+const linkedBy = ({ event }: Arrived) => linkOf(event);
 
 /** All that was accepted. */
 export function createOracle() {
@@ -133,6 +135,9 @@ export function createOracle() {
     },
     /** Takes an event that the journal has, whatever its message id. */
     add,
+    /** Whose an accepted event is: its user's, its anonymous id's owner's at its time, or nobody's. */
+    ownerOf: (event: StoredEvent): string | undefined =>
+      ownerOf(all, all.find((each) => each.event === event)!),
     /** The number of accepted events. */
     size: () => all.length,
     user,

@@ -93,6 +93,8 @@ const ROUTES: Row[] = [
   reading("GET /api/v1/groups/:id/events", "/api/v1/groups/planted_group/events"),
   reading("GET /api/v1/groups/:id/members", "/api/v1/groups/planted_group/members"),
   reading("GET /api/v1/users/:id/traits/:name/why", "/api/v1/users/planted_user/traits/secret/why"),
+  admin("DELETE /api/v1/users/:id", { path: at("/api/v1/users/planted_user") }),
+  admin("DELETE /api/v1/anonymous/:id", { path: at("/api/v1/anonymous/planted_anon") }),
   admin("GET /api/v1/admin/stats", { path: at("/api/v1/admin/stats") }),
   admin("GET /api/v1/admin/keys", { path: at("/api/v1/admin/keys") }),
   admin("POST /api/v1/admin/keys", {

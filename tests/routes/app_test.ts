@@ -12,7 +12,7 @@ const ALLOW: [path: string, allow: string][] = [
   ["/beacon/v1/batch/", "POST, OPTIONS"],
   ["/v1/projects/k1/settings", "GET, HEAD, OPTIONS"],
   ["/sourceConfig/", "GET, HEAD, OPTIONS"],
-  ["/api/v1/users/u1", "GET, HEAD"],
+  ["/api/v1/users/u1", "GET, HEAD, DELETE"],
   ["/api/v1/anonymous/a1/events", "GET, HEAD"],
   ["/api/v1/groups/g1/members", "GET, HEAD"],
   ["/api/v1/admin/keys", "GET, HEAD, POST"],

@@ -2,8 +2,9 @@
  * One history: senders, readers and tools at work on several processes, while the weather does what it does; then the
  * weather clears, and everything must come to rest and be right.
  */
-import type { Receipt, System } from "../../actors/system.ts";
+import type { Person, Receipt, System } from "../../actors/system.ts";
 import type { StoredEvent } from "../../domain/event.ts";
+import { withoutPerson } from "../actors/erased.ts";
 import { createDatabase } from "./database.ts";
 import { createLedger, type Ledger, type Sent } from "./ledger.ts";
 import { createMachine, forgetLives, type Machine, type Site } from "./machine.ts";
@@ -12,7 +13,7 @@ import { createRandom, type Random } from "./random.ts";
 import { ask, createReadings, drawQuestion } from "./readings.ts";
 import { checkAll } from "./rest.ts";
 import { drawTools, runTool } from "./tool.ts";
-import { BEGIN_MS, drawRequests, MIN_ACTORS, MIN_EVENTS } from "./traffic.ts";
+import { ANONYMOUS, BEGIN_MS, drawRequests, MIN_ACTORS, MIN_EVENTS, USERS } from "./traffic.ts";
 import { createWatch, type Watch } from "./watch.ts";
 import { type Counts, drawWeather, noCounts, type Weather } from "./weather.ts";
 import { createWorld, Violation, type World } from "./world.ts";
@@ -28,6 +29,8 @@ export interface Told {
   actors: number;
   requests: number;
   reads: number;
+  /** Erasures that were answered. */
+  erasures: number;
   /** How long it lasted (virtual ms). */
   lastedMs: number;
   /** The longest that a sender waited for an answer (virtual ms). */
@@ -50,6 +53,12 @@ const FRAILTY = 10;
 /** Readers who ask while replays are under way, and how often they do at the most. */
 const READERS = 3;
 const MAX_READS = 15;
+
+/** How many people are erased in a history: in most nobody. */
+const ERASURES = [0, 0, 0, 1, 1, 2];
+
+/** Who is told that an erasure goes on asks again so often. */
+const ERASE_TRIES = 4;
 
 /** A sender is answered or refused within 10 s; then a pause may lie before it that it did not see coming. */
 const ANSWERED_MS = 11_000;
@@ -100,7 +109,7 @@ export async function live(seed: number, products: Products, { trace = false } =
   told.digest = world.digest();
   told.lastedMs = world.nowMs();
   told.events = scene.watch.journal.length;
-  told.actors = scene.watch.places.size;
+  told.actors = scene.watch.named.size;
   told.trace = world.lines;
   return told;
 }
@@ -149,6 +158,7 @@ function createScene(
     actors: 0,
     requests: 0,
     reads: 0,
+    erasures: 0,
     lastedMs: 0,
     waitedMs: 0,
     trace: [],
@@ -191,6 +201,7 @@ async function play(scene: Scene & { weather: Weather }): Promise<void> {
   works.push(...tools);
   if (weather.theme === "replays") works.push(...readMeanwhile(scene, Promise.all(tools)));
   if (random.chance(0.3)) works.push(stop(scene));
+  for (let i = random.pick(ERASURES); i > 0; i--) works.push(erase(scene));
   for (let i = random.pick([0, 0, 1, 3]); i > 0; i--) {
     world.silently(random.between(0, spanMs + 10_000), () => {
       site.counts["clock of a process jumps"]++;
@@ -248,7 +259,7 @@ async function send(scene: Scene, request: Sent): Promise<void> {
 /** Some senders who gave up have kept what they had to send: so that a history has what it must have. */
 async function sendRest({ machines, ledger, watch, site }: Scene): Promise<void> {
   for (const request of ledger.requests) {
-    if (watch.journal.length >= MIN_EVENTS && watch.places.size >= MIN_ACTORS) return;
+    if (watch.journal.length >= MIN_EVENTS && watch.named.size >= MIN_ACTORS) return;
     if (request.answered > 0 || request.tooLarge) continue;
     const receivedAt = new Date(site.wallMs()).toISOString();
     ledger.sending(request);
@@ -289,6 +300,33 @@ function readMeanwhile(scene: Scene, until: Promise<unknown>): Promise<void>[] {
   return Array.from({ length: READERS }, async () => {
     for (let n = 0; n < MAX_READS && !isOver; n++) await read(scene, scene.random.between(0, 400));
   });
+}
+
+/** Erases somebody: once that is answered, nothing is left of what had been answered before it was asked for. */
+async function erase({ random, world, machines, watch, told, spanMs }: Scene): Promise<void> {
+  await world.pause(random.between(0, spanMs + random.pick([1_000, 10_000])));
+  const person: Person = random.chance(0.7)
+    ? { kind: "user", id: random.pick(USERS) }
+    : { kind: "anonymous", id: random.pick(ANONYMOUS) };
+  const suppress = random.chance(0.3);
+  for (let tries = 0; tries < ERASE_TRIES; tries++) {
+    const outcome = await random.pick(machines).ask(async (system) => {
+      const { events } = watch.head();
+      await system.erasure.erase(person, { suppress });
+      const there = watch.journal.slice(0, events).map(({ event, erased }) => erased ? undefined : event);
+      if (withoutPerson(there, person).some((event, index) => event !== there[index])) {
+        throw new Violation(`${person.kind}/${person.id} is erased, and events are left`);
+      }
+      const names = person.kind === "user" ? { userId: person.id } : { anonymousId: person.id };
+      if (suppress && !system.suppression.isSuppressed(names)) {
+        throw new Violation(`${person.kind}/${person.id} is not suppressed`);
+      }
+    });
+    world.note(12, () => `erases ${person.kind}/${person.id}: ${Object.keys(outcome)}`);
+    if (!("value" in outcome)) continue;
+    told.erasures++;
+    return;
+  }
 }
 
 /** Stops a process and starts it again, as an upgrade does. */

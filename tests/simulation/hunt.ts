@@ -8,6 +8,7 @@ export interface Totals {
   events: number;
   requests: number;
   reads: number;
+  erasures: number;
   /** The least that a history had. */
   fewestProcesses: number;
   fewestEvents: number;
@@ -56,6 +57,7 @@ export function noTotals(): Totals {
     events: 0,
     requests: 0,
     reads: 0,
+    erasures: 0,
     fewestProcesses: Infinity,
     fewestEvents: Infinity,
     fewestActors: Infinity,
@@ -77,7 +79,7 @@ export function addTold(totals: Totals, told: Told): void {
 }
 
 function addTotals(totals: Totals, more: Totals): void {
-  for (const name of ["histories", "events", "requests", "reads", "lastedMs"] as const) {
+  for (const name of ["histories", "events", "requests", "reads", "erasures", "lastedMs"] as const) {
     totals[name] += more[name];
   }
   for (const name of ["fewestProcesses", "fewestEvents", "fewestActors"] as const) {

@@ -29,7 +29,7 @@ export type Outcome<T> = { value: T } | { error: unknown } | { died: true };
 const DOWN_MS = 3_000;
 
 /** Errors that say that storage did not answer, or that another process was first: whoever asked may ask again. */
-const EXPECTED = ["StorageUnavailable", "BatchTooLarge", "ReplayRefused", "LostFence"];
+const EXPECTED = ["StorageUnavailable", "NotServing", "BatchTooLarge", "ReplayRefused", "LostFence"];
 
 /** Whether an error is one that callers are told to expect; any other is a bug. */
 export function isExpected(error: unknown): error is Error {

@@ -69,6 +69,7 @@ function report(totals: Totals, seconds: number): void {
     ["events in journals", totals.events],
     ["requests of senders", totals.requests],
     ["reads held against the oracle", totals.reads],
+    ["people erased", totals.erasures],
     ["fewest processes in a history", totals.fewestProcesses],
     ["fewest events in a history", totals.fewestEvents],
     ["fewest actors in a history", totals.fewestActors],

@@ -462,6 +462,118 @@ export const BUGS: readonly Bug[] = [
       replace: "return at < than[1] ||",
     }],
   },
+  {
+    name: "chunks are rewritten without a check",
+    rule: "Erasure: chunks are rewritten with checks",
+    patches: [{
+      file: "actors/erasing.ts",
+      find: "if (sets.length > 0) await write({ sets, deletes: [] });",
+      replace: "if (sets.length > 0) await store.commit({ checks: [], sets });",
+    }],
+  },
+  {
+    name: "chunks are rewritten with a check of something else",
+    rule: "Erasure: under the fence, or two who erase get in each other's way",
+    patches: [{
+      file: "actors/erasing.ts",
+      find: "if (sets.length > 0) await write({ sets, deletes: [] });",
+      replace: `for (const set of sets) {
+      const { stamp } = await store.get(set[0]);
+      await store.commit({ checks: [{ key: set[0], stamp }], sets: [set] });
+    }`,
+    }],
+  },
+  {
+    name: "a half erasure is not taken up again",
+    rule: "Erasure: what was begun is finished, by whomever",
+    patches: [{
+      file: "actors/erasing.ts",
+      find: "if (wish === null || target !== null || seq < wish.seq) return false;",
+      replace:
+        "if (wish === null || target !== null || seq < wish.seq || wish.plan !== undefined) return false;",
+    }],
+  },
+  {
+    name: "a plan is made anew for the second half",
+    rule: "Erasure: the plan is stored before anything changes, as its logs are going to go",
+    patches: [{
+      file: "actors/erasing.ts",
+      find: "if (wish.plan === undefined) wish =",
+      replace: "wish =",
+    }],
+  },
+  {
+    name: "somebody is erased before their events are settled",
+    rule: "Erasure: after settling past it",
+    patches: [{
+      file: "actors/erasing.ts",
+      find: "|| seq < wish.seq) return false;",
+      replace: ") return false;",
+    }],
+  },
+  {
+    name: "states are folded again from chunks as they were",
+    rule: "Erasure: folds ignore the person's earlier positions",
+    patches: [{
+      file: "actors/erasing.ts",
+      find: "  events.forget();\n",
+      replace: "",
+    }],
+  },
+  {
+    name: "the pieces of a state go before its value",
+    rule: "Erasure: a half erasure can be read, and finished (the simulation found it)",
+    patches: [{
+      file: "actors/erase_actor.ts",
+      find: "await write({ sets: [], deletes: [...pieces, key] });",
+      replace: "for (const each of [...pieces, key]) await write({ sets: [], deletes: [each] });",
+    }],
+  },
+  {
+    name: "parts of who is erased stay",
+    rule: "Erasure: what a user owned of anonymous ids goes too",
+    patches: [{
+      file: "actors/erasing.ts",
+      find: "  await deleteParts(place, partsOf(place, wish, plan));\n",
+      replace: "",
+    }],
+  },
+  {
+    name: "a replay under way is put to use after an erasure",
+    rule: "Erasure: what a replay has read of before is never put to use",
+    patches: [{
+      file: "actors/erasing.ts",
+      find: "    await stopRebuilds(fence, options);\n",
+      replace: "",
+    }],
+  },
+  {
+    name: "a replay is put to use in the midst of an erasure",
+    rule: "Erasure: what was folded before it and after it is never mixed (the simulation found it)",
+    patches: [{
+      file: "actors/rebuild.ts",
+      find: "if (await isHalfErased(options.source, fence.value())) {",
+      replace: "if (false) {",
+    }],
+  },
+  {
+    name: "settled events that the tail still holds are read after an erasure",
+    rule: "Erasure: in all processes, whatever they hold in memory",
+    patches: [{
+      file: "actors/view.ts",
+      find: "Math.max(loaded.head?.position ?? 0, view.settled)",
+      replace: "loaded.head?.position ?? 0",
+    }],
+  },
+  {
+    name: "inflated chunks are kept after an erasure",
+    rule: "Erasure: in all processes, whatever they hold in memory",
+    patches: [{
+      file: "actors/journal.ts",
+      find: "      events.forget();\n",
+      replace: "",
+    }],
+  },
 ];
 
 /** The planted bug of a name. Throws where there is none. */

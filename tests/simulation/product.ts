@@ -27,6 +27,14 @@ const TURN_IMPORT = /^import \{ setImmediate \} from "node:timers";$/m;
 /** Bounds by file and name, made so small that a history of some events goes over each. */
 const SMALL_BOUNDS: Record<string, Record<string, number>> = {
   "actors/chunk.ts": { CHUNK_BYTES: 500 },
+  "actors/erase_actor.ts": { DELETES: 2 },
+  "actors/erasing.ts": {
+    PLACES_PER_PART: 2,
+    NAMES_PER_PART: 1,
+    CHUNKS_AT_ONCE: 2,
+    WRITE_BYTES: 600,
+    FACTS_AT_ONCE: 2,
+  },
   "actors/committer.ts": { COMMIT_BYTES: 4_000, GROUP_BYTES: 2_500 },
   "actors/events.ts": { CACHE_BYTES: 3_000 },
   "actors/history.ts": { EVENTS_AT_ONCE: 2 },
@@ -46,6 +54,7 @@ const SMALL_BOUNDS: Record<string, Record<string, number>> = {
   "actors/settler.ts": { ROUND_EVENTS: 8, SEEN_WRITE_KEYS: 3, QUIET_MS: 3 },
   "actors/settling.ts": { SOFT_EVENTS: 25 },
   "actors/snapshot.ts": { PIECE_BYTES: 300 },
+  "actors/suppression.ts": { PAGE_DIGESTS: 2 },
   "actors/store.ts": { SCAN_BATCH: 2 },
   "actors/tail.ts": { SEGMENT_EVENTS: 3 },
   "actors/verify.ts": { AT_ONCE: 3 },

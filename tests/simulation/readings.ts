@@ -101,15 +101,28 @@ async function pages<T>(
 
 const byCanon = (a: unknown, b: unknown) => canon(a) < canon(b) ? -1 : 1;
 
+/** A moment: the number of the head that stands, how often somebody began to be or was erased, and whether it goes on. */
+interface Moment {
+  head: number;
+  moves: number;
+  isUnderWay: boolean;
+}
+
 /** Holds answers against the oracle at any head of the journal. */
 export function createReadings(watch: Watch) {
   const oracles = new Map<number, { oracle: Oracle; said: Map<string, string> }>();
+  let moves = 0;
 
   function at(head: number) {
+    // Somebody was erased: the past is another one.
+    if (moves !== watch.erasures().moves) oracles.clear();
+    moves = watch.erasures().moves;
     let known = oracles.get(head);
     if (known === undefined) {
       const oracle = createOracle();
-      for (const { event } of watch.journal.slice(0, watch.heads[head]!.events)) oracle.add(event);
+      for (const { event, erased } of watch.journal.slice(0, watch.heads[head]!.events)) {
+        if (!erased) oracle.add(event);
+      }
       oracles.set(head, known = { oracle, said: new Map() });
     }
     return known;
@@ -125,10 +138,13 @@ export function createReadings(watch: Watch) {
   }
 
   return {
-    /** The number of the head that stands now. */
-    now: () => watch.heads.length - 1,
-    /** Checks an answer to a question that was asked when head number `from` stood, and answered at `to`. */
-    check(question: Question, answer: unknown, { from, to }: { from: number; to: number }): void {
+    /** The moment that it is. */
+    now: (): Moment => ({ head: watch.heads.length - 1, ...watch.erasures() }),
+    /** Checks an answer to a question that was asked at a moment, and answered at another. */
+    check(question: Question, answer: unknown, moments: { from: Moment; to: Moment }): void {
+      // While somebody is erased an answer may be of before, of after, or of something between.
+      if (moments.from.isUnderWay || moments.from.moves !== moments.to.moves) return;
+      const [from, to] = [moments.from.head, moments.to.head];
       // Members are what is settled, and move by several operations: they are exact while nobody writes.
       if (question.about === "members" && from !== to) return;
       const isGroup = question.about === "group" && question.past === undefined && from !== to;

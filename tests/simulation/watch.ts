@@ -4,9 +4,19 @@
  *
  * Chunks, keys and facts are read by the product's own functions, unpatched: what they are is not in question here.
  */
-import { type Chunk, DIGEST_BYTES, digestOf, lastPlaceOf, linesOf, placeOf } from "../../actors/chunk.ts";
+import {
+  type Chunk,
+  CHUNK_EVENTS,
+  DIGEST_BYTES,
+  digestOf,
+  ERASED_LINE,
+  lastPlaceOf,
+  linesOf,
+  placeOf,
+  seqOf,
+} from "../../actors/chunk.ts";
 import type { Fenced } from "../../actors/fence.ts";
-import { type Head, NOTHING_SETTLED, type Settled } from "../../actors/journal.ts";
+import { erasuresOf, type Head, NOTHING_SETTLED, type Settled } from "../../actors/journal.ts";
 import {
   actorKey,
   HEAD,
@@ -19,15 +29,19 @@ import {
   SETTLED,
 } from "../../actors/keys.ts";
 import type { ActorKind } from "../../actors/system.ts";
+import type { Wish } from "../../actors/wishes.ts";
 import type { StoredEvent } from "../../domain/event.ts";
 import { type ActorName, actorsOf, factOf } from "../../domain/fact.ts";
+import { withoutPerson } from "../actors/erased.ts";
 import { compareKeys, type Operation, type Stored } from "./database.ts";
 import type { Counts } from "./weather.ts";
 import { Violation } from "./world.ts";
 
 /** An event of the journal. */
 export interface Journaled {
+  /** As it stands there; as it was sent where it is erased. */
   event: StoredEvent;
+  erased: boolean;
   place: number;
   commit: string;
   /** When it was committed (ms). */
@@ -59,6 +73,10 @@ export function createWatch(
   /** The heads that there were, and how many events each reaches. */
   const heads: { seq: number; events: number }[] = [{ seq: 0, events: 0 }];
   const gone = new Set<string>();
+  const named = new Set<ActorName>();
+  /** How often an erasure began to change things, or was over; and those that are under way: the actors before it. */
+  let moves = 0;
+  let erasing: Set<ActorName> | undefined;
 
   function check(operation: Operation): void {
     const { checks, sets, deletes } = operation;
@@ -68,31 +86,103 @@ export function createWatch(
     if (!checks.some(({ key }) => isChanged(key))) {
       broken(6, `a write checks no key that it changes: ${sets.map(([key]) => key.join("/"))}`);
     }
-    for (const key of deletes) checkDelete(key);
+    const isFenced = sets.some(([key]) => key[0] === "settled");
+    for (const key of deletes) checkDelete(key, isFenced);
     let next: Head | undefined;
     for (const [key, value] of sets) {
       if (key[0] === "head") next = value as Head;
       if (key[0] === "actor" || key[0] === "log" || key[0] === "part") {
         if (gone.has(JSON.stringify(key))) broken(6, `a key came back: ${key.join("/")}`);
-        if (key[0] === "actor") checkActor(key, value as Uint8Array);
+        if (key[0] === "actor") checkActor(key, value as Uint8Array, isFenced);
       }
+      if (key[0] === "erasing" && key.length === 2) checkWish(value as Wish);
     }
-    if (next !== undefined || sets.some(([key]) => key[0] === "journal")) append(next, sets);
+    if (next !== undefined) append(next, sets);
+    else for (const [key, value] of sets) if (key[0] === "journal") rewrite(key, value as Chunk, isFenced);
     for (const [key, value] of sets) {
       if (key[0] === "settled") checkSettled(value as Settled, operation);
       if (key[0] === "rebuild") checkFold(get(REBUILD)?.value as Fenced | undefined, value as Fenced);
     }
   }
 
-  function checkDelete(key: Deno.KvKey): void {
+  /** From its plan on somebody's events are to go: what that leaves is worked out here. */
+  function checkWish(wish: Wish): void {
+    if (wish.plan === undefined || erasing !== undefined) return;
+    erasing = new Set(places.keys());
+    moves++;
+    // All that is settled: the head may be further.
+    const end = lastPlaceOf(settled().seq);
+    const before = journal.map(({ event, erased, place }) => erased || place > end ? undefined : event);
+    const left = withoutPerson(before, wish);
+    for (const [index, journaled] of journal.entries()) {
+      if (before[index] === undefined || left[index] === before[index]) continue;
+      if (left[index] === undefined) journaled.erased = true;
+      else journaled.event = left[index];
+    }
+    places.clear();
+    for (const journaled of journal) if (!journaled.erased) name(journaled);
+  }
+
+  /** A chunk that is there changes only for an erasure under way, only under the fence, and only where it must. */
+  function rewrite(key: Deno.KvKey, chunk: Chunk, isFenced: boolean): void {
+    const stored = get(key as Key);
+    if (stored === undefined) broken(2, "chunks are written without the head");
+    if (erasing === undefined || !isFenced) broken(2, `${key.join("/")} changes`);
+    const { body: _, rawBytes: __, ...header } = chunk;
+    const { body: ___, rawBytes: ____, ...before } = stored!.value as Chunk;
+    if (JSON.stringify(header) !== JSON.stringify(before)) broken(2, `${key.join("/")} has another header`);
+    const lines = linesIn(chunk);
+    for (const [index, line] of linesIn(stored!.value as Chunk).entries()) {
+      const wanted = lineOf(placeOf(key[1] as number, index));
+      if (lines[index] !== line && lines[index] !== wanted) broken(2, `${key.join("/")}: ${line} changes`);
+    }
+    if (lines.length !== chunk.n) broken(2, `${key.join("/")} has other events`);
+  }
+
+  /** The line of an event as it stands in the journal, or is to. */
+  function lineOf(place: number): string {
+    const { event, erased } = journal.find((each) => each.place === place)!;
+    return erased ? ERASED_LINE : JSON.stringify(event);
+  }
+
+  /** An erasure is over: no chunk, and no actor in any generation, holds what is erased. */
+  function checkErased({ generation }: Settled): void {
+    for (const { place, erased } of journal) {
+      if (!erased) continue;
+      const line = linesIn(get(journalKey(seqOf(place)))!.value as Chunk)[place % CHUNK_EVENTS];
+      if (line !== ERASED_LINE) broken(2, `${place} is erased, and says ${line}`);
+    }
+    for (const name of erasing!) {
+      const slash = name.indexOf("/");
+      const [kind, id] = [name.slice(0, slash) as ActorKind, name.slice(slash + 1)];
+      for (let each = 1; each <= generation + 3; each++) {
+        const stored = get(actorKey(each, kind, id));
+        if (stored === undefined) continue;
+        const { version } = headOf(stored.value as Uint8Array);
+        const events = countUpTo(places.get(name) ?? [], lastPlaceOf(settled().seq));
+        // In another generation a replay may be under way that has begun since.
+        if (version > events || (each === generation && version !== events) || events === 0) {
+          broken(
+            3,
+            `${name} has ${version} events in generation ${each} where somebody is erased, and ${events} are left`,
+          );
+        }
+      }
+    }
+    erasing = undefined;
+    moves++;
+  }
+
+  function checkDelete(key: Deno.KvKey, isFenced: boolean): void {
     const [name, generation] = key;
     if (name === "journal" || name === "head" || name === "settled") broken(2, `${key.join("/")} is deleted`);
     if (name === "seen" && settled().runs.some(({ id }) => id === generation)) {
       broken(1, `a run in use is deleted`);
     }
     if (name !== "actor" && name !== "log" && name !== "part") return;
-    if (generation === settled().generation) broken(3, `a key in use is deleted: ${key.join("/")}`);
-    gone.add(JSON.stringify(key));
+    if (generation !== settled().generation) gone.add(JSON.stringify(key));
+    // Who comes again after an erasure is written anew.
+    else if (erasing === undefined || !isFenced) broken(3, `a key in use is deleted: ${key.join("/")}`);
   }
 
   /** A commit: the chunks after the head, whole, and the head that they come to. */
@@ -116,7 +206,7 @@ export function createWatch(
         if (digests[i] !== digestOf(event.messageId, secret())) {
           broken(1, `digest of ${event.messageId} is another's`);
         }
-        take({ event, place: placeOf(seq, i), commit: chunk.commit, at: chunk.at });
+        take({ event, erased: false, place: placeOf(seq, i), commit: chunk.commit, at: chunk.at });
       }
       events += chunk.n;
     }
@@ -131,6 +221,7 @@ export function createWatch(
 
   function take(journaled: Journaled): void {
     const { event, place, at } = journaled;
+    for (const each of actorsOf(factOf(event, place))) named.add(each);
     const same = byId.get(event.messageId) ?? [];
     const last = same.at(-1);
     if (last !== undefined && (windowMs === 0 || last.at + windowMs >= at)) {
@@ -138,6 +229,10 @@ export function createWatch(
     }
     byId.set(event.messageId, [...same, journaled]);
     journal.push(journaled);
+    name(journaled);
+  }
+
+  function name({ event, place }: Journaled): void {
     for (const name of actorsOf(factOf(event, place))) {
       const mine = places.get(name);
       if (mine === undefined) places.set(name, [place]);
@@ -149,13 +244,17 @@ export function createWatch(
     if (before !== undefined && next.fold < before.fold) broken(3, "an older fold writes over a newer one");
   }
 
-  function checkActor(key: Deno.KvKey, value: Uint8Array): void {
+  function checkActor(key: Deno.KvKey, value: Uint8Array, isFenced: boolean): void {
     const [, , kind, id] = key as [string, number, ActorKind, string];
     const next = headOf(value);
     const stored = get(key as Key);
     const before = stored === undefined ? undefined : headOf(stored.value as Uint8Array);
     const name = `${kind}/${id}`;
-    if (before !== undefined && next.position < before.position) {
+    // A replay that began before may have read what is being erased; it is stopped before the erasure is over.
+    if (erasing !== undefined && !isFenced) return;
+    // As it was, with pages that change before it does.
+    if (erasing !== undefined && stored !== undefined && isSame(value, stored.value as Uint8Array)) return;
+    if (before !== undefined && next.position < before.position && erasing === undefined) {
       broken(3, `${name} goes back from ${before.position} to ${next.position}`);
     }
     if (before !== undefined && next.fold < before.fold) {
@@ -186,6 +285,12 @@ export function createWatch(
       broken(2, `settled says ${next.events} events where the journal has ${events.events}`);
     }
     if (moved) checkActorsSettled(next, next.generation === before.generation ? before.seq : 0);
+    if (erasuresOf(next) !== erasuresOf(before)) {
+      if (erasuresOf(next) !== erasuresOf(before) + 1 || erasing === undefined) {
+        broken(2, "an erasure counts as fulfilled that was not");
+      }
+      checkErased(next);
+    }
     if (moved || JSON.stringify(next.runs) !== JSON.stringify(before.runs)) checkRuns(next, operation);
   }
 
@@ -248,6 +353,11 @@ export function createWatch(
     placesOf: (messageId: string): readonly Journaled[] => byId.get(messageId) ?? [],
     /** The places of each actor's events. */
     places,
+    /** The actors that were ever named. */
+    named,
+    /** How often what is kept began to be, or was, erased; and whether it is being erased now. */
+    erasures: () => ({ moves, isUnderWay: erasing !== undefined }),
+    valueOf: (key: Key): unknown => get(key)?.value,
     heads,
     head: () => heads[heads.length - 1]!,
     settled,
@@ -268,10 +378,17 @@ export function countUpTo(numbers: readonly number[], bound: number): number {
 
 const decoder = new TextDecoder();
 
-/** The events of a chunk, compressed or, where bounds are small, not: compressed ones begin with zstd's magic number. */
 function eventsIn(chunk: Chunk): StoredEvent[] {
-  const lines = chunk.body[0] === 0x28 ? linesOf(chunk) : decoder.decode(chunk.body).split("\n");
-  return lines.map((line) => JSON.parse(line));
+  return linesIn(chunk).map((line) => JSON.parse(line));
+}
+
+/** The lines of a chunk, compressed or, where bounds are small, not: compressed ones begin with zstd's magic number. */
+function linesIn(chunk: Chunk): string[] {
+  return chunk.body[0] === 0x28 ? linesOf(chunk) : decoder.decode(chunk.body).split("\n");
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 
 /** Digests in bytes, each in hex. */

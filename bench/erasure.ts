@@ -1,0 +1,86 @@
+/**
+ * What erasure costs: judging an event while nobody, one and a million people are suppressed; holding the million; and erasing
+ * a person out of a journal. `deno run --frozen --allow-all bench/erasure.ts`
+ */
+import { Buffer } from "node:buffer";
+import { randomBytes } from "node:crypto";
+import { openSystem } from "../actors/open.ts";
+import { SUPPRESSED, suppressedKey } from "../actors/keys.ts";
+import { openStore } from "../actors/store.ts";
+import { MAX_SUPPRESSED, openSuppression } from "../actors/suppression.ts";
+import type { StoredEvent } from "../domain/event.ts";
+
+/** Events that are judged. */
+const JUDGED = 500_000;
+
+/** Digests in a page, as `actors/suppression.ts` has it. */
+const PAGE_DIGESTS = 3_000;
+
+/** Events of the one who is erased, among as many of others. */
+const ERASED = 10_000;
+
+const folder = await Deno.makeTempDir();
+const store = await openStore(`${folder}/suppression.db`);
+
+function judge(what: string, suppression: Awaited<ReturnType<typeof openSuppression>>): void {
+  const users = Array.from({ length: 1000 }, (_, n) => ({ userId: `user-${n}` }));
+  const began = performance.now();
+  let count = 0;
+  for (let n = 0; n < JUDGED; n++) if (suppression.isSuppressed(users[n % 1000]!)) count++;
+  const microseconds = (performance.now() - began) * 1000 / JUDGED;
+  console.log(`${what}: ${microseconds.toFixed(3)} µs an event (${count} refused)`);
+}
+
+judge("nobody is suppressed", await openSuppression(store, "secret"));
+const one = await openSuppression(store, "secret");
+await one.add({ kind: "user", id: "gone" });
+judge("one is suppressed", one);
+for (let page = 0; page * PAGE_DIGESTS < MAX_SUPPRESSED; page++) {
+  const digests = Math.min(PAGE_DIGESTS, MAX_SUPPRESSED - page * PAGE_DIGESTS);
+  const bytes = new Uint8Array(Buffer.from(randomBytes(digests * 16)));
+  await store.commit({
+    checks: [],
+    sets: [[suppressedKey(page), bytes], [SUPPRESSED, { count: MAX_SUPPRESSED }]],
+  });
+}
+const heldBefore = Deno.memoryUsage();
+const began = performance.now();
+const million = await openSuppression(store, "secret");
+const loadedMs = performance.now() - began;
+const heldMb = (Deno.memoryUsage().external - heldBefore.external) / 1024 / 1024;
+judge("a million are suppressed", million);
+console.log(`a million: loaded in ${loadedMs.toFixed(0)} ms; ${heldMb.toFixed(0)} MB`);
+store.close();
+
+const system = await openSystem({
+  storage: `${folder}/erasure.db`,
+  now: Date.now,
+  newId: () => crypto.randomUUID(),
+  randomBytes: (bytes) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>),
+  dedupMs: 0,
+  onFault: (error) => console.error(error),
+});
+const at = new Date().toISOString();
+const eventOf = (userId: string): StoredEvent => ({
+  type: "track",
+  event: "Bought",
+  userId,
+  messageId: crypto.randomUUID(),
+  properties: { total: Math.random() },
+  timestamp: at,
+  receivedAt: at,
+});
+for (let n = 0; n < ERASED / 250; n++) {
+  await system.commit(
+    Array.from({ length: 500 }, (_, i) => eventOf(i % 2 === 0 ? "gone" : `user-${n}-${i}`)),
+    "key",
+  );
+}
+await system.tick!();
+for (const what of [`${ERASED} events among as many of others`, "nothing, again"]) {
+  const began = performance.now();
+  const { erased } = await system.erasure.erase({ kind: "user", id: "gone" }, { suppress: false });
+  console.log(`erased ${what}: ${(performance.now() - began).toFixed(0)} ms (${erased.events} events)`);
+}
+await system.close();
+await Deno.remove(folder, { recursive: true });

@@ -1,0 +1,472 @@
+/** Erasure: what is left is what a history without the person's events comes to, whoever looks, and whatever happens. */
+import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import fc from "fast-check";
+import { type Chunk, linesOf } from "../../actors/chunk.ts";
+import { MAX_WISHES } from "../../actors/erasure.ts";
+import { exportEvents } from "../../actors/export.ts";
+import { LostFence, takeFence } from "../../actors/fence.ts";
+import { type Key, SETTLED, SUPPRESSED } from "../../actors/keys.ts";
+import { beginRebuild, type RebuildOptions } from "../../actors/rebuild.ts";
+import { createJournal, NOTHING_SETTLED } from "../../actors/journal.ts";
+import type { Store } from "../../actors/store.ts";
+import { MAX_SUPPRESSED } from "../../actors/suppression.ts";
+import type { Person, System } from "../../actors/system.ts";
+import { openTools } from "../../actors/tools.ts";
+import { wishedErasures } from "../../actors/wishes.ts";
+import type { StoredEvent } from "../../domain/event.ts";
+import { runs } from "../domain/facts.ts";
+import { compareAll } from "./compare.ts";
+import { oracleOf, withoutPerson } from "./erased.ts";
+import {
+  ANONYMOUS,
+  batches,
+  BEGIN_MS,
+  createStamper,
+  eventWith,
+  openOn,
+  settle,
+  USERS,
+} from "./histories.ts";
+import { FAULTS, FILE, MEMORY, type StorePlace, withFault } from "./stores.ts";
+
+const people: fc.Arbitrary<Person> = fc.oneof(
+  fc.constantFrom(...USERS).map((id) => ({ kind: "user" as const, id })),
+  fc.constantFrom(...ANONYMOUS).map((id) => ({ kind: "anonymous" as const, id })),
+);
+
+/** All that a store holds, as text: keys and values, chunks inflated. */
+async function textOf(store: Store): Promise<string> {
+  const parts: string[] = [];
+  for await (const { key, value } of store.list({ prefix: [] })) {
+    const text = key[0] === "journal"
+      ? linesOf(value as Chunk).join("\n")
+      : value instanceof Uint8Array
+      ? new TextDecoder().decode(value)
+      : JSON.stringify(value);
+    parts.push(`${JSON.stringify(key)} ${text}`);
+  }
+  return parts.join("\n");
+}
+
+async function exported(store: Store): Promise<StoredEvent[]> {
+  const events: StoredEvent[] = [];
+  for await (const { lines } of exportEvents(store)) events.push(...lines.map((line) => JSON.parse(line)));
+  return events;
+}
+
+/** Replays everything into a scratch store and gives what differs; then replays everything for good. */
+async function verified(place: StorePlace): Promise<unknown[]> {
+  const tools = await openTools({
+    storage: await place.open(),
+    now: () => BEGIN_MS + 3e9,
+    newId: () => crypto.randomUUID(),
+    onFault: (error) => {
+      throw error;
+    },
+  });
+  const { differences } = await tools.verifyAll(":memory:", () => {});
+  tools.close();
+  return differences;
+}
+
+Deno.test("of any history, what is left is what it comes to without the person", async () => {
+  const steps = fc.array(
+    fc.record({ batches: batches(3), settles: fc.boolean(), person: people }),
+    { minLength: 1, maxLength: 4 },
+  );
+  await fc.assert(
+    fc.asyncProperty(steps, async (steps) => {
+      await using place = await MEMORY.make();
+      const faults: unknown[] = [];
+      const system = await openOn(await place.open(), { clock: { ms: BEGIN_MS + 1e9 }, faults });
+      const stamp = createStamper();
+      const seen = new Set<string>();
+      let events: (StoredEvent | undefined)[] = [];
+      for (const { batches, settles, person } of steps) {
+        for (const draft of batches.flat()) {
+          const event = stamp(draft);
+          const [receipt] = await system.commit([event], "key");
+          // Who was erased leaves the digests of their message ids.
+          strictEqual(receipt!.duplicate, seen.has(event.messageId));
+          if (!receipt!.duplicate) events.push(event);
+          seen.add(event.messageId);
+        }
+        if (settles) await settle(system);
+        const left = withoutPerson(events, person);
+        const gone = left.filter((event, index) => event === undefined && events[index] !== undefined).length;
+        const { erased } = await system.erasure.erase(person, { suppress: false });
+        strictEqual(erased.events, gone);
+        events = left;
+        await compareAll(system, oracleOf(events));
+        deepStrictEqual(
+          await system.erasure.erase(person, { suppress: false }).then(({ erased }) => erased),
+          {
+            events: 0,
+            logs: 0,
+            groups: 0,
+            rejected: 0,
+          },
+        );
+      }
+      const store = await place.open();
+      deepStrictEqual(
+        (await exported(store)).filter(({ userId }) => userId !== "~settler"),
+        events.filter((event) => event !== undefined),
+      );
+      await system.close();
+      deepStrictEqual(await verified(place), []);
+      deepStrictEqual(faults, []);
+    }),
+    runs(12),
+  );
+});
+
+const NOTHING = { events: 0, logs: 0, groups: 0, rejected: 0 };
+const U = "planted-user";
+const A = "planted-anonymous";
+
+/** A history in which one person has everything: pieces, pages, parts, groups, shared devices; and others have too. */
+function plantedHistory(): StoredEvent[][] {
+  const identify = (userId: string, atMs: number, more: Partial<StoredEvent> = {}) =>
+    eventWith({ type: "identify", userId, atMs, ...more });
+  const join = (who: Partial<StoredEvent>, groupId: string, atMs: number) =>
+    eventWith({ type: "group", ...who, groupId, atMs, traits: { last: atMs, by: JSON.stringify(who) } });
+  return [
+    [
+      eventWith({ anonymousId: A, atMs: 1 }),
+      join({ anonymousId: A }, "planted-group", 2),
+      join({ userId: "other" }, "shared-group", 3),
+      join({ userId: U }, "shared-group", 4),
+      identify(U, 5, { anonymousId: A, traits: { large: "x".repeat(28_000) } }),
+      identify(U, 5, { traits: { large2: "y".repeat(28_000) } }),
+    ],
+    [
+      // A device that was the user's, then another's, then the user's again.
+      eventWith({ anonymousId: "shared-device", atMs: 1 }),
+      identify(U, 10, { anonymousId: "shared-device" }),
+      join({ anonymousId: "shared-device" }, "shared-group", 12),
+      identify("other", 20, { anonymousId: "shared-device", traits: { mine: true } }),
+      join({ anonymousId: "shared-device" }, "shared-group", 22),
+      eventWith({ type: "alias", userId: U, previousId: "shared-device", atMs: 30 }),
+      eventWith({ anonymousId: "shared-device", atMs: 31, context: { locale: "de" } }),
+    ],
+    Array.from({ length: 450 }, (_, n) => eventWith({ userId: U, anonymousId: A, atMs: 40 + n })),
+    Array.from({ length: 450 }, (_, n) => join({ userId: n % 3 === 0 ? U : "other" }, "shared-group", n)),
+  ];
+}
+
+Deno.test("nothing that is kept names who was erased, nor does a state, a key or a page", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const system = await openOn(store);
+  for (const events of plantedHistory()) {
+    await system.commit(events, "key");
+    await settle(system);
+  }
+  ok((await textOf(store)).includes(U));
+  let pieces = 0;
+  for await (const _ of store.list({ prefix: ["piece"] })) pieces++;
+  ok(pieces > 0);
+  const { erased } = await system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  deepStrictEqual(erased, { events: 610, logs: 3, groups: 2, rejected: 0 });
+  const text = await textOf(store);
+  for (const trace of [U, A, "planted-group", "xxxx", "yyyy"]) ok(!text.includes(trace), trace);
+  for await (const { key } of store.list({ prefix: ["piece"] })) throw new Error(`an orphan: ${key}`);
+  strictEqual((await system.reader.group("shared-group"))!.memberCount, 1);
+  await system.close();
+  deepStrictEqual(await verified(place), []);
+});
+
+Deno.test("an anonymous id that is erased is in nobody's events, and its user keeps their own", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const system = await openOn(store);
+  for (const events of plantedHistory()) await system.commit(events, "key");
+  const before = (await system.reader.user(U))!;
+  const { erased } = await system.erasure.erase({ kind: "anonymous", id: A }, { suppress: false });
+  deepStrictEqual(erased, { events: 2, logs: 1, groups: 1, rejected: 0 });
+  ok(!(await textOf(store)).includes(A));
+  const after = (await system.reader.user(U))!;
+  deepStrictEqual(after.anonymousIds, ["shared-device"]);
+  deepStrictEqual([after.traits, after.version], [before.traits, before.version]);
+  strictEqual(await system.reader.group("planted-group"), null);
+  await system.close();
+  deepStrictEqual(await verified(place), []);
+});
+
+for (const fault of FAULTS) {
+  Deno.test(`whatever write of an erasure is ${fault}, it is finished, by whomever`, async () => {
+    const history = plantedHistory().map((events) => events.slice(0, 40));
+    const left = oracleOf(withoutPerson(history.flat(), { kind: "user", id: U }));
+    const afterwards: Promise<unknown>[] = [];
+    for (let nth = 1, came = true; came; nth++) {
+      await using place = await MEMORY.make();
+      const store = await place.open();
+      const clock = { ms: BEGIN_MS + 1e9 };
+      const before = await openOn(store, { clock });
+      for (const events of history) await before.commit(events, "key");
+      await settle(before);
+      await before.close();
+      clock.ms += 60_000;
+      const faulty = withFault(store, { nth, fault });
+      let system = await openOn(faulty, { clock });
+      const erasing = system.erasure.erase({ kind: "user", id: U }, { suppress: true });
+      afterwards.push(erasing.catch(() => {}));
+      const outcome = await Promise.race([erasing.then(({ erased }) => erased), faulty.died]);
+      if (fault.endsWith("dead") && outcome === undefined) {
+        afterwards.push(system.close().catch(() => {}));
+        clock.ms += 60_000;
+        system = await openOn(store, { clock });
+        // What was begun is gone on with unasked; who asks again is told all of it, or the rest.
+        const { erased } = await system.erasure.erase({ kind: "user", id: U }, { suppress: true });
+        ok([0, 64].includes(erased.events), `${nth}: ${erased.events}`);
+      } else deepStrictEqual(outcome, { events: 64, logs: 3, groups: 2, rejected: 0 }, `write ${nth}`);
+      strictEqual(await system.reader.user(U), null);
+      deepStrictEqual((await system.reader.user("other"))!.eventCount, left.user("other")!.eventCount);
+      const { traits } = (await system.reader.group("shared-group"))!;
+      deepStrictEqual({ ...traits as object }, left.group("shared-group")!.traits);
+      ok(
+        system.suppression.isSuppressed({ userId: U }) && system.suppression.isSuppressed({ anonymousId: A }),
+      );
+      await system.tick!();
+      came = faulty.writes() >= nth;
+      await system.close();
+      ok(!(await textOf(store)).includes("planted"), `write ${nth}`);
+      if (nth % 5 === 0) deepStrictEqual(await verified(place), []);
+    }
+    await Promise.all(afterwards);
+  });
+}
+
+Deno.test("another process that holds the person in memory shows nothing of them once the answer is there", async () => {
+  await using place = await FILE.make();
+  const options = { clock: { ms: BEGIN_MS + 1e9 } };
+  const [one, other] = [await openOn(await place.open(), options), await openOn(await place.open(), options)];
+  const history = plantedHistory();
+  for (const events of history.slice(0, 3)) await one.commit(events, "key");
+  await settle(one);
+  // In its tail, and in what it has inflated.
+  strictEqual((await other.reader.user(U))!.version, 455);
+  await other.commit(history[3]!, "key");
+  strictEqual((await other.reader.log("user", U, { limit: 500, order: "asc" }))!.events.length, 500);
+  const reads = { isOver: false };
+  const reading = (async () => {
+    let n = 0;
+    for (; !reads.isOver; n++) {
+      await other.reader.user(U);
+      await other.reader.log("user", "other", { limit: 500, order: "desc" });
+      const group = await other.reader.log("group", "shared-group", { limit: 500, order: "asc" });
+      // Whoever stays is there all the time.
+      strictEqual(group!.events.filter(({ userId }) => userId === "other").length, 301);
+    }
+    return n;
+  })();
+  await one.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  for (const system of [other, one]) {
+    deepStrictEqual(
+      [
+        await system.reader.user(U),
+        await system.reader.log("user", U, { limit: 500, order: "asc" }),
+        await system.reader.anonymous(A),
+        await system.reader.group("planted-group"),
+        await system.reader.user(U, { at: BEGIN_MS + 1e6 }),
+      ],
+      [null, null, null, null, null],
+    );
+  }
+  reads.isOver = true;
+  ok(await reading > 0);
+  deepStrictEqual(
+    [await other.commit(history[2]!, "key"), await one.commit(history[3]!, "key")].flat().filter((receipt) =>
+      !receipt.duplicate
+    ),
+    [],
+  );
+  await one.close();
+  await other.close();
+});
+
+Deno.test("a replay of everything that had begun puts nothing to use of who was erased meanwhile", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const clock = { ms: BEGIN_MS + 1e9 };
+  const system = await openOn(store, { clock });
+  for (const events of plantedHistory()) await system.commit(events, "key");
+  await settle(system);
+  const journal = createJournal(store);
+  await journal.sync();
+  const options: RebuildOptions = {
+    source: store,
+    target: store,
+    journal,
+    owner: "replay",
+    now: () => clock.ms,
+    newId: () => crypto.randomUUID(),
+    onProgress() {},
+  };
+  const rebuilding = await beginRebuild(options);
+  await rebuilding.advance(journal.settledNow().seq);
+  await system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  await rejects(rebuilding.hold(), LostFence);
+  // Nor does its generation stay.
+  ok(!(await textOf(store)).includes(U));
+  await system.close();
+  deepStrictEqual(await verified(place), []);
+});
+
+Deno.test("what is more than one value of a plan is erased whole", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const system = await openOn(store);
+  const commit = async (events: StoredEvent[]) => {
+    for (let from = 0; from < events.length; from += 500) {
+      await system.commit(events.slice(from, from + 500), "key");
+    }
+  };
+  await commit(
+    Array.from({ length: 40 }, (_, n) => eventWith({ type: "group", userId: U, groupId: `g${n}` })),
+  );
+  await commit(
+    Array.from({ length: 40 }, (_, n) => eventWith({ type: "identify", userId: U, anonymousId: `d${n}` })),
+  );
+  await commit(Array.from({ length: 7_100 }, () => eventWith({ userId: U })));
+  const { erased } = await system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  deepStrictEqual(erased, { events: 7_180, logs: 41, groups: 40, rejected: 0 });
+  ok(!(await textOf(store)).includes(U));
+  for await (const { key } of store.list({ prefix: ["erasing"] })) throw new Error(`left over: ${key}`);
+  await system.close();
+});
+
+Deno.test("later events of the person are theirs, in a profile that knows nothing of before", async () => {
+  await using place = await MEMORY.make();
+  const system = await openOn(await place.open());
+  await system.commit([eventWith({ type: "identify", userId: U, traits: { old: true } })], "key");
+  await system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  await system.commit([eventWith({ type: "identify", userId: U, traits: { new: true } })], "key");
+  const profile = (await system.reader.user(U))!;
+  deepStrictEqual([profile.version, { ...profile.traits as object }], [1, { new: true }]);
+  await settle(system);
+  strictEqual((await system.reader.user(U))!.version, 1);
+  await system.close();
+  deepStrictEqual(await verified(place), []);
+});
+
+Deno.test("who was never seen is erased without a count, and can be suppressed", async () => {
+  await using place = await MEMORY.make();
+  const clock = { ms: BEGIN_MS + 5 };
+  const system = await openOn(await place.open(), { clock });
+  const person = { kind: "user", id: "nobody" } as const;
+  deepStrictEqual(await system.erasure.erase(person, { suppress: false }), {
+    erased: NOTHING,
+    suppressed: false,
+    at: clock.ms,
+  });
+  strictEqual((await system.erasure.erase(person, { suppress: true })).suppressed, true);
+  ok(system.suppression.isSuppressed({ userId: "nobody" }));
+  // Who is suppressed stays so.
+  strictEqual((await system.erasure.erase(person, { suppress: false })).suppressed, true);
+  await system.close();
+});
+
+Deno.test("an event is refused by whose it is: its user, else its anonymous id; a user's devices go with the user", async () => {
+  await using place = await MEMORY.make();
+  const system = await openOn(await place.open());
+  for (const events of plantedHistory()) await system.commit(events, "key");
+  await system.commit([eventWith({ type: "identify", userId: U, anonymousId: "sold", atMs: 1 })], "key");
+  await system.commit(
+    [eventWith({ type: "identify", userId: "other", anonymousId: "sold", atMs: 2 })],
+    "key",
+  );
+  await system.erasure.erase({ kind: "user", id: U }, { suppress: true });
+  const { isSuppressed } = system.suppression;
+  const judged = [
+    isSuppressed({ userId: U }),
+    isSuppressed({ userId: U, anonymousId: "sold" }),
+    isSuppressed({ anonymousId: A }),
+    isSuppressed({ anonymousId: "shared-device" }),
+    isSuppressed({ anonymousId: "sold" }),
+    isSuppressed({ userId: "other", anonymousId: A }),
+    isSuppressed({ anonymousId: U }),
+  ];
+  deepStrictEqual(judged, [true, true, true, true, false, false, false]);
+  await system.close();
+});
+
+Deno.test("another process knows within 5 s who is suppressed, and so does one that starts", async () => {
+  await using place = await FILE.make();
+  const [one, other] = [await openOn(await place.open()), await openOn(await place.open())];
+  // More than a page of them, and one in the middle of another's.
+  const ids = Array.from({ length: 5 }, (_, n) => `gone${n}`);
+  for (const id of ids) await one.suppression.add({ kind: "user", id });
+  await other.suppression.refresh();
+  await other.suppression.add({ kind: "anonymous", id: "gone5" });
+  ok(ids.every((userId) => other.suppression.isSuppressed({ userId })));
+  const began = performance.now();
+  while (!one.suppression.isSuppressed({ anonymousId: "gone5" })) {
+    ok(performance.now() - began < 5_000);
+    await one.suppression.fresh();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const third = await openOn(await place.open());
+  ok(ids.every((userId) => third.suppression.isSuppressed({ userId })));
+  for (const system of [one, other, third]) await system.close();
+});
+
+Deno.test("no more than so many people are suppressed, and it says so before anything is erased", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const system = await openOn(store);
+  await system.commit([eventWith({ userId: U })], "key");
+  await store.commit({ checks: [], sets: [[SUPPRESSED, { count: MAX_SUPPRESSED }]] });
+  await rejects(system.erasure.erase({ kind: "user", id: U }, { suppress: true }), {
+    name: "TooManySuppressed",
+  });
+  strictEqual((await system.reader.user(U))!.version, 1);
+  await system.close();
+});
+
+Deno.test("who asks again while an erasure waits joins it, up to the head that there is then", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const clock = { ms: BEGIN_MS };
+  const system = await openOn(store, { clock });
+  await system.commit([eventWith({ userId: U })], "key");
+  await settle(system);
+  const options = { store, owner: "other", now: () => clock.ms, newId: () => crypto.randomUUID() };
+  const fence = await takeFence({ ...options, key: SETTLED, empty: NOTHING_SETTLED, force: true });
+  await fence!.write({});
+  const person = { kind: "user", id: U } as const;
+  const asked = [system.erasure.erase(person, { suppress: false })];
+  while (await wishedErasures(store) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await system.commit([eventWith({ userId: U })], "key");
+  asked.push(system.erasure.erase(person, { suppress: true }));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  clock.ms += 60_000;
+  for (const { erased, suppressed } of await Promise.all(asked)) {
+    deepStrictEqual([erased.events, suppressed], [2, true]);
+  }
+  strictEqual(await wishedErasures(store), 1);
+  await system.close();
+});
+
+Deno.test("no more than so many erasures wait", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const system = await openOn(store);
+  await store.commit({ checks: [], sets: [[["erasing"] as Key, { pushed: MAX_WISHES }]] });
+  await rejects(system.erasure.erase({ kind: "user", id: U }, { suppress: false }), {
+    name: "NotServing",
+    code: "erasure_under_way",
+  });
+  await system.close();
+});
+
+Deno.test("what only one part of the system keeps is erased by that part, and counted", async () => {
+  await using place = await MEMORY.make();
+  const system: System = await openOn(await place.open());
+  const asked: Person[] = [];
+  system.erasure.onErase((person) => Promise.resolve(asked.push(person)));
+  const { erased } = await system.erasure.erase({ kind: "anonymous", id: A }, { suppress: false });
+  deepStrictEqual([erased.rejected, asked], [1, [{ kind: "anonymous", id: A }]]);
+  await system.close();
+});

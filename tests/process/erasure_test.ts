@@ -1,0 +1,119 @@
+/** Erasure by servers in processes of their own: seen from all of them, finished after a kill, gone from export and file. */
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { wishKey } from "../../actors/keys.ts";
+import { openStore } from "../../actors/store.ts";
+import type { Wish } from "../../actors/wishes.ts";
+import { runTask, type Server, sleep, startServer, tempDir } from "./server.ts";
+
+const PERSON = "planted-person";
+const DEVICE = "planted-device";
+
+/** A batch in which each fifth event is of the person. */
+function batchOf(n: number): Record<string, unknown>[] {
+  return Array.from({ length: 100 }, (_, i) => {
+    const who = i % 5 === 0 ? { userId: PERSON, anonymousId: DEVICE } : { userId: `user${n % 7}-${i}` };
+    const types = [{ type: "track", event: "Bought" }, { type: "identify", traits: { n, i } }, {
+      type: "group",
+      groupId: `group${i % 3}`,
+      traits: { n },
+    }];
+    return { ...who, ...types[i % 3], messageId: `${n}-${i}` };
+  });
+}
+
+const erase = (server: Server, query = "") =>
+  server.ask(`/api/v1/users/${PERSON}${query}`, { method: "DELETE" });
+
+async function sees(server: Server): Promise<number[]> {
+  const paths = [`users/${PERSON}`, `users/${PERSON}/events`, `anonymous/${DEVICE}`];
+  return await Promise.all(paths.map(async (path) => (await server.ask(`/api/v1/${path}`)).status));
+}
+
+/** Whether a file, or what SQLite lays beside it, holds the person's id. */
+function isInFile(path: string): boolean {
+  return ["", "-wal"].some((suffix) => {
+    try {
+      return Deno.readTextFileSync(path + suffix).includes("planted");
+    } catch {
+      return false;
+    }
+  });
+}
+
+Deno.test("who is erased is gone in all processes, from export, import and, once vacuumed, from the file", async () => {
+  await using dir = await tempDir();
+  const kvPath = `${dir.path}/kv.db`;
+  const old = `${dir.path}/old.ndjson`;
+  await using one = await startServer(kvPath);
+  await using other = await startServer(kvPath);
+  for (let n = 0; n < 10; n++) strictEqual((await (n % 2 ? one : other).send(batchOf(n))).status, 200);
+  // Both hold the person in memory.
+  deepStrictEqual([await sees(one), await sees(other)], [[200, 200, 200], [200, 200, 200]]);
+  await Deno.writeTextFile(old, (await runTask(kvPath, "export")).stdout);
+
+  const { status, body } = await erase(one, "?suppress=true");
+  deepStrictEqual([status, body.erased, body.suppressed], [
+    200,
+    { events: 200, logs: 2, groups: 1, rejected: 0 },
+    true,
+  ]);
+  deepStrictEqual([await sees(other), await sees(one)], [[404, 404, 404], [404, 404, 404]]);
+  const groups = await other.ask("/api/v1/groups/group2/events?limit=500");
+  ok(groups.body.events.length > 0 && !JSON.stringify(groups.body).includes("planted"));
+
+  strictEqual((await one.send({ type: "page", userId: PERSON })).status, 403);
+  // Elsewhere within 5 s.
+  const began = performance.now();
+  while ((await other.send({ type: "page", anonymousId: DEVICE, messageId: "late" })).status === 200) {
+    ok(performance.now() - began < 5_000);
+    await sleep(100);
+  }
+
+  const exported = await runTask(kvPath, "export");
+  strictEqual(exported.stdout.split("\n").filter((line) => line.includes(PERSON)).length, 0);
+  // An old export brings nobody back: ids are known within the window, and who is suppressed is not taken after it.
+  const imported = await runTask(kvPath, "import", old);
+  strictEqual(imported.code, 1);
+  match(imported.stdout, /imported 0 events; 800 were known already; 200 lines refused/);
+  match(imported.stderr, /an event of somebody who is suppressed/);
+  deepStrictEqual((await sees(other)).slice(0, 2), [404, 404]);
+  const verified = await runTask(kvPath, "replay", "--verify");
+  strictEqual(verified.code, 0, verified.stdout);
+
+  // What came in before the other process knew.
+  await one.ask(`/api/v1/anonymous/${DEVICE}`, { method: "DELETE" });
+  const vacuumed = await runTask(kvPath, "vacuum");
+  deepStrictEqual([vacuumed.code, vacuumed.stderr], [0, ""]);
+  ok(!isInFile(kvPath), "the file holds the id");
+  strictEqual((await other.send({ type: "page", userId: "after" })).status, 200);
+  strictEqual((await one.ask("/api/v1/users/after")).status, 200);
+  ok(!(one.written() + other.written()).includes("planted"));
+});
+
+for (const half of ["it is wished", "its plan is stored"] as const) {
+  Deno.test(`an erasure whose server is killed when ${half} is finished by the next`, async () => {
+    await using dir = await tempDir();
+    const kvPath = `${dir.path}/kv.db`;
+    {
+      await using server = await startServer(kvPath);
+      for (let n = 0; n < 10; n++) strictEqual((await server.send(batchOf(n))).status, 200);
+      const store = await openStore(kvPath);
+      const wish = async () => (await store.get<Wish>(wishKey(1))).value;
+      const erasing = erase(server).catch(() => undefined);
+      const isHalf = async () => half === "it is wished" ? await wish() : (await wish())?.plan;
+      while (!await isHalf()) await sleep(1);
+      await server.end("SIGKILL");
+      await erasing;
+      ok(await wish() !== null, "it was killed too late");
+      store.close();
+    }
+    await using server = await startServer(kvPath);
+    // What was begun is gone on with unasked; who asks again is told what came of it, if it was not over before.
+    const { status, body } = await erase(server);
+    ok(status === 200 && [0, 200].includes(body.erased.events), JSON.stringify(body));
+    deepStrictEqual(await sees(server), [404, 404, 404]);
+    ok(!(await runTask(kvPath, "export")).stdout.includes("planted"));
+    const verified = await runTask(kvPath, "replay", "--verify");
+    strictEqual(verified.code, 0, verified.stdout);
+  });
+}
