@@ -291,6 +291,8 @@ Deno.test("a client that does not read is not waited for, and is told how many i
       `GET ${LIVE} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${ADMIN_TOKEN}\r\n\r\n`,
     ),
   );
+  // Its head: from here on it listens.
+  await connection.read(new Uint8Array(16));
   await using other = await openViewer(server.url);
   // More than what sockets hold, and more than it may be behind.
   const event = "E".repeat(500);
@@ -303,7 +305,8 @@ Deno.test("a client that does not read is not waited for, and is told how many i
   let text = "";
   const decoder = new TextDecoder();
   const bytes = new Uint8Array(1 << 20);
-  const shown = () => text.match(/"status":"accepted"/g)?.length ?? 0;
+  // The sizes between the chunks of the answer (RFC 9112, section 7.1) may stand in the middle of a line.
+  const whole = () => text.replaceAll(/\r\n[0-9a-f]+\r\n/g, "");
   while (!/"m39_499"|"skipped":\d+/.test(text)) {
     text += decoder.decode(bytes.subarray(0, (await connection.read(bytes))!), { stream: true });
   }
@@ -311,9 +314,10 @@ Deno.test("a client that does not read is not waited for, and is told how many i
   while (!text.includes('"last"')) {
     text += decoder.decode(bytes.subarray(0, (await connection.read(bytes))!), { stream: true });
   }
-  const skipped = [...text.matchAll(/"skipped":(\d+)/g)].reduce((sum, [, n]) => sum + Number(n), 0);
+  const shown = whole().match(/"status":"accepted"/g)?.length ?? 0;
+  const skipped = [...whole().matchAll(/"skipped":(\d+)/g)].reduce((sum, [, n]) => sum + Number(n), 0);
   ok(skipped > 0, "it was slow");
-  strictEqual(shown() + skipped, total + 1);
+  strictEqual(shown + skipped, total + 1);
 });
 
 Deno.test("a client that reads nothing for long is let go, so that another has its place", async () => {
