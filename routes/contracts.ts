@@ -191,10 +191,12 @@ async function readDraft(
 ): Promise<{ value: Draft; problem?: undefined } | { problem: Problem }> {
   const body = await readBody(parts, c, draftSchema);
   if (body.problem !== undefined) return body;
-  const { event, writeKeyIds, ...rest } = body.value;
-  const { problem } = compileSchema(rest.schema);
+  const { type, event, schema, mode, writeKeyIds } = body.value;
+  const { problem } = compileSchema(schema);
   if (problem !== undefined) return { problem: invalidSchema(problem) };
-  return { value: { ...rest, ...event !== undefined && { event }, ...writeKeyIds && { writeKeyIds } } };
+  return {
+    value: { type, ...event !== undefined && { event }, schema, mode, ...writeKeyIds && { writeKeyIds } },
+  };
 }
 
 function invalidSchema({ path, message }: SchemaProblem): Problem {
