@@ -45,11 +45,13 @@ const TRIAL_UNITS = 100_000;
 const UNITS_PER_ITEM = 10;
 const CHARACTERS_PER_ITEM_UNIT = 4;
 
+/** What looking for the others of a first violation may cost: each that is found takes memory. */
+const OTHERS_UNITS = 20_000;
+
 const NOTHING: readonly Violation[] = [];
 
 /** No reference leads out, nothing is fetched, nothing is logged; `99.99` is a multiple of `0.01`. */
 const OPTIONS: Options = {
-  allErrors: true,
   verbose: true,
   meta: false,
   validateSchema: false,
@@ -69,13 +71,34 @@ export function compileSchema(
   if (ready.problem !== undefined) return ready;
   const shape = problemOfShape(given as Schema);
   if (shape !== undefined) return { problem: shape };
-  const check = compile(ready.schema);
-  for (const value of [{}, [], "", 0, true, null]) {
-    if (check(value, { units: TRIAL_UNITS }) === TOO_COSTLY) {
-      return { problem: { path: "", message: "must not lead back to itself without end" } };
+  try {
+    const check = checkerOf(ready.schema);
+    for (const value of [{}, [], "", 0, true, null]) {
+      if (check(value, { units: TRIAL_UNITS }) === TOO_COSTLY) {
+        return { problem: { path: "", message: "must not lead back to itself without end" } };
+      }
     }
+    return { check };
+  } catch (error) {
+    // What the engine itself can't do, such as references through more schemas than its stack has room for.
+    return { problem: { path: "", message: `can't be made into code: ${String(error).slice(0, 200)}` } };
   }
-  return { check };
+}
+
+/** Stops at the first thing that is wrong, so that most events, and hostile ones, cost little; then looks for the others. */
+function checkerOf(schema: Schema): Checker {
+  const first = compile(schema, { allErrors: false });
+  let all: Checker | undefined;
+  return (value, budget) => {
+    const found = first(value, budget);
+    if (found === TOO_COSTLY || found.length === 0) return found;
+    all ??= compile(schema, { allErrors: true });
+    const units = Math.min(budget.units, OTHERS_UNITS);
+    const rest: Budget = { units };
+    const more = all(value, rest);
+    budget.units -= units - Math.max(0, rest.units);
+    return more === TOO_COSTLY ? found : more;
+  };
 }
 
 let metaSchema: Ajv2020 | undefined;
@@ -92,7 +115,7 @@ function problemOfShape(schema: Schema): SchemaProblem | undefined {
 /** Thrown through the engine's code where nothing is left to spend. */
 const SPENT = new Error("spent");
 
-function compile(schema: Schema): Checker {
+function compile(schema: Schema, { allErrors }: { allErrors: boolean }): Checker {
   const purse: Budget = { units: 0 };
   const spend = (units: number): void => {
     purse.units -= units;
@@ -112,7 +135,7 @@ function compile(schema: Schema): Checker {
     };
   };
   regExp.code = "";
-  const engine = new Ajv2020({ ...OPTIONS, code: { regExp } });
+  const engine = new Ajv2020({ ...OPTIONS, allErrors, code: { regExp } });
   addPrice(engine, spend);
   addUniqueItems(engine, spend);
   const validate = engine.compile(schema);

@@ -23,8 +23,9 @@ const MAX_NAME_LENGTH = 100;
 /** UTF-16 units of an event's name that a contract may name. */
 const MAX_EVENT_NAME_LENGTH = 500;
 
-/** Write keys that a contract may name, each of at most {@link MAX_NAME_LENGTH} units. */
-const MAX_WRITE_KEY_IDS = 100;
+/** Write keys that a contract may name, and UTF-16 units of an id: with a schema they fit one value of the store. */
+const MAX_WRITE_KEY_IDS = 50;
+const MAX_KEY_ID_LENGTH = 50;
 
 /** Events that a draft is held against, at the most and where nothing is said. */
 const MAX_LAST = 100_000;
@@ -51,7 +52,7 @@ export const draftSchema = z.strictObject({
   event: wellFormed(MAX_EVENT_NAME_LENGTH).optional(),
   schema: z.custom<Schema>((value) => value !== undefined, "must be a JSON Schema"),
   mode,
-  writeKeyIds: z.array(wellFormed(MAX_NAME_LENGTH), "must be an array of ids of write keys")
+  writeKeyIds: z.array(wellFormed(MAX_KEY_ID_LENGTH), "must be an array of ids of write keys")
     .min(1, "must hold at least one id; leave it out to mean all")
     .max(MAX_WRITE_KEY_IDS, `must hold at most ${MAX_WRITE_KEY_IDS} ids`).optional(),
 }, { error: unknownMember }).superRefine(({ type, event }, context) => {
