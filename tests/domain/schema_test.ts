@@ -325,6 +325,12 @@ const HUNGRY: [what: string, schema: unknown, value: unknown][] = [
     many(150, { properties: { a: true }, unevaluatedProperties: { type: "number" } }),
     Object.fromEntries(numbers(3_000).map((n) => [`k${n}`, 1])),
   ],
+  ["a pattern of fifty steps on a long text", { pattern: "^[a-z]{50}" }, "a".repeat(32_000)],
+  [
+    "a pattern on many names",
+    { patternProperties: { "^[a-z]{0,20}x$": true } },
+    Object.fromEntries(numbers(9_000).map((n) => [`k${n}`, 1])),
+  ],
   [
     "a large enum for every item",
     { items: { not: { enum: Array.from({ length: 2_000 }, (_, n) => `value ${n}`) } } },

@@ -109,6 +109,31 @@ Deno.test("a monitored contract lets pass, and counts", async () => {
   ]);
 });
 
+Deno.test("the events of a request share what there is to spend, and the next request has as much again", async () => {
+  await using test = await openTestApp();
+  const items = { items: { not: { type: "string" } } };
+  const list = { allOf: Array.from({ length: 11 }, () => items) };
+  const schema = { properties: { properties: { properties: { list } } } };
+  await put(test, "costly", { type: "track", schema, mode: "enforce" });
+  const properties = { list: Array.from({ length: 8_000 }, () => 1) };
+  const batch = Array.from({ length: 50 }, () => ({ type: "track", event: "A", userId: "u", properties }));
+  for (
+    const [to, more] of [["/api/v1/events/batch", {}], ["/v1/batch", {
+      sentAt: "2025-03-15T00:00:00Z",
+    }]] as const
+  ) {
+    const { body } = await test.send(to, { ...more, batch });
+    ok(body.accepted > 20 && body.accepted < 50, `${body.accepted} accepted`);
+    deepStrictEqual(body.errors.at(-1), {
+      index: 49,
+      status: 422,
+      code: "contract_too_costly",
+      message: body.errors[0].message,
+    });
+    match(body.errors[0].message, /fewer at a time/);
+  }
+});
+
 Deno.test("a contract of one write key leaves the others alone", async () => {
   await using test = await openTestApp();
   const { key, writeKey } = await test.system.writeKeys.create({ name: "web" });
@@ -316,6 +341,7 @@ Deno.test("a draft is tried on the last events before it is enforced", async () 
     1,
     "the page before it counts, and is not checked",
   );
+  deepStrictEqual((await check(ORDER, "?last=20")).checked, 19, "within a batch too");
   deepStrictEqual((await check(ORDER, "?last=122")).checked, 121, "without the oldest");
   deepStrictEqual(await check({ ...ORDER, writeKeyIds: [writeKey.id], schema: true }), {
     checked: 1,
