@@ -50,7 +50,8 @@ const wellFormed = (max: number) =>
 export const draftSchema = z.strictObject({
   type: z.enum(EVENT_TYPES, `must be one of ${EVENT_TYPES.join(", ")}`),
   event: wellFormed(MAX_EVENT_NAME_LENGTH).optional(),
-  schema: z.custom<Schema>((value) => value !== undefined, "must be a JSON Schema"),
+  // Not by zod, whose records drop members that a schema may have.
+  schema: z.unknown().refine((value) => value !== undefined, "must be a JSON Schema"),
   mode,
   writeKeyIds: z.array(wellFormed(MAX_KEY_ID_LENGTH), "must be an array of ids of write keys")
     .min(1, "must hold at least one id; leave it out to mean all")
@@ -196,7 +197,13 @@ async function readDraft(
   const { problem } = compileSchema(schema);
   if (problem !== undefined) return { problem: invalidSchema(problem) };
   return {
-    value: { type, ...event !== undefined && { event }, schema, mode, ...writeKeyIds && { writeKeyIds } },
+    value: {
+      type,
+      ...event !== undefined && { event },
+      schema: schema as Schema,
+      mode,
+      ...writeKeyIds && { writeKeyIds },
+    },
   };
 }
 
