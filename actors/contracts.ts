@@ -32,16 +32,19 @@ import { createWatched } from "./watched.ts";
 /** All contracts are in the memory of each process, and read again with each change: far more than there are events. */
 export const MAX_CONTRACTS = 200;
 
+/** What events that no contract names are counted under: the setting that says what becomes of them. */
+export const NO_CONTRACT = "UNKNOWN_EVENTS";
+
 /** A change that another process gets ahead of is tried so often. */
 const TRIES = 10;
 
 /** What stands under a contract's key and its versions': the contract as JSON in UTF-8, whose size has a bound. */
 type StoredVersion = Omit<ContractVersion, "contract"> & { contract: Uint8Array | null };
 
-/** Opens the contracts of a store. */
-export async function openContracts(
+/** Makes the contracts of a store. They are read before the first event. */
+export function createEventContracts(
   { store, now, newId }: { store: Store; now(): number; newId(): string },
-): Promise<EventContracts> {
+): EventContracts {
   let stored = new Map<string, StoredContract>();
   let contracts = createContracts([]);
   const counts = new Map<string, Violations>();
@@ -64,13 +67,13 @@ export async function openContracts(
     return checked.get(contract)!;
   }
 
-  const watched = await createWatched(store, { mark: CONTRACTS_CHANGED, load });
+  const watched = createWatched(store, { mark: CONTRACTS_CHANGED, load });
 
   function count(contract: string | null, mode: ContractMode): void {
-    const key = `${mode}/${contract ?? ""}`;
+    const key = `${mode}/${contract ?? NO_CONTRACT}`;
     const known = counts.get(key);
     if (known !== undefined) known.count++;
-    else counts.set(key, { contract: contract ?? "", mode, count: 1 });
+    else counts.set(key, { contract: contract ?? NO_CONTRACT, mode, count: 1 });
   }
 
   /** Writes changes as new versions with the mark; `plan` sees what is there, and gives what shall be. */

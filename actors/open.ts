@@ -1,6 +1,6 @@
 /** Puts the actors together over one store. */
 import { createCommitter } from "./committer.ts";
-import { openContracts } from "./contracts.ts";
+import { createEventContracts } from "./contracts.ts";
 import { createCounts } from "./counts.ts";
 import { type Clock, createClock, startNotice } from "./clock.ts";
 import { createErasure } from "./erasure.ts";
@@ -106,7 +106,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   const writeKeys = await openWriteKeys({ store, now, newId, randomBytes: options.randomBytes });
   const counts = createCounts({ store, owner, now, newId });
   const suppression = await openSuppression(store, secret);
-  const contracts = await openContracts({ store, now, newId });
+  const contracts = createEventContracts({ store, now, newId });
   const quarantine = createQuarantine({ store, now, newId });
   counts.watch(contracts.violations);
   const erasure = createErasure({ store, journal, settling, suppression, secret, now, newId });

@@ -155,7 +155,7 @@ export interface Reading<T> {
 
 /** How often a contract was violated in this process since it started. */
 export interface Violations {
-  /** Its name; `""` for events that no contract names. */
+  /** Its name; `UNKNOWN_EVENTS` for events that no contract names. */
   contract: string;
   mode: "enforce" | "monitor";
   count: number;

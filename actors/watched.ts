@@ -8,11 +8,8 @@ import type { Store } from "./store.ts";
 /** What is known is looked at again behind an answer after this time, and before one after twice as long. */
 const FRESH_MS = 2_000;
 
-/** What is watched. */
-export type Watched = Awaited<ReturnType<typeof createWatched>>;
-
-/** Watches a mark: `load` is called now, and again whenever the mark was seen to have changed. */
-export async function createWatched(
+/** Watches a mark: `load` is called before the first use, and again whenever the mark was seen to have changed. */
+export function createWatched(
   store: Store,
   { mark, load }: { mark: Key; load: () => Promise<void> },
 ) {
@@ -34,7 +31,6 @@ export async function createWatched(
     return refreshing ??= refresh().finally(() => refreshing = undefined);
   }
 
-  await refresh();
   return {
     /** Looks now: after a change of one's own, as a look that is under way may have begun before it. */
     refresh,

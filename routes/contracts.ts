@@ -1,6 +1,7 @@
 /** Event contracts: the gate that every event passes, and the routes of administrators. */
 import { Hono } from "hono";
 import { z } from "zod";
+import { NO_CONTRACT } from "../actors/contracts.ts";
 import { type Author, TooManyContracts } from "../actors/system.ts";
 import { commonContracts } from "../domain/common_contracts.ts";
 import { CONTRACT_MODES, type Draft, REQUEST_UNITS, type UnknownEvents } from "../domain/contract.ts";
@@ -230,14 +231,14 @@ function authorOf({ peerOf }: Parts, c: RouteContext): Author {
 function readName(c: RouteContext): string | undefined {
   const name = decodePart(c.req.path.split("/")[NAME_PLACE]!);
   const isName = name !== undefined && name.length <= MAX_NAME_LENGTH && name.isWellFormed() &&
-    name !== "." && name !== "..";
+    name !== "." && name !== ".." && name !== NO_CONTRACT;
   return isName ? name : undefined;
 }
 
 const NO_SUCH_NAME = invalid(
   "invalid_name",
   "",
-  `the name in the path must be 1 to ${MAX_NAME_LENGTH} characters, well-formed and percent-encoded`,
+  `the name in the path must be 1 to ${MAX_NAME_LENGTH} characters, well-formed, percent-encoded, and not ${NO_CONTRACT}`,
 );
 const NO_SUCH_CONTRACT: Problem = {
   reason: "not_found",

@@ -1,7 +1,7 @@
 /** Contracts in storage that fails, and what an event costs of it. */
 import { deepStrictEqual, rejects, strictEqual } from "node:assert";
 import { monotonicFactory } from "ulid";
-import { openContracts } from "../../actors/contracts.ts";
+import { createEventContracts } from "../../actors/contracts.ts";
 import { openStore, type Store } from "../../actors/store.ts";
 import { StorageUnavailable } from "../../actors/system.ts";
 import type { Contract } from "../../domain/contract.ts";
@@ -13,9 +13,11 @@ const CONTRACT: Contract = { name: "c", type: "page", schema: false, mode: "enfo
 const { event } = accept({ type: "page", userId: "u" }, { receivedAt: 0, newId: () => "m" });
 const judging = { writeKeyId: "k", unknown: "allow", request: { units: 1e6 } } as const;
 
-function open(store: Store) {
+async function open(store: Store) {
   const ulid = monotonicFactory();
-  return openContracts({ store, now: () => 0, newId: () => ulid() });
+  const contracts = createEventContracts({ store, now: () => 0, newId: () => ulid() });
+  await contracts.fresh();
+  return contracts;
 }
 
 for (const fault of ["lost", "done but lost", "done but denied"] satisfies Fault[]) {

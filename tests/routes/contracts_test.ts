@@ -1,6 +1,6 @@
 /** Event contracts over HTTP: what senders are told, and what administrators do with them. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
-import { MAX_CONTRACTS } from "../../actors/contracts.ts";
+import { MAX_CONTRACTS, NO_CONTRACT } from "../../actors/contracts.ts";
 import { SEGMENT_BATCH_PATHS, TYPED_PATHS } from "../../routes/sending_paths.ts";
 import { type Answer, AS_ADMIN, AS_SENDER, openTestApp, type TestApp } from "./test_app.ts";
 
@@ -134,6 +134,18 @@ Deno.test("the events of a request share what there is to spend, and the next re
   }
 });
 
+Deno.test("violations are in the figures of administrators", async () => {
+  await using test = await openTestApp({ unknownEvents: "monitor" });
+  await put(test, "order", ORDER);
+  await test.send("/api/v1/events", order({}));
+  await test.send("/api/v1/events/batch", { batch: [order({}), { type: "page", userId: "u" }] });
+  const { body } = await test.get("/api/v1/admin/stats", AS_ADMIN);
+  const violations = body.counts.violations.map((
+    { contract, mode, count }: Record<string, unknown>,
+  ) => [contract, mode, count]);
+  deepStrictEqual(violations.sort(), [[NO_CONTRACT, "monitor", 1], ["order", "enforce", 2]]);
+});
+
 Deno.test("a contract of one write key leaves the others alone", async () => {
   await using test = await openTestApp();
   const { key, writeKey } = await test.system.writeKeys.create({ name: "web" });
@@ -155,7 +167,7 @@ Deno.test("the setting for what no contract names: allow, monitor, reject", asyn
     strictEqual((await test.send("/api/v1/events", order({ total: 1 }))).status, 200);
     const counted = unknownEvents === "allow"
       ? []
-      : [{ contract: "", mode: unknownEvents === "reject" ? "enforce" : "monitor", count: 1 }];
+      : [{ contract: NO_CONTRACT, mode: unknownEvents === "reject" ? "enforce" : "monitor", count: 1 }];
     deepStrictEqual(test.system.contracts.violations(), counted);
   }
 });
@@ -254,7 +266,7 @@ Deno.test("a name is decoded once, and has its bounds", async () => {
   await put(test, encodeURIComponent(name), ORDER);
   strictEqual((await test.system.contracts.list())[0]!.name, name);
   await put(test, "x".repeat(100), ORDER);
-  for (const bad of ["x".repeat(101), "%ff", "%ed%a0%80"]) {
+  for (const bad of ["x".repeat(101), "%ff", "%ed%a0%80", NO_CONTRACT]) {
     strictEqual((await ask(test, "PUT", path(bad), ORDER)).status, 400, bad);
   }
 });
