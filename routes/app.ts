@@ -98,7 +98,8 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
     quarantineWitness(system, location),
   ];
   const intake = metrics.watch(createIntake(gates, witnesses));
-  const parts: Parts = { system, authentication, bodies, intake, peerOf, log, now, newId };
+  const { contracts } = system;
+  const parts: Parts = { system, authentication, bodies, intake, peerOf, contracts, log, now, newId };
 
   const hasHost = createHostCheck();
 

@@ -146,6 +146,18 @@ Deno.test("violations are in the figures of administrators", async () => {
   deepStrictEqual(violations.sort(), [[NO_CONTRACT, "monitor", 1], ["order", "enforce", 2]]);
 });
 
+Deno.test("the story of an event names its contracts", async () => {
+  await using test = await openTestApp();
+  await put(test, "order", ORDER);
+  await put(test, "all", { type: "track", schema: true, mode: "monitor" });
+  await test.send("/api/v1/events/batch", {
+    batch: [order({ total: 1 }, { messageId: "m" }), { type: "page", userId: "u", messageId: "p" }],
+  });
+  const contractOf = async (id: string) =>
+    (await test.get(`/api/v1/admin/events/${id}`, AS_ADMIN)).body.contract;
+  deepStrictEqual([await contractOf("m"), await contractOf("p")], [["all", "order"], null]);
+});
+
 Deno.test("a contract of one write key leaves the others alone", async () => {
   await using test = await openTestApp();
   const { key, writeKey } = await test.system.writeKeys.create({ name: "web" });
