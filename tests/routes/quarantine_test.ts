@@ -215,6 +215,21 @@ Deno.test("an event that came in meanwhile is a duplicate, and leaves the quaran
   deepStrictEqual((await kept(test)).rejected, []);
 });
 
+Deno.test("who is erased is erased here too, and later events that are suppressed are not kept", async () => {
+  await using test = await openTestApp();
+  await test.send(EVENTS, { type: "page", userId: "u", name: "kept" });
+  await enforce(test);
+  for (const userId of ["u", "u", "other"]) await test.send(EVENTS, order({ userId }));
+  const { status, body } = await test.send("/api/v1/users/u?suppress=true", undefined, {
+    method: "DELETE",
+    headers: AS_ADMIN,
+  });
+  deepStrictEqual([status, body.erased.rejected], [200, 2]);
+  strictEqual((await test.send(EVENTS, order())).body.code, "suppressed");
+  const { rejected } = await kept(test);
+  deepStrictEqual(rejected.map(({ event }: { event: { userId: string } }) => event.userId), ["other"]);
+});
+
 Deno.test("one can be deleted, once", async () => {
   await using test = await openTestApp();
   await test.send(EVENTS, { type: "page" });
