@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { ADDRESS_POLICIES, type AddressPolicy } from "./domain/location.ts";
+import { UNKNOWN_EVENTS, type UnknownEvents } from "./domain/contract.ts";
 import { LOG_LEVELS, type LogLevel } from "./routes/log.ts";
 import { MAX_PROXIES } from "./routes/peer.ts";
 
@@ -92,6 +93,11 @@ export const environmentSchema = z.object({
     .meta(note("proxies before the server that add to `X-Forwarded-For`; the peer is whom they name", "`0`")),
   METRICS_OPEN: z.enum(["true", "false"], "must be true or false").default("false")
     .meta(note("`true` shows `/metrics` without a credential", "`false`: read or admin token")),
+  UNKNOWN_EVENTS: z.enum(UNKNOWN_EVENTS, `must be one of ${UNKNOWN_EVENTS.join(", ")}`).default("allow")
+    .meta(note(
+      "an event that no contract names: `allow`, `monitor` (taken and counted) or `reject` (422)",
+      "`allow`",
+    )),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`).default("info")
     .meta(note("`debug` (a line per request), `info`, `warn`, `error` or `off`", "`info`")),
 });
@@ -116,6 +122,7 @@ export interface Settings {
   ipAddresses: AddressPolicy;
   trustedProxies: number;
   metricsOpen: boolean;
+  unknownEvents: UnknownEvents;
   logLevel: LogLevel;
 }
 
@@ -173,6 +180,7 @@ export function readConfig(env: Record<string, string | undefined>, mode: Mode):
       ipAddresses: read.IP_ADDRESSES,
       trustedProxies: read.TRUSTED_PROXIES,
       metricsOpen: read.METRICS_OPEN === "true",
+      unknownEvents: read.UNKNOWN_EVENTS,
       logLevel: read.LOG_LEVEL,
     },
   };

@@ -198,3 +198,15 @@ export const COUNTS_SUMMED: Key = ["countsSummed"];
 export const LISTENING: Key = ["listening"];
 export const notesKey = (processId: string): Key => ["notes", processId];
 export const NOTES: Key = ["notes"];
+
+/** A contract as it stands, its versions, and the value that changes with each change of any of them. */
+export const contractKey = (name: string): Key => ["contract", name];
+export const CONTRACTS: Key = ["contract"];
+export const contractVersionKey = (name: string, version: number): Key => ["contractVersion", name, version];
+export const contractVersions = (name: string): Key => ["contractVersion", name];
+export const CONTRACTS_CHANGED: Key = ["contractsChanged"];
+
+/** An event that was not taken, by when it came; and how many there are. */
+export const rejectedKey = (id: string): Key => ["rejected", id];
+export const REJECTED: Key = ["rejected"];
+export const REJECTED_COUNT: Key = ["rejectedCount"];

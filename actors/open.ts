@@ -1,5 +1,6 @@
 /** Puts the actors together over one store. */
 import { createCommitter } from "./committer.ts";
+import { createEventContracts } from "./contracts.ts";
 import { createCounts } from "./counts.ts";
 import { type Clock, createClock, startNotice } from "./clock.ts";
 import { createErasure } from "./erasure.ts";
@@ -8,6 +9,7 @@ import { createJournal } from "./journal.ts";
 import { createLive, type LiveOptions } from "./live.ts";
 import { createProbe } from "./probe.ts";
 import { createProcesses } from "./processes.ts";
+import { createQuarantine } from "./quarantine.ts";
 import { createReader } from "./reader.ts";
 import { openSecret } from "./secret.ts";
 import { createSettler, type Settler, type SettlerOptions } from "./settler.ts";
@@ -104,6 +106,11 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   const writeKeys = await openWriteKeys({ store, now, newId, randomBytes: options.randomBytes });
   const counts = createCounts({ store, owner, now, newId });
   const suppression = await openSuppression(store, secret);
+  const contracts = createEventContracts({ store, now, newId });
+  const quarantine = createQuarantine({ store, now, newId });
+  counts.watch(contracts.violations);
+  const erasure = createErasure({ store, journal, settling, suppression, secret, now, newId });
+  erasure.onErase(({ kind, id }) => quarantine.erase(kind === "user" ? { userId: id } : { anonymousId: id }));
   settling.wake();
   return {
     commit: committer.commit,
@@ -113,7 +120,9 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     writeKeys,
     counts,
     suppression,
-    erasure: createErasure({ store, journal, settling, suppression, secret, now, newId }),
+    erasure,
+    contracts,
+    quarantine,
     async stats() {
       await journal.sync();
       return statsOf(journal);
@@ -128,6 +137,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       await journal.sync();
       await settling.until(journal.head().seq, TICK_MS);
       await settling.untilErased(await wishedErasures(store), TICK_MS);
+      await quarantine.sweep();
     },
     async close() {
       clock?.close();
@@ -137,7 +147,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       await committer.idle();
       await counts.close();
       await closing;
-      await Promise.all([processes.close(), feed.close()]);
+      await Promise.all([processes.close(), feed.close(), quarantine.close()]);
       store.close();
     },
   };

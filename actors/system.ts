@@ -1,8 +1,10 @@
 /** What the actors offer to the routes and to the tasks: the whole of signalfold behind one typed value. */
 import type { Changes } from "../domain/change.ts";
+import type { Contract, Draft, UnknownEvents } from "../domain/contract.ts";
 import type { Counts } from "../domain/counts.ts";
 import type { EventType, StoredEvent } from "../domain/event.ts";
 import type { Rejection } from "../domain/rejection.ts";
+import type { Budget } from "../domain/schema_engine.ts";
 
 /** Thrown when storage does not answer in time: nothing was acknowledged, and a retry is safe. */
 export class StorageUnavailable extends Error {
@@ -153,6 +155,7 @@ export interface Reading<T> {
 
 /** How often a contract was violated in this process since it started. */
 export interface Violations {
+  /** Its name; `UNKNOWN_EVENTS` for events that no contract names. */
   contract: string;
   mode: "enforce" | "monitor";
   count: number;
@@ -227,6 +230,101 @@ export interface Suppression {
   refresh(): Promise<void>;
   /** Suppresses a person: at once in this process, elsewhere within 5 s. Throws {@link TooManySuppressed}. */
   add(person: Person): Promise<void>;
+}
+
+/** Thrown where there are as many contracts as there may be. */
+export class TooManyContracts extends RangeError {
+  override name = "TooManyContracts";
+}
+
+/** A contract as it stands. */
+export interface StoredContract extends Contract {
+  /** Counts its changes, from 1. */
+  version: number;
+  updatedAt: string;
+}
+
+/** Who changed a contract, from where. */
+export interface Author {
+  by: string;
+  address: string;
+}
+
+/** One change of a contract. */
+export interface ContractVersion extends Author {
+  version: number;
+  at: string;
+  /** What it then was; `null` for one that was deleted. */
+  contract: Contract | null;
+  /** The version that was gone back to. */
+  restored?: number;
+}
+
+/** Event contracts: changes hold at once in this process, elsewhere within 5 s. */
+export interface EventContracts {
+  /** Resolves when what is known is fresh enough to judge by; nothing where it is already. */
+  fresh(): Promise<void> | undefined;
+  /** Why an event is not taken, or nothing. Reads no storage. */
+  judge(
+    event: StoredEvent,
+    options: { writeKeyId: string; unknown: UnknownEvents; request: Budget },
+  ): Rejection | undefined;
+  /** The names of the contracts that mean an event. */
+  namesFor(event: StoredEvent, writeKeyId: string): string[];
+  violations(): Violations[];
+  list(): Promise<StoredContract[]>;
+  get(name: string): Promise<StoredContract | undefined>;
+  /** Makes or changes contracts, all or none. What is so already makes no version. Throws {@link TooManyContracts}. */
+  put(contracts: readonly Contract[], author: Author): Promise<StoredContract[]>;
+  remove(name: string, author: Author): Promise<boolean>;
+  /** Changes, newest first, at most `limit` of them before a version; `undefined` where there never was such a contract. */
+  versions(name: string, query: { limit: number; before?: number }): Promise<ContractVersion[] | undefined>;
+  /** Goes back to what a contract was in a version; `undefined` where there is none, or it was deleted then. */
+  restore(name: string, version: number, author: Author): Promise<StoredContract | undefined>;
+  /** Holds a draft against the last events of the journal. */
+  check(draft: Draft & { name: string }, last: number): Promise<DraftCheck>;
+}
+
+/** What a draft would do to events that there are. */
+export interface DraftCheck {
+  /** Of the last events, those that the draft names and that were looked at. */
+  checked: number;
+  failed: number;
+  examples: { messageId: string; path: string; message: string }[];
+}
+
+/** An event that was not taken, as it is kept. */
+export interface RejectedEvent {
+  id: string;
+  receivedAt: string;
+  writeKeyId: string;
+  status: number;
+  code: string;
+  message: string;
+  path?: string;
+  /** As it was sent, with what its route and its batch said for it. */
+  event: Record<string, unknown>;
+  /** The event was too large: only its ids and its name are kept. */
+  cut?: true;
+}
+
+/** Events that were not taken, for a week. */
+export interface Quarantine {
+  /** Whether this process keeps another event in this minute; counts one as dropped if not. */
+  hasRoom(): boolean;
+  /** Keeps an event, behind the answer. Ask {@link Quarantine.hasRoom} first. Never throws. */
+  keep(rejected: Omit<RejectedEvent, "id">): void;
+  /** Events that found no room since this process started. */
+  dropped(): number;
+  list(
+    query: { limit: number; cursor?: string },
+  ): Promise<{ rejected: RejectedEvent[]; cursor: string | null }>;
+  get(id: string): Promise<RejectedEvent | undefined>;
+  remove(id: string): Promise<boolean>;
+  /** Removes all that name a person; gives how many. */
+  erase(person: { userId?: string; anonymousId?: string }): Promise<number>;
+  /** Removes what is older than a week. */
+  sweep(): Promise<void>;
 }
 
 /** Journal positions as numbers of events, and how many of them are not settled yet. */
@@ -386,6 +484,8 @@ export interface System {
   writeKeys: WriteKeys;
   erasure: Erasure;
   suppression: Suppression;
+  contracts: EventContracts;
+  quarantine: Quarantine;
   stats(): Promise<Stats>;
   /** Never throws, and takes a second at the most. */
   gauges(): Promise<Gauges>;

@@ -204,6 +204,22 @@ interface Filling {
   look: Look;
 }
 
+/**
+ * An item that was not taken with what its route and its batch say for it, so that it can be sent by itself. `undefined`
+ * where that is larger than an event may be, or has another problem that keeps it from being stored as it is.
+ */
+export function withDefaults(
+  item: JsonObject,
+  { type, defaults }: Pick<AcceptOptions, "type" | "defaults">,
+): JsonObject | undefined {
+  const look = beginLook(MAX_EVENT_BYTES);
+  if (findProblem(item, look) !== undefined) return undefined;
+  const filled = fill(item, { defaults, look });
+  if (filled.problem !== undefined || findExcess(filled.item, look) !== undefined) return undefined;
+  const sentAt = filled.item.sentAt ?? defaults?.sentAt;
+  return { ...filled.item, ...type !== undefined && { type }, ...typeof sentAt === "string" && { sentAt } };
+}
+
 /** The item with what its batch says for it, which counts for its size; the item itself where that is nothing. */
 function fill(item: JsonObject, { defaults, look }: Filling): { item: JsonObject; problem?: JsonProblem } {
   if (defaults === undefined) return { item };

@@ -171,6 +171,16 @@ export function jsonBytes(value: unknown): number {
   return encoder.encode(JSON.stringify(value)).length;
 }
 
+/** JSON that is the same for equal values, whatever the order of their members. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join()}]`;
+  if (!isObject(value)) return JSON.stringify(value);
+  const members = Object.keys(value).sort().map((key) =>
+    `${JSON.stringify(key)}:${canonicalJson(value[key])}`
+  );
+  return `{${members.join()}}`;
+}
+
 /**
  * Whether a text has from 1 to `max` characters, counted as Unicode code points, as JSON Schema counts `maxLength`,
  * and is well-formed.

@@ -68,7 +68,8 @@ export function fromIssue(issue: z.core.$ZodIssue, item: JsonObject): Problem {
   return { ...problem, code: member === "event" && isAbsent(value) ? "missing_event" : `invalid_${name}` };
 }
 
-function ownMessageId(item: unknown): { messageId?: string } {
+/** The message id that an event was sent with, where it is a valid one. */
+export function ownMessageId(item: unknown): { messageId?: string } {
   const id = isObject(item) ? item.messageId : undefined;
   return typeof id === "string" && isShortText(id, MAX_MESSAGE_ID_LENGTH) ? { messageId: id } : {};
 }

@@ -2,9 +2,11 @@
 import { Hono } from "hono";
 import type { System } from "../actors/system.ts";
 import type { AddressPolicy, LookUp } from "../domain/location.ts";
+import type { UnknownEvents } from "../domain/contract.ts";
 import { adminRoutes } from "./admin.ts";
 import { createAuthentication, type Secrets } from "./authentication.ts";
 import { BODY_LIMITS, type BodyLimits, createBodies, STOPPING } from "./body.ts";
+import { contractGate, contractRoutes } from "./contracts.ts";
 import { erasureRoutes, suppressionGate } from "./erasure.ts";
 import {
   type ConnectionInfo,
@@ -23,6 +25,7 @@ import type { Log } from "./log.ts";
 import { createMetrics, type Metrics, metricsRoutes } from "./metrics.ts";
 import { createPeerOf } from "./peer.ts";
 import { invalid, type Problem, problemResponse, STATUS_OF } from "./problem.ts";
+import { quarantineRoutes, quarantineWitness } from "./quarantine.ts";
 import { readingRoutes } from "./reading.ts";
 import { countedRoutes, createRequestCounts, NO_ROUTE } from "./request_counts.ts";
 import { segmentRoutes } from "./segment.ts";
@@ -41,6 +44,8 @@ export interface AppSettings extends Secrets {
   ipAddresses?: AddressPolicy;
   /** Whether `/metrics` asks for no credential. */
   metricsOpen?: boolean;
+  /** What is done with an event that no contract names; default `allow`. */
+  unknownEvents?: UnknownEvents;
 }
 
 /** Everything that the routes need. */
@@ -86,9 +91,15 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   const gates: Gate[] = [];
   if (location !== undefined) gates.push(location);
   gates.push(suppressionGate(system.suppression));
-  const witnesses: Witness[] = [countingWitness(system.counts), liveWitness(system.live)];
+  gates.push(contractGate(system, settings.unknownEvents ?? "allow"));
+  const witnesses: Witness[] = [
+    countingWitness(system.counts),
+    liveWitness(system.live),
+    quarantineWitness(system, location),
+  ];
   const intake = metrics.watch(createIntake(gates, witnesses));
-  const parts: Parts = { system, authentication, bodies, intake, peerOf, log, now, newId };
+  const { contracts } = system;
+  const parts: Parts = { system, authentication, bodies, intake, peerOf, contracts, log, now, newId };
 
   const hasHost = createHostCheck();
 
@@ -98,6 +109,8 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   routes.route("/", readingRoutes(parts));
   routes.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
   routes.route("/", erasureRoutes(parts));
+  routes.route("/", contractRoutes(parts));
+  routes.route("/", quarantineRoutes(parts));
   routes.route("/", statsRoutes(parts));
   routes.route("/", liveRoutes(parts, deps.heartbeatMs));
   routes.route("/", storyRoutes(parts));

@@ -58,6 +58,8 @@ export interface Authentication {
   byBody(body: unknown): Caller | null | undefined | Promise<Caller | null>;
   /** The caller that a write key names, wherever a path or a query has it; `null` where it is wrong. */
   byKey(writeKey: string): Caller | null | Promise<Caller | null>;
+  /** The caller that events bear the id of; `null` where its write key is deleted or disabled. */
+  byId(writeKeyId: string): Promise<Caller | null>;
   /** Why the caller may not do this, or nothing. `address` is the peer's, asked for only when a credential is wrong. */
   refuse(caller: Caller | null | undefined, right: Right, address: () => string): Problem | undefined;
 }
@@ -158,6 +160,12 @@ export function createAuthentication(
     },
 
     byKey,
+
+    async byId(writeKeyId) {
+      if (writeKeyId === ADMIN_KEY_ID) return { rights: MAY_ALL, writeKeyId };
+      if (writeKeyId === DEFAULT_KEY_ID) return given === undefined ? null : givenCaller;
+      return callerOf((await writeKeys.list()).find(({ id }) => id === writeKeyId));
+    },
 
     refuse(caller, right, address) {
       if (caller?.rights.includes(right)) return undefined;

@@ -4,7 +4,8 @@
  * reads storage for an event.
  */
 import type { Receipt } from "../actors/system.ts";
-import type { StoredEvent } from "../domain/event.ts";
+import type { BatchDefaults } from "../domain/accept.ts";
+import type { EventType, StoredEvent } from "../domain/event.ts";
 import type { Rejection } from "../domain/rejection.ts";
 import type { Caller } from "./authentication.ts";
 import type { Problem } from "./problem.ts";
@@ -17,6 +18,12 @@ export interface Source {
   request: Request;
   /** The peer's address. */
   address(): string;
+  /** The type that the route implies. */
+  type?: EventType | undefined;
+  /** What the batch says for all its events. */
+  defaults?: BatchDefaults | undefined;
+  /** An event of the quarantine, which is there already. */
+  isResent?: boolean;
 }
 
 /** Something that may refuse what comes. */

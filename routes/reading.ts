@@ -41,10 +41,11 @@ export const PAST_WEIGHT = 4;
 const EVENTS_PER_WEIGHT = 100;
 
 /** The contract: "`limit` (1 to 500, default 50, else 400)". */
-const limit = z.string().regex(/^([1-9]\d?|[1-4]\d\d|500)$/, "must be a whole number from 1 to 500")
+export const limit = z.string().regex(/^([1-9]\d?|[1-4]\d\d|500)$/, "must be a whole number from 1 to 500")
   .default("50").transform(Number);
 
-const cursor = z.string().min(1, "must be a cursor of the page before")
+/** What a page before gave. */
+export const cursor = z.string().min(1, "must be a cursor of the page before")
   .max(MAX_CURSOR_LENGTH, "must be a cursor of the page before").optional();
 
 /** A moment; the blank is a `+` that was not percent-encoded, which forms decode to a blank. */

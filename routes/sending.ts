@@ -1,10 +1,11 @@
 /** The routes that take events: one, or a batch. */
 import { Hono } from "hono";
 import { z } from "zod";
-import { BatchTooLarge } from "../actors/system.ts";
+import { BatchTooLarge, type Receipt } from "../actors/system.ts";
 import { accept, type BatchDefaults } from "../domain/accept.ts";
 import type { EventType, StoredEvent } from "../domain/event.ts";
-import type { Rejection } from "../domain/rejection.ts";
+import { ownMessageId, type Rejection } from "../domain/rejection.ts";
+import { formatTimestamp } from "../domain/timestamp.ts";
 import type { Caller } from "./authentication.ts";
 import { BODY_LIMITS } from "./body.ts";
 import { CORS_HEADERS, preflightOf } from "./cors.ts";
@@ -108,36 +109,59 @@ export async function sendOne(
   c: RouteContext,
   { value, caller, segment }: Sent,
 ): Promise<Outcome> {
-  const { system, intake, log, newId } = parts;
-  const source = sourceOf(parts, c, caller);
+  const { intake, log } = parts;
+  const source = sourceOf(parts, c, { caller, type: segment?.type });
   const waiting = intake.admit(source, 1);
   const refusal = waiting instanceof Promise ? await waiting : waiting;
   if (refusal !== undefined) return refusal;
   dropWriteKey(value);
-  const accepted = accept(value, {
-    receivedAt: source.receivedAt,
-    newId,
-    type: segment?.type,
-    allowedTypes: caller.allowedTypes,
-  });
+  const taken = await takeOne(parts, value, { source, newId: parts.newId });
+  if (taken.problem !== undefined) return taken.problem;
+  const { messageId, duplicate } = taken.receipt;
+  if (log.debugging) c.set("counts", { received: 1, accepted: 1, duplicates: duplicate ? 1 : 0 });
+  const answer = segment === undefined ? { success: true, messageId, duplicate } : { success: true };
+  return new Response(JSON.stringify(answer), { headers: RECEIPT_HEADERS });
+}
+
+/** How {@link takeOne} is to take an event. */
+interface TakingOne {
+  source: Source;
+  /** Makes a message id for an event that has none. */
+  newId: () => string;
+  /** When it was first sent, in ms, where that was another time: skew is corrected by it, and it is the default of `timestamp`. */
+  firstSentAt?: number;
+}
+
+/** Takes an event that was admitted: checks and judges it, commits it, and tells who wants to know what became of it. */
+export async function takeOne(
+  { system, intake }: Parts,
+  value: unknown,
+  { source, newId, firstSentAt }: TakingOne,
+): Promise<{ receipt: Receipt; problem?: undefined } | { problem: Problem }> {
+  const { caller, receivedAt, type } = source;
+  const { allowedTypes } = caller;
+  const accepted = accept(value, { receivedAt: firstSentAt ?? receivedAt, newId, type, allowedTypes });
+  // It is known since now, whenever it happened.
+  if (firstSentAt !== undefined && accepted.event) accepted.event.receivedAt = formatTimestamp(receivedAt);
   const rejection = accepted.rejection ?? intake.judge(accepted.event, source);
   if (rejection !== undefined) {
     intake.rejected(value, rejection, source);
-    return problemOf(rejection);
+    return { problem: problemOf(rejection) };
   }
   const events = [accepted.event!];
   const receipts = await system.commit(events, caller.writeKeyId);
   intake.committed(events, receipts, source);
   const [receipt] = receipts;
   if (receipt === undefined) throw new Error("a commit of one event gave no receipt");
-  const { messageId, duplicate } = receipt;
-  if (log.debugging) c.set("counts", { received: 1, accepted: 1, duplicates: duplicate ? 1 : 0 });
-  const answer = segment === undefined ? { success: true, messageId, duplicate } : { success: true };
-  return new Response(JSON.stringify(answer), { headers: RECEIPT_HEADERS });
+  return { receipt };
 }
 
-function sourceOf({ now, peerOf }: Parts, c: RouteContext, caller: Caller): Source {
-  return { caller, receivedAt: now(), request: c.req.raw, address: () => peerOf(c) };
+function sourceOf(
+  { now, peerOf }: Parts,
+  c: RouteContext,
+  from: Pick<Source, "caller" | "type" | "defaults">,
+): Source {
+  return { ...from, receivedAt: now(), request: c.req.raw, address: () => peerOf(c) };
 }
 
 /** What a batch says of an event that it does not accept. */
@@ -157,7 +181,7 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
   const batch = readBatch(value, segment === undefined ? MAX_BATCH_EVENTS : MAX_SEGMENT_BATCH_EVENTS);
   if ("problem" in batch) return batch.problem;
   const { items, defaults } = batch;
-  const source = sourceOf(parts, c, caller);
+  const source = sourceOf(parts, c, { caller, defaults });
   const refusal = await intake.admit(source, items.length);
   if (refusal !== undefined) return refusal;
   const options = { receivedAt: source.receivedAt, newId, allowedTypes: caller.allowedTypes, defaults };
@@ -166,7 +190,7 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
   for (let index = 0; index < items.length; index++) {
     dropWriteKey(items[index]);
     const { event, rejection } = accept(items[index], options);
-    const refused = rejection ?? intake.judge(event, source);
+    const refused = rejection ?? judged(intake.judge(event, source), items[index]);
     if (refused === undefined) events.push(event!);
     else rejected.push({ index, rejection: refused });
   }
@@ -191,6 +215,11 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
   if (log.debugging) c.set("counts", { ...counts, duplicates });
   const answer = segment === undefined ? { ...counts, errors } : { success: true, ...counts, errors };
   return new Response(JSON.stringify(answer), { headers: RECEIPT_HEADERS });
+}
+
+/** With the message id that the sender knows, if it gave one: the event that was judged has one in any case. */
+function judged(rejection: Rejection | undefined, item: unknown): Rejection | undefined {
+  return rejection === undefined ? undefined : { ...rejection, ...ownMessageId(item) };
 }
 
 /** The batch's events and what it says for all of them; other members are passed over. */

@@ -68,7 +68,10 @@ async function showStory({ system, contracts }: Parts, c: RouteContext, stories:
     if (story === null) return NO_SUCH_EVENT;
     if ("goOnBefore" in story) return unfinished(story.goOnBefore);
     const { event, writeKeyId, position, commit, committedAt, settled, logs, changed } = story;
-    const contract = contracts?.namesFor(event, writeKeyId) ?? null;
+    // A process that took no event yet knows of no contract.
+    await system.contracts.fresh();
+    const names = contracts?.namesFor(event, writeKeyId) ?? [];
+    const contract = names.length === 0 ? null : names;
     return jsonResponse({
       event,
       writeKeyId,

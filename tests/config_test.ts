@@ -17,6 +17,7 @@ Deno.test("readConfig() gives every setting its default", () => {
       ipAddresses: "keep",
       trustedProxies: 0,
       metricsOpen: false,
+      unknownEvents: "allow",
       logLevel: "info",
     },
   });
@@ -38,6 +39,7 @@ Deno.test("readConfig() reads every variable", () => {
     IP_ADDRESSES: "drop",
     TRUSTED_PROXIES: "2",
     METRICS_OPEN: "true",
+    UNKNOWN_EVENTS: "reject",
     LOG_LEVEL: "debug",
   };
   deepStrictEqual(Object.keys(env), VARIABLES);
@@ -56,6 +58,7 @@ Deno.test("readConfig() reads every variable", () => {
       ipAddresses: "drop",
       trustedProxies: 2,
       metricsOpen: true,
+      unknownEvents: "reject",
       logLevel: "debug",
     },
   });

@@ -24,7 +24,7 @@ const PACKAGES: Record<Place, readonly string[]> = {
     "@ip-location-db/geo-whois-asn-country-mmdb",
   ],
   actors: ["node"],
-  domain: ["zod", "ipaddr.js"],
+  domain: ["zod", "ajv", "re2js", "ipaddr.js"],
 };
 
 interface Source {

@@ -72,6 +72,29 @@ function systemOf(store: Store): System {
     },
     erasure: { erase: outside, onErase: () => {} },
     suppression: { isSuppressed: () => false, fresh: () => undefined, refresh: outside, add: outside },
+    contracts: {
+      fresh: () => undefined,
+      judge: () => undefined,
+      namesFor: () => [],
+      violations: () => [],
+      list: outside,
+      get: outside,
+      put: outside,
+      remove: outside,
+      versions: outside,
+      restore: outside,
+      check: outside,
+    },
+    quarantine: {
+      hasRoom: () => false,
+      keep: () => {},
+      dropped: () => 0,
+      list: outside,
+      get: outside,
+      remove: outside,
+      erase: outside,
+      sweep: outside,
+    },
     stats: async () => {
       const head = await store.stored();
       return { head, settled: head, unsettled: 0 };

@@ -44,6 +44,29 @@ async function victim({ system }: TestApp): Promise<string> {
   return `/api/v1/admin/keys/${writeKey.id}`;
 }
 
+const draft = { type: "alias", schema: { title: "planted_schema" }, mode: "monitor" };
+const contract = (rest: string) => async ({ system }: TestApp): Promise<string> => {
+  const author = { by: "admin", address: "planted_address" };
+  await system.contracts.put(
+    [{ name: "planted_contract", type: "alias", schema: true, mode: "monitor" }],
+    author,
+  );
+  return `/api/v1/admin/contracts/planted_contract${rest}`;
+};
+/** Whole, so that it can be sent again. */
+const rejected = (rest: string) => async ({ system: { quarantine } }: TestApp): Promise<string> => {
+  quarantine.keep({
+    receivedAt: new Date().toISOString(),
+    writeKeyId: "default",
+    status: 422,
+    code: "contract_violation",
+    message: "planted_message",
+    event: { type: "page", userId: "planted_user" },
+  });
+  const { rejected: [first] } = await quarantine.list({ limit: 1 });
+  return `/api/v1/admin/rejected/${first!.id}${rest}`;
+};
+
 const reading = (route: string, path: string): Row => ({ route, right: "read", path: at(path), status: 200 });
 const admin = (
   route: string,
@@ -107,6 +130,22 @@ const ROUTES: Row[] = [
   reading("GET /metrics", "/metrics"),
   admin("GET /api/v1/admin/live", { path: at("/api/v1/admin/live") }),
   admin("GET /api/v1/admin/events/:messageId", { path: at("/api/v1/admin/events/planted_event") }),
+  admin("GET /api/v1/admin/contracts", { path: at("/api/v1/admin/contracts") }),
+  admin("POST /api/v1/admin/contracts/common", {
+    path: at("/api/v1/admin/contracts/common"),
+    body: { mode: "monitor" },
+  }),
+  admin("GET /api/v1/admin/contracts/:name", { path: contract("") }),
+  admin("PUT /api/v1/admin/contracts/:name", { path: contract(""), body: draft }),
+  admin("DELETE /api/v1/admin/contracts/:name", { path: contract(""), status: 204 }),
+  admin("GET /api/v1/admin/contracts/:name/versions", { path: contract("/versions") }),
+  admin("POST /api/v1/admin/contracts/:name/versions/:version/restore", {
+    path: contract("/versions/1/restore"),
+  }),
+  admin("POST /api/v1/admin/contracts/:name/check", { path: contract("/check"), body: draft }),
+  admin("GET /api/v1/admin/rejected", { path: at("/api/v1/admin/rejected") }),
+  admin("POST /api/v1/admin/rejected/:id/resend", { path: rejected("/resend") }),
+  admin("DELETE /api/v1/admin/rejected/:id", { path: rejected(""), status: 204 }),
   { route: "GET /healthz", right: "open", path: at("/healthz"), status: 200 },
   { route: "GET /readyz", right: "open", path: at("/readyz"), status: 200 },
 ];
@@ -223,6 +262,8 @@ async function openPlanted(): Promise<{ test: TestApp; keys: Keys }> {
 const stateOf = async ({ system }: TestApp) => ({
   head: (await system.stats()).head,
   keys: await system.writeKeys.list(),
+  contracts: await system.contracts.list(),
+  rejected: await system.quarantine.list({ limit: 500 }),
 });
 
 async function ask(test: TestApp, row: Row, shown: Shown & { path: string }): Promise<Answer> {

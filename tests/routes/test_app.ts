@@ -4,6 +4,7 @@ import { type OpenOptions, openSystem } from "../../actors/open.ts";
 import type { Store } from "../../actors/store.ts";
 import type { System } from "../../actors/system.ts";
 import type { AddressPolicy } from "../../domain/location.ts";
+import type { UnknownEvents } from "../../domain/contract.ts";
 import { type App, type AppDeps, createApp } from "../../routes/app.ts";
 import { createLog, type LogLevel } from "../../routes/log.ts";
 
@@ -69,6 +70,7 @@ export interface TestOptions
   trustedProxies?: number;
   ipAddresses?: AddressPolicy;
   metricsOpen?: boolean;
+  unknownEvents?: UnknownEvents;
 }
 
 /** Opens the routes for one test. */
@@ -89,6 +91,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
       ...options.ipAddresses !== undefined && { ipAddresses: options.ipAddresses },
       ...options.publicUrl !== undefined && { publicUrl: options.publicUrl },
       ...options.metricsOpen !== undefined && { metricsOpen: options.metricsOpen },
+      ...options.unknownEvents !== undefined && { unknownEvents: options.unknownEvents },
     },
     log: createLog({
       level: options.logLevel ?? "info",

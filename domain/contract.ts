@@ -1,0 +1,178 @@
+/**
+ * Event contracts: what events of a type, name and write key must look like, and what is made of one that does not.
+ *
+ * The specification: "422 Unprocessable Entity: Event rejected by contract validation".
+ */
+import type { EventType, StoredEvent } from "./event.ts";
+import { MAX_ERRORS, type Rejection } from "./rejection.ts";
+import { type Budget, type Checker, compileSchema, TOO_COSTLY, type Violation } from "./schema_engine.ts";
+import type { Schema } from "./schema.ts";
+
+/** What is done with an event that breaks a contract: it is refused, or let pass and counted. */
+export const CONTRACT_MODES = ["enforce", "monitor"] as const;
+export type ContractMode = typeof CONTRACT_MODES[number];
+
+/** What is done with an event that no contract names. */
+export const UNKNOWN_EVENTS = ["allow", "monitor", "reject"] as const;
+export type UnknownEvents = typeof UNKNOWN_EVENTS[number];
+
+/** What a contract asks, and of which events. These names are a stored format: what was stored stays readable. */
+export interface Draft {
+  type: EventType;
+  /** The name of a track event; without it all events of the type are meant. */
+  event?: string;
+  /** JSON Schema 2020-12 of the whole event as it is stored. */
+  schema: Schema;
+  mode: ContractMode;
+  /** The write keys whose events are meant; absent means all. */
+  writeKeyIds?: string[];
+}
+
+/** A draft with its name. */
+export interface Contract extends Draft {
+  name: string;
+}
+
+/** A contract that can be held against events. */
+export interface Checked extends Contract {
+  check: Checker;
+}
+
+/** Units that the contracts of one event may spend: some 60 ms at the very most, for a hostile event and schema. */
+export const EVENT_UNITS = 300_000;
+
+/** Units for all events of one request: a batch of 2,500 has 4,000 for each. */
+export const REQUEST_UNITS = 10_000_000;
+
+/** Told of each event that breaks a contract, or that none names (`contract` is `null`). */
+export type Count = (contract: string | null, mode: ContractMode) => void;
+
+/** Contracts by what they name. */
+export type Contracts = ReturnType<typeof createContracts>;
+
+/**
+ * Makes contracts ready: each is compiled when the first event meets it. One that can't be (a version of signalfold
+ * with other bounds stored it) refuses what it names, as nobody knows whether it holds.
+ */
+export function makeChecked(contract: Contract): Checked {
+  let check: Checker | undefined;
+  return {
+    ...contract,
+    check(value, budget) {
+      check ??= checkerOf(contract.schema);
+      return check(value, budget);
+    },
+  };
+}
+
+function checkerOf(schema: Schema): Checker {
+  const made = compileSchema(schema);
+  return made.problem === undefined ? made.check : () => [UNREADABLE];
+}
+
+const UNREADABLE: Violation = {
+  path: "",
+  rule: "must wait until its contract, which this version can't read, is stored again",
+  keyword: "schema",
+  found: "an event",
+};
+
+/** Whether a contract means an event. */
+export function names(contract: Draft, event: StoredEvent, writeKeyId: string): boolean {
+  return contract.type === event.type && (contract.event === undefined || contract.event === event.event) &&
+    (contract.writeKeyIds === undefined || contract.writeKeyIds.includes(writeKeyId));
+}
+
+/** Finds the contracts that mean an event, without going through all. */
+export function createContracts(all: readonly Checked[]) {
+  const ofType = new Map<EventType, { whole: Checked[]; named: Map<string, Checked[]> }>();
+  for (const contract of all) {
+    let those = ofType.get(contract.type);
+    if (those === undefined) ofType.set(contract.type, those = { whole: [], named: new Map() });
+    if (contract.event === undefined) those.whole.push(contract);
+    else those.named.set(contract.event, [...those.named.get(contract.event) ?? [], contract]);
+  }
+  return {
+    size: all.length,
+    /** The contracts that mean an event of this write key. */
+    meeting(event: StoredEvent, writeKeyId: string): readonly Checked[] {
+      const those = ofType.get(event.type);
+      if (those === undefined) return NONE;
+      const named = event.event === undefined ? undefined : those.named.get(event.event);
+      const candidates = named === undefined ? those.whole : [...those.whole, ...named];
+      return candidates.filter((contract) => names(contract, event, writeKeyId));
+    },
+  };
+}
+
+const NONE: readonly Checked[] = [];
+
+/** What {@link judge} is told besides the event. */
+export interface Judging {
+  writeKeyId: string;
+  unknown: UnknownEvents;
+  /** What all events of the request may still spend. */
+  request: Budget;
+  count: Count;
+}
+
+/** Holds an event against all contracts that mean it. Gives why it is not taken, or nothing. Pure but for what is counted. */
+export function judge(contracts: Contracts, event: StoredEvent, judging: Judging): Rejection | undefined {
+  const { writeKeyId, unknown, request, count } = judging;
+  const meeting = contracts.meeting(event, writeKeyId);
+  if (meeting.length === 0) return unknown === "allow" ? undefined : judgeUnknown(event, { unknown, count });
+  const budget = { units: Math.min(EVENT_UNITS, request.units) };
+  const before = budget.units;
+  const errors: Rejection["errors"] = [];
+  let code = "contract_violation";
+  for (const { name, mode, check } of meeting) {
+    const found = check(event, budget);
+    if (found === TOO_COSTLY) {
+      count(name, mode);
+      if (mode === "monitor") continue;
+      code = "contract_too_costly";
+      errors.unshift({ path: "", message: tooCostly(name) });
+      break;
+    }
+    if (found.length === 0) continue;
+    count(name, mode);
+    if (mode === "enforce") {
+      for (const violation of found.slice(0, MAX_ERRORS - errors.length)) {
+        errors.push(errorOf(violation, name));
+      }
+    }
+  }
+  request.units -= before - Math.max(0, budget.units);
+  return errors.length === 0 ? undefined : { reason: "contract", code, ...errors[0]!, errors };
+}
+
+function judgeUnknown(
+  event: StoredEvent,
+  { unknown, count }: Pick<Judging, "unknown" | "count">,
+): Rejection | undefined {
+  count(null, unknown === "reject" ? "enforce" : "monitor");
+  if (unknown !== "reject") return undefined;
+  const path = event.event === undefined ? "type" : "event";
+  const message = `${path} must be one that a contract of this write key names`;
+  return { reason: "contract", code: "no_contract", path, message, errors: [{ path, message }] };
+}
+
+/** Path, rule and what was found, as all rejections have them, and whose rule it is. */
+function errorOf({ path, rule, keyword, found }: Violation, name: string): { path: string; message: string } {
+  const subject = path === "" ? "the event" : path;
+  return { path, message: `${subject} ${rule}, found ${found} (contract ${name}: ${keyword})` };
+}
+
+function tooCostly(name: string): string {
+  return `the event takes longer to check than there is time for (contract ${name}): send smaller events, or fewer at a time`;
+}
+
+/** Why a draft broke on an event, in one line, with its path. `undefined` if it did not. */
+export function firstViolation(
+  { name, check }: Checked,
+  event: StoredEvent,
+): { path: string; message: string } | undefined {
+  const found = check(event, { units: EVENT_UNITS });
+  if (found === TOO_COSTLY) return { path: "", message: tooCostly(name) };
+  return found.length === 0 ? undefined : errorOf(found[0]!, name);
+}

@@ -1,0 +1,283 @@
+/**
+ * JSON Schemas (2020-12) as they come from outside: what can't be kept is refused with the place where it stands, and
+ * what is kept is made ready for the engine, so that no schema and no event can take it long.
+ *
+ * How it works: a walk goes through all that is a schema by the specification's own list of keywords. It refuses what
+ * is not on the list (a misspelt keyword would be passed over in silence), references out of the document and patterns
+ * that don't run in linear time; it leaves annotations out, turns each reference into one by number, and gives each
+ * schema its price, which is paid whenever the engine comes to it.
+ */
+import { beginLook, dotted, findExcess, findProblem, isObject, type JsonObject, shown } from "./json.ts";
+import { FORMATS } from "./schema_format.ts";
+import { readPattern } from "./schema_pattern.ts";
+
+/** A JSON Schema: an object of keywords, or all (`true`) or nothing (`false`). */
+export type Schema = JsonObject | boolean;
+
+/** Bytes of a schema as JSON: as of an event, and far above what one is described in. */
+export const MAX_SCHEMA_BYTES = 32 * 1024;
+
+/** Schemas within a schema: each becomes code, and code takes time to be made. */
+export const MAX_SUBSCHEMAS = 500;
+
+/** Patterns within a schema, those of property names counted: each becomes a program. */
+export const MAX_PATTERNS = 50;
+
+/** The only dialect. */
+const DIALECT = "https://json-schema.org/draft/2020-12/schema";
+
+/** Characters of strings in a schema that cost as much to compare as one value. */
+const CHARACTERS_PER_VALUE = 64;
+
+/** Names of properties that are looked for in the time of one value. */
+const NAMES_PER_VALUE = 4;
+
+/** What is wrong with a schema, and where, dotted from its root. */
+export interface SchemaProblem {
+  path: string;
+  message: string;
+}
+
+/** A schema that is ready for the engine: references by number into `$defs`, and a price at each. */
+export interface ReadySchema {
+  schema: Schema;
+  problem?: undefined;
+}
+
+type Kind = "schema" | "schemas" | "map" | "value" | "note" | "pattern" | "format" | "ref" | "anchor";
+
+/** What stands under each keyword of the specification; whatever is a `note` says nothing of what is valid. */
+const KEYWORDS: Readonly<Record<string, Kind>> = Object.assign(Object.create(null), {
+  ...of("schema", "additionalProperties propertyNames items contains not if then else"),
+  ...of("schema", "unevaluatedItems unevaluatedProperties"),
+  ...of("schemas", "allOf anyOf oneOf prefixItems"),
+  ...of("map", "properties patternProperties dependentSchemas $defs definitions"),
+  ...of("value", "type enum const multipleOf maximum exclusiveMaximum minimum exclusiveMinimum"),
+  ...of("value", "maxLength minLength maxItems minItems uniqueItems maxContains minContains"),
+  ...of("value", "maxProperties minProperties required dependentRequired"),
+  ...of("note", "$schema $id $comment title description default examples deprecated readOnly writeOnly"),
+  ...of("note", "contentEncoding contentMediaType contentSchema"),
+  ...of("pattern", "pattern"),
+  ...of("format", "format"),
+  ...of("ref", "$ref $dynamicRef"),
+  ...of("anchor", "$anchor $dynamicAnchor"),
+});
+
+function of(kind: Kind, names: string): Record<string, Kind> {
+  return Object.fromEntries(names.split(" ").map((name) => [name, kind]));
+}
+
+/** Keywords whose work grows with the value that is looked at, by the length of a string or the number of members. */
+const GROWING = [
+  "maxLength",
+  "minLength",
+  "format",
+  "additionalProperties",
+  "patternProperties",
+  "propertyNames",
+  "unevaluatedProperties",
+  "maxProperties",
+  "minProperties",
+  "items",
+  "contains",
+  "unevaluatedItems",
+] as const;
+
+/** Keywords whose own values are gone through, and those whose names are looked for. */
+const COMPARING = ["enum", "const", "required", "dependentRequired"] as const;
+const NAMING = ["properties", "dependentSchemas"] as const;
+
+/** The price of a schema: what it costs whatever the value is, and whether the value's size comes on top. */
+export interface Price {
+  units: number;
+  grows: boolean;
+}
+
+/** The keyword under which a schema's {@link Price} stands. */
+export const PRICE = "$price";
+
+/** Reads a schema from outside. Never throws; the schema given is not changed. */
+export function readSchema(given: unknown): ReadySchema | { problem: SchemaProblem } {
+  if (!isSchema(given)) {
+    return { problem: { path: "", message: `must be a JSON Schema, found ${shown(given)}` } };
+  }
+  if (typeof given === "boolean") return { schema: given };
+  const look = beginLook(MAX_SCHEMA_BYTES);
+  const excess = findProblem(given, look) ?? findExcess(given, look);
+  if (excess !== undefined) {
+    return { problem: { path: dotted(excess.path), message: `${excess.rule}, found ${excess.found}` } };
+  }
+  try {
+    return { schema: createWalk().read(given) };
+  } catch (error) {
+    if (error instanceof Refusal) return { problem: { path: dotted(error.path), message: error.message } };
+    throw error;
+  }
+}
+
+/** Thrown within the walk alone: it saves each step from handing a problem up. */
+class Refusal extends Error {
+  constructor(readonly path: readonly string[], message: string) {
+    super(message);
+  }
+}
+
+function isSchema(value: unknown): value is Schema {
+  return isObject(value) || typeof value === "boolean";
+}
+
+function createWalk() {
+  let schemas = 0;
+  let patterns = 0;
+  /** What stands at each place of the document, by JSON Pointer; and the pointers of anchors. */
+  const places = new Map<string, Schema>();
+  const anchors = new Map<string, string>();
+  const references: { from: JsonObject; keyword: string; to: string; path: string[] }[] = [];
+
+  function readOne(value: unknown, path: string[]): Schema {
+    if (!isSchema(value)) throw new Refusal(path, `must be a JSON Schema, found ${shown(value)}`);
+    if (++schemas > MAX_SUBSCHEMAS) throw new Refusal(path, `is more than ${MAX_SUBSCHEMAS} schemas in one`);
+    const ready = typeof value === "boolean" ? value : readKeywords(value, path);
+    places.set(pointerOf(path), ready);
+    return ready;
+  }
+
+  function readKeywords(schema: JsonObject, path: string[]): JsonObject {
+    const ready: JsonObject = {};
+    for (const [keyword, value] of Object.entries(schema)) {
+      const at = [...path, keyword];
+      const kind = KEYWORDS[keyword];
+      if (kind === undefined) throw new Refusal(at, "is not a keyword of JSON Schema 2020-12");
+      if (kind === "schema") ready[keyword] = readOne(value, at);
+      else if (kind === "schemas") ready[keyword] = readList(value, at);
+      else if (kind === "map") readMap(ready, { keyword, value, at });
+      else if (kind === "ref") references.push({ from: ready, keyword, to: textOf(value, at), path: at });
+      else if (kind === "anchor") addAnchor(textOf(value, at), at);
+      else if (kind === "note") checkNote(keyword, value, at);
+      else {
+        if (kind === "pattern") checkPattern(value, at);
+        if (kind === "format") checkFormat(value, at);
+        ready[keyword] = value;
+      }
+    }
+    if (Object.keys(schema).length > 0) ready[PRICE] = priceOf(ready);
+    return ready;
+  }
+
+  function readList(value: unknown, at: string[]): Schema[] {
+    if (!Array.isArray(value) || value.length === 0) throw new Refusal(at, "must be an array of schemas");
+    return value.map((each, index) => readOne(each, [...at, String(index)]));
+  }
+
+  function readMap(
+    ready: JsonObject,
+    { keyword, value, at }: { keyword: string; value: unknown; at: string[] },
+  ): void {
+    if (!isObject(value)) throw new Refusal(at, `must be an object of schemas, found ${shown(value)}`);
+    const map: JsonObject = {};
+    for (const [name, each] of Object.entries(value)) {
+      // The engine passes over this name, which no program means well.
+      if (name === "__proto__") throw new Refusal([...at, name], "can't be the name of a property here");
+      if (keyword === "patternProperties") checkPattern(name, [...at, name]);
+      map[name] = readOne(each, [...at, name]);
+    }
+    // Definitions are looked up by what refers to them, and are no work by themselves.
+    if (keyword !== "$defs" && keyword !== "definitions") ready[keyword] = map;
+  }
+
+  function checkPattern(value: unknown, at: string[]): void {
+    if (++patterns > MAX_PATTERNS) {
+      throw new Refusal(at, `is more than ${MAX_PATTERNS} patterns in one schema`);
+    }
+    const { problem } = readPattern(textOf(value, at));
+    if (problem !== undefined) throw new Refusal(at, problem);
+  }
+
+  function addAnchor(name: string, at: string[]): void {
+    if (anchors.has(name)) {
+      throw new Refusal(at, `must be one that no other schema has, found ${shown(name)}`);
+    }
+    anchors.set(name, pointerOf(at.slice(0, -1)));
+  }
+
+  /** With no other document and no other base about, a dynamic reference leads where a plain one does. */
+  function resolve(root: JsonObject): JsonObject {
+    const numbers = new Map<string, number>();
+    for (const { from, keyword, to, path } of references) {
+      const target = targetOf(to);
+      if (target === undefined || !places.has(target)) {
+        throw new Refusal(
+          path,
+          `must lead to a schema of this document, such as #/$defs/name, found ${shown(to)}`,
+        );
+      }
+      if (!numbers.has(target)) numbers.set(target, numbers.size);
+      const reference = `#/$defs/${numbers.get(target)}`;
+      if (keyword === "$ref") from.$ref = reference;
+      else from.allOf = [...from.allOf as Schema[] ?? [], { $ref: reference }];
+    }
+    if (numbers.size === 0) return root;
+    const definitions = [...numbers].map(([target, number]) => [number, places.get(target)]);
+    return { ...root, $defs: Object.fromEntries(definitions) };
+  }
+
+  function targetOf(reference: string): string | undefined {
+    if (!reference.startsWith("#")) return undefined;
+    const fragment = decoded(reference.slice(1));
+    return fragment === undefined || fragment === "" || fragment.startsWith("/")
+      ? fragment
+      : anchors.get(fragment);
+  }
+
+  return { read: (schema: JsonObject): JsonObject => resolve(readOne(schema, []) as JsonObject) };
+}
+
+function checkNote(keyword: string, value: unknown, at: string[]): void {
+  if (keyword === "$schema" && value !== DIALECT) {
+    throw new Refusal(at, `must be ${DIALECT}, found ${shown(value)}`);
+  }
+  if (keyword === "$id" && at.length > 1) {
+    throw new Refusal(at, "can't stand within a schema: refer to it by $defs or $anchor");
+  }
+}
+
+function checkFormat(value: unknown, at: string[]): void {
+  if (Object.hasOwn(FORMATS, textOf(value, at))) return;
+  throw new Refusal(at, `must be one of ${Object.keys(FORMATS).join(", ")}, found ${shown(value)}`);
+}
+
+function textOf(value: unknown, at: string[]): string {
+  if (typeof value !== "string") throw new Refusal(at, `must be a string, found ${shown(value)}`);
+  return value;
+}
+
+/** RFC 6901. */
+function pointerOf(path: readonly string[]): string {
+  return path.map((key) => `/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+}
+
+function decoded(fragment: string): string | undefined {
+  try {
+    return decodeURIComponent(fragment);
+  } catch {
+    return undefined;
+  }
+}
+
+function priceOf(ready: JsonObject): Price {
+  let units = 1;
+  for (const keyword of COMPARING) if (keyword in ready) units += sizeOf(ready[keyword]);
+  for (const keyword of NAMING) {
+    if (keyword in ready) units += Object.keys(ready[keyword] as JsonObject).length / NAMES_PER_VALUE;
+  }
+  return { units: Math.ceil(units), grows: GROWING.some((keyword) => keyword in ready) };
+}
+
+/** How many values a value holds, itself counted, with long strings as several. */
+function sizeOf(value: unknown): number {
+  if (typeof value === "string") return 1 + value.length / CHARACTERS_PER_VALUE;
+  if (typeof value !== "object" || value === null) return 1;
+  let size = 1;
+  for (const [key, each] of Object.entries(value)) size += sizeOf(each) + key.length / CHARACTERS_PER_VALUE;
+  return size;
+}

@@ -1,0 +1,229 @@
+/**
+ * Schemas as functions: a schema that was read (`schema.ts`) becomes code by Ajv, which tells all that is wrong with a
+ * value. Every schema within it pays its price when the engine comes to it, out of what it was given to spend: so
+ * neither references that lead back and forth nor a large event can take it long.
+ */
+import { _, Ajv2020, type ErrorObject, type KeywordCxt, type Options } from "ajv/dist/2020.js";
+import { canonicalJson, dotted, isObject, shown } from "./json.ts";
+import { PRICE, type Price, readSchema, type Schema, type SchemaProblem } from "./schema.ts";
+import { FORMATS } from "./schema_format.ts";
+import { readPattern } from "./schema_pattern.ts";
+
+/** What may be spent, in units of some 20 ns, most of which is spent on what costs less. Goes down. */
+export interface Budget {
+  units: number;
+}
+
+/** One thing that is wrong with a value. */
+export interface Violation {
+  /** Dotted from the value's root. */
+  path: string;
+  /** What must be, to stand after the path. */
+  rule: string;
+  /** The keyword of the schema that says so. */
+  keyword: string;
+  /** What is instead, in short. */
+  found: string;
+}
+
+/** Why a value can't be told right or wrong: it would take too long. */
+export const TOO_COSTLY = Symbol("too costly");
+
+/** Tells what is wrong with a value, or that this would cost more than there is to spend. */
+export type Checker = (value: unknown, budget: Budget) => readonly Violation[] | typeof TOO_COSTLY;
+
+/** Units for a character of a text and an instruction of a pattern's program: what the slowest texts were seen to take. */
+const UNITS_PER_STEP = 2;
+
+/** Characters of a text that are gone through in a unit, otherwise. */
+const CHARACTERS_PER_UNIT = 16;
+
+/** What a small value may cost: a schema that spends this on `{}` leads back to itself. */
+const TRIAL_UNITS = 100_000;
+
+/** What it takes to write an item down and look for it among others: units, and characters of it that one more is for. */
+const UNITS_PER_ITEM = 10;
+const CHARACTERS_PER_ITEM_UNIT = 4;
+
+/** What looking for the others of a first violation may cost: each that is found takes memory. */
+const OTHERS_UNITS = 20_000;
+
+const NOTHING: readonly Violation[] = [];
+
+/** No reference leads out, nothing is fetched, nothing is logged; `99.99` is a multiple of `0.01`. */
+const OPTIONS: Options = {
+  verbose: true,
+  meta: false,
+  validateSchema: false,
+  strict: false,
+  inlineRefs: false,
+  ownProperties: true,
+  multipleOfPrecision: 8,
+  logger: false,
+  formats: { ...FORMATS },
+};
+
+/** Makes a checker of a schema from outside, or says what is wrong with the schema. Never throws. */
+export function compileSchema(
+  given: unknown,
+): { check: Checker; problem?: undefined } | { problem: SchemaProblem } {
+  const ready = readSchema(given);
+  if (ready.problem !== undefined) return ready;
+  const shape = problemOfShape(given as Schema);
+  if (shape !== undefined) return { problem: shape };
+  try {
+    const check = checkerOf(ready.schema);
+    for (const value of [{}, [], "", 0, true, null]) {
+      if (check(value, { units: TRIAL_UNITS }) === TOO_COSTLY) {
+        return { problem: { path: "", message: "must not lead back to itself without end" } };
+      }
+    }
+    return { check };
+  } catch (error) {
+    // What the engine itself can't do, such as references through more schemas than its stack has room for.
+    return { problem: { path: "", message: `can't be made into code: ${String(error).slice(0, 200)}` } };
+  }
+}
+
+/** Stops at the first thing that is wrong, so that most events, and hostile ones, cost little; then looks for the others. */
+function checkerOf(schema: Schema): Checker {
+  const first = compile(schema, { allErrors: false });
+  let all: Checker | undefined;
+  return (value, budget) => {
+    const found = first(value, budget);
+    if (found === TOO_COSTLY || found.length === 0) return found;
+    all ??= compile(schema, { allErrors: true });
+    const units = Math.min(budget.units, OTHERS_UNITS);
+    const rest: Budget = { units };
+    const more = all(value, rest);
+    budget.units -= units - Math.max(0, rest.units);
+    return more === TOO_COSTLY ? found : more;
+  };
+}
+
+let metaSchema: Ajv2020 | undefined;
+
+/** Whether each keyword has a value that it may have, as the specification's own schema says. */
+function problemOfShape(schema: Schema): SchemaProblem | undefined {
+  // Made when first needed: most processes never store a schema.
+  metaSchema ??= new Ajv2020({ ...OPTIONS, meta: true, validateFormats: false });
+  if (metaSchema.validateSchema(schema)) return undefined;
+  const [first] = metaSchema.errors!.map(violationOf);
+  return { path: first!.path, message: `${first!.rule}, found ${first!.found}` };
+}
+
+/** Thrown through the engine's code where nothing is left to spend. */
+const SPENT = new Error("spent");
+
+function compile(schema: Schema, { allErrors }: { allErrors: boolean }): Checker {
+  const purse: Budget = { units: 0 };
+  const spend = (units: number): void => {
+    purse.units -= units;
+    if (purse.units < 0) throw SPENT;
+  };
+  const regExp = (text: string) => {
+    const pattern = readPattern(text);
+    if (pattern.problem !== undefined) throw new Error(pattern.problem);
+    const { test, program } = pattern;
+    return {
+      test(value: string): boolean {
+        spend((1 + value.length) * program * UNITS_PER_STEP);
+        return test(value);
+      },
+      // The engine tells patterns apart by this.
+      toString: () => text,
+    };
+  };
+  regExp.code = "";
+  const engine = new Ajv2020({ ...OPTIONS, allErrors, code: { regExp } });
+  addPrice(engine, spend);
+  addUniqueItems(engine, spend);
+  const validate = engine.compile(schema);
+  return (value, budget) => {
+    purse.units = budget.units;
+    try {
+      return validate(value) ? NOTHING : validate.errors!.map(violationOf);
+    } catch (error) {
+      // The stack ends where a schema leads back to itself at once, which is a cost like another.
+      if (error === SPENT || error instanceof RangeError) return TOO_COSTLY;
+      throw error;
+    } finally {
+      budget.units = purse.units;
+      validate.errors = null;
+    }
+  };
+}
+
+/** The price stands before all other keywords of a schema. */
+function addPrice(engine: Ajv2020, spend: (units: number) => void): void {
+  engine.addKeyword({
+    keyword: PRICE,
+    before: "$ref",
+    code({ gen, schema, data }: KeywordCxt) {
+      const { units, grows } = schema as Price;
+      const pay = gen.scopeValue("func", { ref: grows ? spendBySize : spend });
+      gen.code(grows ? _`${pay}(${units}, ${data})` : _`${pay}(${units})`);
+    },
+  });
+  function spendBySize(units: number, value: unknown): void {
+    spend(units + sizeOf(value));
+  }
+}
+
+/** What going once through a value costs, not through what its members hold. */
+function sizeOf(value: unknown): number {
+  if (typeof value === "string") return value.length / CHARACTERS_PER_UNIT;
+  if (Array.isArray(value)) return value.length;
+  return isObject(value) ? Object.keys(value).length : 0;
+}
+
+/** In the place of the engine's own, which compares each with each. */
+function addUniqueItems(engine: Ajv2020, spend: (units: number) => void): void {
+  engine.removeKeyword("uniqueItems");
+  engine.addKeyword({
+    keyword: "uniqueItems",
+    type: "array",
+    schemaType: "boolean",
+    error: { message: "must not have items that are equal" },
+    validate(isAsked: boolean, items: readonly unknown[]): boolean {
+      if (!isAsked) return true;
+      const seen = new Set<string>();
+      for (const item of items) {
+        const text = canonicalJson(item);
+        spend(UNITS_PER_ITEM + text.length / CHARACTERS_PER_ITEM_UNIT);
+        if (seen.has(text)) return false;
+        seen.add(text);
+      }
+      return true;
+    },
+  });
+}
+
+function violationOf({ instancePath, keyword, params, message = "", data }: ErrorObject): Violation {
+  const path = instancePath.split("/").slice(1).map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
+  const missing: unknown = params.missingProperty;
+  if (typeof missing === "string") {
+    return { path: dotted([...path, missing]), rule: "must be given", keyword, found: "nothing" };
+  }
+  const extra: unknown = params.additionalProperty ?? params.unevaluatedProperty;
+  if (typeof extra === "string") {
+    const found = shown(isObject(data) ? data[extra] : undefined);
+    return { path: dotted([...path, extra]), rule: "must not be there", keyword, found };
+  }
+  return { path: dotted(path), rule: ruleOf(keyword, params, message), keyword, found: shown(data) };
+}
+
+/** The engine's words, but where they don't say the rule. */
+function ruleOf(keyword: string, params: Record<string, unknown>, message: string): string {
+  if (keyword === "false schema") return "must not be there";
+  if (keyword === "const") return `must be ${shown(params.allowedValue)}`;
+  if (keyword === "enum") {
+    const values = (params.allowedValues as unknown[]).slice(0, MAX_SHOWN_VALUES).map(shown);
+    return `must be one of ${values.join(", ")}`;
+  }
+  if (keyword === "type") return `must be ${[params.type].flat().join(" or ")}`;
+  return message.replace("must NOT", "must not").toWellFormed();
+}
+
+/** Values of an `enum` that a message lists. */
+const MAX_SHOWN_VALUES = 10;

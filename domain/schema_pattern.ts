@@ -1,0 +1,40 @@
+/**
+ * Patterns of JSON Schemas, run by RE2: in a time that grows with the text alone, whatever the pattern. Those of
+ * JavaScript's own engine can take for ever (`^(a+)+$`).
+ */
+import { RE2JS, RE2JSException } from "re2js";
+
+/** UTF-16 units of a pattern: far above what one can read. */
+export const MAX_PATTERN_LENGTH = 500;
+
+/** Instructions of a pattern's program: RE2's time for a text is its length times these. `{0,500}` is 1,000 of them. */
+export const MAX_PROGRAM = 200;
+
+/** A pattern that can be run, and what a unit of text costs. */
+export interface Pattern {
+  test(text: string): boolean;
+  program: number;
+  problem?: undefined;
+}
+
+/** Reads a pattern, or says what is wrong with it, to stand after its path. Never throws. */
+export function readPattern(text: string): Pattern | { problem: string } {
+  if (text.length > MAX_PATTERN_LENGTH) {
+    return { problem: `must be a pattern of at most ${MAX_PATTERN_LENGTH} characters, found ${text.length}` };
+  }
+  try {
+    // JSON Schema writes them as JavaScript does, RE2 in its own way: `\u0041` is `\x{0041}`.
+    const compiled = RE2JS.compile(RE2JS.translateRegExp(text));
+    const program = compiled.programSize();
+    if (program > MAX_PROGRAM) {
+      return { problem: "must be a smaller pattern: repeat less, and bound lengths by maxLength" };
+    }
+    return { test: (value) => compiled.test(value), program };
+  } catch (error) {
+    if (!(error instanceof RE2JSException)) throw error;
+    return {
+      problem:
+        `must be a pattern that runs in linear time (RE2), without look-around and back references: ${error.message}`,
+    };
+  }
+}

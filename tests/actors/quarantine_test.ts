@@ -1,0 +1,183 @@
+/** The quarantine: its bounds, its age, whom it forgets, and what storage does to it. */
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { monotonicFactory } from "ulid";
+import {
+  createQuarantine,
+  MAX_REJECTED,
+  MAX_REJECTED_BYTES,
+  MINUTE_BYTES,
+  MINUTE_EVENTS,
+} from "../../actors/quarantine.ts";
+import { openStore, type Store } from "../../actors/store.ts";
+import { type Fault, withFault } from "./stores.ts";
+
+const DAY_MS = 86_400_000;
+
+async function open(wrap: (store: Store) => Store = (store) => store) {
+  const store = await openStore(":memory:");
+  const ulid = monotonicFactory();
+  const clock = { nowMs: Date.parse("2026-01-01T00:00:00Z") };
+  const make = (over: Store) =>
+    createQuarantine({ store: over, now: () => clock.nowMs, newId: () => ulid() });
+  const quarantine = make(wrap(store));
+  return {
+    store,
+    clock,
+    quarantine,
+    /** Another process on the same store. */
+    other: () => make(store),
+    keep(event: Record<string, unknown>, into = quarantine): boolean {
+      if (!into.hasRoom()) return false;
+      into.keep({ receivedAt: "", writeKeyId: "k", status: 400, code: "c", message: "m", event });
+      return true;
+    },
+    async events(): Promise<unknown[]> {
+      return (await quarantine.list({ limit: 10_000 })).rejected.map(({ event }) => event);
+    },
+    /** What is said to be kept. */
+    async total() {
+      const { value } = await store.get<{ events: number; bytes: number }>(["rejectedCount"]);
+      return value && { events: value.events, bytes: value.bytes };
+    },
+    async [Symbol.asyncDispose]() {
+      await quarantine.close();
+      store.close();
+    },
+  };
+}
+
+Deno.test("a flood keeps so many events of a minute, and counts the others", async () => {
+  await using test = await open();
+  for (let n = 0; n < MINUTE_EVENTS + 50; n++) test.keep({ n });
+  const events = await test.events();
+  deepStrictEqual([events.length, test.quarantine.dropped()], [MINUTE_EVENTS, 50]);
+  deepStrictEqual(events[0], { n: MINUTE_EVENTS - 1 });
+  strictEqual((await test.total())!.events, MINUTE_EVENTS);
+});
+
+Deno.test("a flood of large events keeps so many bytes of a minute", async () => {
+  await using test = await open();
+  const text = "x".repeat(30_000);
+  let kept = 0;
+  for (let n = 0; n < 200; n++) if (test.keep({ text })) kept++;
+  ok(kept >= MINUTE_BYTES / 31_000 && kept <= MINUTE_BYTES / 30_000 + 1, `${kept}`);
+  strictEqual((await test.events()).length, kept);
+});
+
+Deno.test("a flood that finds no room costs next to nothing", async () => {
+  await using test = await open();
+  for (let n = 0; n < MINUTE_EVENTS; n++) test.keep({ n });
+  const began = performance.now();
+  for (let n = 0; n < 1_000_000; n++) test.quarantine.hasRoom();
+  ok(performance.now() - began < 2_000);
+});
+
+Deno.test("beyond what is kept in all nothing more is, until something leaves", async () => {
+  for (
+    const full of [{ events: MAX_REJECTED - 1, bytes: 0 }, { events: 0, bytes: MAX_REJECTED_BYTES - 20 }]
+  ) {
+    await using test = await open();
+    await test.store.commit({ checks: [], sets: [[["rejectedCount"], full]] });
+    test.keep({ n: 1 });
+    test.keep({ text: "some more bytes" });
+    deepStrictEqual(await test.events(), [{ n: 1 }]);
+    strictEqual(test.quarantine.dropped(), 1);
+    const { rejected: [first] } = await test.quarantine.list({ limit: 1 });
+    strictEqual(await test.quarantine.remove(first!.id), true);
+    deepStrictEqual(await test.total(), full, "what left is taken off");
+    test.keep({ n: 2 });
+    deepStrictEqual(await test.events(), [{ n: 2 }]);
+  }
+});
+
+Deno.test("an event larger than a value may be is counted, not kept", async () => {
+  await using test = await open();
+  test.keep({ text: "x".repeat(60_000) });
+  deepStrictEqual([await test.events(), test.quarantine.dropped()], [[], 1]);
+});
+
+Deno.test("events that come together are written together", async () => {
+  let writes = 0;
+  await using test = await open((store) => ({
+    ...store,
+    commit(write) {
+      writes++;
+      return store.commit(write);
+    },
+  }));
+  for (let n = 0; n < 250; n++) test.keep({ n });
+  strictEqual((await test.events()).length, 250);
+  ok(writes <= 3, `${writes} writes`);
+});
+
+Deno.test("what is older than a week is neither shown nor kept", async () => {
+  await using test = await open();
+  for (let n = 0; n < 120; n++) test.keep({ n });
+  await test.quarantine.list({ limit: 1 });
+  test.clock.nowMs += 6 * DAY_MS;
+  test.keep({ n: "young" });
+  strictEqual((await test.events()).length, 121);
+  test.clock.nowMs += DAY_MS;
+  deepStrictEqual(await test.events(), [{ n: "young" }], "not shown, even before it is deleted");
+  await test.quarantine.sweep();
+  strictEqual((await test.total())!.events, 1);
+  const left = [];
+  for await (const { key } of test.store.list({ prefix: ["rejected"] })) left.push(key);
+  strictEqual(left.length, 1);
+});
+
+Deno.test("a person can be erased from it: by every id that an event names", async () => {
+  await using test = await open();
+  const mine = [
+    { userId: "u" },
+    { userId: "u", anonymousId: "other" },
+    { anonymousId: "a" },
+    { type: "alias", previousId: "a", userId: "x" },
+  ];
+  const others = [{ userId: "uu" }, { userId: "a" }, { anonymousId: "u" }, { traits: { userId: "u" } }, {}, {
+    userId: 5,
+  }];
+  for (const event of [...mine, ...others]) test.keep(event);
+  strictEqual(await test.quarantine.erase({ userId: "u", anonymousId: "a" }), mine.length);
+  deepStrictEqual((await test.events()).reverse(), others);
+  strictEqual(await test.quarantine.erase({ userId: "5" }), 1, "an id that is a number is its text");
+  strictEqual(await test.quarantine.erase({}), 0);
+  strictEqual((await test.total())!.events, others.length - 1);
+});
+
+Deno.test("two processes keep what both were told, and count it rightly", async () => {
+  await using test = await open();
+  const other = test.other();
+  for (let n = 0; n < 300; n++) test.keep({ n }, n % 2 ? other : test.quarantine);
+  await Promise.all([other.close(), test.quarantine.close()]);
+  strictEqual((await test.events()).length, 300);
+  strictEqual((await test.total())!.events, 300);
+  const ids = (await test.quarantine.list({ limit: 300 })).rejected.map(({ id }) => id);
+  const removed = await Promise.all(ids.flatMap((id) => [test.quarantine.remove(id), other.remove(id)]));
+  strictEqual(removed.filter((each) => each).length, 300, "each was removed by one");
+  deepStrictEqual(await test.total(), { events: 0, bytes: 0 });
+});
+
+for (const fault of ["done but denied", "lost"] satisfies Fault[]) {
+  Deno.test(`a write that is ${fault} leaves number and events right`, async () => {
+    await using test = await open((store) => withFault(store, { nth: 1, fault }));
+    for (let n = 0; n < 3; n++) test.keep({ n });
+    const events = await test.events();
+    strictEqual(events.length, fault === "lost" ? 0 : 3);
+    strictEqual(test.quarantine.dropped(), 3 - events.length);
+    strictEqual((await test.total())?.events ?? 0, events.length);
+  });
+}
+
+Deno.test("storage that fails breaks nobody who keeps an event", async () => {
+  let fails = true;
+  await using test = await open((store) => ({
+    ...store,
+    commit: (write) => fails ? Promise.reject(new TypeError("full")) : store.commit(write),
+  }));
+  test.keep({ n: 1 });
+  deepStrictEqual([await test.events(), test.quarantine.dropped()], [[], 1]);
+  fails = false;
+  test.keep({ n: 2 });
+  deepStrictEqual(await test.events(), [{ n: 2 }]);
+});
