@@ -198,3 +198,7 @@ export const COUNTS_SUMMED: Key = ["countsSummed"];
 export const LISTENING: Key = ["listening"];
 export const notesKey = (processId: string): Key => ["notes", processId];
 export const NOTES: Key = ["notes"];
+
+/** What may still be sent by a write key that has a rate limit; when a write key was last used. */
+export const rateLimitKey = (id: string): Key => ["rateLimit", id];
+export const writeKeyUsedKey = (id: string): Key => ["writeKeyUsed", id];

@@ -8,6 +8,7 @@ import { createJournal } from "./journal.ts";
 import { createLive, type LiveOptions } from "./live.ts";
 import { createProbe } from "./probe.ts";
 import { createProcesses } from "./processes.ts";
+import { createRateLimits } from "./rate_limits.ts";
 import { createReader } from "./reader.ts";
 import { openSecret } from "./secret.ts";
 import { createSettler, type Settler, type SettlerOptions } from "./settler.ts";
@@ -104,6 +105,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   const writeKeys = await openWriteKeys({ store, now, newId, randomBytes: options.randomBytes });
   const counts = createCounts({ store, owner, now, newId });
   const suppression = await openSuppression(store, secret);
+  const rateLimits = createRateLimits({ store, owner });
   settling.wake();
   return {
     commit: committer.commit,
@@ -114,6 +116,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     counts,
     suppression,
     erasure: createErasure({ store, journal, settling, suppression, secret, now, newId }),
+    rateLimits,
     async stats() {
       await journal.sync();
       return statsOf(journal);
@@ -137,7 +140,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       await committer.idle();
       await counts.close();
       await closing;
-      await Promise.all([processes.close(), feed.close()]);
+      await Promise.all([processes.close(), feed.close(), rateLimits.close(), writeKeys.close()]);
       store.close();
     },
   };

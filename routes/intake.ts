@@ -17,6 +17,8 @@ export interface Source {
   request: Request;
   /** The peer's address. */
   address(): string;
+  /** What a gate puts beside the answer, whatever it will be. */
+  answerHeaders?: Record<string, string>;
 }
 
 /** Something that may refuse what comes. */

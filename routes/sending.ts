@@ -123,7 +123,7 @@ export async function sendOne(
   const rejection = accepted.rejection ?? intake.judge(accepted.event, source);
   if (rejection !== undefined) {
     intake.rejected(value, rejection, source);
-    return problemOf(rejection);
+    return refusalOf(problemOf(rejection), source);
   }
   const events = [accepted.event!];
   const receipts = await system.commit(events, caller.writeKeyId);
@@ -133,7 +133,18 @@ export async function sendOne(
   const { messageId, duplicate } = receipt;
   if (log.debugging) c.set("counts", { received: 1, accepted: 1, duplicates: duplicate ? 1 : 0 });
   const answer = segment === undefined ? { success: true, messageId, duplicate } : { success: true };
-  return new Response(JSON.stringify(answer), { headers: RECEIPT_HEADERS });
+  return receiptOf(answer, source);
+}
+
+function receiptOf(answer: unknown, { answerHeaders }: Source): Response {
+  const headers = answerHeaders === undefined ? RECEIPT_HEADERS : { ...RECEIPT_HEADERS, ...answerHeaders };
+  return new Response(JSON.stringify(answer), { headers });
+}
+
+function refusalOf(problem: Problem, { answerHeaders }: Source): Problem {
+  return answerHeaders === undefined
+    ? problem
+    : { ...problem, headers: { ...answerHeaders, ...problem.headers } };
 }
 
 function sourceOf({ now, peerOf }: Parts, c: RouteContext, caller: Caller): Source {
@@ -170,7 +181,9 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
     if (refused === undefined) events.push(event!);
     else rejected.push({ index, rejection: refused });
   }
-  if (defaults !== undefined && exceedsFilled(bytes, defaults, events)) return tooLargeFilled();
+  if (defaults !== undefined && exceedsFilled(bytes, defaults, events)) {
+    return refusalOf(tooLargeFilled(), source);
+  }
 
   let duplicates = 0;
   if (events.length > 0) {
@@ -179,7 +192,7 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
       intake.committed(events, receipts, source);
       for (const { duplicate } of receipts) duplicates += duplicate ? 1 : 0;
     } catch (error) {
-      if (error instanceof BatchTooLarge) return tooLargeCompressed(error);
+      if (error instanceof BatchTooLarge) return refusalOf(tooLargeCompressed(error), source);
       throw error;
     }
   }
@@ -190,7 +203,7 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
   const counts = { received: items.length, accepted: events.length, rejected: errors.length };
   if (log.debugging) c.set("counts", { ...counts, duplicates });
   const answer = segment === undefined ? { ...counts, errors } : { success: true, ...counts, errors };
-  return new Response(JSON.stringify(answer), { headers: RECEIPT_HEADERS });
+  return receiptOf(answer, source);
 }
 
 /** The batch's events and what it says for all of them; other members are passed over. */
