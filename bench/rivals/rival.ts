@@ -68,10 +68,14 @@ function systemOf(store: Store): System {
       list: outside,
       create: outside,
       change: outside,
+      rotate: outside,
       remove: outside,
+      used: () => {},
+      lastUsedAt: outside,
     },
     erasure: { erase: outside, onErase: () => {} },
     suppression: { isSuppressed: () => false, fresh: () => undefined, refresh: outside, add: outside },
+    rateLimits: { take: outside, size: () => 0, close: () => Promise.resolve() },
     stats: async () => {
       const head = await store.stored();
       return { head, settled: head, unsettled: 0 };
