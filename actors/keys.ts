@@ -210,3 +210,6 @@ export const CONTRACTS_CHANGED: Key = ["contractsChanged"];
 export const rejectedKey = (id: string): Key => ["rejected", id];
 export const REJECTED: Key = ["rejected"];
 export const REJECTED_COUNT: Key = ["rejectedCount"];
+/** What may still be sent by a write key that has a rate limit; when a write key was last used. */
+export const rateLimitKey = (id: string): Key => ["rateLimit", id];
+export const writeKeyUsedKey = (id: string): Key => ["writeKeyUsed", id];

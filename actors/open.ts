@@ -10,6 +10,7 @@ import { createLive, type LiveOptions } from "./live.ts";
 import { createProbe } from "./probe.ts";
 import { createProcesses } from "./processes.ts";
 import { createQuarantine } from "./quarantine.ts";
+import { createRateLimits } from "./rate_limits.ts";
 import { createReader } from "./reader.ts";
 import { openSecret } from "./secret.ts";
 import { createSettler, type Settler, type SettlerOptions } from "./settler.ts";
@@ -111,6 +112,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   counts.watch(contracts.violations);
   const erasure = createErasure({ store, journal, settling, suppression, secret, now, newId });
   erasure.onErase(({ kind, id }) => quarantine.erase(kind === "user" ? { userId: id } : { anonymousId: id }));
+  const rateLimits = createRateLimits({ store, owner });
   settling.wake();
   return {
     commit: committer.commit,
@@ -123,6 +125,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     erasure,
     contracts,
     quarantine,
+    rateLimits,
     async stats() {
       await journal.sync();
       return statsOf(journal);
@@ -147,7 +150,8 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       await committer.idle();
       await counts.close();
       await closing;
-      await Promise.all([processes.close(), feed.close(), quarantine.close()]);
+      const parts = [processes, feed, quarantine, rateLimits, writeKeys];
+      await Promise.all(parts.map((part) => part.close()));
       store.close();
     },
   };

@@ -5,6 +5,7 @@ import type { Counts } from "../domain/counts.ts";
 import type { EventType, StoredEvent } from "../domain/event.ts";
 import type { Rejection } from "../domain/rejection.ts";
 import type { Budget } from "../domain/schema_engine.ts";
+import type { RateLimit } from "../domain/token_bucket.ts";
 
 /** Thrown when storage does not answer in time: nothing was acknowledged, and a retry is safe. */
 export class StorageUnavailable extends Error {
@@ -84,8 +85,30 @@ export interface WriteKey {
   name: string;
   /** Types that it may send; absent means all. */
   allowedTypes?: EventType[];
+  /** What it may send; absent means no limit. */
+  rateLimit?: RateLimit;
   enabled: boolean;
   createdAt: string;
+  /** Until when the key before the last rotation is taken too, where it still is. */
+  previousValidUntil?: string;
+  /** When an event of it was last taken, less at most a minute; absent where none ever was. Only in lists and changes. */
+  lastUsedAt?: string;
+}
+
+/** What a new write key may be. */
+export interface NewWriteKey {
+  name: string;
+  allowedTypes?: EventType[];
+  rateLimit?: RateLimit;
+  enabled?: boolean;
+}
+
+/** What may be changed of a write key; `null` takes a restriction away. */
+export interface WriteKeyPatch {
+  name?: string;
+  allowedTypes?: EventType[] | null;
+  rateLimit?: RateLimit | null;
+  enabled?: boolean;
 }
 
 /** Reads: each sees everything that was answered before it began, in whatever process. `null` where never seen. */
@@ -112,14 +135,41 @@ export interface WriteKeys {
   find(digestHex: string): Promise<WriteKey | undefined> | WriteKey | undefined;
   list(): Promise<WriteKey[]>;
   /** Makes a key; the secret is shown this once. Throws {@link TooManyWriteKeys}. */
-  create(
-    input: { name: string; allowedTypes?: EventType[]; enabled?: boolean },
-  ): Promise<{ key: string; writeKey: WriteKey }>;
-  change(
-    id: string,
-    patch: { name?: string; allowedTypes?: EventType[] | null; enabled?: boolean },
-  ): Promise<WriteKey | undefined>;
+  create(input: NewWriteKey): Promise<{ key: string; writeKey: WriteKey }>;
+  change(id: string, patch: WriteKeyPatch): Promise<WriteKey | undefined>;
+  /**
+   * Gives a key another secret, shown this once. The one before is taken for so long, and is then refused; the one before
+   * that is refused from now on.
+   */
+  rotate(id: string, graceMs: number): Promise<{ key: string; writeKey: WriteKey } | undefined>;
   remove(id: string): Promise<boolean>;
+  /** Notes that an event of a key was taken, ms since 1970; written down behind, once in a while. Also for a key not stored. */
+  used(id: string, at: number): void;
+  /** When a key was last used, also one that is not stored. */
+  lastUsedAt(id: string): Promise<string | undefined>;
+}
+
+/** Whether so many events may come. */
+export interface RateDecision {
+  admitted: boolean;
+  /** How many more may come now. */
+  remaining: number;
+  /** Whole seconds until the whole burst is there again, and until there is enough for what was refused; at least 1. */
+  fullInS: number;
+  enoughInS: number;
+}
+
+/** Rate limits of write keys, shared between processes: exact in the long run, approximate within a second. */
+export interface RateLimits {
+  /** Takes events from what a key may send, all or none. Answers at once, but for the first time in a process. */
+  take(
+    writeKeyId: string,
+    limit: RateLimit,
+    taking: { events: number; now: number },
+  ): RateDecision | Promise<RateDecision>;
+  /** How many keys are remembered. */
+  size(): number;
+  close(): Promise<void>;
 }
 
 /** The lengths of time that events are counted by. */
@@ -486,6 +536,7 @@ export interface System {
   suppression: Suppression;
   contracts: EventContracts;
   quarantine: Quarantine;
+  rateLimits: RateLimits;
   stats(): Promise<Stats>;
   /** Never throws, and takes a second at the most. */
   gauges(): Promise<Gauges>;

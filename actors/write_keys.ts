@@ -1,11 +1,24 @@
 /** Write keys: kept as digests, held in memory, looked at again often enough that a change holds everywhere in 5 s. */
 import { hash } from "node:crypto";
-import { WRITE_KEYS, WRITE_KEYS_CHANGED, writeKeyKey } from "./keys.ts";
+import { createKeyUse } from "./key_use.ts";
+import { rateLimitKey, WRITE_KEYS, WRITE_KEYS_CHANGED, writeKeyKey, writeKeyUsedKey } from "./keys.ts";
 import type { Store } from "./store.ts";
 import { StorageUnavailable, TooManyWriteKeys, type WriteKey, type WriteKeys } from "./system.ts";
 
 /** What is kept of a key. */
-type StoredKey = WriteKey & { digest: string };
+interface StoredKey extends Omit<WriteKey, "previousValidUntil" | "lastUsedAt"> {
+  digest: string;
+  /** What it was before it was rotated, as good as the other until then (ms since 1970). */
+  previous?: { digest: string; validUntil: number };
+}
+
+/** A key as it is found by one of its digests. */
+interface Held {
+  key: StoredKey;
+  shown: WriteKey;
+  /** Ms since 1970; absent for the newest digest. */
+  validUntil?: number;
+}
 
 /** Keys are looked at again behind an answer after this time, and before one after twice as long. */
 const FRESH_MS = 2_000;
@@ -26,9 +39,12 @@ export interface WriteKeysOptions {
 }
 
 /** Opens the write keys of a store. */
-export async function openWriteKeys(options: WriteKeysOptions): Promise<WriteKeys> {
+export async function openWriteKeys(
+  options: WriteKeysOptions,
+): Promise<WriteKeys & { close(): Promise<void> }> {
   const { store, now, newId } = options;
-  let byDigest = new Map<string, StoredKey>();
+  const use = createKeyUse(store);
+  let byDigest = new Map<string, Held>();
   let changed: string | null | undefined;
   let freshAt = -Infinity;
   let refreshing: Promise<void> | undefined;
@@ -37,9 +53,14 @@ export async function openWriteKeys(options: WriteKeysOptions): Promise<WriteKey
     const began = performance.now();
     const { stamp } = await store.get(WRITE_KEYS_CHANGED);
     if (stamp !== changed) {
-      const keys = new Map<string, StoredKey>();
-      for await (const { value } of store.list<StoredKey>({ prefix: WRITE_KEYS })) {
-        keys.set(value!.digest, value!);
+      const keys = new Map<string, Held>();
+      for await (const { value: key } of store.list<StoredKey>({ prefix: WRITE_KEYS })) {
+        const shown = publicOf(key!, now());
+        keys.set(key!.digest, { key: key!, shown });
+        const { previous } = key!;
+        if (previous !== undefined) {
+          keys.set(previous.digest, { key: key!, shown, validUntil: previous.validUntil });
+        }
       }
       byDigest = keys;
       changed = stamp;
@@ -64,7 +85,7 @@ export async function openWriteKeys(options: WriteKeysOptions): Promise<WriteKey
           [WRITE_KEYS_CHANGED, newId()],
           ...(next === null ? [] : [[entry.key, next] as [typeof entry.key, StoredKey]]),
         ],
-        deletes: next === null ? [entry.key] : [],
+        deletes: next === null ? [entry.key, rateLimitKey(id), writeKeyUsedKey(id)] : [],
       });
       if (written === null) continue;
       // Not `refreshed`: a read under way may have begun before the write.
@@ -74,55 +95,83 @@ export async function openWriteKeys(options: WriteKeysOptions): Promise<WriteKey
     throw new StorageUnavailable("write keys are being changed by another process too often");
   }
 
+  function held(digestHex: string): WriteKey | undefined {
+    const found = byDigest.get(digestHex);
+    if (found?.validUntil !== undefined && now() >= found.validUntil) return undefined;
+    return found?.shown;
+  }
+
+  const stored = () => [...byDigest.values()].filter(({ validUntil }) => validUntil === undefined);
+
+  /** As it is shown: with when it was last used. */
+  async function shown(keys: StoredKey[]): Promise<WriteKey[]> {
+    const used = await use.lastUsed(keys.map(({ id }) => id));
+    return keys.map((key, i) => ({ ...publicOf(key, now()), ...lastUsed(used[i]) }));
+  }
+
   await refresh();
   return {
     find(digestHex) {
       const ageMs = performance.now() - freshAt;
-      if (ageMs <= FRESH_MS) return publicOf(byDigest.get(digestHex));
+      if (ageMs <= FRESH_MS) return held(digestHex);
       if (ageMs <= 2 * FRESH_MS) {
         // Behind the answer: what fails now fails louder when the keys are older.
         refreshed().catch(() => {});
-        return publicOf(byDigest.get(digestHex));
+        return held(digestHex);
       }
-      return refreshed().then(() => publicOf(byDigest.get(digestHex)));
+      return refreshed().then(() => held(digestHex));
     },
     async list() {
       await refreshed();
-      const keys = [...byDigest.values()].map((key) => publicOf(key)!);
+      const keys = await shown(stored().map(({ key }) => key));
       return keys.sort((a, b) =>
         a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : a.id < b.id ? -1 : 1
       );
     },
-    async create({ name, allowedTypes, enabled = true }) {
+    async create({ name, allowedTypes, rateLimit, enabled = true }) {
       await refreshed();
-      if (byDigest.size >= MAX_WRITE_KEYS) {
+      if (stored().length >= MAX_WRITE_KEYS) {
         throw new TooManyWriteKeys(`there are ${MAX_WRITE_KEYS} write keys`);
       }
       const key = newWriteKey(options.randomBytes);
-      const stored: StoredKey = {
+      const made: StoredKey = {
         id: newId(),
         name,
         ...(allowedTypes === undefined ? {} : { allowedTypes }),
+        ...(rateLimit === undefined ? {} : { rateLimit }),
         enabled,
         createdAt: new Date(now()).toISOString(),
         digest: hash("sha256", key, "hex"),
       };
-      await update(stored.id, () => stored);
-      return { key, writeKey: publicOf(stored)! };
+      await update(made.id, () => made);
+      return { key, writeKey: publicOf(made, now()) };
     },
     async change(id, patch) {
       const changed = await update(id, (there) => {
         if (there === null) return undefined;
-        const { allowedTypes: old, ...rest } = there;
-        const allowedTypes = patch.allowedTypes === undefined ? old : patch.allowedTypes ?? undefined;
+        const { allowedTypes: oldTypes, rateLimit: oldLimit, ...rest } = there;
+        const allowedTypes = patch.allowedTypes === undefined ? oldTypes : patch.allowedTypes ?? undefined;
+        const rateLimit = patch.rateLimit === undefined ? oldLimit : patch.rateLimit ?? undefined;
         return {
           ...rest,
           ...(patch.name === undefined ? {} : { name: patch.name }),
           ...(patch.enabled === undefined ? {} : { enabled: patch.enabled }),
           ...(allowedTypes === undefined ? {} : { allowedTypes }),
+          ...(rateLimit === undefined ? {} : { rateLimit }),
         };
       });
-      return publicOf(changed ?? undefined);
+      return changed === null ? undefined : (await shown([changed]))[0];
+    },
+    async rotate(id, graceMs) {
+      const key = newWriteKey(options.randomBytes);
+      const digest = hash("sha256", key, "hex");
+      const validUntil = now() + graceMs;
+      const rotated = await update(id, (there) => {
+        // Where storage denied a write that it did, it is there at the second look.
+        if (there === null || there.digest === digest) return undefined;
+        return { ...there, digest, previous: { digest: there.digest, validUntil } };
+      });
+      return rotated === null ? undefined : { key, writeKey: (await shown([rotated]))[0]! };
     },
     async remove(id) {
       // Where storage denied a write that it did, it is gone at the second look: it was there at the first.
@@ -134,13 +183,24 @@ export async function openWriteKeys(options: WriteKeysOptions): Promise<WriteKey
       });
       return wasThere;
     },
+    used: use.used,
+    async lastUsedAt(id) {
+      const [at] = await use.lastUsed([id]);
+      return lastUsed(at).lastUsedAt;
+    },
+    close: use.close,
   };
 }
 
-function publicOf(key: StoredKey | undefined): WriteKey | undefined {
-  if (key === undefined) return undefined;
-  const { digest: _, ...rest } = key;
-  return rest;
+/** Without its digests. */
+function publicOf(key: StoredKey, now: number): WriteKey {
+  const { digest: _, previous, ...rest } = key;
+  const isValid = previous !== undefined && previous.validUntil > now;
+  return { ...rest, ...(isValid && { previousValidUntil: new Date(previous.validUntil).toISOString() }) };
+}
+
+function lastUsed(at: number | undefined): { lastUsedAt?: string } {
+  return at === undefined ? {} : { lastUsedAt: new Date(at).toISOString() };
 }
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";

@@ -13,6 +13,12 @@ import { SECURITY_HEADERS } from "./security_headers.ts";
 /** Longest name of a write key, in UTF-16 units. */
 const MAX_NAME_LENGTH = 200;
 
+/** Slowest rate that may be set, events a second: 36 an hour. */
+const MIN_PER_SECOND = 0.01;
+
+/** Fastest rate, and largest burst: some ten times what a process takes; above it there is no limit worth the name. */
+const MAX_RATE = 1_000_000;
+
 /** Where the id stands in `/api/v1/admin/keys/{id}`, split at its slashes. */
 const ID_PLACE = 5;
 
@@ -32,22 +38,48 @@ const allowedTypes = z.array(
 
 const enabled = z.boolean("must be true or false");
 
-const rateLimit = z.undefined("is not implemented yet: leave it out");
+const perSecond = z.number("must be a number").min(
+  MIN_PER_SECOND,
+  `must be at least ${MIN_PER_SECOND}`,
+).max(MAX_RATE, `must be at most ${MAX_RATE}`);
+
+const burst = z.int("must be a whole number").min(1, "must be at least 1").max(
+  MAX_RATE,
+  `must be at most ${MAX_RATE}`,
+);
+
+const rateLimit = z.strictObject({ perSecond, burst }, {
+  error: (issue) => unknownMember(issue) ?? "must be an object of perSecond and burst",
+});
 
 /** Strict: `allowedType`, misspelt and passed over, would make a key that may send everything. */
 export const newKeySchema = z.strictObject({
   name,
   allowedTypes: allowedTypes.nullable().optional(),
   enabled: enabled.optional(),
-  rateLimit: rateLimit.optional(),
+  rateLimit: rateLimit.nullable().optional(),
 }, { error: unknownMember });
 
-/** `allowedTypes: null` allows all types again. */
+/** `allowedTypes: null` allows all types again, `rateLimit: null` any number of events. */
 export const keyPatchSchema = z.strictObject({
   name: name.optional(),
   allowedTypes: allowedTypes.nullable().optional(),
   enabled: enabled.optional(),
-  rateLimit: rateLimit.optional(),
+  rateLimit: rateLimit.nullable().optional(),
+}, { error: unknownMember });
+
+/** The longest time for which two secrets of one key are taken: a month. */
+const MAX_GRACE_S = 30 * 86_400;
+
+/** Unless it is said: a day, in which what runs with the old secret can be given the new one. */
+const GRACE_S = 86_400;
+
+/** How a key is rotated. */
+export const rotationSchema = z.strictObject({
+  graceSeconds: z.int("must be a whole number").min(0, "must be at least 0").max(
+    MAX_GRACE_S,
+    `must be at most ${MAX_GRACE_S}`,
+  ).default(GRACE_S),
 }, { error: unknownMember });
 
 /** Whether the environment gives a write key: it is shown, and can't be changed here. */
@@ -65,7 +97,9 @@ export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono
     "/api/v1/admin/keys",
     admin(async () => {
       const stored = (await system.writeKeys.list()).map(shown);
-      return jsonResponse({ keys: hasDefaultKey ? [DEFAULT_KEY, ...stored] : stored });
+      if (!hasDefaultKey) return jsonResponse({ keys: stored });
+      const lastUsedAt = await system.writeKeys.lastUsedAt(DEFAULT_KEY_ID);
+      return jsonResponse({ keys: [{ ...DEFAULT_KEY, ...lastUsedAt && { lastUsedAt } }, ...stored] });
     }),
   );
 
@@ -74,11 +108,12 @@ export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono
     admin(async (c) => {
       const body = await readBody(parts, c, newKeySchema);
       if (body.problem !== undefined) return body.problem;
-      const { name, allowedTypes, enabled } = body.value;
+      const { name, allowedTypes, rateLimit, enabled } = body.value;
       try {
         const { key, writeKey } = await system.writeKeys.create({
           name,
           ...allowedTypes && { allowedTypes },
+          ...rateLimit && { rateLimit },
           ...enabled !== undefined && { enabled },
         });
         const { id, ...rest } = shown(writeKey);
@@ -99,13 +134,30 @@ export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono
       if (body.problem !== undefined) return body.problem;
       const id = readId(c);
       if (hasDefaultKey && id === DEFAULT_KEY_ID) return KEY_OF_ENVIRONMENT;
-      const { name, allowedTypes, enabled } = body.value;
+      const { name, allowedTypes, rateLimit, enabled } = body.value;
       const changed = id === undefined ? undefined : await system.writeKeys.change(id, {
         ...name !== undefined && { name },
         ...allowedTypes !== undefined && { allowedTypes },
+        ...rateLimit !== undefined && { rateLimit },
         ...enabled !== undefined && { enabled },
       });
       return changed === undefined ? NO_SUCH_KEY : jsonResponse(shown(changed));
+    }),
+  );
+
+  routes.post(
+    "/api/v1/admin/keys/:id/rotate",
+    admin(async (c) => {
+      const body = await readBody(parts, c, rotationSchema);
+      if (body.problem !== undefined) return body.problem;
+      const id = readId(c);
+      if (hasDefaultKey && id === DEFAULT_KEY_ID) return KEY_OF_ENVIRONMENT;
+      const rotated = id === undefined
+        ? undefined
+        : await system.writeKeys.rotate(id, body.value.graceSeconds * 1000);
+      if (rotated === undefined) return NO_SUCH_KEY;
+      const { id: rotatedId, ...rest } = shown(rotated.writeKey);
+      return jsonResponse({ id: rotatedId, key: rotated.key, ...rest });
     }),
   );
 
@@ -133,8 +185,19 @@ const KEY_OF_ENVIRONMENT = invalid(
 const NO_SUCH_KEY: Problem = { reason: "not_found", code: "not_found", detail: "no write key has this id" };
 
 /** Member by member, so that nothing else of what is stored can come along. */
-function shown({ id, name, allowedTypes, enabled, createdAt }: WriteKey): WriteKey & { source: "stored" } {
-  return { id, name, ...allowedTypes && { allowedTypes }, enabled, createdAt, source: "stored" };
+function shown(key: WriteKey): WriteKey & { source: "stored" } {
+  const { id, name, allowedTypes, rateLimit, enabled, createdAt, lastUsedAt, previousValidUntil } = key;
+  return {
+    id,
+    name,
+    ...allowedTypes && { allowedTypes },
+    ...rateLimit && { rateLimit },
+    enabled,
+    createdAt,
+    ...lastUsedAt !== undefined && { lastUsedAt },
+    ...previousValidUntil !== undefined && { previousValidUntil },
+    source: "stored",
+  };
 }
 
 /** Ids are of our making and short: anything else names no key. */

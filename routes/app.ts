@@ -26,6 +26,7 @@ import { createMetrics, type Metrics, metricsRoutes } from "./metrics.ts";
 import { createPeerOf } from "./peer.ts";
 import { invalid, type Problem, problemResponse, STATUS_OF } from "./problem.ts";
 import { quarantineRoutes, quarantineWitness } from "./quarantine.ts";
+import { createKeyUseWitness, createRateLimitGate } from "./rate_limit.ts";
 import { readingRoutes } from "./reading.ts";
 import { countedRoutes, createRequestCounts, NO_ROUTE } from "./request_counts.ts";
 import { segmentRoutes } from "./segment.ts";
@@ -88,12 +89,13 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   const peerOf = createPeerOf(settings.trustedProxies ?? 0);
   const bodies = createBodies({ ...BODY_LIMITS, ...bodyLimits }, now);
   const location = locationGate({ lookUp, policy: settings.ipAddresses ?? "keep" });
-  const gates: Gate[] = [];
+  const gates: Gate[] = [createRateLimitGate(system)];
   if (location !== undefined) gates.push(location);
   gates.push(suppressionGate(system.suppression));
   gates.push(contractGate(system, settings.unknownEvents ?? "allow"));
   const witnesses: Witness[] = [
     countingWitness(system.counts),
+    createKeyUseWitness(system),
     liveWitness(system.live),
     quarantineWitness(system, location),
   ];

@@ -6,6 +6,7 @@ import { hash, timingSafeEqual } from "node:crypto";
 import { Buffer } from "node:buffer";
 import type { System, WriteKey } from "../actors/system.ts";
 import type { EventType } from "../domain/event.ts";
+import type { RateLimit } from "../domain/token_bucket.ts";
 import { createAuthenticationLimit } from "./authentication_limit.ts";
 import type { Problem } from "./problem.ts";
 
@@ -19,6 +20,8 @@ export interface Caller {
   writeKeyId: string;
   /** Types that it may send; absent means all. */
   allowedTypes?: readonly EventType[];
+  /** What it may send; absent means no limit. */
+  rateLimit?: RateLimit;
 }
 
 /** The secrets of the environment. */
@@ -215,10 +218,11 @@ function digestOf(secret: string): Buffer {
 
 function callerOf(key: WriteKey | undefined): Caller | null {
   if (key === undefined || !key.enabled) return null;
-  const { id: writeKeyId, allowedTypes } = key;
-  return allowedTypes === undefined
-    ? { rights: MAY_SEND, writeKeyId }
-    : { rights: MAY_SEND, writeKeyId, allowedTypes };
+  const { id: writeKeyId, allowedTypes, rateLimit } = key;
+  const caller: Caller = { rights: MAY_SEND, writeKeyId };
+  if (allowedTypes !== undefined) caller.allowedTypes = allowedTypes;
+  if (rateLimit !== undefined) caller.rateLimit = rateLimit;
+  return caller;
 }
 
 /**

@@ -1,9 +1,11 @@
 /** A limit on wrong credentials per address, so that keys can't be guessed at the speed of the server. */
 
+import { forgetOldest } from "../domain/forget_oldest.ts";
+
 /** The window in which failures are counted. */
 const WINDOW_MS = 60_000;
 
-/** Addresses remembered at once, some 10 MB; beyond them the one that came first is forgotten. */
+/** Addresses remembered at once, some 10 MB; beyond them those that came first are forgotten. */
 export const MAX_ADDRESSES = 50_000;
 
 interface Window {
@@ -33,7 +35,7 @@ export function createAuthenticationLimit(perMinute: number, now: () => number):
         window = { sinceMs: nowMs, failures: 0 };
         windows.delete(who); // So that the order of the map is that of the windows' beginnings.
         windows.set(who, window);
-        if (windows.size > MAX_ADDRESSES) windows.delete(windows.keys().next().value!);
+        forgetOldest(windows, MAX_ADDRESSES);
       }
       window.failures++;
       if (window.failures <= perMinute) return undefined;

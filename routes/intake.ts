@@ -24,6 +24,8 @@ export interface Source {
   defaults?: BatchDefaults | undefined;
   /** An event of the quarantine, which is there already. */
   isResent?: boolean;
+  /** What a gate puts beside the answer, whatever it will be. */
+  answerHeaders?: Record<string, string>;
 }
 
 /** Something that may refuse what comes. */

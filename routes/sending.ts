@@ -120,7 +120,7 @@ export async function sendOne(
   const { messageId, duplicate } = taken.receipt;
   if (log.debugging) c.set("counts", { received: 1, accepted: 1, duplicates: duplicate ? 1 : 0 });
   const answer = segment === undefined ? { success: true, messageId, duplicate } : { success: true };
-  return new Response(JSON.stringify(answer), { headers: RECEIPT_HEADERS });
+  return receiptOf(answer, source);
 }
 
 /** How {@link takeOne} is to take an event. */
@@ -146,7 +146,7 @@ export async function takeOne(
   const rejection = accepted.rejection ?? intake.judge(accepted.event, source);
   if (rejection !== undefined) {
     intake.rejected(value, rejection, source);
-    return { problem: problemOf(rejection) };
+    return { problem: refusalOf(problemOf(rejection), source) };
   }
   const events = [accepted.event!];
   const receipts = await system.commit(events, caller.writeKeyId);
@@ -154,6 +154,17 @@ export async function takeOne(
   const [receipt] = receipts;
   if (receipt === undefined) throw new Error("a commit of one event gave no receipt");
   return { receipt };
+}
+
+function receiptOf(answer: unknown, { answerHeaders }: Source): Response {
+  const headers = answerHeaders === undefined ? RECEIPT_HEADERS : { ...RECEIPT_HEADERS, ...answerHeaders };
+  return new Response(JSON.stringify(answer), { headers });
+}
+
+function refusalOf(problem: Problem, { answerHeaders }: Source): Problem {
+  return answerHeaders === undefined
+    ? problem
+    : { ...problem, headers: { ...answerHeaders, ...problem.headers } };
 }
 
 function sourceOf(
@@ -194,7 +205,9 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
     if (refused === undefined) events.push(event!);
     else rejected.push({ index, rejection: refused });
   }
-  if (defaults !== undefined && exceedsFilled(bytes, defaults, events)) return tooLargeFilled();
+  if (defaults !== undefined && exceedsFilled(bytes, defaults, events)) {
+    return refusalOf(tooLargeFilled(), source);
+  }
 
   let duplicates = 0;
   if (events.length > 0) {
@@ -203,7 +216,7 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
       intake.committed(events, receipts, source);
       for (const { duplicate } of receipts) duplicates += duplicate ? 1 : 0;
     } catch (error) {
-      if (error instanceof BatchTooLarge) return tooLargeCompressed(error);
+      if (error instanceof BatchTooLarge) return refusalOf(tooLargeCompressed(error), source);
       throw error;
     }
   }
@@ -214,7 +227,7 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
   const counts = { received: items.length, accepted: events.length, rejected: errors.length };
   if (log.debugging) c.set("counts", { ...counts, duplicates });
   const answer = segment === undefined ? { ...counts, errors } : { success: true, ...counts, errors };
-  return new Response(JSON.stringify(answer), { headers: RECEIPT_HEADERS });
+  return receiptOf(answer, source);
 }
 
 /** With the message id that the sender knows, if it gave one: the event that was judged has one in any case. */

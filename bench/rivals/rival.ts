@@ -68,7 +68,10 @@ function systemOf(store: Store): System {
       list: outside,
       create: outside,
       change: outside,
+      rotate: outside,
       remove: outside,
+      used: () => {},
+      lastUsedAt: outside,
     },
     erasure: { erase: outside, onErase: () => {} },
     suppression: { isSuppressed: () => false, fresh: () => undefined, refresh: outside, add: outside },
@@ -95,6 +98,7 @@ function systemOf(store: Store): System {
       erase: outside,
       sweep: outside,
     },
+    rateLimits: { take: outside, size: () => 0, close: () => Promise.resolve() },
     stats: async () => {
       const head = await store.stored();
       return { head, settled: head, unsettled: 0 };

@@ -126,6 +126,10 @@ const ROUTES: Row[] = [
     status: 201,
   }),
   admin("PATCH /api/v1/admin/keys/:id", { path: victim, body: { enabled: false } }),
+  admin("POST /api/v1/admin/keys/:id/rotate", {
+    path: async (test) => `${await victim(test)}/rotate`,
+    body: { graceSeconds: 60 },
+  }),
   admin("DELETE /api/v1/admin/keys/:id", { path: victim, status: 204 }),
   reading("GET /metrics", "/metrics"),
   admin("GET /api/v1/admin/live", { path: at("/api/v1/admin/live") }),

@@ -32,7 +32,9 @@ Deno.test("a write key is made, shown once, listed without its secret, changed a
   strictEqual(await sendBy(test, key), 200);
 
   const listed = await test.get(KEYS, AS_ADMIN);
-  deepStrictEqual(listed.body.keys[1], { id, createdAt, ...rest });
+  const { lastUsedAt, ...listedKey } = listed.body.keys[1];
+  deepStrictEqual(listedKey, { id, createdAt, ...rest });
+  strictEqual(lastUsedAt, new Date(test.clock.nowMs).toISOString());
   strictEqual(JSON.stringify(listed.body).includes(key), false);
 
   const disabled = await change(test, id, { enabled: false, name: "old website", allowedTypes: null });
@@ -41,6 +43,7 @@ Deno.test("a write key is made, shown once, listed without its secret, changed a
     name: "old website",
     enabled: false,
     createdAt,
+    lastUsedAt,
     source: "stored",
   }]);
   strictEqual(await sendBy(test, key), 401);
@@ -63,7 +66,20 @@ const BAD_KEYS: [what: string, body: unknown, named: string][] = [
   ["no types at all", { name: "x", allowedTypes: [] }, "allowedTypes"],
   ["a type named twice", { name: "x", allowedTypes: ["track", "track"] }, "allowedTypes"],
   ["an enabled that is no boolean", { name: "x", enabled: "yes" }, "enabled"],
-  ["a rate limit, which is not there yet", { name: "x", rateLimit: { perSecond: 1, burst: 1 } }, "rateLimit"],
+  ["a rate limit that is no object", { name: "x", rateLimit: 5 }, "rateLimit"],
+  ["a rate limit without a burst", { name: "x", rateLimit: { perSecond: 1 } }, "rateLimit.burst"],
+  ["a rate of nothing", { name: "x", rateLimit: { perSecond: 0, burst: 1 } }, "rateLimit.perSecond"],
+  ["a rate below nothing", { name: "x", rateLimit: { perSecond: -1, burst: 1 } }, "rateLimit.perSecond"],
+  ["a rate in words", { name: "x", rateLimit: { perSecond: "1", burst: 1 } }, "rateLimit.perSecond"],
+  ["a rate that is huge", { name: "x", rateLimit: { perSecond: 1e7, burst: 1 } }, "rateLimit.perSecond"],
+  ["a burst of nothing", { name: "x", rateLimit: { perSecond: 1, burst: 0 } }, "rateLimit.burst"],
+  ["a burst of half an event", { name: "x", rateLimit: { perSecond: 1, burst: 1.5 } }, "rateLimit.burst"],
+  ["a burst that is huge", { name: "x", rateLimit: { perSecond: 1, burst: 1e7 } }, "rateLimit.burst"],
+  [
+    "a rate limit with a member that is not known",
+    { name: "x", rateLimit: { perSecond: 1, burst: 1, per: 2 } },
+    "rateLimit.per",
+  ],
   ["a member that is not known", { name: "x", allowedType: ["track"] }, "allowedType"],
   ["an array", [], ""],
   ["no JSON", "{", ""],
@@ -78,14 +94,6 @@ for (const [what, body, named] of BAD_KEYS) {
     strictEqual((await test.get(KEYS, AS_ADMIN)).body.keys.length, 1);
   });
 }
-
-Deno.test("a rate limit is refused with the reason that it is not implemented yet", async () => {
-  await using test = await openTestApp();
-  const made = await create(test, { name: "x" });
-  const { status, body } = await change(test, made.body.id, { rateLimit: { perSecond: 1, burst: 1 } });
-  strictEqual(status, 400);
-  match(body.detail, /rateLimit is not implemented yet/);
-});
 
 Deno.test("the write key of the environment is listed, and can't be changed or deleted", async () => {
   await using test = await openTestApp();

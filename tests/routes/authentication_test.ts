@@ -148,7 +148,7 @@ Deno.test("the limit of wrong credentials can be set, and 0 is none", async () =
 Deno.test("the limit remembers a bounded number of addresses, and forgets the oldest first", () => {
   const limit = createAuthenticationLimit(1, () => 0);
   for (let i = 0; i < MAX_ADDRESSES + 1000; i++) limit.fail(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`);
-  strictEqual(limit.size(), MAX_ADDRESSES);
+  ok(limit.size() <= MAX_ADDRESSES && limit.size() > 0.85 * MAX_ADDRESSES, `${limit.size()}`);
   strictEqual(limit.fail("10.0.0.0"), undefined, "forgotten");
   ok(limit.fail("10.0.199.0") !== undefined, "remembered");
 });

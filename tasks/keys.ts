@@ -1,0 +1,212 @@
+/** `deno task keys`: write keys from the command line, on the database of the servers, while they run. */
+import { parseArgs } from "node:util";
+import { openStore } from "../actors/store.ts";
+import { StorageUnavailable, TooManyWriteKeys, type WriteKey, type WriteKeys } from "../actors/system.ts";
+import { openWriteKeys } from "../actors/write_keys.ts";
+import { keyPatchSchema, newKeySchema, rotationSchema } from "../routes/admin.ts";
+import { fail, taskSettings } from "./task.ts";
+
+const HELP = `deno task keys COMMAND [--json]
+
+Write keys, on the same database as the servers (KV_URL). They know of a change within 5 s.
+
+  list
+  create NAME [--types track,page] [--rate N --burst N]
+  change ID [--name NAME] [--types track,page | --all-types] [--rate N --burst N | --no-limit]
+  disable ID
+  enable ID
+  rotate ID [--grace SECONDS]   another secret; the one before is taken for so long (a day)
+  delete ID
+
+  --rate N --burst N   so many events a second in the long run, and so many at once
+  --json               one JSON value instead of text
+  --help               this text
+
+A key is shown once, by create and by rotate. The key of the environment (WRITE_KEY) is not in the database, and
+not in this list.`;
+
+const OPTIONS = {
+  name: { type: "string" },
+  types: { type: "string" },
+  "all-types": { type: "boolean" },
+  rate: { type: "string" },
+  burst: { type: "string" },
+  "no-limit": { type: "boolean" },
+  grace: { type: "string" },
+  json: { type: "boolean" },
+  help: { type: "boolean" },
+} as const;
+
+/** What each command takes: its argument, and its options. */
+const COMMANDS: Record<string, { argument?: string; options: readonly (keyof typeof OPTIONS)[] }> = {
+  list: { options: [] },
+  create: { argument: "NAME", options: ["types", "rate", "burst"] },
+  change: { argument: "ID", options: ["name", "types", "all-types", "rate", "burst", "no-limit"] },
+  disable: { argument: "ID", options: [] },
+  enable: { argument: "ID", options: [] },
+  rotate: { argument: "ID", options: ["grace"] },
+  delete: { argument: "ID", options: [] },
+};
+
+/** The options as people call them, by the members of the API. */
+const OPTION_OF: Record<string, string> = {
+  name: "the name",
+  allowedTypes: "--types",
+  perSecond: "--rate",
+  burst: "--burst",
+  graceSeconds: "--grace",
+};
+
+/** What a command gives: a value for programs, and the same for people. */
+interface Said {
+  value: unknown;
+  text: string;
+}
+
+const { values, positionals } = readArguments();
+if (values.help) {
+  console.log(HELP);
+  Deno.exit(0);
+}
+const [command = "", argument] = readCommand();
+const { storage, now, newId } = taskSettings();
+if (storage === ":memory:") fail("KV_URL is :memory:, which no other process can reach");
+// Before the database is opened: what is wrong changes nothing.
+const act = plan();
+const store = await openStore(storage).catch((error) => fail(`storage can't be opened: ${error.message}`));
+try {
+  const randomBytes = (bytes: Uint8Array) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);
+  const { value, text } = await act(await openWriteKeys({ store, now, newId, randomBytes }));
+  console.log(values.json ? JSON.stringify(value, null, 2) : text);
+} catch (error) {
+  if (error instanceof StorageUnavailable || error instanceof TooManyWriteKeys) fail(error.message);
+  throw error;
+} finally {
+  store.close();
+}
+
+function readArguments() {
+  try {
+    return parseArgs({ args: Deno.args, options: OPTIONS, allowPositionals: true });
+  } catch (error) {
+    fail(`${(error as Error).message}\n\n${HELP}`);
+  }
+}
+
+/** The command and its argument, if it is one, with no more and no other options than it takes. */
+function readCommand(): [string, string?] {
+  const [name = "", ...rest] = positionals;
+  const takes = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (takes === undefined) fail(`${name === "" ? "no command" : `no such command: ${name}`}\n\n${HELP}`);
+  const wanted = takes.argument === undefined ? 0 : 1;
+  if (rest.length !== wanted) fail(`${name} takes ${takes.argument ?? "nothing more"}, found ${rest.length}`);
+  for (const option of Object.keys(values)) {
+    const isTaken = option === "json" || (takes.options as readonly string[]).includes(option);
+    if (!isTaken) fail(`${name} takes no --${option}`);
+  }
+  return [name, ...rest] as [string, string?];
+}
+
+/** What is to be done, with all that was given checked by the rules of the API. */
+function plan(): (keys: WriteKeys) => Promise<Said> {
+  const id = argument ?? "";
+  switch (command) {
+    case "list":
+      return async (keys) => {
+        const list = await keys.list();
+        return { value: { keys: list }, text: list.map(lineOf).join("\n") || "no write keys" };
+      };
+    case "create": {
+      const { name, allowedTypes, rateLimit } = checked(newKeySchema, { name: id, ...restrictions() });
+      const input = { name, ...allowedTypes && { allowedTypes }, ...rateLimit && { rateLimit } };
+      return async (keys) => withSecret(await keys.create(input));
+    }
+    case "rotate": {
+      const given = values.grace === undefined ? {} : { graceSeconds: numberOf(values.grace) };
+      const { graceSeconds } = checked(rotationSchema, given);
+      return async (keys) => withSecret(await keys.rotate(id, graceSeconds * 1000) ?? noSuchKey(id));
+    }
+    case "delete":
+      return async (keys) =>
+        await keys.remove(id) ? { value: { deleted: id }, text: `deleted ${id}` } : noSuchKey(id);
+    default:
+      return changing(id);
+  }
+}
+
+function changing(id: string): (keys: WriteKeys) => Promise<Said> {
+  const isSwitch = command !== "change";
+  const given = isSwitch
+    ? { enabled: command === "enable" }
+    : { ...values.name !== undefined && { name: values.name }, ...restrictions() };
+  if (Object.keys(given).length === 0) fail("change takes at least one option");
+  const { name, allowedTypes, rateLimit, enabled } = checked(keyPatchSchema, given);
+  const patch = {
+    ...name !== undefined && { name },
+    ...allowedTypes !== undefined && { allowedTypes },
+    ...rateLimit !== undefined && { rateLimit },
+    ...enabled !== undefined && { enabled },
+  };
+  return async (keys) => {
+    const changed = await keys.change(id, patch) ?? noSuchKey(id);
+    return { value: changed, text: lineOf(changed) };
+  };
+}
+
+/** Types and limit as they were given: what is there, and `null` for what is taken away. */
+function restrictions(): Record<string, unknown> {
+  const { types, rate, burst } = values;
+  if (types !== undefined && values["all-types"]) fail("give one of --types and --all-types");
+  const isLimited = rate !== undefined || burst !== undefined;
+  if (isLimited && values["no-limit"]) fail("give --rate and --burst, or --no-limit");
+  if (isLimited && (rate === undefined || burst === undefined)) fail("--rate and --burst go together");
+  return {
+    ...types !== undefined && { allowedTypes: types.split(",") },
+    ...values["all-types"] && { allowedTypes: null },
+    ...isLimited && { rateLimit: { perSecond: numberOf(rate!), burst: numberOf(burst!) } },
+    ...values["no-limit"] && { rateLimit: null },
+  };
+}
+
+/** NaN for what is no number, which the schema refuses. */
+function numberOf(text: string): number {
+  return text.trim() === "" ? NaN : Number(text);
+}
+
+interface Schema<Value> {
+  safeParse(value: unknown): {
+    success: boolean;
+    data?: Value;
+    error?: { issues: { path: PropertyKey[]; message: string }[] };
+  };
+}
+
+function checked<Value>(schema: Schema<Value>, value: unknown): Value {
+  const { success, data, error } = schema.safeParse(value);
+  if (success) return data!;
+  const { path, message } = error!.issues[0]!;
+  const option = path.map((part) => OPTION_OF[String(part)]).findLast((found) => found !== undefined);
+  fail(`${option ?? path.join(".")} ${message}`);
+}
+
+function withSecret({ key, writeKey }: { key: string; writeKey: WriteKey }): Said {
+  const { id, ...rest } = writeKey;
+  return { value: { id, key, ...rest }, text: `${key}   (shown this once)\n${lineOf(writeKey)}` };
+}
+
+function noSuchKey(id: string): never {
+  fail(`no write key has the id ${id}`);
+}
+
+function lineOf(key: WriteKey): string {
+  const { id, name, allowedTypes, rateLimit, enabled, lastUsedAt, previousValidUntil } = key;
+  return [
+    id,
+    JSON.stringify(name),
+    enabled ? "enabled" : "disabled",
+    allowedTypes?.join(",") ?? "all types",
+    rateLimit === undefined ? "no limit" : `${rateLimit.perSecond} a second, ${rateLimit.burst} at once`,
+    lastUsedAt === undefined ? "never used" : `last used ${lastUsedAt}`,
+    ...previousValidUntil === undefined ? [] : [`the key before is taken until ${previousValidUntil}`],
+  ].join("  ");
+}

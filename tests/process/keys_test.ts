@@ -1,0 +1,68 @@
+/** `deno task keys` as it is typed, on the database of a server that runs. */
+import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { eventually, runTask, startServer, tempDir } from "./server.ts";
+
+const TRACK = { type: "track", userId: "u1", event: "x" };
+
+Deno.test("deno task keys makes, lists, changes, rotates and deletes keys that a running server obeys within 5 s", async () => {
+  await using dir = await tempDir();
+  const kvPath = `${dir.path}/kv.db`;
+  await using server = await startServer(kvPath);
+  const keys = async (...args: string[]) => {
+    const { code, stdout, stderr } = await runTask(kvPath, "keys", ...args, "--json");
+    strictEqual(code, 0, stderr);
+    return JSON.parse(stdout);
+  };
+  const sends = (key: string, status: number) =>
+    eventually(`${status}`, async () => (await server.send(TRACK, key)).status === status, { ms: 6_000 });
+
+  const { id, key, createdAt, ...made } = await keys("create", "web", "--rate", "0.01", "--burst", "1");
+  match(key, /^c[a-z0-9]{24}$/);
+  deepStrictEqual(made, { name: "web", rateLimit: { perSecond: 0.01, burst: 1 }, enabled: true });
+  await sends(key, 200);
+  await sends(key, 429);
+  deepStrictEqual(
+    await keys("change", id, "--name", "site", "--types", "track", "--no-limit").then(
+      ({ lastUsedAt, ...rest }) => (match(lastUsedAt, /Z$/), rest),
+    ),
+    { id, name: "site", allowedTypes: ["track"], enabled: true, createdAt },
+  );
+  await sends(key, 200);
+  const rotated = await keys("rotate", id, "--grace", "0");
+  await sends(key, 401);
+  await sends(rotated.key, 200);
+  strictEqual((await keys("disable", id)).enabled, false);
+  await sends(rotated.key, 401);
+  strictEqual((await keys("enable", id)).enabled, true);
+  await sends(rotated.key, 200);
+  const text = (await runTask(kvPath, "keys", "list")).stdout;
+  match(text, new RegExp(`^${id}  "site"  enabled  track  no limit  last used `));
+  strictEqual(text.includes(rotated.key), false);
+  deepStrictEqual(await keys("delete", id), { deleted: id });
+  await sends(rotated.key, 401);
+  deepStrictEqual(await keys("list"), { keys: [] });
+});
+
+const WRONG: [args: string[], says: RegExp][] = [
+  [[], /no command/],
+  [["frob"], /no such command: frob/],
+  [["create"], /create takes NAME, found 0/],
+  [["create", "x", "--types", "click"], /--types must be one of track/],
+  [["create", "x", "--rate", "1"], /--rate and --burst go together/],
+  [["create", "x", "--rate", "0", "--burst", "1"], /--rate must be at least/],
+  [["create", "x", "--rate", "1", "--burst", "many"], /--burst must be/],
+  [["change", "nobody"], /at least one option/],
+  [["rotate", "nobody", "--grace", "x"], /--grace must be/],
+  [["list", "--grace", "3"], /list takes no --grace/],
+  [["delete", "nobody"], /no write key has the id nobody/],
+  [["list", "--frob"], /Unknown option/],
+];
+
+Deno.test("deno task keys says in a line what is wrong, and ends with status 2", async () => {
+  await using dir = await tempDir();
+  for (const [args, says] of WRONG) {
+    const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "keys", ...args);
+    deepStrictEqual([code, stdout], [2, ""], args.join(" "));
+    match(stderr, says);
+  }
+});
