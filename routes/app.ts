@@ -5,6 +5,7 @@ import type { AddressPolicy, LookUp } from "../domain/location.ts";
 import { adminRoutes } from "./admin.ts";
 import { createAuthentication, type Secrets } from "./authentication.ts";
 import { BODY_LIMITS, type BodyLimits, createBodies, STOPPING } from "./body.ts";
+import { docsRoutes } from "./docs.ts";
 import {
   type ConnectionInfo,
   handle,
@@ -92,6 +93,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   routes.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
   routes.route("/", statsRoutes(parts));
   routes.route("/", healthRoutes(parts));
+  routes.route("/", docsRoutes(parts, { publicUrl: settings.publicUrl }));
   routes.route("/", metricsRoutes(parts, { metrics, requests, open: settings.metricsOpen ?? false }));
 
   const router = countedRoutes(routes, new Hono<RouteEnv>({ getPath: rawPath }), requests);
