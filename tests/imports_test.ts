@@ -139,6 +139,14 @@ Deno.test("no imports go in circles", () => {
   deepStrictEqual(circles, []);
 });
 
+Deno.test("the OpenAPI document is loaded when somebody asks for it, and not before", () => {
+  const outside = SOURCES.filter(({ path }) => !path.startsWith("routes/openapi/"));
+  deepStrictEqual(
+    found(/\bfrom "[^"]*\/openapi\/[^"]*"|\bfrom "(zod-openapi|@fastify)[^"]*"/, outside, "code"),
+    [],
+  );
+});
+
 Deno.test("only actors/store.ts names Deno.Kv", () => {
   deepStrictEqual(
     found(/\bDeno\.(Kv|openKv|AtomicOperation)\w*/, SOURCES.filter(outside("actors/store.ts"))),
