@@ -40,9 +40,12 @@ function typed(path: string, type: EventType): [Route, Operation] {
   }];
 }
 
+/** Whose path it is, where it is not Segment's. */
+const WHOSE: Readonly<Record<string, string>> = { "/api/public/apps/batch": ", as Dittofeed's clients do" };
+
 function batch(path: string): [Route, Operation] {
   return [`POST ${path as `/${string}`}`, {
-    summary: `Send up to ${MAX_SEGMENT_BATCH_EVENTS} events`,
+    summary: `Send up to ${MAX_SEGMENT_BATCH_EVENTS} events${WHOSE[path] ?? ""}`,
     description: HOW_BODIES_COME,
     right: "send",
     body: { schema: segmentBatch, examples: { "Two events": BATCH } },
@@ -125,7 +128,7 @@ const sourceConfig: Operation = {
   refusals: ["BadQuery", "UnknownSender", "TooManyFailures"],
 };
 
-/** By the clients that use them: Segment's own paths, Jitsu's, and others'. */
+/** Jitsu's paths are a group of their own, as there are many. */
 const isJitsu = ([path]: readonly [string, EventType]) => path.startsWith("/api/s/");
 
 /** The group of Segment's clients. */
