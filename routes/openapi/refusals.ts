@@ -194,9 +194,10 @@ function makeResponse(id: Refusal): ZodOpenApiResponseObject {
     ...listsErrors && { errors: [{ path: "", message: description }] },
     requestId: "01M84NYA09JNNE65BQ3GBSTT6Y",
   };
+  const listed = codes.map((code) => `\`${code}\``).join(", ");
   return {
     id,
-    description,
+    description: `${description}\n\n\`code\`: ${listed}.`,
     headers: { ...REQUEST_ID, ...HEADERS[reason] },
     content: { "application/problem+json": { schema, example } },
   };
