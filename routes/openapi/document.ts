@@ -1,14 +1,19 @@
 /** The OpenAPI document: what the groups of operations say, put together. */
 import { createDocument, type ZodOpenApiPathsObject } from "zod-openapi";
 import { admin } from "./admin.ts";
+import { contracts } from "./contracts.ts";
+import { erasure } from "./erasure.ts";
+import { live } from "./live.ts";
 import { type Group, operationObject } from "./operation.ts";
 import { preflights } from "./preflights.ts";
+import { quarantine } from "./quarantine.ts";
 import { reading } from "./reading.ts";
 import { SECURITY_SCHEMES } from "./security.ts";
 import { jitsu, segment } from "./segment.ts";
 import { sending } from "./sending.ts";
 import { service } from "./service.ts";
 import { stats } from "./stats.ts";
+import { stories } from "./stories.ts";
 
 /** The product's version, as in deno.json. */
 export const VERSION = "0.2.0";
@@ -20,7 +25,12 @@ export const GROUPS: readonly Group[] = [
   sending,
   reading,
   admin,
+  contracts,
+  quarantine,
+  live,
+  stories,
   stats,
+  erasure,
   segment,
   jitsu,
   service,

@@ -41,11 +41,15 @@ const EVENT = [
   "too_many_properties",
   "too_many_traits",
 ];
-const FORBIDDEN_EVENT = ["forbidden_type"];
+const FORBIDDEN_EVENT = ["forbidden_type", "suppressed"];
 const LARGE_EVENT = ["event_too_large"];
+const CONTRACT = ["contract_too_costly", "contract_violation", "no_contract"];
+const NAME = ["invalid_name"];
+
+const UNAVAILABLE = ["clock_moved", "overloaded", "settling_fails", "stopping", "storage_unavailable"];
 
 /** Every code that stands beside an event of a batch. */
-export const EVENT_ERROR_CODES = [...EVENT, ...FORBIDDEN_EVENT, ...LARGE_EVENT].toSorted();
+export const EVENT_ERROR_CODES = [...EVENT, ...FORBIDDEN_EVENT, ...LARGE_EVENT, ...CONTRACT].toSorted();
 
 interface Described {
   reason: Reason;
@@ -92,6 +96,51 @@ export const REFUSALS = {
     ...HOST,
     "key_of_environment",
   ]),
+  BadErasure: refusal(
+    "invalid",
+    "The id or the query is not as it should be, or no more can be suppressed.",
+    [
+      ...HOST,
+      ...ID,
+      ...QUERY,
+      "too_many_suppressed",
+    ],
+  ),
+  BadLive: refusal("invalid", "A value of the query, or Last-Event-ID, is not as it should be.", [
+    ...HOST,
+    ...QUERY,
+    "invalid_last_event_id",
+  ]),
+  BadName: refusal("invalid", "The name in the path or a value of the query is not as it should be.", [
+    ...HOST,
+    ...NAME,
+    ...QUERY,
+  ]),
+  BadContract: refusal(
+    "invalid",
+    "The name or the draft is not as it should be, or there are too many contracts.",
+    [
+      ...HOST,
+      ...NAME,
+      ...BODY,
+      "invalid_body",
+      "invalid_schema",
+      "too_many_contracts",
+    ],
+  ),
+  BadDraft: refusal("invalid", "The name, the draft or the query is not as it should be.", [
+    ...HOST,
+    ...NAME,
+    ...BODY,
+    ...QUERY,
+    "invalid_body",
+    "invalid_schema",
+  ]),
+  BadResend: refusal("invalid", "The event is not valid, or was too large to be kept whole.", [
+    ...HOST,
+    ...EVENT,
+    "event_cut",
+  ]),
   UnknownSender: refusal("unauthorized", "No write key, or one that is unknown or disabled.", [
     "unauthorized",
   ]),
@@ -101,6 +150,12 @@ export const REFUSALS = {
     ...FORBIDDEN_EVENT,
   ]),
   Forbidden: refusal("forbidden", "The credential is known, and may not do this.", ["forbidden"]),
+  ForbiddenResend: refusal("forbidden", "The write key that sent it may not, or is no more.", [
+    "forbidden",
+    ...FORBIDDEN_EVENT,
+    "write_key_gone",
+  ]),
+  Contract: refusal("contract", "A contract does not let the event in.", CONTRACT),
   NotFound: refusal("not_found", "Nothing of this name was ever seen.", ["not_found"]),
   EventTooLarge: refusal("too_large", "The event or the body is too large.", [
     "batch_too_large",
@@ -116,11 +171,19 @@ export const REFUSALS = {
     "too_many_failures",
   ]),
   InternalError: refusal("internal", "Something went wrong in the server.", ["internal"]),
+  TooManyListeners: refusal("unavailable", "As many listen as may, or storage does not answer.", [
+    ...UNAVAILABLE,
+    "too_many_listeners",
+  ]),
+  SearchUnfinished: refusal("unavailable", "The search is not through, or storage does not answer.", [
+    ...UNAVAILABLE,
+    "search_unfinished",
+  ]),
   Unavailable: refusal(
     "unavailable",
     "Storage does not answer, or the server has too much to do or is stopping. Nothing was accepted, and a retry " +
       "with the same messageId is safe.",
-    ["clock_moved", "overloaded", "settling_fails", "stopping", "storage_unavailable"],
+    UNAVAILABLE,
   ),
 } as const satisfies Record<string, Described & { status: number }>;
 

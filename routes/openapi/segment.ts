@@ -36,7 +36,7 @@ function typed(path: string, type: EventType): [Route, Operation] {
     right: "send",
     body: { schema: eventShapes[type], examples: { [`An event of type ${type}`]: example } },
     answers: { 200: taken },
-    refusals: ["BadEvent", "EventTooLarge"],
+    refusals: ["BadEvent", "EventTooLarge", "Contract"],
   }];
 }
 

@@ -26,7 +26,7 @@ export const batchSchema = (maxEvents: number) =>
 
 const eventErrorSchema = z.object({
   index: z.int().min(0).meta({ description: "The event's place in the batch." }),
-  status: z.literal([400, 403, 413]),
+  status: z.literal([400, 403, 413, 422]),
   code: z.enum(EVENT_ERROR_CODES),
   message: z.string(),
   path: z.string().optional().meta({
@@ -89,7 +89,7 @@ export const sending: Group = {
         },
       },
       answers: { 200: receipt },
-      refusals: ["BadEvent", "EventTooLarge"],
+      refusals: ["BadEvent", "EventTooLarge", "Contract"],
     },
     [`POST ${BATCH_PATH}` as const]: {
       summary: `Send up to ${MAX_BATCH_EVENTS} events`,

@@ -55,21 +55,25 @@ export function pointerOf(...names: string[]): string {
   return names.map((name) => `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 }
 
-const templates = Object.keys(DOCUMENT.paths).map((path) => ({
+/** Paths without parameters first, as they outrank those with some. */
+const templates = Object.keys(DOCUMENT.paths).toSorted((a, b) =>
+  Number(a.includes("{")) - Number(b.includes("{"))
+).map((path) => ({
   path,
   pattern: RegExp(`^${path.replaceAll(".", "\\.").replaceAll(/\{\w+\}/g, "[^/]+")}$`),
 }));
 
-/** The documented path that a request's is one of. */
-export function templateOf(url: string): string | undefined {
+/** The documented path that a request's is one of, and has its method. */
+function templateOf(method: string, url: string): string | undefined {
   const path = new URL(url, "http://localhost").pathname.replace(/(?<=.)\/$/, "");
   const single = path.replace(/^\/+/, "/");
-  const named = templates.find(({ pattern }) => pattern.test(path)) ??
-    templates.find(({ pattern }) => pattern.test(single));
-  return named?.path;
+  const named = templates.filter(({ path }) => method in DOCUMENT.paths[path]!);
+  return (named.find(({ pattern }) => pattern.test(path)) ??
+    named.find(({ pattern }) => pattern.test(single)))
+    ?.path;
 }
 
-/** An answer, its body as text. */
+/** An answer, its body as text; a stream's is empty here, as it has no end. */
 export interface Answered {
   status: number;
   headers: Headers;
@@ -80,8 +84,8 @@ export interface Answered {
 export function assertDocumented(method: string, url: string, answer: Answered): string | undefined {
   const { status, headers, text } = answer;
   const what = `${method} ${url}: ${status} ${text.slice(0, 500)}`;
-  const path = templateOf(url);
   const key = method === "HEAD" ? "get" : method.toLowerCase();
+  const path = templateOf(key, url);
   const operation = path === undefined ? undefined : DOCUMENT.paths[path]![key];
   if (operation === undefined) {
     // Nothing is there, or not by this method: or it was not looked at.
