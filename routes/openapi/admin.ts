@@ -1,7 +1,7 @@
 /** The routes of administrators. */
 import { z } from "zod";
 import { EVENT_TYPES } from "../../domain/event.ts";
-import { keyPatchSchema, newKeySchema } from "../admin.ts";
+import { keyPatchSchema, newKeySchema, rotationSchema } from "../key_schemas.ts";
 import type { Group } from "./operation.ts";
 import { time } from "./reading.ts";
 
@@ -9,8 +9,15 @@ const stored = {
   id: z.string(),
   name: z.string(),
   allowedTypes: z.array(z.enum(EVENT_TYPES)).optional().meta({ description: "Absent for all." }),
+  rateLimit: z.object({ perSecond: z.number(), burst: z.int() }).optional().meta({
+    description: "In events; absent for none.",
+  }),
   enabled: z.boolean(),
   createdAt: time,
+  lastUsedAt: time.optional().meta({ description: "To within some time; absent for never." }),
+  previousValidUntil: time.optional().meta({
+    description: "Until then the secret of before the last rotation is taken too.",
+  }),
   source: z.literal("stored"),
 };
 
@@ -83,6 +90,19 @@ export const admin: Group = {
           schema: storedKeySchema,
           example: { ...website, enabled: false },
         },
+      },
+      refusals: ["BadKey", "BodyTooLarge", "NotFound"],
+    },
+    "POST /api/v1/admin/keys/{keyId}/rotate": {
+      summary: "Give a write key another secret",
+      description: "The one before is taken for some time yet, so that senders can change.",
+      right: "admin",
+      body: {
+        schema: rotationSchema,
+        examples: { "In an hour the old one is over": { graceSeconds: 3600 } },
+      },
+      answers: {
+        200: { description: "The key with its new secret, shown this once.", schema: madeKeySchema },
       },
       refusals: ["BadKey", "BodyTooLarge", "NotFound"],
     },

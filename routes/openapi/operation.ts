@@ -28,6 +28,8 @@ export interface Answer {
 /** A body that a route takes, always as JSON. */
 export interface Body {
   schema: z.ZodType;
+  /** Whether it may be left out. */
+  optional?: true;
   /** Requests that succeed, by what they show; the tests send them, in the document's order. */
   examples: Record<string, unknown>;
 }
@@ -102,7 +104,7 @@ export function operationObject(
     },
     ...body && {
       requestBody: {
-        required: true,
+        required: !body.optional,
         content: { "application/json": { schema: body.schema, examples: examplesOf(body.examples) } },
       },
     },

@@ -46,7 +46,7 @@ export const quarantine: Group = {
       description: "Under the write key that sent it, at the time that it had: after a contract was mended.",
       right: "admin",
       answers: { 200: { description: "It is accepted, and no longer kept here.", schema: sentSchema } },
-      refusals: ["BadResend", "ForbiddenResend", "NotFound", "Contract"],
+      refusals: ["BadResend", "ForbiddenResend", "NotFound", "Contract", "TooManyEvents"],
     },
     "DELETE /api/v1/admin/rejected/{rejectedId}": {
       summary: "Delete one",

@@ -170,6 +170,11 @@ export const REFUSALS = {
   TooManyFailures: refusal("rate_limited", "Too many wrong credentials came from this address.", [
     "too_many_failures",
   ]),
+  TooManyEvents: refusal(
+    "rate_limited",
+    "The limit of the write key leaves no room for so many events, or too many wrong credentials came from this address.",
+    ["batch_exceeds_limit", "rate_limited", "too_many_failures"],
+  ),
   InternalError: refusal("internal", "Something went wrong in the server.", ["internal"]),
   TooManyListeners: refusal("unavailable", "As many listen as may, or storage does not answer.", [
     ...UNAVAILABLE,
@@ -217,6 +222,11 @@ const RETRY_AFTER = {
     required: true,
   },
 } as const;
+/** On every answer to a write key that has a limit (draft-ietf-httpapi-ratelimit-headers-10). */
+export const RATE_LIMIT_HEADERS = {
+  "RateLimit": { description: "What is left, of a key that has a limit.", schema: { type: "string" } },
+  "RateLimit-Policy": { description: "The limit of the key, where it has one.", schema: { type: "string" } },
+} as const;
 const WWW_AUTHENTICATE = { "WWW-Authenticate": { schema: { type: "string" }, required: true } } as const;
 
 const HEADERS: Partial<Record<Reason, object>> = {
@@ -261,7 +271,7 @@ function makeResponse(id: Refusal): ZodOpenApiResponseObject {
   return {
     id,
     description: `${description}\n\n\`code\`: ${listed}.`,
-    headers: { ...REQUEST_ID, ...HEADERS[reason] },
+    headers: { ...REQUEST_ID, ...HEADERS[reason], ...id === "TooManyEvents" && RATE_LIMIT_HEADERS },
     content: { "application/problem+json": { schema, example } },
   };
 }

@@ -11,17 +11,20 @@ import {
 } from "../sending_paths.ts";
 import { BATCH, EVENTS } from "./examples.ts";
 import type { Answer, Group, Operation, Route } from "./operation.ts";
+import { RATE_LIMIT_HEADERS } from "./refusals.ts";
 import { KEY_IN_QUERY, KEY_IN_QUERY_OR_BASIC } from "./security.ts";
 import { batchAnswer, batchSchema, HOW_BODIES_COME } from "./sending.ts";
 
 const taken: Answer = {
   description: "The event is accepted and durable, or was before.",
+  headers: RATE_LIMIT_HEADERS,
   schema: z.object({ success: z.literal(true) }).meta({ id: "SegmentReceipt" }),
   example: { success: true },
 };
 
 const summary: Answer = {
   description: "As on `/api/v1/events/batch`.",
+  headers: RATE_LIMIT_HEADERS,
   schema: z.object({ success: z.literal(true), ...batchAnswer }).meta({ id: "SegmentBatchSummary" }),
   example: { success: true, received: 2, accepted: 2, rejected: 0, errors: [] },
 };
@@ -36,7 +39,7 @@ function typed(path: string, type: EventType): [Route, Operation] {
     right: "send",
     body: { schema: eventShapes[type], examples: { [`An event of type ${type}`]: example } },
     answers: { 200: taken },
-    refusals: ["BadEvent", "EventTooLarge", "Contract"],
+    refusals: ["BadEvent", "EventTooLarge", "Contract", "TooManyEvents"],
   }];
 }
 
@@ -50,7 +53,7 @@ function batch(path: string): [Route, Operation] {
     right: "send",
     body: { schema: segmentBatch, examples: { "Two events": BATCH } },
     answers: { 200: summary },
-    refusals: ["BadBatch", "BatchTooLarge"],
+    refusals: ["BadBatch", "BatchTooLarge", "TooManyEvents"],
   }];
 }
 
@@ -60,7 +63,7 @@ const beacon: Operation = {
   description: `Only here may the key stand in the query of a POST (RudderStack). ${HOW_BODIES_COME}`,
   security: KEY_IN_QUERY,
   query: keyQuery,
-  refusals: ["BadBeacon", "BatchTooLarge"],
+  refusals: ["BadBeacon", "BatchTooLarge", "TooManyEvents"],
 };
 
 const settings: Operation = {

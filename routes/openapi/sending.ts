@@ -5,7 +5,7 @@ import { MAX_BATCH_EVENTS } from "../sending.ts";
 import { BATCH_PATH, EVENT_PATH } from "../sending_paths.ts";
 import { BATCH, EVENTS } from "./examples.ts";
 import type { Answer, Group } from "./operation.ts";
-import { EVENT_ERROR_CODES } from "./refusals.ts";
+import { EVENT_ERROR_CODES, RATE_LIMIT_HEADERS } from "./refusals.ts";
 
 /** What a batch of up to so many events is. */
 export const batchSchema = (maxEvents: number) =>
@@ -51,6 +51,7 @@ const receiptSchema = z.object({
 
 const receipt: Answer = {
   description: "The event is accepted and durable: whoever reads from now on sees it.",
+  headers: RATE_LIMIT_HEADERS,
   schema: receiptSchema,
   example: { success: true, messageId: "example-track", duplicate: false },
 };
@@ -59,6 +60,7 @@ const summary: Answer = {
   description:
     "All valid events of the batch are accepted and durable, together; `errors` names the others, even if there are no " +
     "valid ones.",
+  headers: RATE_LIMIT_HEADERS,
   schema: z.object(batchAnswer).meta({ id: "BatchSummary" }),
   example: { received: 2, accepted: 2, rejected: 0, errors: [] },
 };
@@ -89,7 +91,7 @@ export const sending: Group = {
         },
       },
       answers: { 200: receipt },
-      refusals: ["BadEvent", "EventTooLarge", "Contract"],
+      refusals: ["BadEvent", "EventTooLarge", "Contract", "TooManyEvents"],
     },
     [`POST ${BATCH_PATH}` as const]: {
       summary: `Send up to ${MAX_BATCH_EVENTS} events`,
@@ -100,7 +102,7 @@ export const sending: Group = {
         examples: { "Two events": BATCH },
       },
       answers: { 200: summary },
-      refusals: ["BadBatch", "BatchTooLarge"],
+      refusals: ["BadBatch", "BatchTooLarge", "TooManyEvents"],
     },
   },
 };
