@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { isObject, isShortText } from "./json.ts";
-import { parseTimestamp } from "./timestamp.ts";
+import { MAX_TIMESTAMP_LENGTH, parseTimestamp } from "./timestamp.ts";
 
 /** The types of an event, in the order in which counts are kept. */
 export const EVENT_TYPES = ["track", "identify", "page", "screen", "group", "alias"] as const;
@@ -84,9 +84,17 @@ const TIMESTAMP_RULE = "must be an ISO 8601 date, or date and time, as a string"
 const EVENT_RULE = "must be a non-empty, well-formed string";
 const TEXT_RULE = "must be a string";
 
+/** The form of what `parseTimestamp` reads, as a regular expression of ECMA-262. */
+export const TIMESTAMP_PATTERN =
+  "^\\d{4}-\\d\\d-\\d\\d([Tt]\\d\\d:\\d\\d(:\\d\\d([.,]\\d+)?)?([Zz]|[+-]\\d\\d(:?\\d\\d)?)?)?$";
+
+// What the refinements say is in `meta` too, as JSON Schema, for readers of the OpenAPI document. It can't say that text
+// is well-formed, nor that a day is in the calendar; a test holds the two against one another.
+
 // "" is let through because the contract counts it as absent.
 const id = z.union([
-  z.string().refine((text) => text === "" || isId(text), ID_RULE).meta({ maxLength: MAX_ID_LENGTH }),
+  z.string().refine((text) => text === "" || isId(text), ID_RULE)
+    .meta({ maxLength: MAX_ID_LENGTH, not: { enum: [".", ".."] } }),
   z.number(),
 ], ID_RULE).nullish();
 
@@ -97,7 +105,11 @@ const messageId = z.string(MESSAGE_ID_RULE)
 
 const timestamp = z.string(TIMESTAMP_RULE)
   .refine((text) => parseTimestamp(text) !== undefined, TIMESTAMP_RULE)
-  .meta({ examples: ["2025-03-15T14:30:00Z", "2025-03-15"] })
+  .meta({
+    pattern: TIMESTAMP_PATTERN,
+    maxLength: MAX_TIMESTAMP_LENGTH,
+    examples: ["2025-03-15T14:30:00Z", "2025-03-15"],
+  })
   .nullish();
 
 const eventName = z.string(EVENT_RULE)
@@ -142,6 +154,23 @@ const named = {
   category: text.describe("Its category."),
 };
 
+/** As JSON Schema: a member is there, and does not count as absent. */
+const given = (member: string) => ({
+  required: [member],
+  properties: { [member]: { not: { enum: [null, ""] } } },
+});
+
+/** What `accept` asks of several members at once, as JSON Schema. */
+const NEEDS_SENDER = { anyOf: [given("userId"), given("anonymousId")] };
+const NEEDS = {
+  track: NEEDS_SENDER,
+  identify: NEEDS_SENDER,
+  page: NEEDS_SENDER,
+  screen: NEEDS_SENDER,
+  group: { allOf: [given("groupId")], ...NEEDS_SENDER },
+  alias: { allOf: [given("userId"), given("previousId")] },
+} as const satisfies Record<EventType, object>;
+
 /**
  * The shape of an event of each type, without `type` itself, which a route may imply. Which of the ids must be there
  * is not a matter of one member, and is checked by `accept`. Members that are not known are let through.
@@ -149,20 +178,23 @@ const named = {
  * For validation only: what zod puts out lacks a member named `__proto__`, which here is data. Store the input.
  */
 export const eventShapes = {
-  track: z.looseObject({ ...common, event: eventName }),
-  identify: z.looseObject(common),
-  page: z.looseObject({ ...common, ...named }),
-  screen: z.looseObject({ ...common, ...named }),
-  group: z.looseObject(common),
-  alias: z.looseObject(common),
+  track: z.looseObject({ ...common, event: eventName }).meta({ id: "Track", ...NEEDS.track }),
+  identify: z.looseObject(common).meta({ id: "Identify", ...NEEDS.identify }),
+  page: z.looseObject({ ...common, ...named }).meta({ id: "Page", ...NEEDS.page }),
+  screen: z.looseObject({ ...common, ...named }).meta({ id: "Screen", ...NEEDS.screen }),
+  group: z.looseObject(common).meta({ id: "Group", ...NEEDS.group }),
+  alias: z.looseObject(common).meta({ id: "Alias", ...NEEDS.alias }),
 } as const satisfies Record<EventType, z.ZodType>;
+
+const { track, identify, page, screen, group, alias } = eventShapes;
 
 /** An event as senders give it, of any type: what an OpenAPI document shows. */
 export const eventSchema = z.discriminatedUnion("type", [
-  z.looseObject({ type: z.literal("track"), ...eventShapes.track.shape }).meta({ title: "Track" }),
-  z.looseObject({ type: z.literal("identify"), ...eventShapes.identify.shape }).meta({ title: "Identify" }),
-  z.looseObject({ type: z.literal("page"), ...eventShapes.page.shape }).meta({ title: "Page" }),
-  z.looseObject({ type: z.literal("screen"), ...eventShapes.screen.shape }).meta({ title: "Screen" }),
-  z.looseObject({ type: z.literal("group"), ...eventShapes.group.shape }).meta({ title: "Group" }),
-  z.looseObject({ type: z.literal("alias"), ...eventShapes.alias.shape }).meta({ title: "Alias" }),
-]);
+  z.looseObject({ type: z.literal("track"), ...track.shape }).meta({ id: "TrackEvent", ...NEEDS.track }),
+  z.looseObject({ type: z.literal("identify"), ...identify.shape })
+    .meta({ id: "IdentifyEvent", ...NEEDS.identify }),
+  z.looseObject({ type: z.literal("page"), ...page.shape }).meta({ id: "PageEvent", ...NEEDS.page }),
+  z.looseObject({ type: z.literal("screen"), ...screen.shape }).meta({ id: "ScreenEvent", ...NEEDS.screen }),
+  z.looseObject({ type: z.literal("group"), ...group.shape }).meta({ id: "GroupEvent", ...NEEDS.group }),
+  z.looseObject({ type: z.literal("alias"), ...alias.shape }).meta({ id: "AliasEvent", ...NEEDS.alias }),
+]).meta({ id: "Event" });

@@ -56,16 +56,20 @@ export function fromJson(problem: JsonProblem): Problem {
 export function fromIssue(issue: z.core.$ZodIssue, item: JsonObject): Problem {
   const member = String(issue.path[0]);
   const value = item[member];
-  const name = member.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   const problem = { path: dotted(issue.path), rule: issue.message, found: shown(value) };
   if (issue.code === "custom" && issue.params?.rule === TOO_MANY) {
     return {
       ...problem,
-      code: `${TOO_MANY}_${name}`,
+      code: `${TOO_MANY}_${member}`,
       found: String(Object.keys(value as JsonObject).length),
     };
   }
-  return { ...problem, code: member === "event" && isAbsent(value) ? "missing_event" : `invalid_${name}` };
+  return { ...problem, code: member === "event" && isAbsent(value) ? "missing_event" : memberCode(member) };
+}
+
+/** The code of a member that is not as it should be: `invalid_user_id`. */
+export function memberCode(member: string): string {
+  return `invalid_${member.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`;
 }
 
 /** The message id that an event was sent with, where it is a valid one. */

@@ -8,6 +8,7 @@ import { createAuthentication, type Secrets } from "./authentication.ts";
 import { BODY_LIMITS, type BodyLimits, createBodies, STOPPING } from "./body.ts";
 import { contractGate, contractRoutes } from "./contracts.ts";
 import { erasureRoutes, suppressionGate } from "./erasure.ts";
+import { docsRoutes } from "./docs.ts";
 import {
   type ConnectionInfo,
   handle,
@@ -117,6 +118,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   routes.route("/", liveRoutes(parts, deps.heartbeatMs));
   routes.route("/", storyRoutes(parts));
   routes.route("/", healthRoutes(parts));
+  routes.route("/", docsRoutes(parts, { publicUrl: settings.publicUrl }));
   routes.route("/", metricsRoutes(parts, { metrics, requests, open: settings.metricsOpen ?? false }));
 
   const router = countedRoutes(routes, new Hono<RouteEnv>({ getPath: rawPath }), requests);

@@ -21,7 +21,7 @@ export const STATUS_OF = {
 export type Reason = keyof typeof STATUS_OF;
 
 /** The phrases of RFC 9110, as `about:blank` asks for (RFC 9457, section 4.2.1). */
-const TITLE_OF: Record<Reason, string> = {
+export const TITLE_OF: Record<Reason, string> = {
   invalid: "Bad Request",
   unauthorized: "Unauthorized",
   forbidden: "Forbidden",

@@ -42,11 +42,12 @@ const EVENTS_PER_WEIGHT = 100;
 
 /** The contract: "`limit` (1 to 500, default 50, else 400)". */
 export const limit = z.string().regex(/^([1-9]\d?|[1-4]\d\d|500)$/, "must be a whole number from 1 to 500")
-  .default("50").transform(Number);
+  .default("50").transform(Number).meta({ description: "The most that a page holds.", examples: ["2"] });
 
 /** What a page before gave. */
 export const cursor = z.string().min(1, "must be a cursor of the page before")
-  .max(MAX_CURSOR_LENGTH, "must be a cursor of the page before").optional();
+  .max(MAX_CURSOR_LENGTH, "must be a cursor of the page before").optional()
+  .meta({ description: "`cursor` of the page before, for the page after it." });
 
 /** A moment; the blank is a `+` that was not percent-encoded, which forms decode to a blank. */
 export const moment = z.string().transform((text, context) => {
@@ -57,15 +58,20 @@ export const moment = z.string().transform((text, context) => {
 }).optional();
 
 /** `?at=TIME&asOf=TIME`. */
-export const pastQuery = z.object({ at: moment, asOf: moment });
+export const pastQuery = z.object({
+  at: moment.meta({ description: "What was true then: only what happened up to this moment." }),
+  asOf: moment.meta({ description: "What was known then: only what was received up to this moment." }),
+});
 
 /** Of a log. */
 export const logQuery = z.object({
   limit,
   cursor,
-  order: z.enum(["asc", "desc"], "must be asc or desc").default("desc"),
-  type: z.enum(EVENT_TYPES, `must be one of ${EVENT_TYPES.join(", ")}`).optional(),
-  event: z.string().optional(),
+  order: z.enum(["asc", "desc"], "must be asc or desc").default("desc")
+    .meta({ description: "By `timestamp`, then arrival; newest first by default." }),
+  type: z.enum(EVENT_TYPES, `must be one of ${EVENT_TYPES.join(", ")}`).optional()
+    .meta({ description: "Only events of this type." }),
+  event: z.string().optional().meta({ description: "Only events whose `event` is this." }),
 });
 
 /** Of a group's members. */

@@ -33,7 +33,9 @@ const RECEIPT_HEADERS = {
 };
 
 /** A key in the query, for the one request that can have no header: a beacon. */
-export const keyQuery = z.object({ writeKey: z.string().optional() });
+export const keyQuery = z.object({
+  writeKey: z.string().optional().meta({ description: "The write key, where no header has one." }),
+});
 
 /** `POST /api/v1/events` and `/api/v1/events/batch`, with their preflights. */
 export function sendingRoutes(parts: Parts): Hono<RouteEnv> {

@@ -18,6 +18,8 @@ const PACKAGES: Record<Place, readonly string[]> = {
   top: ["ulid", "cli-progress"],
   routes: [
     "hono",
+    "zod-openapi",
+    "@fastify/swagger-ui",
     "prom-client",
     "@opentelemetry/api",
     "mmdb-lib",
@@ -26,6 +28,9 @@ const PACKAGES: Record<Place, readonly string[]> = {
   actors: ["node"],
   domain: ["zod", "ajv", "re2js", "ipaddr.js"],
 };
+
+/** The folders in places: the OpenAPI document, which is loaded when somebody asks for it. */
+const FOLDERS = ["routes/openapi"];
 
 interface Source {
   path: string;
@@ -49,7 +54,7 @@ function readSource(path: string): Source {
     // What a template computes is code.
     (found) => [...found.matchAll(/\$\{([^}]*)\}/g)].map(([, inner]) => inner).join(" "),
   );
-  const imports = [...code.matchAll(/(?:^import |\bfrom |\bimport\()"([^"\s]+)"/gm)].map((match) =>
+  const imports = [...code.matchAll(/(?:^import |\bfrom |\bimport\(\s*)"([^"\s]+)"/gm)].map((match) =>
     match[1]!
   );
   return { path, place: placeOf(path), code, words, imports };
@@ -62,12 +67,15 @@ function placeOf(path: string): Place {
 /** Everything that the product is made of: the files at the top, `tasks/`, and the places. */
 function productFiles(): Source[] {
   const paths = [...Deno.readDirSync(ROOT)].flatMap(({ name, isFile }) => isFile ? [name] : []);
-  for (const folder of ["tasks", ...PLACES.slice(1)]) {
+  const visit = (folder: string) => {
     for (const { name, isFile } of Deno.readDirSync(new URL(folder, ROOT))) {
-      ok(isFile, `${folder}/${name} is a folder: places have none yet`);
-      paths.push(`${folder}/${name}`);
+      const path = `${folder}/${name}`;
+      ok(isFile || FOLDERS.includes(path), `${path} is a folder: say here what it is for`);
+      if (isFile) paths.push(path);
+      else visit(path);
     }
-  }
+  };
+  for (const folder of ["tasks", ...PLACES.slice(1)]) visit(folder);
   return paths.filter((path) => path.endsWith(".ts")).sort().map(readSource);
 }
 
@@ -129,6 +137,14 @@ Deno.test("no imports go in circles", () => {
   };
   for (const { path } of SOURCES) visit(path, []);
   deepStrictEqual(circles, []);
+});
+
+Deno.test("the OpenAPI document is loaded when somebody asks for it, and not before", () => {
+  const outside = SOURCES.filter(({ path }) => !path.startsWith("routes/openapi/"));
+  deepStrictEqual(
+    found(/\bfrom "[^"]*\/openapi\/[^"]*"|\bfrom "(zod-openapi|@fastify)[^"]*"/, outside, "code"),
+    [],
+  );
 });
 
 Deno.test("only actors/store.ts names Deno.Kv", () => {

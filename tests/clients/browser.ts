@@ -20,8 +20,15 @@ export interface Browser extends AsyncDisposable {
   /** Evaluates an expression in the page, waits for it if it is a promise, and gives its value. */
   evaluate(expression: string): Promise<unknown>;
   screenshot(path: string): Promise<void>;
-  /** What went wrong in the page, and the origins that it asked. */
-  seen(): Promise<{ errors: string[]; origins: string[] }>;
+  /** What went wrong in the page, what the browser complained of, and the origins that it asked. */
+  seen(): Promise<Seen>;
+}
+
+/** See {@link Browser.seen}. */
+export interface Seen {
+  errors: string[];
+  complaints: string[];
+  origins: string[];
 }
 
 /** Starts a browser with a new profile. */
@@ -47,7 +54,7 @@ export function openBrowser({ path }: Packages): Browser {
     goto: async (url) => void await take("goto", url),
     evaluate: (expression) => take("evaluate", expression),
     screenshot: async (file) => void await take("screenshot", file),
-    seen: async () => await take("seen") as { errors: string[]; origins: string[] },
+    seen: async () => await take("seen") as Seen,
     async [Symbol.asyncDispose]() {
       child.stdin!.end();
       await ended;

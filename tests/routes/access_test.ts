@@ -8,6 +8,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { hash } from "node:crypto";
 import type { Right } from "../../routes/authentication.ts";
+import { ASSET_PATHS, DOCS_PATH, OPENAPI_PATH } from "../../routes/docs_paths.ts";
 import {
   BATCH_PATH,
   BEACON_PATH,
@@ -29,6 +30,8 @@ interface Row {
   path(test: TestApp): string | Promise<string>;
   body?: unknown;
   status: number;
+  /** What a browser may do with the answer, where that is not nothing. */
+  cacheControl?: string;
   /** Credentials that are nobody's elsewhere, and a sender's here. */
   senders?: readonly string[];
   /** The only credentials that are looked at, where they are not all. */
@@ -152,6 +155,15 @@ const ROUTES: Row[] = [
   admin("DELETE /api/v1/admin/rejected/:id", { path: rejected(""), status: 204 }),
   { route: "GET /healthz", right: "open", path: at("/healthz"), status: 200 },
   { route: "GET /readyz", right: "open", path: at("/readyz"), status: 200 },
+  { route: `GET ${OPENAPI_PATH}`, right: "open", path: at(OPENAPI_PATH), status: 200 },
+  { route: `GET ${DOCS_PATH}`, right: "open", path: at(DOCS_PATH), status: 200 },
+  ...Object.keys(ASSET_PATHS).map((path): Row => ({
+    route: `GET ${path}`,
+    right: "open",
+    path: at(path),
+    status: 200,
+    cacheControl: "public, max-age=3600",
+  })),
 ];
 
 /** The write keys that a test makes. */
@@ -354,7 +366,7 @@ Deno.test("every answer of every route has the headers that it should, and no co
       strictEqual(headers.get("access-control-allow-credentials"), null, what);
       // A receipt holds nothing of anybody's, and goes without for speed.
       if (row.right === "send" && status === 200) continue;
-      strictEqual(headers.get("cache-control"), "no-store", what);
+      strictEqual(headers.get("cache-control"), row.cacheControl ?? "no-store", what);
       strictEqual(headers.get("referrer-policy"), "no-referrer", what);
       ok(headers.get("content-security-policy")?.startsWith("default-src 'none'"), what);
     }

@@ -169,7 +169,8 @@ Deno.test("so many reads are under way at once, fewer of the past, and the other
     underWay--;
     return {};
   };
-  await using test = await openTestApp({ system: { ...system, reader: { ...system.reader, user } } });
+  const standIn = { ...system, reader: { ...system.reader, user } };
+  await using test = await openTestApp({ system: standIn, undocumented: true });
   for (
     const [query, weight] of [["", PROFILE_WEIGHT], ["?at=2025-01-01", PAST_WEIGHT]] as const
   ) {
@@ -184,7 +185,7 @@ Deno.test("reads of users don't wait for reads of groups, which may wait for set
   const system = await openTestSystem();
   const settled = Promise.withResolvers<null>();
   const reader = { ...system.reader, group: () => settled.promise, user: () => Promise.resolve({}) };
-  await using test = await openTestApp({ system: { ...system, reader } });
+  await using test = await openTestApp({ system: { ...system, reader }, undocumented: true });
   const groups = Array.from({ length: READS_AT_ONCE }, () => test.get("/api/v1/groups/g1"));
   strictEqual((await test.get("/api/v1/users/u1")).status, 200);
   settled.resolve(null);

@@ -7,6 +7,7 @@ import type { AddressPolicy } from "../../domain/location.ts";
 import type { UnknownEvents } from "../../domain/contract.ts";
 import { type App, type AppDeps, createApp } from "../../routes/app.ts";
 import { createLog, type LogLevel } from "../../routes/log.ts";
+import { assertDocumented } from "./documented.ts";
 
 /** The credentials of every test app. */
 export const WRITE_KEY = "wk_test";
@@ -71,9 +72,11 @@ export interface TestOptions
   ipAddresses?: AddressPolicy;
   metricsOpen?: boolean;
   unknownEvents?: UnknownEvents;
+  /** For a system with parts that answer something else: its answers are not held against the OpenAPI document. */
+  undocumented?: true;
 }
 
-/** Opens the routes for one test. */
+/** Opens the routes for one test. Every answer is held against the OpenAPI document. */
 export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
   const system = options.system ?? await openTestSystem();
   const clock = { nowMs: Date.now() };
@@ -112,14 +115,16 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     hostname: string = FROM.remoteAddr.hostname,
   ): Promise<Answer> {
     const response = await app.request(path, init, { remoteAddr: { ...FROM.remoteAddr, hostname } });
+    const { status, headers } = response;
     // A stream has no end: its head is all that is looked at.
-    const isStream = response.headers.get("content-type") === "text/event-stream";
+    const isStream = headers.get("content-type") === "text/event-stream";
     if (isStream) await response.body?.cancel();
     const text = isStream ? "" : await response.text();
-    const isJson = /json/.test(response.headers.get("content-type") ?? "");
+    if (!options.undocumented) assertDocumented(init.method ?? "GET", path, { status, headers, text });
+    const isJson = /json/.test(headers.get("content-type") ?? "");
     return {
-      status: response.status,
-      headers: response.headers,
+      status,
+      headers,
       body: isJson && text !== "" ? JSON.parse(text) : text,
     };
   }

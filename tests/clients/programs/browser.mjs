@@ -23,9 +23,12 @@ const browser = await chromium.launch({
   args: ARGUMENTS,
 });
 const page = await browser.newPage({ viewport: { width: 1000, height: 760 } });
-/** What the page said went wrong, and which origins it asked. */
-const seen = { errors: [], origins: [] };
+/** What the page said went wrong, what the browser complained of (a policy that was broken), which origins it asked. */
+const seen = { errors: [], complaints: [], origins: [] };
 page.on("pageerror", (error) => seen.errors.push(String(error)));
+page.on("console", (message) => {
+  if (message.type() === "error") seen.complaints.push(message.text());
+});
 page.on("request", (request) => {
   const { origin } = new URL(request.url());
   if (!seen.origins.includes(origin)) seen.origins.push(origin);

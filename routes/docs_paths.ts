@@ -1,0 +1,20 @@
+/** Where the OpenAPI document stands, and the page that shows it. */
+
+/** The document. */
+export const OPENAPI_PATH = "/openapi.json";
+
+/** The page. */
+export const DOCS_PATH = "/docs";
+
+/** What the page asks for: all of it from here. */
+export const ASSET_PATHS = {
+  "/docs/swagger-ui.css": { contentType: "text/css", what: "The looks of the page" },
+  "/docs/swagger-ui-bundle.js": {
+    contentType: "text/javascript",
+    what: "What the page is shown by: Swagger UI",
+  },
+  "/docs/start.js": { contentType: "text/javascript", what: "What starts the page" },
+} as const;
+
+/** One of them. */
+export type AssetPath = keyof typeof ASSET_PATHS;

@@ -1,0 +1,151 @@
+/** The routes of event contracts. */
+import { z } from "zod";
+import { CONTRACT_MODES } from "../../domain/contract.ts";
+import { EVENT_TYPES } from "../../domain/event.ts";
+import { checkQuery, commonSchema, draftSchema, versionsQuery } from "../contracts.ts";
+import { described, type Group } from "./operation.ts";
+import { time } from "./reading.ts";
+
+const contract = {
+  name: z.string(),
+  type: z.enum(EVENT_TYPES),
+  event: z.string().optional().meta({
+    description: "The name of a track event; absent for all of the type.",
+  }),
+  schema: z.union([z.boolean(), z.looseObject({})]).meta({
+    description: "JSON Schema 2020-12 of the whole event as it is stored.",
+  }),
+  mode: z.enum(CONTRACT_MODES).meta({
+    description: "`enforce` refuses what breaks it (422), `monitor` counts it.",
+  }),
+  writeKeyIds: z.array(z.string()).optional().meta({ description: "Absent for all write keys." }),
+};
+
+const version = z.int().min(1).meta({ description: "Counts the changes of a contract." });
+
+const contractSchema = z.object({ ...contract, version, updatedAt: time }).meta({ id: "Contract" });
+
+const versionSchema = z.object({
+  version,
+  at: time,
+  by: z.string(),
+  address: z.string(),
+  contract: z.object(contract).nullable().meta({
+    description: "What it then was; `null` where it was deleted.",
+  }),
+  restored: z.int().optional().meta({ description: "The version that was gone back to." }),
+}).meta({ id: "ContractVersion" });
+
+const checkSchema = z.object({
+  checked: z.int().min(0).meta({ description: "Of the last events, those that the draft means." }),
+  failed: z.int().min(0),
+  examples: z.array(z.object({ messageId: z.string(), path: z.string(), message: z.string() })),
+}).meta({ id: "DraftCheck" });
+
+/** As the routes read it; what can be held against events within bounds is told by `invalid_schema`. */
+const draftBody = draftSchema.safeExtend({
+  schema: draftSchema.shape.schema.meta({
+    type: ["object", "boolean"],
+    description: "JSON Schema 2020-12 of the whole event as it is stored.",
+  }),
+});
+
+const draft = {
+  type: "page",
+  schema: { required: ["name"], properties: { name: { minLength: 1 } } },
+  mode: "monitor",
+};
+
+const stored = { name: "page-views", ...draft, version: 1, updatedAt: "2026-11-24T18:00:00.000Z" };
+
+/** The group of contracts. */
+export const contracts: Group = {
+  name: "Contracts",
+  description:
+    "What events must look like. Changes hold at once in the process that answers, elsewhere within 5 s. Needs the admin " +
+    "token.",
+  operations: {
+    "PUT /api/v1/admin/contracts/{contract}": {
+      summary: "Make or change a contract",
+      description: "Each change is kept as a version; what is so already makes none.",
+      right: "admin",
+      body: { schema: draftBody, examples: { "Pages have names": draft } },
+      answers: {
+        200: { description: "The contract as it is now.", schema: contractSchema, example: stored },
+      },
+      refusals: ["BadContract", "BodyTooLarge"],
+    },
+    "GET /api/v1/admin/contracts/{contract}": {
+      summary: "One contract",
+      right: "admin",
+      answers: { 200: { description: "The contract.", schema: contractSchema, example: stored } },
+      refusals: ["BadName", "NotFound"],
+    },
+    "DELETE /api/v1/admin/contracts/{contract}": {
+      summary: "Delete a contract",
+      description: "Its versions stay, and can be gone back to.",
+      right: "admin",
+      answers: { 204: { description: "The contract is no more." } },
+      refusals: ["BadName", "NotFound"],
+    },
+    "GET /api/v1/admin/contracts": {
+      summary: "All contracts",
+      right: "admin",
+      answers: {
+        200: {
+          description: "The contracts.",
+          schema: z.object({ contracts: z.array(contractSchema) }),
+          example: { contracts: [stored] },
+        },
+      },
+    },
+    "POST /api/v1/admin/contracts/{contract}/check": {
+      summary: "Try a draft on the last events",
+      description: "Changes nothing: a contract is tried before it is enforced.",
+      right: "admin",
+      query: described(checkQuery, { last: "How many of the last events are looked at." }),
+      body: { schema: draftBody, examples: { "Pages have names": draft } },
+      answers: {
+        200: {
+          description: "How many would break it, and how.",
+          schema: checkSchema,
+          example: { checked: 1, failed: 0, examples: [] },
+        },
+      },
+      refusals: ["BadDraft", "BodyTooLarge"],
+    },
+    "GET /api/v1/admin/contracts/{contract}/versions": {
+      summary: "The versions of a contract",
+      description: "Newest first.",
+      right: "admin",
+      query: described(versionsQuery, {
+        limit: "The most that a page holds.",
+        before: "Only versions before this one.",
+      }),
+      answers: {
+        200: { description: "A page of versions.", schema: z.object({ versions: z.array(versionSchema) }) },
+      },
+      refusals: ["BadName", "NotFound"],
+    },
+    "POST /api/v1/admin/contracts/{contract}/versions/{version}/restore": {
+      summary: "Go back to a version",
+      right: "admin",
+      answers: {
+        200: { description: "The contract as it is again.", schema: contractSchema, example: stored },
+      },
+      refusals: ["BadContract", "NotFound"],
+    },
+    "POST /api/v1/admin/contracts/common": {
+      summary: "Switch on the contracts of the eight common track events",
+      right: "admin",
+      body: { schema: commonSchema, examples: { "Count what breaks them": { mode: "monitor" } } },
+      answers: {
+        200: {
+          description: "The eight contracts.",
+          schema: z.object({ contracts: z.array(contractSchema) }),
+        },
+      },
+      refusals: ["BadContract", "BodyTooLarge"],
+    },
+  },
+};

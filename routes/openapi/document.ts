@@ -1,0 +1,86 @@
+/** The OpenAPI document: what the groups of operations say, put together. */
+import { createDocument, type ZodOpenApiPathsObject } from "zod-openapi";
+import { admin } from "./admin.ts";
+import { contracts } from "./contracts.ts";
+import { erasure } from "./erasure.ts";
+import { live } from "./live.ts";
+import { type Group, operationObject } from "./operation.ts";
+import { preflights } from "./preflights.ts";
+import { quarantine } from "./quarantine.ts";
+import { reading } from "./reading.ts";
+import { SECURITY_SCHEMES } from "./security.ts";
+import { jitsu, segment } from "./segment.ts";
+import { sending } from "./sending.ts";
+import { service } from "./service.ts";
+import { stats } from "./stats.ts";
+import { stories } from "./stories.ts";
+
+/** The product's version, as in deno.json. */
+export const VERSION = "0.3.0";
+
+const forBrowsers = [sending, segment, jitsu];
+
+/** All operations, in the order in which they are shown. */
+export const GROUPS: readonly Group[] = [
+  sending,
+  reading,
+  admin,
+  contracts,
+  quarantine,
+  live,
+  stories,
+  stats,
+  erasure,
+  segment,
+  jitsu,
+  service,
+  preflights(forBrowsers),
+];
+
+const DESCRIPTION = `
+Customer events in Segment's format: each is kept in a journal, and what a user, an anonymous visitor or a group is shown
+as is what their events fold to.
+
+- Bodies and answers are JSON in UTF-8; times are ISO 8601 in UTC with milliseconds.
+- Refusals are problem details (RFC 9457) with a \`code\` for programs. A path that takes other methods answers 405 with
+  \`Allow\`, one that is not here 404; every \`GET\` may be a \`HEAD\`.
+- 429 and 503 say in \`Retry-After\` when to come again. Nothing was accepted then, and a retry with the same \`messageId\`
+  is safe: an event counts once.
+`.trim();
+
+/** What the document is told. */
+export interface DocumentOptions {
+  /** The origin that clients reach. */
+  publicUrl?: string | undefined;
+}
+
+/** Makes the document: OpenAPI 3.1, whose schemas are JSON Schema 2020-12. */
+export function openApiDocument({ publicUrl }: DocumentOptions): ReturnType<typeof createDocument> {
+  return createDocument({
+    openapi: "3.1.1",
+    info: {
+      title: "signalfold",
+      version: VERSION,
+      description: DESCRIPTION,
+      license: { name: "MIT", identifier: "MIT" },
+    },
+    servers: [{ url: publicUrl ?? "/" }],
+    tags: GROUPS.map(({ name, description }) => ({ name, description })),
+    paths: pathsOf(GROUPS),
+    components: {
+      schemas: Object.assign({}, ...GROUPS.map(({ schemas }) => schemas)),
+      securitySchemes: SECURITY_SCHEMES,
+    },
+  });
+}
+
+function pathsOf(groups: readonly Group[]): ZodOpenApiPathsObject {
+  const paths: ZodOpenApiPathsObject = {};
+  for (const { name: tag, operations } of groups) {
+    for (const [route, operation] of Object.entries(operations)) {
+      const [method, path] = route.split(" ") as [string, string];
+      paths[path] = { ...paths[path], [method.toLowerCase()]: operationObject(route, { operation, tag }) };
+    }
+  }
+  return paths;
+}

@@ -1,0 +1,72 @@
+/** The live view. */
+import { z } from "zod";
+import { EVENT_TYPES } from "../../domain/event.ts";
+import { liveQuery } from "../live.ts";
+import { described, type Group } from "./operation.ts";
+import { time } from "./reading.ts";
+
+const names = {
+  event: z.string().optional(),
+  userId: z.string().optional(),
+  anonymousId: z.string().optional(),
+  groupId: z.string().optional(),
+  writeKeyId: z.string(),
+  receivedAt: time,
+};
+
+/** What stands behind `data:`. */
+const lineSchema = z.discriminatedUnion("status", [
+  z.object({
+    status: z.literal("accepted"),
+    messageId: z.string(),
+    type: z.enum(EVENT_TYPES),
+    ...names,
+    timestamp: time,
+    position: z.int().min(0).meta({ description: "Its place in the journal." }),
+  }),
+  z.object({ status: z.literal("duplicate"), messageId: z.string(), type: z.enum(EVENT_TYPES), ...names }),
+  z.object({
+    status: z.literal("rejected"),
+    messageId: z.string().nullable(),
+    type: z.string().nullable(),
+    ...names,
+    error: z.object({ status: z.int(), code: z.string(), message: z.string(), path: z.string().optional() }),
+  }),
+  z.object({
+    status: z.literal("skipped"),
+    skipped: z.int().min(1).meta({ description: "So many were passed over, as the reader was too slow." }),
+  }),
+]).meta({ id: "LiveLine", description: "The JSON of one `data:` line of the live view." });
+
+const query = described(liveQuery, {
+  status: "Only what became this.",
+  type: "Only events of this type.",
+  event: "Only track events of this name.",
+  userId: "Only events of this user.",
+  writeKeyId: "Only events of this write key.",
+});
+
+/** The group of the live view. */
+export const live: Group = {
+  name: "Live view",
+  description: "What comes, as it comes, in all processes. Needs the admin token.",
+  operations: {
+    "GET /api/v1/admin/live": {
+      summary: "Events as they come",
+      description:
+        "Server-sent events without an end, each `data:` line one `LiveLine`. `Last-Event-ID` goes on after an id that this " +
+        "stream gave: accepted events are all there; duplicates and rejections are told only while somebody listens.",
+      right: "admin",
+      query,
+      answers: {
+        200: {
+          description: "The stream; its head comes at once.",
+          contentType: "text/event-stream",
+          schema: z.string(),
+        },
+      },
+      refusals: ["BadLive", "TooManyListeners"],
+    },
+  },
+  schemas: { LiveLine: lineSchema },
+};

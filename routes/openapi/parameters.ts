@@ -1,0 +1,31 @@
+/** The parameters that stand in paths, each by one name wherever it stands. */
+import { z } from "zod";
+import { MAX_ID_LENGTH } from "../../domain/event.ts";
+
+const id = (description: string, example: string) =>
+  z.string().min(1).meta({ description, param: { example } });
+
+/** By name. */
+export const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
+  userId: id(`The user's id, of at most ${MAX_ID_LENGTH} characters, percent-encoded.`, "user_123"),
+  anonymousId: id("The id that a client made for somebody it did not know yet, percent-encoded.", "anon_1"),
+  groupId: id("The group's id, percent-encoded.", "comp_456"),
+  trait: id("The trait's name, percent-encoded.", "plan"),
+  messageId: id("The event's `messageId`, percent-encoded.", "example-group"),
+  contract: id("The contract's name, percent-encoded.", "page-views"),
+  version: id("The number of one of its versions.", "1"),
+  rejectedId: id("`id` of the rejected event, as their list shows it.", "01M84NYA09JNNE65BQ3GBSTT6Y"),
+  writeKey: id("The write key, which is public.", "YOUR_WRITE_KEY"),
+  keyId: id("`id` of the write key, as the list of keys shows it.", "01M84NYA09JNNE65BQ3GBSTT6Y"),
+};
+
+/** The parameters in the path of a route, as one schema; nothing where it has none. */
+export function pathParameters(route: string): z.ZodObject | undefined {
+  const names = [...route.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
+  if (names.length === 0) return undefined;
+  return z.object(Object.fromEntries(names.map((name) => {
+    const schema = PARAMETERS[name];
+    if (schema === undefined) throw new Error(`${route} has a parameter that PARAMETERS has not`);
+    return [name, schema];
+  })));
+}

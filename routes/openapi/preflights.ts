@@ -1,0 +1,20 @@
+/** Preflights (Fetch Standard, section 3.2.2): browsers ask them on their own before they send across origins. */
+import type { Group, Operation, Route } from "./operation.ts";
+
+const preflight: Operation = {
+  summary: "May a page of another origin send here?",
+  right: "open",
+  answers: { 204: { description: "It may, with the headers that it asks for." } },
+};
+
+/** A preflight of each path that has an operation in these groups. */
+export function preflights(groups: readonly Group[]): Group {
+  const paths = new Set(
+    groups.flatMap(({ operations }) => Object.keys(operations)).map((route) => route.split(" ")[1]),
+  );
+  return {
+    name: "Preflights",
+    description: "Asked by browsers on their own, before they send across origins. Other paths answer none.",
+    operations: Object.fromEntries([...paths].map((path) => [`OPTIONS ${path}` as Route, preflight])),
+  };
+}

@@ -1,0 +1,209 @@
+/** The routes that show profiles, groups, logs and members. */
+import { z } from "zod";
+import { EVENT_TYPES } from "../../domain/event.ts";
+import { logQuery, membersQuery, pastQuery } from "../reading.ts";
+import type { Answer, Group, Operation } from "./operation.ts";
+
+/** A moment as every answer has it. */
+export const time = z.string().meta({
+  pattern: "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$",
+  description: "ISO 8601, UTC, milliseconds.",
+  examples: ["2025-03-15T14:30:00.000Z"],
+});
+
+const count = z.int().min(0);
+const map = (description: string) => z.record(z.string(), z.unknown()).meta({ description });
+
+const dropped = count.optional().meta({
+  description:
+    "Traits, event names and groups that found no room in the profile; they are in the log. Absent for none.",
+});
+
+const person = {
+  traits: map("By name, what the events say last."),
+  groups: z.array(z.object({ groupId: z.string(), joinedAt: time, traits: map("The group's.") })),
+  firstSeen: time,
+  lastSeen: time,
+  eventCount: count.meta({ description: "Of the events that make the profile." }),
+  counts: z.object(Object.fromEntries(EVENT_TYPES.map((type) => [type, count]))),
+  events: z.record(z.string(), z.object({ count, firstAt: time, lastAt: time }))
+    .meta({ description: "Track events by name." }),
+  context: map("The newest that was seen."),
+  version: count.meta({ description: "Number of events in the actor's own log." }),
+  dropped,
+};
+
+const userSchema = z.object({ userId: z.string(), anonymousIds: z.array(z.string()), ...person })
+  .meta({ id: "UserProfile" });
+
+const anonymousSchema = z.object({ anonymousId: z.string(), ...person }).meta({ id: "AnonymousProfile" });
+
+const groupSchema = z.object({
+  groupId: z.string(),
+  traits: map("By name, what the events say last."),
+  memberCount: count,
+  eventCount: count,
+  firstSeen: time,
+  lastSeen: time,
+  version: count,
+  dropped,
+}).meta({ id: "GroupProfile" });
+
+const object = () => z.looseObject({}).optional();
+
+/** An event as it is stored. */
+export const storedEventSchema = z.looseObject({
+  type: z.enum(EVENT_TYPES),
+  messageId: z.string(),
+  userId: z.string().optional(),
+  anonymousId: z.string().optional(),
+  groupId: z.string().optional(),
+  previousId: z.string().optional(),
+  event: z.string().optional(),
+  traits: object(),
+  properties: object(),
+  context: object(),
+  integrations: object(),
+  timestamp: time.meta({
+    description: "When it happened, corrected for the sender's clock, never after `receivedAt`.",
+  }),
+  originalTimestamp: z.string().optional().meta({ description: "The sender's own word, as it was sent." }),
+  sentAt: time.optional().meta({ description: "When it was sent, by the sender's clock." }),
+  receivedAt: time.meta({ description: "When the server took it." }),
+}).meta({
+  id: "StoredEvent",
+  description: "An event as the journal keeps it. Members that are not named here are kept as they came.",
+});
+
+/** Where a page ends. */
+export const cursorSchema = z.string().nullable().meta({
+  description: "Asks for the page after this one; `null` at the end.",
+});
+
+const logSchema = z.object({ events: z.array(storedEventSchema), cursor: cursorSchema }).meta({
+  id: "LogPage",
+});
+
+const membersSchema = z.object({
+  members: z.array(z.union([
+    z.object({ userId: z.string(), joinedAt: time }),
+    z.object({ anonymousId: z.string(), joinedAt: time }),
+  ])),
+  cursor: cursorSchema,
+}).meta({ id: "MembersPage" });
+
+const jane = {
+  userId: "user_123",
+  anonymousIds: ["anon_1", "anon_2"],
+  traits: { email: "jane@example.com", plan: "enterprise" },
+  groups: [{
+    groupId: "comp_456",
+    joinedAt: "2025-03-15T14:34:00.000Z",
+    traits: { employee_count: 250, name: "Acme Corp" },
+  }],
+  firstSeen: "2025-03-15T14:00:00.000Z",
+  lastSeen: "2025-03-15T14:35:00.000Z",
+  eventCount: 7,
+  counts: { track: 2, identify: 1, page: 1, screen: 1, group: 1, alias: 1 },
+  events: {
+    "Order Completed": {
+      count: 1,
+      firstAt: "2025-03-15T14:30:00.000Z",
+      lastAt: "2025-03-15T14:30:00.000Z",
+    },
+    "Product Viewed": {
+      count: 1,
+      firstAt: "2025-03-15T14:20:00.000Z",
+      lastAt: "2025-03-15T14:20:00.000Z",
+    },
+  },
+  context: { locale: "en-US" },
+  version: 6,
+};
+
+const acme = {
+  groupId: "comp_456",
+  traits: { employee_count: 250, name: "Acme Corp" },
+  memberCount: 1,
+  eventCount: 1,
+  firstSeen: "2025-03-15T14:34:00.000Z",
+  lastSeen: "2025-03-15T14:34:00.000Z",
+  version: 1,
+};
+
+function profile(summary: string, answer: Answer): Operation {
+  return {
+    summary,
+    description: "With `at` or `asOf`, as it was: what was true then, and what was known then.",
+    right: "read",
+    query: pastQuery,
+    answers: { 200: answer },
+    refusals: ["BadQuery", "NotFound"],
+  };
+}
+
+function log(summary: string, example?: unknown): Operation {
+  return {
+    summary,
+    right: "read",
+    query: logQuery,
+    answers: {
+      200: {
+        description: "A page of the log.",
+        schema: logSchema,
+        ...example !== undefined && { example: { events: example, cursor: null } },
+      },
+    },
+    refusals: ["BadQuery", "NotFound"],
+  };
+}
+
+/** The group of routes under `/api/v1/users`, `/api/v1/anonymous` and `/api/v1/groups`. */
+export const reading: Group = {
+  name: "Reading",
+  description:
+    "Profiles, logs and members, which show every event that was answered. Needs a read or admin token.",
+  operations: {
+    "GET /api/v1/users/{userId}": profile("A user's profile", {
+      description: "What the user's events make of them, those of their anonymous ids included.",
+      schema: userSchema,
+      example: jane,
+    }),
+    "GET /api/v1/users/{userId}/events": log("A user's own events"),
+    "GET /api/v1/anonymous/{anonymousId}": profile("The profile of an anonymous id", {
+      description: "Of the user, once an event has linked the two.",
+      schema: z.union([userSchema, anonymousSchema]),
+      example: jane,
+    }),
+    "GET /api/v1/anonymous/{anonymousId}/events": log("The events of an anonymous id"),
+    "GET /api/v1/groups/{groupId}": profile("A group's profile", {
+      description: "What the group's events make of it.",
+      schema: groupSchema,
+      example: acme,
+    }),
+    "GET /api/v1/groups/{groupId}/events": log("A group's events", [{
+      type: "group",
+      userId: "user_123",
+      groupId: "comp_456",
+      traits: { name: "Acme Corp", employee_count: 250 },
+      timestamp: "2025-03-15T14:34:00.000Z",
+      messageId: "example-group",
+      receivedAt: "2026-11-24T18:00:00.000Z",
+      originalTimestamp: "2025-03-15T14:34:00Z",
+    }]),
+    "GET /api/v1/groups/{groupId}/members": {
+      summary: "A group's members",
+      description: "Everybody who was ever in it, with the earliest moment.",
+      right: "read",
+      query: membersQuery,
+      answers: {
+        200: {
+          description: "A page of members.",
+          schema: membersSchema,
+          example: { members: [{ userId: "user_123", joinedAt: "2025-03-15T14:34:00.000Z" }], cursor: null },
+        },
+      },
+      refusals: ["BadQuery", "NotFound"],
+    },
+  },
+};

@@ -1,0 +1,277 @@
+/**
+ * Every refusal, with every code that it can have, as the OpenAPI document shows it. The codes of events are made of
+ * their members' names, as `domain/rejection.ts` makes them; a test looks for every other code of the product here.
+ */
+import { z } from "zod";
+import type { ZodOpenApiResponseObject } from "zod-openapi";
+import { eventShapes } from "../../domain/event.ts";
+import { memberCode } from "../../domain/rejection.ts";
+import { type Reason, STATUS_OF, TITLE_OF } from "../problem.ts";
+
+const HOST = ["invalid_host"];
+const BODY = [
+  "broken_body",
+  "empty_body",
+  "invalid_gzip",
+  "invalid_json",
+  "invalid_utf8",
+  "stalled_body",
+  "unknown_encoding",
+];
+const BATCH = ["empty_batch", "missing_batch", "not_an_object", "too_many_events"];
+const ID = ["invalid_id"];
+const QUERY = ["invalid_query"];
+
+const members = new Set(Object.values(eventShapes).flatMap(({ shape }) => Object.keys(shape)));
+
+/** What can be wrong with the form of an event. */
+const EVENT = [
+  ...[...members].map(memberCode),
+  "ill_formed_key",
+  "invalid_number",
+  "invalid_type",
+  "missing_event",
+  "missing_group_id",
+  "missing_id",
+  "missing_previous_id",
+  "missing_type",
+  "missing_user_id",
+  "not_an_object",
+  "too_deep",
+  "too_many_properties",
+  "too_many_traits",
+];
+const FORBIDDEN_EVENT = ["forbidden_type", "suppressed"];
+const LARGE_EVENT = ["event_too_large"];
+const CONTRACT = ["contract_too_costly", "contract_violation", "no_contract"];
+const NAME = ["invalid_name"];
+
+const UNAVAILABLE = ["clock_moved", "overloaded", "settling_fails", "stopping", "storage_unavailable"];
+
+/** Every code that stands beside an event of a batch. */
+export const EVENT_ERROR_CODES = [...EVENT, ...FORBIDDEN_EVENT, ...LARGE_EVENT, ...CONTRACT].toSorted();
+
+interface Described {
+  reason: Reason;
+  description: string;
+  codes: readonly string[];
+}
+
+const refusal = (reason: Reason, description: string, codes: readonly string[]) => ({
+  reason,
+  status: STATUS_OF[reason],
+  description,
+  codes: [...new Set(codes)].toSorted(),
+});
+
+/** By the names that they have in the document. */
+export const REFUSALS = {
+  BadRequest: refusal("invalid", "The request is none: its Host header is no host.", HOST),
+  BadEvent: refusal("invalid", "The body is no valid event.", [...HOST, ...BODY, ...EVENT]),
+  BadBatch: refusal("invalid", "The body is no batch. (An event of it that is not valid is no refusal.)", [
+    ...HOST,
+    ...BODY,
+    ...BATCH,
+  ]),
+  BadBeacon: refusal("invalid", "The body is no batch, or the query is not well-formed.", [
+    ...HOST,
+    ...BODY,
+    ...BATCH,
+    ...QUERY,
+  ]),
+  BadQuery: refusal("invalid", "A value of the path or the query is not as it should be.", [
+    ...HOST,
+    ...ID,
+    ...QUERY,
+  ]),
+  BadBody: refusal("invalid", "The body is not as it should be.", [...HOST, ...BODY, "invalid_body"]),
+  BadKey: refusal("invalid", "The body is not as it should be, or the key can't be made or changed.", [
+    ...HOST,
+    ...BODY,
+    "invalid_body",
+    "key_of_environment",
+    "too_many_keys",
+  ]),
+  KeyOfEnvironment: refusal("invalid", "The key is given by the environment: it is changed there.", [
+    ...HOST,
+    "key_of_environment",
+  ]),
+  BadErasure: refusal(
+    "invalid",
+    "The id or the query is not as it should be, or no more can be suppressed.",
+    [
+      ...HOST,
+      ...ID,
+      ...QUERY,
+      "too_many_suppressed",
+    ],
+  ),
+  BadLive: refusal("invalid", "A value of the query, or Last-Event-ID, is not as it should be.", [
+    ...HOST,
+    ...QUERY,
+    "invalid_last_event_id",
+  ]),
+  BadName: refusal("invalid", "The name in the path or a value of the query is not as it should be.", [
+    ...HOST,
+    ...NAME,
+    ...QUERY,
+  ]),
+  BadContract: refusal(
+    "invalid",
+    "The name or the draft is not as it should be, or there are too many contracts.",
+    [
+      ...HOST,
+      ...NAME,
+      ...BODY,
+      "invalid_body",
+      "invalid_schema",
+      "too_many_contracts",
+    ],
+  ),
+  BadDraft: refusal("invalid", "The name, the draft or the query is not as it should be.", [
+    ...HOST,
+    ...NAME,
+    ...BODY,
+    ...QUERY,
+    "invalid_body",
+    "invalid_schema",
+  ]),
+  BadResend: refusal("invalid", "The event is not valid, or was too large to be kept whole.", [
+    ...HOST,
+    ...EVENT,
+    "event_cut",
+  ]),
+  UnknownSender: refusal("unauthorized", "No write key, or one that is unknown or disabled.", [
+    "unauthorized",
+  ]),
+  UnknownReader: refusal("unauthorized", "No token, or one that is unknown.", ["unauthorized"]),
+  ForbiddenSender: refusal("forbidden", "The credential may not send, or not events of this type.", [
+    "forbidden",
+    ...FORBIDDEN_EVENT,
+  ]),
+  Forbidden: refusal("forbidden", "The credential is known, and may not do this.", ["forbidden"]),
+  ForbiddenResend: refusal("forbidden", "The write key that sent it may not, or is no more.", [
+    "forbidden",
+    ...FORBIDDEN_EVENT,
+    "write_key_gone",
+  ]),
+  Contract: refusal("contract", "A contract does not let the event in.", CONTRACT),
+  NotFound: refusal("not_found", "Nothing of this name was ever seen.", ["not_found"]),
+  EventTooLarge: refusal("too_large", "The event or the body is too large.", [
+    "batch_too_large",
+    "body_too_large",
+    ...LARGE_EVENT,
+  ]),
+  BatchTooLarge: refusal("too_large", "The body is too large: send fewer events at a time.", [
+    "batch_too_large",
+    "body_too_large",
+  ]),
+  BodyTooLarge: refusal("too_large", "The body is too large.", ["body_too_large"]),
+  TooManyFailures: refusal("rate_limited", "Too many wrong credentials came from this address.", [
+    "too_many_failures",
+  ]),
+  TooManyEvents: refusal(
+    "rate_limited",
+    "The limit of the write key leaves no room for so many events, or too many wrong credentials came from this address.",
+    ["batch_over_burst", "rate_limited", "too_many_failures"],
+  ),
+  InternalError: refusal("internal", "Something went wrong in the server.", ["internal"]),
+  TooManyListeners: refusal("unavailable", "As many listen as may, or storage does not answer.", [
+    ...UNAVAILABLE,
+    "too_many_listeners",
+  ]),
+  SearchUnfinished: refusal("unavailable", "The search is not through, or storage does not answer.", [
+    ...UNAVAILABLE,
+    "search_unfinished",
+  ]),
+  Unavailable: refusal(
+    "unavailable",
+    "Storage does not answer, or the server has too much to do or is stopping. Nothing was accepted, and a retry " +
+      "with the same messageId is safe.",
+    UNAVAILABLE,
+  ),
+} as const satisfies Record<string, Described & { status: number }>;
+
+/** The name of a refusal. */
+export type Refusal = keyof typeof REFUSALS;
+
+const fieldErrors = z.array(z.object({
+  path: z.string().meta({
+    description: 'Dotted from the root of the body, `""` the whole; or the name of a query value.',
+  }),
+  message: z.string(),
+}));
+
+/** Problem details (RFC 9457), as every refusal has them. */
+export const problemSchema = z.object({
+  type: z.literal("about:blank"),
+  title: z.enum(TITLE_OF),
+  status: z.literal(Object.values(STATUS_OF)),
+  detail: z.string().meta({ description: "One sentence for people." }),
+  success: z.literal(false),
+  code: z.string().meta({ description: "Stable, for programs." }),
+  errors: fieldErrors.optional().meta({ description: "Of 400 and 422: what is wrong, and where." }),
+  requestId: z.string().meta({ description: "As in `X-Request-Id`, and in the server's log." }),
+}).meta({ id: "Problem", description: "Why a request is refused: problem details for HTTP (RFC 9457)." });
+
+const REQUEST_ID = { "X-Request-Id": { schema: { type: "string" }, required: true } } as const;
+const RETRY_AFTER = {
+  "Retry-After": {
+    description: "Whole seconds, at least 1.",
+    schema: { type: "integer", minimum: 1 },
+    required: true,
+  },
+} as const;
+/** On every answer to a write key that has a limit (draft-ietf-httpapi-ratelimit-headers-10). */
+export const RATE_LIMIT_HEADERS = {
+  "RateLimit": { description: "What is left, of a key that has a limit.", schema: { type: "string" } },
+  "RateLimit-Policy": { description: "The limit of the key, where it has one.", schema: { type: "string" } },
+} as const;
+const WWW_AUTHENTICATE = { "WWW-Authenticate": { schema: { type: "string" }, required: true } } as const;
+
+const HEADERS: Partial<Record<Reason, object>> = {
+  unauthorized: WWW_AUTHENTICATE,
+  rate_limited: RETRY_AFTER,
+  unavailable: RETRY_AFTER,
+};
+
+/** A refusal as a response that all operations share: the same object each time, as its id asks for. */
+export function refusalResponse(name: Refusal): ZodOpenApiResponseObject {
+  let response = responses.get(name);
+  if (response === undefined) responses.set(name, response = makeResponse(name));
+  return response;
+}
+
+const responses = new Map<Refusal, ZodOpenApiResponseObject>();
+
+function makeResponse(id: Refusal): ZodOpenApiResponseObject {
+  const { reason, status, description, codes } = REFUSALS[id];
+  const title = TITLE_OF[reason];
+  const listsErrors = reason === "invalid" || reason === "contract";
+  const schema = z.intersection(
+    problemSchema,
+    z.looseObject({
+      title: z.literal(title),
+      status: z.literal(status),
+      code: z.enum(codes),
+      ...listsErrors && { errors: fieldErrors.min(1) },
+    }),
+  );
+  const example = {
+    type: "about:blank",
+    title,
+    status,
+    detail: description,
+    success: false,
+    code: codes[0],
+    ...listsErrors && { errors: [{ path: "", message: description }] },
+    requestId: "01M84NYA09JNNE65BQ3GBSTT6Y",
+  };
+  const listed = codes.map((code) => `\`${code}\``).join(", ");
+  return {
+    id,
+    description: `${description}\n\n\`code\`: ${listed}.`,
+    headers: { ...REQUEST_ID, ...HEADERS[reason], ...id === "TooManyEvents" && RATE_LIMIT_HEADERS },
+    content: { "application/problem+json": { schema, example } },
+  };
+}

@@ -1,0 +1,108 @@
+/** The routes of the specification that take events. */
+import { z } from "zod";
+import { eventSchema } from "../../domain/event.ts";
+import { MAX_BATCH_EVENTS } from "../sending.ts";
+import { BATCH_PATH, EVENT_PATH } from "../sending_paths.ts";
+import { BATCH, EVENTS } from "./examples.ts";
+import type { Answer, Group } from "./operation.ts";
+import { EVENT_ERROR_CODES, RATE_LIMIT_HEADERS } from "./refusals.ts";
+
+/** What a batch of up to so many events is. */
+export const batchSchema = (maxEvents: number) =>
+  z.looseObject({
+    batch: z.array(eventSchema).min(1).max(maxEvents),
+    context: z.looseObject({}).nullish().meta({
+      description: "Filled into each event that does not say it itself.",
+    }),
+    integrations: z.looseObject({}).nullish().meta({
+      description: "Filled into each event that does not say it itself.",
+    }),
+    sentAt: z.unknown().optional().meta({
+      description:
+        "When the batch was sent, by the sender's clock: a time that is skewed is put right by it.",
+      examples: ["2025-03-15T14:30:00Z"],
+    }),
+  });
+
+const eventErrorSchema = z.object({
+  index: z.int().min(0).meta({ description: "The event's place in the batch." }),
+  status: z.literal([400, 403, 413, 422]),
+  code: z.enum(EVENT_ERROR_CODES),
+  message: z.string(),
+  path: z.string().optional().meta({
+    description: "Dotted from the event's root; absent for the whole event.",
+  }),
+  messageId: z.string().optional().meta({ description: "The event's own, where it has a valid one." }),
+}).meta({ id: "EventError", description: "Why an event of a batch is not accepted." });
+
+/** The members of a batch's answer. */
+export const batchAnswer = {
+  received: z.int().min(1),
+  accepted: z.int().min(0).meta({ description: "Of them, those that the journal has; duplicates count." }),
+  rejected: z.int().min(0),
+  errors: z.array(eventErrorSchema).meta({ description: "One for each event that is rejected." }),
+};
+
+const receiptSchema = z.object({
+  success: z.literal(true),
+  messageId: z.string().meta({ description: "The event's own, or what the server made." }),
+  duplicate: z.boolean().meta({ description: "Whether an event of this `messageId` was accepted before." }),
+}).meta({ id: "Receipt" });
+
+const receipt: Answer = {
+  description: "The event is accepted and durable: whoever reads from now on sees it.",
+  headers: RATE_LIMIT_HEADERS,
+  schema: receiptSchema,
+  example: { success: true, messageId: "example-track", duplicate: false },
+};
+
+const summary: Answer = {
+  description:
+    "All valid events of the batch are accepted and durable, together; `errors` names the others, even if there are no " +
+    "valid ones.",
+  headers: RATE_LIMIT_HEADERS,
+  schema: z.object(batchAnswer).meta({ id: "BatchSummary" }),
+  example: { received: 2, accepted: 2, rejected: 0, errors: [] },
+};
+
+/** Of every route that takes events: a body that is read whatever its `Content-Type` says. */
+export const HOW_BODIES_COME =
+  "The body is read as JSON whatever its `Content-Type`, and may be `Content-Encoding: gzip`. " +
+  "The write key may also be the body's `writeKey`, which a credential in a header outranks and which is never stored.";
+
+/** `POST /api/v1/events` and `/api/v1/events/batch`. */
+export const sending: Group = {
+  name: "Sending events",
+  description: "Events are facts: accepted whole, stamped, and never changed. Needs a write key.",
+  operations: {
+    [`POST ${EVENT_PATH}` as const]: {
+      summary: "Send one event",
+      description: HOW_BODIES_COME,
+      right: "send",
+      body: {
+        schema: eventSchema,
+        examples: {
+          "A user did something": EVENTS.track,
+          "A visitor looked at a page": EVENTS.page,
+          "The visitor is a user with these traits": EVENTS.identify,
+          "A user saw a screen of an app": EVENTS.screen,
+          "A user belongs to a group": EVENTS.group,
+          "Another id of the same user": EVENTS.alias,
+        },
+      },
+      answers: { 200: receipt },
+      refusals: ["BadEvent", "EventTooLarge", "Contract", "TooManyEvents"],
+    },
+    [`POST ${BATCH_PATH}` as const]: {
+      summary: `Send up to ${MAX_BATCH_EVENTS} events`,
+      description: HOW_BODIES_COME,
+      right: "send",
+      body: {
+        schema: batchSchema(MAX_BATCH_EVENTS).meta({ id: "Batch" }),
+        examples: { "Two events": BATCH },
+      },
+      answers: { 200: summary },
+      refusals: ["BadBatch", "BatchTooLarge", "TooManyEvents"],
+    },
+  },
+};

@@ -1,0 +1,43 @@
+/** The routes that say something of the service itself, to anybody. */
+import { z } from "zod";
+import { ASSET_PATHS, DOCS_PATH, OPENAPI_PATH } from "../docs_paths.ts";
+import type { Answer, Group, Operation } from "./operation.ts";
+
+const open = (summary: string, answer: Answer): Operation => ({
+  summary,
+  right: "open",
+  answers: { 200: answer },
+});
+
+/** The group of health and documents. */
+export const service: Group = {
+  name: "The service",
+  description: "Health and documents, without a credential.",
+  operations: {
+    "GET /healthz": open("Whether the process lives", {
+      description: "It does.",
+      schema: z.object({ status: z.literal("ok") }),
+      example: { status: "ok" },
+    }),
+    "GET /readyz": open("Whether storage answers", {
+      description: "It does, and events are taken.",
+      schema: z.object({ status: z.literal("ready") }),
+      example: { status: "ready" },
+    }),
+    [`GET ${OPENAPI_PATH}` as const]: open("This document", {
+      description: "OpenAPI 3.1.",
+      schema: z.looseObject({ openapi: z.string() }),
+    }),
+    [`GET ${DOCS_PATH}` as const]: open("This document as a page", {
+      description: "A page that needs nothing from outside.",
+      schema: z.string(),
+      contentType: "text/html",
+    }),
+    ...Object.fromEntries(
+      Object.entries(ASSET_PATHS).map(([path, { contentType, what }]) => [
+        `GET ${path}`,
+        open(what, { description: "A part of the page.", schema: z.string(), contentType }),
+      ]),
+    ),
+  },
+};

@@ -1,0 +1,114 @@
+/** The figures of administrators. */
+import { z } from "zod";
+import { PERIODS } from "../../actors/system.ts";
+import { statsQuery } from "../stats.ts";
+import { described, type Group } from "./operation.ts";
+import { OPEN_OR_BEARER } from "./security.ts";
+import { time } from "./reading.ts";
+
+const count = z.int().min(0);
+const sums = { accepted: count, duplicate: count, rejected: count };
+
+/** What is counted in a stretch of time; a query says which of these it wants. */
+const shown = {
+  accepted: count,
+  duplicate: count.optional(),
+  rejected: count.optional(),
+  types: z.record(z.string(), z.object(sums)).optional().meta({
+    description: "By type; `none` is of rejected events that said none.",
+  }),
+  writeKeys: z.array(z.object({
+    writeKeyId: z.string().nullable().meta({ description: "`null` for those that found no room." }),
+    ...sums,
+  })).optional(),
+  rejections: z.array(z.object({ status: z.int(), code: z.string(), count })).optional(),
+  events: z.array(z.object({ event: z.string(), count })).optional().meta({
+    description: "The most frequent track events.",
+  }),
+  otherEvents: count.optional(),
+  violations: z.array(z.object({ mode: z.string(), contract: z.string().nullable(), count })).optional().meta(
+    {
+      description: "Of contracts, those that only monitor too.",
+    },
+  ),
+};
+
+const countsSchema = z.object({
+  from: time,
+  to: time,
+  per: z.enum(PERIODS).optional(),
+  ...shown,
+  periods: z.array(z.object({ at: time, ...shown })).optional(),
+}).meta({ id: "Counts" });
+
+const statsSchema = z.object({
+  head: count.meta({ description: "Number of events in the journal." }),
+  settled: count.meta({ description: "Of them, those that are in profiles and logs." }),
+  unsettled: count,
+  counts: countsSchema,
+}).meta({ id: "Stats" });
+
+const query = described(statsQuery, {
+  per: "Adds `periods`, each with its counts; those in which nothing came are left out.",
+  from: "ISO 8601; rounded outwards to whole periods. By default the last 60 minutes, 24 hours or 30 days.",
+  to: "ISO 8601; rounded outwards to whole periods. By default now.",
+  by:
+    "Some of `type,writeKey,rejection,event`: how each of `periods` is made up, and the sum, which shows all by default.",
+  type: "Only events of this type; `none` is of rejected events that said none.",
+  writeKeyId: "Only events of this write key.",
+  status: "Only events of this outcome.",
+  event: "How often a track event of this name was accepted.",
+  limit: "How many names are shown, the most frequent first.",
+});
+
+/** The group of figures. */
+export const stats: Group = {
+  name: "Figures",
+  description: "How far the journal is, and what came. Needs the admin token.",
+  operations: {
+    "GET /api/v1/admin/stats": {
+      summary: "The journal in numbers, and what came",
+      description: "Positions are exact; counts are by the time of receipt, and kept for 30 days.",
+      right: "admin",
+      query,
+      answers: {
+        200: {
+          description: "Numbers of events.",
+          schema: statsSchema,
+          example: {
+            head: 6,
+            settled: 6,
+            unsettled: 0,
+            counts: {
+              from: "2026-11-22T18:00:00.000Z",
+              to: "2026-11-23T18:00:00.000Z",
+              accepted: 6,
+              duplicate: 1,
+              rejected: 1,
+              types: { track: { accepted: 6, duplicate: 1, rejected: 1 } },
+              writeKeys: [{ writeKeyId: "default", accepted: 6, duplicate: 1, rejected: 1 }],
+              rejections: [{ status: 400, code: "missing_id", count: 1 }],
+              events: [{ event: "Order Completed", count: 6 }],
+              otherEvents: 0,
+              violations: [],
+            },
+          },
+        },
+      },
+      refusals: ["BadQuery"],
+    },
+    "GET /metrics": {
+      summary: "Figures of the process, for Prometheus and its like",
+      description: "OpenMetrics 1.0. Needs a read or admin token, or none, by a setting of the server.",
+      right: "read",
+      security: OPEN_OR_BEARER,
+      answers: {
+        200: {
+          description: "All figures since the process started.",
+          contentType: "application/openmetrics-text",
+          schema: z.string().meta({ pattern: "# EOF\\n$" }),
+        },
+      },
+    },
+  },
+};

@@ -1,0 +1,125 @@
+/** The routes that tell why: the story of one event, and of one trait. */
+import { z } from "zod";
+import { storyQuery } from "../stories.ts";
+import { described, type Group } from "./operation.ts";
+import { storedEventSchema, time } from "./reading.ts";
+
+const change = <T extends z.ZodType>(value: T) => z.object({ from: value.nullable(), to: value.nullable() });
+const count = z.int().min(0);
+const traits = z.record(z.string(), change(z.unknown()));
+
+const storySchema = z.object({
+  event: storedEventSchema,
+  writeKeyId: z.string(),
+  position: count.meta({ description: "Its place in the journal." }),
+  commit: z.string().meta({ description: "The attempt that committed it." }),
+  committedAt: time,
+  settled: z.boolean().meta({ description: "Whether profiles and logs have it." }),
+  logs: z.array(z.string()).meta({ description: "In which logs it stands, such as `user/u1`." }),
+  contract: z.array(z.string()).nullable().meta({ description: "The contracts that it is held against." }),
+  changed: z.object({
+    profile: z.string().meta({ description: "Whose profile, such as `user/u1`." }),
+    traits,
+    context: change(z.record(z.string(), z.unknown())).optional(),
+    groups: z.record(z.string(), change(time)).optional(),
+    anonymousIds: z.object({ added: z.array(z.string()) }).optional(),
+    firstSeen: change(time).optional(),
+    lastSeen: change(time).optional(),
+    eventCount: change(count).optional(),
+    counts: z.record(z.string(), change(count)).optional(),
+    events: z.record(z.string(), change(count)).optional(),
+    group: z.object({ traits }).optional().meta({ description: "The group's, of a group event." }),
+  }).nullable().meta({
+    description: "What it changed in the profile; `null` where that has too many events to be folded for it.",
+  }),
+}).meta({ id: "EventStory" });
+
+const whySchema = z.object({
+  name: z.string(),
+  value: z.unknown().meta({ description: "`null` where the event removed it." }),
+  timestamp: time,
+  messageId: z.string(),
+  writeKeyId: z.string(),
+  receivedAt: time,
+  replaced: z.array(z.object({ value: z.unknown(), timestamp: time, messageId: z.string() })).meta({
+    description: "What set it before, newest first.",
+  }),
+  moreBefore: time.nullable().meta({ description: "There may be more, from before this moment." }),
+}).meta({ id: "TraitStory" });
+
+/** The group of stories. */
+export const stories: Group = {
+  name: "Why",
+  description: "What became of one event, and why a trait is what it is.",
+  operations: {
+    "GET /api/v1/admin/events/{messageId}": {
+      summary: "The whole story of one event",
+      description:
+        "Needs the admin token. A search that could not be ended is 503 `search_unfinished`, and says how to go on.",
+      right: "admin",
+      query: described(storyQuery, {
+        before:
+          "Where the search begins, towards the beginning of the journal: a position, or an ISO 8601 time.",
+      }),
+      answers: {
+        200: {
+          description: "Where it stands, and what it changed.",
+          schema: storySchema,
+          example: {
+            event: {
+              type: "group",
+              userId: "user_123",
+              groupId: "comp_456",
+              traits: { name: "Acme Corp", employee_count: 250 },
+              timestamp: "2025-03-15T14:34:00.000Z",
+              messageId: "example-group",
+              receivedAt: "2026-11-24T18:00:00.000Z",
+              originalTimestamp: "2025-03-15T14:34:00Z",
+            },
+            writeKeyId: "default",
+            position: 5120,
+            commit: "01M84NYA09JNNE65BQ3GBSTT6Y",
+            committedAt: "2026-11-24T18:00:00.000Z",
+            settled: true,
+            logs: ["user/user_123", "group/comp_456"],
+            contract: null,
+            changed: {
+              profile: "user/user_123",
+              traits: {},
+              groups: { comp_456: { from: null, to: "2025-03-15T14:34:00.000Z" } },
+              lastSeen: { from: "2025-03-15T14:33:00.000Z", to: "2025-03-15T14:34:00.000Z" },
+              eventCount: { from: 4, to: 5 },
+              counts: { group: { from: 0, to: 1 } },
+              group: {
+                traits: { name: { from: null, to: "Acme Corp" }, employee_count: { from: null, to: 250 } },
+              },
+            },
+          },
+        },
+      },
+      refusals: ["BadQuery", "NotFound", "SearchUnfinished"],
+    },
+    "GET /api/v1/users/{userId}/traits/{trait}/why": {
+      summary: "Why a user's trait is what it is",
+      description: "Needs a read or admin token.",
+      right: "read",
+      answers: {
+        200: {
+          description: "The event that set it, and those that had set it before.",
+          schema: whySchema,
+          example: {
+            name: "plan",
+            value: "enterprise",
+            timestamp: "2025-03-15T14:31:00.000Z",
+            messageId: "example-identify",
+            writeKeyId: "default",
+            receivedAt: "2026-11-24T18:00:00.000Z",
+            replaced: [],
+            moreBefore: null,
+          },
+        },
+      },
+      refusals: ["BadQuery", "NotFound"],
+    },
+  },
+};
