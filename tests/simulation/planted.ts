@@ -548,24 +548,6 @@ export const BUGS: readonly Bug[] = [
     }],
   },
   {
-    name: "a replay is put to use in the midst of an erasure",
-    rule: "Erasure: what was folded before it and after it is never mixed (the simulation found it)",
-    patches: [{
-      file: "actors/rebuild.ts",
-      find: "if (await isHalfErased(options.source, fence.value())) {",
-      replace: "if (false) {",
-    }],
-  },
-  {
-    name: "settled events that the tail still holds are read after an erasure",
-    rule: "Erasure: in all processes, whatever they hold in memory",
-    patches: [{
-      file: "actors/view.ts",
-      find: "Math.max(loaded.head?.position ?? 0, view.settled)",
-      replace: "loaded.head?.position ?? 0",
-    }],
-  },
-  {
     name: "inflated chunks are kept after an erasure",
     rule: "Erasure: in all processes, whatever they hold in memory",
     patches: [{
