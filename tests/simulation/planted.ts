@@ -209,7 +209,7 @@ export const BUGS: readonly Bug[] = [
     rule: "Readers: value, and the tail's events after its position",
     patches: [{
       file: "actors/view.ts",
-      find: "const after = loaded.head?.position ?? 0;",
+      find: "const after = Math.max(loaded.head?.position ?? 0, view.settled);",
       replace: "const after = 0;",
     }],
   },
