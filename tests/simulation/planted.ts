@@ -209,7 +209,7 @@ export const BUGS: readonly Bug[] = [
     rule: "Readers: value, and the tail's events after its position",
     patches: [{
       file: "actors/view.ts",
-      find: "const after = loaded.head?.position ?? 0;",
+      find: "const after = Math.max(loaded.head?.position ?? 0, view.settled);",
       replace: "const after = 0;",
     }],
   },
@@ -545,24 +545,6 @@ export const BUGS: readonly Bug[] = [
       file: "actors/erasing.ts",
       find: "    await stopRebuilds(fence, options);\n",
       replace: "",
-    }],
-  },
-  {
-    name: "a replay is put to use in the midst of an erasure",
-    rule: "Erasure: what was folded before it and after it is never mixed (the simulation found it)",
-    patches: [{
-      file: "actors/rebuild.ts",
-      find: "if (await isHalfErased(options.source, fence.value())) {",
-      replace: "if (false) {",
-    }],
-  },
-  {
-    name: "settled events that the tail still holds are read after an erasure",
-    rule: "Erasure: in all processes, whatever they hold in memory",
-    patches: [{
-      file: "actors/view.ts",
-      find: "Math.max(loaded.head?.position ?? 0, view.settled)",
-      replace: "loaded.head?.position ?? 0",
     }],
   },
   {
