@@ -1,6 +1,6 @@
 /**
  * Rate limits of write keys (429), counted in events, with `RateLimit` and `RateLimit-Policy` as
- * draft-ietf-httpapi-ratelimit-headers-11 has them: the policy's quota is the burst, its window the time in which it is
+ * draft-ietf-httpapi-ratelimit-headers-10 has them: the policy's quota is the burst, its window the time in which it is
  * filled again. And who is told that a key was used.
  */
 import type { RateDecision, System } from "../actors/system.ts";

@@ -242,6 +242,22 @@ for (const sender of SENDERS.filter(({ name }) => OBEDIENT.includes(name))) {
   });
 }
 
+for (const sender of SENDERS.filter(({ name }) => name === "@segment/analytics-node")) {
+  testOf(sender, "waits for its key's rate limit, and then sends all, once", async (userId) => {
+    const { server, wire } = stage!;
+    const body = { name: userId, rateLimit: { perSecond: 3, burst: 3 } };
+    const { body: { key } } = await server.ask("/api/v1/admin/keys", { method: "POST", body });
+    const spending = Array.from({ length: 3 }, () => ({ type: "page", userId: "somebody else" }));
+    strictEqual((await server.send(spending, key)).status, 200);
+    const before = wire.exchanges.length;
+    deepStrictEqual(await send(packages!, sender, "many", { url: wire.url, userId, count: 3, key }), []);
+    const [refused, ...then] = wire.exchanges.slice(before);
+    strictEqual(refused?.outcome, 429);
+    strictEqual(then.at(-1)?.outcome, 200);
+    deepStrictEqual(await counted(userId), upTo(3));
+  });
+}
+
 for (const sender of SENDERS.filter(({ retries }) => retries)) {
   testOf(sender, "sends all, once, over a kill of the server in mid-flight", async (userId) => {
     await using dir = await tempDir();
