@@ -42,10 +42,15 @@ export const rejectedQuery = z.object({ limit, cursor });
  * events are suppressed nothing at all, and of what came from here nothing new. It is located first, as an event that is
  * taken is: an address that must not be kept is not kept here either.
  */
-export function quarantineWitness({ quarantine }: Parts["system"], location?: Gate): Witness {
+export function quarantineWitness(
+  { quarantine, suppression }: Parts["system"],
+  location?: Gate,
+): Witness {
   return {
     rejected(item, rejection, source) {
       if (!isObject(item) || source.isResent || rejection.code === "suppressed") return;
+      // It may have been refused for something else, before anybody asked whose it is.
+      if (suppression.isSuppressed(personIn(item))) return;
       // First of all: a flood must cost next to nothing.
       if (!quarantine.hasRoom()) return;
       const { reason, code, message, path } = rejection;
@@ -65,6 +70,14 @@ export function quarantineWitness({ quarantine }: Parts["system"], location?: Ga
       });
     },
   };
+}
+
+/** Whom what was sent is about, as the event would say it. */
+function personIn(item: JsonObject): { userId?: string; anonymousId?: string } {
+  const [userId, anonymousId] = [item.userId, item.anonymousId].map((id) =>
+    typeof id === "number" ? String(id) : typeof id === "string" && id !== "" ? id : undefined
+  );
+  return { ...userId !== undefined && { userId }, ...anonymousId !== undefined && { anonymousId } };
 }
 
 function cutOf(item: JsonObject): JsonObject {

@@ -113,3 +113,18 @@ Deno.test("an id is erased as it is, be it longer than stands in a key, or what 
   }
   strictEqual((await test.get("/api/v1/users/planted")).status, 200);
 });
+
+Deno.test("nothing of somebody who is suppressed is kept as rejected, whatever else is wrong with it", async () => {
+  await using test = await openPlanted();
+  await erase(test, "users/planted?suppress=true");
+  const refused = [
+    { type: "track", userId: "planted" },
+    { type: "page", userId: "planted", timestamp: "yesterday" },
+    { type: "page", userId: "planted" },
+    { type: "track", userId: "other" },
+  ];
+  for (const event of refused) ok((await test.send("/api/v1/events", event)).status >= 400);
+  const kept =
+    (await test.send("/api/v1/admin/rejected", undefined, { method: "GET", headers: AS_ADMIN })).body;
+  deepStrictEqual(kept.rejected.map(({ event }: { event: { userId: string } }) => event.userId), ["other"]);
+});

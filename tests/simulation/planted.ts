@@ -279,15 +279,6 @@ export const BUGS: readonly Bug[] = [
     patches: [{ file: "actors/rebuild.ts", find: "      await rebuilding.advance(seq);\n", replace: "" }],
   },
   {
-    name: "a replay switches to a generation that another has begun to delete",
-    rule: "No key comes back: switched in one operation",
-    patches: [{
-      file: "actors/rebuild.ts",
-      find: "fence.write({ checks, change })",
-      replace: "fence.write({ change })",
-    }],
-  },
-  {
     name: "the old generation is deleted at once",
     rule: "Readers: an old generation stays until they have begun anew",
     patches: [{ file: "actors/rebuild.ts", find: "  await sleep(GRACE_MS);\n", replace: "" }],
