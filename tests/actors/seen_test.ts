@@ -173,6 +173,15 @@ Deno.test("a run is dropped whole once its newest is out of the window and its m
   deepStrictEqual(keptAt(upTo(60), 1e6, 0), upTo(60));
 });
 
+Deno.test("runs that are merged make one that is as old as the newest of them", async () => {
+  const store = await openStore(":memory:");
+  try {
+    strictEqual(mergeRuns(store, 9, runsOfDays([3, 40, 12])).run.at, 40 * DAY_MS);
+  } finally {
+    store.close();
+  }
+});
+
 Deno.test("a commit stamped by a clock that was wrong by any length of time drops no id of the window", () => {
   for (const jumpDays of [1, 31, 3650]) {
     // By a clock that was wrong for one commit, or from then on; and after it has come back, time stands still.

@@ -146,20 +146,6 @@ export const BUGS: readonly Bug[] = [
     }],
   },
   {
-    name: "a run is as old as its oldest commit",
-    rule: "Window of dedup: a run is dropped by its newest commit stamp",
-    patches: [{
-      file: "actors/seen.ts",
-      find: "at: Math.max(...runs.map((each) => each.at))",
-      replace: "at: Math.min(...runs.map((each) => each.at))",
-    }, {
-      // What stands between hides it: a gap between two runs counts for little.
-      file: "actors/seen.ts",
-      find: "ageMs += Math.min(Math.max(0, laterMs - run.at), gapMs);",
-      replace: "ageMs += Math.max(0, laterMs - run.at);",
-    }],
-  },
-  {
     name: "readers fold to the head that they know",
     rule: "Readers: read the keys, then the head, and extend the tail to it",
     patches: [{
