@@ -121,6 +121,13 @@ export function ofHeads(): Hostile[] {
       "GET /api/v1/admin/stats HTTP/1.1\r\nhost: a@b#\r\nconnection: close\r\n\r\n",
       [400, 401, 404],
     ),
+    ...["x:999999", "[", "[::1", "%zz", "xn--", "1.2.3.4.5"].map((host) =>
+      line(
+        `a host that is none: ${host}`,
+        `GET /v1/projects/${WRITE_KEY}/settings HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`,
+        [400],
+      )
+    ),
     line("an absolute form", "GET http://x/healthz HTTP/1.1\r\nhost: y\r\nconnection: close\r\n\r\n", [200]),
     {
       ...line(
