@@ -107,6 +107,14 @@ export function createErasure(options: ErasureOptions): Erasure {
     return (receipt!.value as Receipt | null)?.wishes.some((each) => each.op === op) ?? false;
   }
 
+  /** One at a time in this process: those who ask at once would only get in each other's way. */
+  let turn: Promise<unknown> = Promise.resolve();
+  function inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const acting = turn.then(act);
+    turn = acting.catch(() => {});
+    return acting;
+  }
+
   return {
     onErase: (eraser) => void erasers.push(eraser),
     async erase(person: Person, { suppress }) {
@@ -114,11 +122,11 @@ export function createErasure(options: ErasureOptions): Erasure {
       const digest = personDigest(person, secret);
       await journal.sync();
       const before = erasuresOf(journal.settledNow());
-      if (suppress) await suppression.add(person);
+      if (suppress) await inTurn(() => suppression.add(person));
       let rejected = 0;
       for (const eraser of erasers) rejected += await eraser(person);
       const at = options.now();
-      const no = await push({ ...person, digest, suppress, at, rejected });
+      const no = await inTurn(() => push({ ...person, digest, suppress, at, rejected }));
       await settling.untilErased(no, endMs - performance.now());
       if (suppress) await suppression.refresh();
       const { value: receipt } = await store.get<Receipt>(erasedKey(digest));

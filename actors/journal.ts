@@ -200,8 +200,8 @@ export function createJournal(store: Store) {
     /** Takes in a commit of this process. */
     committed(next: KnownHead, chunks: NewChunk[]): void {
       for (const { seq, chunk, raw, names, digests } of chunks) {
-        tail.append({ seq, names, digests });
-        events.keep(seq, chunk, raw);
+        // One that is known already may have been rewritten since: then what this process wrote is out of date.
+        if (tail.append({ seq, names, digests })) events.keep(seq, chunk, raw);
       }
       if (next.seq > head.seq) head = next;
     },

@@ -151,6 +151,8 @@ export function createLive({ store, journal, id, now, limits }: LiveOptions) {
         wakeAll();
       }, WAKE_MS);
     },
+    /** Call it when somebody is erased: notes of any process may name them, and are a hint that may be lost. */
+    forget: notes.forget,
     async close(): Promise<void> {
       live.end();
       await watching;

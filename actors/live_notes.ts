@@ -205,7 +205,19 @@ export function createNotes({ store, id, now, pace = 1, onNotes }: NotesOptions)
     mine = undefined;
   }
 
+  /** Deletes the notes of all processes, whoever they are about: each tells what comes from then on. */
+  async function forgetAll(): Promise<void> {
+    kept = [];
+    out = [];
+    for await (const { key, stamp } of windows()) {
+      await store.commit({ checks: [{ key, stamp }], sets: [], deletes: [key] });
+    }
+    mine = undefined;
+  }
+
   return {
+    /** See {@link forgetAll}. */
+    forget: () => work(forgetAll),
     /** Whether notes are wanted, or may be. Has the store looked at where it is time. */
     wanted(atMs: number): boolean {
       if (closed) return false;

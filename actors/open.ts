@@ -110,13 +110,20 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   const contracts = createEventContracts({ store, now, newId });
   const quarantine = createQuarantine({ store, now, newId });
   counts.watch(contracts.violations);
+  const reader = createReader({ store, journal, settling });
   const erasure = createErasure({ store, journal, settling, suppression, secret, now, newId });
-  erasure.onErase(({ kind, id }) => quarantine.erase(kind === "user" ? { userId: id } : { anonymousId: id }));
+  erasure.onErase(async ({ kind, id }) => {
+    if (kind === "anonymous") return await quarantine.erase({ anonymousIds: [id] });
+    // Their devices too, which the journal no longer names once they are erased.
+    const profile = await reader.user(id);
+    return await quarantine.erase({ userId: id, anonymousIds: (profile?.anonymousIds ?? []) as string[] });
+  });
+  erasure.onErase(async () => (await feed.forget(), 0));
   const rateLimits = createRateLimits({ store, owner });
   settling.wake();
   return {
     commit: committer.commit,
-    reader: createReader({ store, journal, settling }),
+    reader,
     stories: createStories({ store, journal, secret, searchChunks: options.searchChunks }),
     live: feed.live,
     writeKeys,

@@ -162,6 +162,19 @@ export function createQuarantine({ store, now, newId }: { store: Store; now(): n
     return removed;
   }
 
+  /** As in the journal: of another user's event the name of somebody who is erased goes, and the event stays. */
+  function withoutNames(id: string, ids: ReadonlySet<string>): Promise<void> {
+    return move(async ({ events, bytes }) => {
+      const { key, value } = await store.get<Stored>(rejectedKey(id));
+      if (value === null) return undefined;
+      const { event } = shown(id, value);
+      for (const member of NAMES) if (ids.has(textOf(event[member]) ?? "")) delete event[member];
+      const body = new TextEncoder().encode(JSON.stringify(event));
+      const next = { events, bytes: Math.max(0, bytes - value.body.length + body.length) };
+      return { next, sets: [[key, { ...value, body }]], deletes: [] };
+    });
+  }
+
   /** One change at a time in this process: all move the total. */
   function move(plan: Plan): Promise<void> {
     return moving = moving.catch(() => {}).then(() => moveNow(plan));
@@ -239,23 +252,36 @@ export function createQuarantine({ store, now, newId }: { store: Store; now(): n
       await written();
       return await removeAll([id]) === 1;
     },
-    async erase({ userId, anonymousId }: { userId?: string; anonymousId?: string }) {
+    async erase({ userId, anonymousIds = [] }: { userId?: string; anonymousIds?: readonly string[] }) {
       await written();
       const found: string[] = [];
+      const named: string[] = [];
+      const ids = new Set(anonymousIds);
       for await (const { key, value } of store.list<Stored>({ prefix: REJECTED }, { batchSize: 20 })) {
         const { event } = shown(key[1] as string, value!);
-        const isOf = (id: string | undefined, ...members: string[]) =>
-          id !== undefined && members.some((member) => String(event[member]) === id);
-        if (isOf(userId, "userId") || isOf(anonymousId, "anonymousId", "previousId")) {
-          found.push(key[1] as string);
+        const id = key[1] as string;
+        const user = textOf(event.userId);
+        if (userId !== undefined && user === userId) found.push(id);
+        else if (NAMES.some((member) => ids.has(textOf(event[member]) ?? ""))) {
+          (user === undefined ? found : named).push(id);
         }
       }
+      for (const id of named) await withoutNames(id, ids);
       return await removeAll(found);
     },
     sweep,
     /** Resolves when nothing waits to be written. */
     close: written,
   } satisfies Quarantine & { close(): Promise<void> };
+}
+
+/** Members that name an anonymous id. */
+const NAMES = ["anonymousId", "previousId"] as const;
+
+/** An id as it is read: numbers are their text, and what is empty or something else is none. */
+function textOf(id: unknown): string | undefined {
+  if (typeof id === "number") return String(id);
+  return typeof id === "string" && id !== "" ? id : undefined;
 }
 
 /** After every id. */

@@ -13,6 +13,7 @@ import { ERASING, HEAD, type Key, SETTLED } from "./keys.ts";
 import { dueForMerge, keysOfRun, makeRun, mergeRuns, type Run, withinWindow } from "./seen.ts";
 import { settleRound } from "./settle.ts";
 import { sleep, type Store } from "./store.ts";
+import { StorageFault, StorageUnavailable } from "./system.ts";
 
 /** A round begins when nothing more came for this long, and at the latest when the first has waited for so long. */
 const QUIET_MS = 50;
@@ -26,6 +27,9 @@ const RETRY_MS = 300;
  * lease take each other for gone, and would else cut off each other's rounds for ever.
  */
 const MAX_RETRY_FACTOR = 32;
+
+/** An erasure that can't be done is tried again after this time; meanwhile the others' events are settled. */
+const ERASE_AGAIN_MS = 10_000;
 
 /** A round begins at once when so many events wait: enough that an actor has several in it. */
 const READY_EVENTS = 150_000;
@@ -89,6 +93,8 @@ export function createSettler(options: SettlerOptions): Settler {
   let closed = false;
   let settledSeq = 0;
   let erasures = 0;
+  /** No erasure is tried before. */
+  let eraseMs = -Infinity;
   let retryFactor = 1;
 
   async function loop(): Promise<void> {
@@ -121,7 +127,7 @@ export function createSettler(options: SettlerOptions): Settler {
       settledSeq = settled.seq;
       options.onSettled();
     }
-    const isWished = wishes > erasuresOf(settled);
+    const isWished = wishes > erasuresOf(settled) && performance.now() >= eraseMs;
     if (head.seq <= settled.seq && !isWished) return false;
     if (settled.fold > FOLD_VERSION) {
       throw new NewerFold(
@@ -166,8 +172,25 @@ export function createSettler(options: SettlerOptions): Settler {
   /** Goes on with an erasure, or settles. What was read before the fence was taken may be out of date. */
   async function work(fence: Fence<Settled>): Promise<void> {
     const { head, wishes } = await progress();
-    if (wishes > erasuresOf(fence.value()) && await erase(fence)) return;
+    const isWished = wishes > erasuresOf(fence.value()) && performance.now() >= eraseMs;
+    if (isWished && await tryToErase(fence)) return;
     await round(fence, head);
+  }
+
+  /**
+   * What fails for a damaged value would fail again at once, and nobody's events would be settled any more: settling goes
+   * on, and the erasure is tried again later.
+   */
+  async function tryToErase(fence: Fence<Settled>): Promise<boolean> {
+    try {
+      return await erase(fence);
+    } catch (error) {
+      const isPassing = error instanceof StorageUnavailable && !(error instanceof StorageFault);
+      if (closed || isPassing || error instanceof LostFence) throw error;
+      eraseMs = performance.now() + ERASE_AGAIN_MS;
+      options.onFault(error);
+      return false;
+    }
   }
 
   /** Erases whom somebody wished to have erased; false where something must be settled before. */

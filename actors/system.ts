@@ -372,7 +372,7 @@ export interface Quarantine {
   get(id: string): Promise<RejectedEvent | undefined>;
   remove(id: string): Promise<boolean>;
   /** Removes all that name a person; gives how many. */
-  erase(person: { userId?: string; anonymousId?: string }): Promise<number>;
+  erase(person: { userId?: string; anonymousIds?: readonly string[] }): Promise<number>;
   /** Removes what is older than a week. */
   sweep(): Promise<void>;
 }

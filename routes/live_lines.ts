@@ -57,8 +57,11 @@ export function liveWitness(live: Live): Witness {
 }
 
 function rejectedNote(item: unknown, rejection: Rejection, { caller, receivedAt, request }: Source): Note {
-  const { reason, code, message, path, messageId = null } = rejection;
-  const sent = isObject(item) ? item : {};
+  const { reason, code, message, path } = rejection;
+  // Of somebody who was erased nothing is shown: not even a message id, which a sender may have made of an id.
+  const isHidden = code === "suppressed";
+  const messageId = isHidden ? null : rejection.messageId ?? null;
+  const sent = isObject(item) && !isHidden ? item : {};
   const type = shownText(TYPE_OF_PATH.get(new URL(request.url).pathname) ?? sent.type) ?? null;
   return {
     status: "rejected",

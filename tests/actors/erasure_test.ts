@@ -10,7 +10,7 @@ import { beginRebuild, type RebuildOptions } from "../../actors/rebuild.ts";
 import { createJournal, NOTHING_SETTLED } from "../../actors/journal.ts";
 import type { Store } from "../../actors/store.ts";
 import { MAX_SUPPRESSED } from "../../actors/suppression.ts";
-import type { Person, System } from "../../actors/system.ts";
+import { type Person, StorageUnavailable, type System } from "../../actors/system.ts";
 import { openTools } from "../../actors/tools.ts";
 import { wishedErasures } from "../../actors/wishes.ts";
 import type { StoredEvent } from "../../domain/event.ts";
@@ -42,7 +42,10 @@ async function textOf(store: Store): Promise<string> {
       ? linesOf(value as Chunk).join("\n")
       : value instanceof Uint8Array
       ? new TextDecoder().decode(value)
-      : JSON.stringify(value);
+      : JSON.stringify(
+        value,
+        (_, part) => part instanceof Uint8Array ? new TextDecoder().decode(part) : part,
+      );
     parts.push(`${JSON.stringify(key)} ${text}`);
   }
   return parts.join("\n");
@@ -192,6 +195,26 @@ Deno.test("an anonymous id that is erased is in nobody's events, and its user ke
   strictEqual(await system.reader.group("planted-group"), null);
   await system.close();
   deepStrictEqual(await verified(place), []);
+});
+
+Deno.test("an erasure that can't be done, as a value is damaged, keeps nobody's events from being settled", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const faults: unknown[] = [];
+  const system = await openOn(store, { faults });
+  await system.commit([eventWith({ userId: U })], "key");
+  await settle(system);
+  const { value, key } = await store.get<Chunk>(["journal", 1]);
+  await store.commit({ checks: [], sets: [[key, { ...value!, body: value!.body.slice(4) }]] });
+  const erasing = system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  const refused = rejects(erasing, StorageUnavailable);
+  while (faults.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  await system.commit([eventWith({ userId: "other", messageId: "later" })], "key");
+  await settle(system);
+  strictEqual((await system.reader.user("other"))!.eventCount, 1);
+  ok(faults.length < 4, `${faults.length}`);
+  await system.close();
+  await refused;
 });
 
 for (const fault of FAULTS) {

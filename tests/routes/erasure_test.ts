@@ -114,6 +114,25 @@ Deno.test("an id is erased as it is, be it longer than stands in a key, or what 
   strictEqual((await test.get("/api/v1/users/planted")).status, 200);
 });
 
+Deno.test("rejected events of a user and of their devices go with them; another's stay, without the name", async () => {
+  await using test = await openPlanted();
+  for (
+    const event of [
+      { type: "track", userId: "planted" },
+      { type: "track", anonymousId: "device", properties: { email: "jane@example.com" } },
+      { type: "track", userId: "other", anonymousId: "device" },
+      { type: "track", anonymousId: "another device" },
+    ]
+  ) strictEqual((await test.send("/api/v1/events", event)).status, 400);
+  strictEqual((await erase(test, "users/planted")).body.erased.rejected, 2);
+  const kept =
+    (await test.send("/api/v1/admin/rejected", undefined, { method: "GET", headers: AS_ADMIN })).body;
+  deepStrictEqual(kept.rejected.map(({ event }: { event: unknown }) => event), [
+    { type: "track", anonymousId: "another device" },
+    { type: "track", userId: "other" },
+  ]);
+});
+
 Deno.test("nothing of somebody who is suppressed is kept as rejected, whatever else is wrong with it", async () => {
   await using test = await openPlanted();
   await erase(test, "users/planted?suppress=true");
