@@ -303,3 +303,23 @@ Deno.test("whatever is counted, a value fits in the store", () => {
   const bytes = encodeCounts(counts).length;
   ok(bytes < 65_536, String(bytes));
 });
+
+Deno.test("a process whose clock ran ahead for a while does not keep the others' counts from being taken", async () => {
+  await using test = await open();
+  const { clock } = test;
+  const one = test.process();
+  take(one, clock.ms, 1);
+  await read(one, "minute");
+  const ahead = test.process(test.store, () => clock.ms + 10 * DAY);
+  take(ahead, clock.ms + 10 * DAY, 1);
+  await read(ahead, "minute");
+  await ahead.close();
+  const counted = [];
+  for (let n = 1; n <= 3; n++) {
+    clock.ms += 2 * MINUTE;
+    take(one, clock.ms, 1);
+    counted.push(...await read(one, "minute", { to: clock.ms + MINUTE }));
+  }
+  ok(counted.some(([at]) => at === 0), "what was counted before is there");
+  ok(counted.some(([at]) => at === 6 * MINUTE), JSON.stringify(counted));
+});
