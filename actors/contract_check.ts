@@ -1,6 +1,6 @@
 /** A draft of a contract held against the last events of the journal: a contract is tried before it is enforced. */
 import { setImmediate } from "node:timers";
-import { type Draft, firstViolation, makeChecked, names } from "../domain/contract.ts";
+import { type Draft, firstViolation, names } from "../domain/contract.ts";
 import type { StoredEvent } from "../domain/event.ts";
 import { type Chunk, linesOf, senderOf } from "./chunk.ts";
 import type { Head } from "./journal.ts";
@@ -26,6 +26,7 @@ export async function checkDraft(
   draft: Draft & { name: string },
   last: number,
 ): Promise<DraftCheck> {
+  const { makeChecked } = await import("../domain/checked_contract.ts");
   const contract = makeChecked(draft);
   const result: DraftCheck = { checked: 0, failed: 0, examples: [] };
   const began = performance.now();

@@ -5,7 +5,6 @@ import {
   type ContractMode,
   createContracts,
   judge,
-  makeChecked,
 } from "../domain/contract.ts";
 import { canonicalJson } from "../domain/json.ts";
 import { checkDraft } from "./contract_check.ts";
@@ -57,12 +56,16 @@ export function createEventContracts(
       // The same object, and so the code that was made of it.
       found.set(contract.name, known?.version === contract.version ? known : contract);
     }
+    const ready: Checked[] = [];
+    for (const contract of found.values()) ready.push(await checkedOf(contract));
     stored = found;
-    contracts = createContracts([...found.values()].map(checkedOf));
+    contracts = createContracts(ready);
   }
 
   const checked = new WeakMap<StoredContract, Checked>();
-  function checkedOf(contract: StoredContract): Checked {
+  async function checkedOf(contract: StoredContract): Promise<Checked> {
+    // Not before there is one: the engine's presence alone costs the path of every event.
+    const { makeChecked } = await import("../domain/checked_contract.ts");
     if (!checked.has(contract)) checked.set(contract, makeChecked(contract));
     return checked.get(contract)!;
   }

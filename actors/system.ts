@@ -4,7 +4,7 @@ import type { Contract, Draft, UnknownEvents } from "../domain/contract.ts";
 import type { Counts } from "../domain/counts.ts";
 import type { EventType, StoredEvent } from "../domain/event.ts";
 import type { Rejection } from "../domain/rejection.ts";
-import type { Budget } from "../domain/schema_engine.ts";
+import type { Budget } from "../domain/checker.ts";
 import type { RateLimit } from "../domain/token_bucket.ts";
 
 /** Thrown when storage does not answer in time: nothing was acknowledged, and a retry is safe. */

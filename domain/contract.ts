@@ -5,7 +5,7 @@
  */
 import type { EventType, StoredEvent } from "./event.ts";
 import { MAX_ERRORS, type Rejection } from "./rejection.ts";
-import { type Budget, type Checker, compileSchema, TOO_COSTLY, type Violation } from "./schema_engine.ts";
+import { type Budget, type Checker, TOO_COSTLY, type Violation } from "./checker.ts";
 import type { Schema } from "./schema.ts";
 
 /** What is done with an event that breaks a contract: it is refused, or let pass and counted. */
@@ -49,33 +49,6 @@ export type Count = (contract: string | null, mode: ContractMode) => void;
 
 /** Contracts by what they name. */
 export type Contracts = ReturnType<typeof createContracts>;
-
-/**
- * Makes contracts ready: each is compiled when the first event meets it. One that can't be (a version of signalfold
- * with other bounds stored it) refuses what it names, as nobody knows whether it holds.
- */
-export function makeChecked(contract: Contract): Checked {
-  let check: Checker | undefined;
-  return {
-    ...contract,
-    check(value, budget) {
-      check ??= checkerOf(contract.schema);
-      return check(value, budget);
-    },
-  };
-}
-
-function checkerOf(schema: Schema): Checker {
-  const made = compileSchema(schema);
-  return made.problem === undefined ? made.check : () => [UNREADABLE];
-}
-
-const UNREADABLE: Violation = {
-  path: "",
-  rule: "must wait until its contract, which this version can't read, is stored again",
-  keyword: "schema",
-  found: "an event",
-};
 
 /** Whether a contract means an event. */
 export function names(contract: Draft, event: StoredEvent, writeKeyId: string): boolean {

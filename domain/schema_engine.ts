@@ -4,33 +4,11 @@
  * neither references that lead back and forth nor a large event can take it long.
  */
 import { _, Ajv2020, type ErrorObject, type KeywordCxt, type Options } from "ajv/dist/2020.js";
+import { type Budget, type Checker, TOO_COSTLY, type Violation } from "./checker.ts";
 import { canonicalJson, dotted, isObject, shown } from "./json.ts";
 import { PRICE, type Price, readSchema, type Schema, type SchemaProblem } from "./schema.ts";
 import { FORMATS } from "./schema_format.ts";
 import { readPattern } from "./schema_pattern.ts";
-
-/** What may be spent, in units of some 20 ns, most of which is spent on what costs less. Goes down. */
-export interface Budget {
-  units: number;
-}
-
-/** One thing that is wrong with a value. */
-export interface Violation {
-  /** Dotted from the value's root. */
-  path: string;
-  /** What must be, to stand after the path. */
-  rule: string;
-  /** The keyword of the schema that says so. */
-  keyword: string;
-  /** What is instead, in short. */
-  found: string;
-}
-
-/** Why a value can't be told right or wrong: it would take too long. */
-export const TOO_COSTLY = Symbol("too costly");
-
-/** Tells what is wrong with a value, or that this would cost more than there is to spend. */
-export type Checker = (value: unknown, budget: Budget) => readonly Violation[] | typeof TOO_COSTLY;
 
 /** Units for a character of a text and an instruction of a pattern's program: what the slowest texts were seen to take. */
 const UNITS_PER_STEP = 2;

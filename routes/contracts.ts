@@ -6,7 +6,7 @@ import { type Author, TooManyContracts } from "../actors/system.ts";
 import { commonContracts } from "../domain/common_contracts.ts";
 import { CONTRACT_MODES, type Draft, REQUEST_UNITS, type UnknownEvents } from "../domain/contract.ts";
 import { EVENT_TYPES } from "../domain/event.ts";
-import { type Budget, compileSchema } from "../domain/schema_engine.ts";
+import type { Budget } from "../domain/checker.ts";
 import type { Schema, SchemaProblem } from "../domain/schema.ts";
 import { readBody, unknownMember } from "./admin_body.ts";
 import { ADMIN_KEY_ID } from "./authentication.ts";
@@ -195,6 +195,7 @@ async function readDraft(
   const body = await readBody(parts, c, draftSchema);
   if (body.problem !== undefined) return body;
   const { type, event, schema, mode, writeKeyIds } = body.value;
+  const { compileSchema } = await import("../domain/schema_engine.ts");
   const { problem } = compileSchema(schema);
   if (problem !== undefined) return { problem: invalidSchema(problem) };
   return {

@@ -5,8 +5,9 @@
  * neighbour on the machine only ever makes a round slower.
  */
 import { accept } from "../../domain/accept.ts";
+import { makeChecked } from "../../domain/checked_contract.ts";
 import { commonContracts } from "../../domain/common_contracts.ts";
-import { type Contract, createContracts, judge, makeChecked, REQUEST_UNITS } from "../../domain/contract.ts";
+import { type Contract, createContracts, judge, REQUEST_UNITS } from "../../domain/contract.ts";
 import type { StoredEvent } from "../../domain/event.ts";
 
 const ROUNDS = 15;

@@ -1,5 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { accept } from "../../domain/accept.ts";
+import { makeChecked } from "../../domain/checked_contract.ts";
 import { commonContracts } from "../../domain/common_contracts.ts";
 import {
   type Contract,
@@ -7,7 +8,6 @@ import {
   EVENT_UNITS,
   judge,
   type Judging,
-  makeChecked,
   REQUEST_UNITS,
 } from "../../domain/contract.ts";
 import type { StoredEvent } from "../../domain/event.ts";

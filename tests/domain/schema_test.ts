@@ -6,7 +6,8 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import fc from "fast-check";
 import { EVENT_UNITS } from "../../domain/contract.ts";
 import { MAX_PATTERNS, MAX_SCHEMA_BYTES, MAX_SUBSCHEMAS } from "../../domain/schema.ts";
-import { compileSchema, TOO_COSTLY } from "../../domain/schema_engine.ts";
+import { TOO_COSTLY } from "../../domain/checker.ts";
+import { compileSchema } from "../../domain/schema_engine.ts";
 import { FORMATS, MAX_FORMAT_LENGTH } from "../../domain/schema_format.ts";
 import { MAX_PATTERN_LENGTH, MAX_PROGRAM, readPattern } from "../../domain/schema_pattern.ts";
 
