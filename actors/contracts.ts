@@ -79,8 +79,16 @@ export function createEventContracts(
     else counts.set(key, { contract: contract ?? NO_CONTRACT, mode, count: 1 });
   }
 
+  /** One change at a time in this process: those that come at once would only get in each other's way. */
+  let changing: Promise<unknown> = Promise.resolve();
+  function update(author: Author, plan: () => Promise<Change[]>): Promise<void> {
+    const mine = changing.then(() => updateNow(author, plan));
+    changing = mine.catch(() => {});
+    return mine;
+  }
+
   /** Writes changes as new versions with the mark; `plan` sees what is there, and gives what shall be. */
-  async function update(author: Author, plan: () => Promise<Change[]>): Promise<void> {
+  async function updateNow(author: Author, plan: () => Promise<Change[]>): Promise<void> {
     for (let tries = 0; tries < TRIES; tries++) {
       const mark = await store.get(CONTRACTS_CHANGED);
       await watched.refresh();

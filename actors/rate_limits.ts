@@ -56,6 +56,11 @@ export interface RateLimitsOptions {
   owner: string;
 }
 
+/** A debt is paid back within so long: what was taken while storage was away for minutes was nobody's fault. */
+const DEBT_S = 10;
+
+const mostDebt = ({ burst, perSecond }: RateLimit): number => burst + DEBT_S * perSecond;
+
 /** Makes the limits over a store. */
 export function createRateLimits({ store, owner }: RateLimitsOptions): RateLimits {
   const copies = new Map<string, Copy>();
@@ -69,9 +74,10 @@ export function createRateLimits({ store, owner }: RateLimitsOptions): RateLimit
       const by = activeSharers(entry.value?.by ?? {}, found.at);
       delete by[owner];
       const sharers = Object.keys(by).length + 1;
+      const level = Math.max(found.level - told, -mostDebt(limit));
       if (told > 0) {
         by[owner] = found.at;
-        const next: Stored = { level: found.level - told, at: found.at, by: newest(by) };
+        const next: Stored = { level, at: found.at, by: newest(by) };
         const written = await store.commit({
           checks: [{ key: entry.key, stamp: entry.stamp }],
           sets: [[entry.key, next]],
@@ -79,10 +85,10 @@ export function createRateLimits({ store, owner }: RateLimitsOptions): RateLimit
         if (written === null) continue;
       }
       copy.others = othersRate(copy, found, sharers);
-      copy.left = { level: found.level - told, at: found.at };
+      copy.left = { level, at: found.at };
       copy.untold -= told;
       // Taken while this was under way.
-      copy.bucket = { level: Math.min(limit.burst, found.level - told) - copy.untold, at: found.at };
+      copy.bucket = { level: Math.min(limit.burst, level) - copy.untold, at: found.at };
       copy.syncedAt = now;
       return;
     }

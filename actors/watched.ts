@@ -17,7 +17,7 @@ export function createWatched(
   let freshAt = -Infinity;
   let refreshing: Promise<void> | undefined;
 
-  async function refresh(): Promise<void> {
+  async function look(): Promise<void> {
     const began = performance.now();
     const { stamp } = await store.get(mark);
     if (stamp !== seen) {
@@ -27,8 +27,18 @@ export function createWatched(
     freshAt = began;
   }
 
+  /** After a look that is under way: that may have begun before what is to be seen, and must not end after this one. */
+  function refresh(): Promise<void> {
+    const last = refreshing ?? Promise.resolve();
+    const next = last.catch(() => {}).then(look);
+    const mine = next.finally(() => {
+      if (refreshing === mine) refreshing = undefined;
+    });
+    return refreshing = mine;
+  }
+
   function refreshed(): Promise<void> {
-    return refreshing ??= refresh().finally(() => refreshing = undefined);
+    return refreshing ?? refresh();
   }
 
   return {

@@ -49,7 +49,7 @@ export async function openWriteKeys(
   let freshAt = -Infinity;
   let refreshing: Promise<void> | undefined;
 
-  async function refresh(): Promise<void> {
+  async function look(): Promise<void> {
     const began = performance.now();
     const { stamp } = await store.get(WRITE_KEYS_CHANGED);
     if (stamp !== changed) {
@@ -68,12 +68,29 @@ export async function openWriteKeys(
     freshAt = began;
   }
 
+  /** After a look that is under way: that may have begun before what is to be seen, and must not end after this one. */
+  function refresh(): Promise<void> {
+    const last = refreshing ?? Promise.resolve();
+    const mine = last.catch(() => {}).then(look).finally(() => {
+      if (refreshing === mine) refreshing = undefined;
+    });
+    return refreshing = mine;
+  }
+
   function refreshed(): Promise<void> {
-    return refreshing ??= refresh().finally(() => refreshing = undefined);
+    return refreshing ?? refresh();
+  }
+
+  /** One change at a time in this process: those that come at once would only get in each other's way. */
+  let changing: Promise<unknown> = Promise.resolve();
+  function update(id: string, change: (there: StoredKey | null) => StoredKey | null | undefined) {
+    const mine = changing.then(() => updateNow(id, change));
+    changing = mine.catch(() => {});
+    return mine;
   }
 
   /** Writes a key and the mark of change. `change` gets what is there; it gives what shall be, or `undefined` to leave it. */
-  async function update(id: string, change: (there: StoredKey | null) => StoredKey | null | undefined) {
+  async function updateNow(id: string, change: (there: StoredKey | null) => StoredKey | null | undefined) {
     for (let tries = 0; tries < TRIES; tries++) {
       const entry = await store.get<StoredKey>(writeKeyKey(id));
       const mark = await store.get(WRITE_KEYS_CHANGED);

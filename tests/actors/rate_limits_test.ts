@@ -121,6 +121,23 @@ Deno.test("storage that does not answer leaves each process its own bucket", asy
   ok(Math.abs(taken! - 900) < 20, `${taken}`);
 });
 
+Deno.test("after minutes without storage a key waits for seconds, not for minutes", async () => {
+  await using shared = await openShared(0);
+  let isAway = true;
+  const failing: Store = {
+    ...shared.store,
+    get: (key) => isAway ? Promise.reject(new Error("gone")) : shared.store.get(key),
+  };
+  const limits = createRateLimits({ store: failing, owner: "p" });
+  const limit = { perSecond: 100, burst: 100 };
+  await offer([limits], { limit, perTick: [5], ms: 120_000 });
+  isAway = false;
+  // What was too much while it was away is a debt of ten seconds and a burst at the most; then all is as ever.
+  await offer([limits], { limit, perTick: [5], ms: 12_000, fromMs: 120_000 });
+  const [taken] = await offer([limits], { limit, perTick: [5], ms: 10_000, fromMs: 132_000 });
+  ok(taken! >= 900 && taken! <= 1_100, `${taken}`);
+});
+
 Deno.test("a million keys and addresses, and a hundred thousand keys with limits, are remembered in bounded memory", async () => {
   await using shared = await openShared(0);
   const entry = { key: rateLimitKey("k"), value: null, stamp: null };

@@ -1,5 +1,7 @@
 import { match, ok, strictEqual } from "node:assert/strict";
 import { newWriteKey } from "../../actors/write_keys.ts";
+import { openOn } from "./histories.ts";
+import { MEMORY } from "./stores.ts";
 
 const random = (bytes: Uint8Array) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);
 
@@ -24,4 +26,18 @@ Deno.test("random bytes that would favour some letters are passed over", () => {
   const key = newWriteKey((bytes) => bytes.fill(calls++ === 0 ? 252 : 251));
   strictEqual(calls, 2);
   strictEqual(key, `c${"9".repeat(24)}`);
+});
+
+Deno.test("keys and contracts that are changed all at once are all changed", async () => {
+  await using place = await MEMORY.make();
+  const system = await openOn(await place.open());
+  const names = Array.from({ length: 40 }, (_, n) => `n${n}`);
+  const author = { by: "admin", address: "" };
+  await Promise.all(names.flatMap((name): Promise<unknown>[] => [
+    system.writeKeys.create({ name }),
+    system.contracts.put([{ name, type: "track", event: name, schema: {}, mode: "monitor" }], author),
+  ]));
+  strictEqual((await system.writeKeys.list()).length, names.length);
+  strictEqual((await system.contracts.list()).length, names.length);
+  await system.close();
 });
