@@ -131,9 +131,9 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   router.notFound((c) => answerOther(c, noRoute(router, c.req.path)));
   router.onError((error, c) => answerOther(c, problemOf(error)));
 
-  function refuseHost(): Response {
+  function refuseHost(request: Request): Response {
     countOther(STATUS_OF.invalid);
-    return problemResponse(INVALID_HOST, { path: "/", requestId: newId() });
+    return problemResponse(INVALID_HOST, { path: rawPath(request), requestId: newId() });
   }
 
   let taken = 0;
@@ -148,7 +148,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
     }
     taken++;
     try {
-      const response = hasHost(request) ? await router.fetch(request, connection) : refuseHost();
+      const response = hasHost(request) ? await router.fetch(request, connection) : refuseHost(request);
       if (request.method !== "GET" && !request.bodyUsed) await bodies.drain(request);
       return response;
     } finally {
