@@ -309,12 +309,18 @@ async function carryOut(
   await rewriteChunks(place, { erased, mentions, id: wish.id });
   events.forget();
   await deleteMembers(place, wish, plan);
-  const isErased = (each: number) => erased.has(each) || mentions.has(each);
+  const isErased = (each: number) => erased.has(each);
+  /** Events of others leave the log of whom they named; in the logs of their groups they stay. */
+  const isGone = (each: number) => erased.has(each) || mentions.has(each);
   for (const [kind, id] of plan.names) {
     await place.renew?.();
     // Users whom an anonymous id was linked to keep their logs.
     if (wish.kind === "anonymous" && kind === "user") continue;
-    await eraseActor(place, { generation: place.generation, kind, id }, isErased);
+    await eraseActor(
+      place,
+      { generation: place.generation, kind, id },
+      kind === "group" ? isErased : isGone,
+    );
   }
   await deleteParts(place, partsOf(place, wish, plan));
 }

@@ -13,7 +13,7 @@ import { ERASING, HEAD, type Key, SETTLED } from "./keys.ts";
 import { dueForMerge, keysOfRun, makeRun, mergeRuns, type Run, withinWindow } from "./seen.ts";
 import { settleRound } from "./settle.ts";
 import { sleep, type Store } from "./store.ts";
-import { StorageFault, StorageUnavailable } from "./system.ts";
+import { StorageFault } from "./system.ts";
 
 /** A round begins when nothing more came for this long, and at the latest when the first has waited for so long. */
 const QUIET_MS = 50;
@@ -185,8 +185,7 @@ export function createSettler(options: SettlerOptions): Settler {
     try {
       return await erase(fence);
     } catch (error) {
-      const isPassing = error instanceof StorageUnavailable && !(error instanceof StorageFault);
-      if (closed || isPassing || error instanceof LostFence) throw error;
+      if (closed || !(error instanceof StorageFault)) throw error;
       eraseMs = performance.now() + ERASE_AGAIN_MS;
       options.onFault(error);
       return false;

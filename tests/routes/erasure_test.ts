@@ -114,6 +114,20 @@ Deno.test("an id is erased as it is, be it longer than stands in a key, or what 
   strictEqual((await test.get("/api/v1/users/planted")).status, 200);
 });
 
+Deno.test("a group call that only names an erased anonymous id stays in its group", async () => {
+  await using test = await openTestApp();
+  await test.send("/api/v1/events/batch", {
+    batch: [
+      { type: "group", userId: "other", anonymousId: "device", groupId: "acme" },
+      { type: "identify", userId: "other", anonymousId: "device" },
+      { type: "group", anonymousId: "device", groupId: "acme" },
+    ],
+  });
+  await erase(test, "anonymous/device");
+  const { status, body } = await test.get("/api/v1/groups/acme");
+  deepStrictEqual([status, body.eventCount, body.memberCount], [200, 1, 1]);
+});
+
 Deno.test("rejected events of a user and of their devices go with them; another's stay, without the name", async () => {
   await using test = await openPlanted();
   for (
