@@ -26,6 +26,7 @@ import {
   TooManyContracts,
   type Violations,
 } from "./system.ts";
+import { createTurns } from "./turns.ts";
 import { createWatched } from "./watched.ts";
 
 /** All contracts are in the memory of each process, and read again with each change: far more than there are events. */
@@ -79,13 +80,9 @@ export function createEventContracts(
     else counts.set(key, { contract: contract ?? NO_CONTRACT, mode, count: 1 });
   }
 
-  /** One change at a time in this process: those that come at once would only get in each other's way. */
-  let changing: Promise<unknown> = Promise.resolve();
-  function update(author: Author, plan: () => Promise<Change[]>): Promise<void> {
-    const mine = changing.then(() => updateNow(author, plan));
-    changing = mine.catch(() => {});
-    return mine;
-  }
+  /** Those that come at once would only get in each other's way. */
+  const inTurn = createTurns();
+  const update: typeof updateNow = (author, plan) => inTurn(() => updateNow(author, plan));
 
   /** Writes changes as new versions with the mark; `plan` sees what is there, and gives what shall be. */
   async function updateNow(author: Author, plan: () => Promise<Change[]>): Promise<void> {

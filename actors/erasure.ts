@@ -13,6 +13,7 @@ import {
   StorageUnavailable,
   type Suppression,
 } from "./system.ts";
+import { createTurns } from "./turns.ts";
 import { addErased, NOTHING_ERASED, type Receipt, type Wish, type Wishes } from "./wishes.ts";
 
 /** A request waits so long for its erasure; then it goes on by itself, and who asks again waits for the rest. */
@@ -107,13 +108,8 @@ export function createErasure(options: ErasureOptions): Erasure {
     return (receipt!.value as Receipt | null)?.wishes.some((each) => each.op === op) ?? false;
   }
 
-  /** One at a time in this process: those who ask at once would only get in each other's way. */
-  let turn: Promise<unknown> = Promise.resolve();
-  function inTurn<T>(act: () => Promise<T>): Promise<T> {
-    const acting = turn.then(act);
-    turn = acting.catch(() => {});
-    return acting;
-  }
+  /** Those who ask at once would only get in each other's way. */
+  const inTurn = createTurns();
 
   return {
     onErase: (eraser) => void erasers.push(eraser),

@@ -8,6 +8,7 @@ import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { type Key, REJECTED, REJECTED_COUNT, rejectedKey } from "./keys.ts";
 import { sleep, type Store } from "./store.ts";
 import { InvalidCursor, type Quarantine, type RejectedEvent, StorageUnavailable } from "./system.ts";
+import { createTurns } from "./turns.ts";
 
 /** How long a rejected event is kept. */
 const KEPT_MS = 7 * 86_400_000;
@@ -71,7 +72,8 @@ export function createQuarantine({ store, now, newId }: { store: Store; now(): n
   let minute = { began: -Infinity, events: 0, bytes: 0 };
   let dropped = 0;
   let working: Promise<void> | undefined;
-  let moving: Promise<void> = Promise.resolve();
+  /** All changes move the total. */
+  const inTurn = createTurns();
   let sweptAt = -Infinity;
   const encoder = new TextEncoder();
 
@@ -177,7 +179,7 @@ export function createQuarantine({ store, now, newId }: { store: Store; now(): n
 
   /** One change at a time in this process: all move the total. */
   function move(plan: Plan): Promise<void> {
-    return moving = moving.catch(() => {}).then(() => moveNow(plan));
+    return inTurn(() => moveNow(plan));
   }
 
   /** Makes a change with the new total, so that a late or repeated one fails. */

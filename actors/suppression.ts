@@ -17,15 +17,13 @@ import {
   type Suppression,
   TooManySuppressed,
 } from "./system.ts";
+import { createWatched } from "./watched.ts";
 
 /** Most digests: each process holds all, a million in 67 MB. */
 export const MAX_SUPPRESSED = 1_000_000;
 
 /** Digests in a page: 48 KB. */
 const PAGE_DIGESTS = 3_000;
-
-/** The set is looked at again behind an answer after this time, and before one after twice as long. */
-const FRESH_MS = 2_000;
 
 /** A change that another process overtakes is tried again so often. */
 const TRIES = 20;
@@ -77,48 +75,35 @@ export async function suppressUnder(fence: Fence<Settled>, store: Store, people:
 export async function openSuppression(store: Store, secret: string): Promise<Suppression> {
   const digests = createDigestSet(0);
   let known = 0;
-  let freshAt = -Infinity;
-  let refreshing: Promise<void> | undefined;
+  const watched = createWatched(store, { mark: SUPPRESSED, load });
 
-  async function refresh(): Promise<void> {
-    const began = performance.now();
+  /** What was added: digests never go. */
+  async function load(): Promise<void> {
     const count = (await store.get<Mark>(SUPPRESSED)).value?.count ?? 0;
-    if (count > known) {
-      const from = Math.floor(known / PAGE_DIGESTS);
-      const pages = Math.ceil(count / PAGE_DIGESTS) - from;
-      const keys = Array.from({ length: pages }, (_, n) => suppressedKey(from + n));
-      for (const { value } of await store.getMany<Uint8Array>(keys)) {
-        const words = wordsOfHex((value ?? new Uint8Array()).toHex());
-        for (let at = 0; at * DIGEST_BYTES < (value?.length ?? 0); at++) digests.add(words, at);
-      }
-      known = count;
+    const from = Math.floor(known / PAGE_DIGESTS);
+    const pages = Math.ceil(count / PAGE_DIGESTS) - from;
+    const keys = Array.from({ length: Math.max(0, pages) }, (_, n) => suppressedKey(from + n));
+    for (const { value } of await store.getMany<Uint8Array>(keys)) {
+      const words = wordsOfHex((value ?? new Uint8Array()).toHex());
+      for (let at = 0; at * DIGEST_BYTES < (value?.length ?? 0); at++) digests.add(words, at);
     }
-    freshAt = began;
+    known = count;
   }
 
-  const refreshed = () => refreshing ??= refresh().finally(() => refreshing = undefined);
   const has = (person: Person) => digests.has(wordsOfHex(personDigest(person, secret)), 0);
 
-  await refresh();
+  await watched.refresh();
   return {
     isSuppressed({ userId, anonymousId }) {
       if (digests.size() === 0) return false;
       if (userId !== undefined) return has({ kind: "user", id: userId });
       return anonymousId !== undefined && has({ kind: "anonymous", id: anonymousId });
     },
-    fresh() {
-      const ageMs = performance.now() - freshAt;
-      if (ageMs <= FRESH_MS) return undefined;
-      if (ageMs > 2 * FRESH_MS) return refreshed();
-      // Behind the answer: what fails now fails louder when the set is older.
-      refreshed().catch(() => {});
-      return undefined;
-    },
-    // Not `refreshed`: a read under way may have begun before what the caller knows of.
-    refresh,
+    fresh: watched.fresh,
+    refresh: watched.refresh,
     async add(person) {
       for (let tries = 0; tries < TRIES; tries++) {
-        await refresh();
+        await watched.refresh();
         if (has(person)) return;
         if (known >= MAX_SUPPRESSED) throw new TooManySuppressed(`${MAX_SUPPRESSED} people are suppressed`);
         const write = await addition(store, [personDigest(person, secret)]);

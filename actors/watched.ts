@@ -4,6 +4,7 @@
  */
 import type { Key } from "./keys.ts";
 import type { Store } from "./store.ts";
+import { createTurns } from "./turns.ts";
 
 /** What is known is looked at again behind an answer after this time, and before one after twice as long. */
 const FRESH_MS = 2_000;
@@ -16,6 +17,7 @@ export function createWatched(
   let seen: string | null | undefined;
   let freshAt = -Infinity;
   let refreshing: Promise<void> | undefined;
+  const inTurn = createTurns();
 
   async function look(): Promise<void> {
     const began = performance.now();
@@ -29,9 +31,7 @@ export function createWatched(
 
   /** After a look that is under way: that may have begun before what is to be seen, and must not end after this one. */
   function refresh(): Promise<void> {
-    const last = refreshing ?? Promise.resolve();
-    const next = last.catch(() => {}).then(look);
-    const mine = next.finally(() => {
+    const mine = inTurn(look).finally(() => {
       if (refreshing === mine) refreshing = undefined;
     });
     return refreshing = mine;

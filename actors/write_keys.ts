@@ -4,6 +4,8 @@ import { createKeyUse } from "./key_use.ts";
 import { rateLimitKey, WRITE_KEYS, WRITE_KEYS_CHANGED, writeKeyKey, writeKeyUsedKey } from "./keys.ts";
 import type { Store } from "./store.ts";
 import { StorageUnavailable, TooManyWriteKeys, type WriteKey, type WriteKeys } from "./system.ts";
+import { createTurns } from "./turns.ts";
+import { createWatched } from "./watched.ts";
 
 /** What is kept of a key. */
 interface StoredKey extends Omit<WriteKey, "previousValidUntil" | "lastUsedAt"> {
@@ -19,9 +21,6 @@ interface Held {
   /** Ms since 1970; absent for the newest digest. */
   validUntil?: number;
 }
-
-/** Keys are looked at again behind an answer after this time, and before one after twice as long. */
-const FRESH_MS = 2_000;
 
 /** A change that another process gets ahead of is tried so often. */
 const TRIES = 10;
@@ -45,49 +44,24 @@ export async function openWriteKeys(
   const { store, now, newId } = options;
   const use = createKeyUse(store);
   let byDigest = new Map<string, Held>();
-  let changed: string | null | undefined;
-  let freshAt = -Infinity;
-  let refreshing: Promise<void> | undefined;
+  const watched = createWatched(store, { mark: WRITE_KEYS_CHANGED, load });
 
-  async function look(): Promise<void> {
-    const began = performance.now();
-    const { stamp } = await store.get(WRITE_KEYS_CHANGED);
-    if (stamp !== changed) {
-      const keys = new Map<string, Held>();
-      for await (const { value: key } of store.list<StoredKey>({ prefix: WRITE_KEYS })) {
-        const shown = publicOf(key!, now());
-        keys.set(key!.digest, { key: key!, shown });
-        const { previous } = key!;
-        if (previous !== undefined) {
-          keys.set(previous.digest, { key: key!, shown, validUntil: previous.validUntil });
-        }
+  async function load(): Promise<void> {
+    const keys = new Map<string, Held>();
+    for await (const { value: key } of store.list<StoredKey>({ prefix: WRITE_KEYS })) {
+      const shown = publicOf(key!, now());
+      keys.set(key!.digest, { key: key!, shown });
+      const { previous } = key!;
+      if (previous !== undefined) {
+        keys.set(previous.digest, { key: key!, shown, validUntil: previous.validUntil });
       }
-      byDigest = keys;
-      changed = stamp;
     }
-    freshAt = began;
+    byDigest = keys;
   }
 
-  /** After a look that is under way: that may have begun before what is to be seen, and must not end after this one. */
-  function refresh(): Promise<void> {
-    const last = refreshing ?? Promise.resolve();
-    const mine = last.catch(() => {}).then(look).finally(() => {
-      if (refreshing === mine) refreshing = undefined;
-    });
-    return refreshing = mine;
-  }
-
-  function refreshed(): Promise<void> {
-    return refreshing ?? refresh();
-  }
-
-  /** One change at a time in this process: those that come at once would only get in each other's way. */
-  let changing: Promise<unknown> = Promise.resolve();
-  function update(id: string, change: (there: StoredKey | null) => StoredKey | null | undefined) {
-    const mine = changing.then(() => updateNow(id, change));
-    changing = mine.catch(() => {});
-    return mine;
-  }
+  /** Those that come at once would only get in each other's way. */
+  const inTurn = createTurns();
+  const update: typeof updateNow = (id, change) => inTurn(() => updateNow(id, change));
 
   /** Writes a key and the mark of change. `change` gets what is there; it gives what shall be, or `undefined` to leave it. */
   async function updateNow(id: string, change: (there: StoredKey | null) => StoredKey | null | undefined) {
@@ -105,8 +79,7 @@ export async function openWriteKeys(
         deletes: next === null ? [entry.key, rateLimitKey(id), writeKeyUsedKey(id)] : [],
       });
       if (written === null) continue;
-      // Not `refreshed`: a read under way may have begun before the write.
-      await refresh();
+      await watched.refresh();
       return next ?? entry.value;
     }
     throw new StorageUnavailable("write keys are being changed by another process too often");
@@ -126,27 +99,21 @@ export async function openWriteKeys(
     return keys.map((key, i) => ({ ...publicOf(key, now()), ...lastUsed(used[i]) }));
   }
 
-  await refresh();
+  await watched.refresh();
   return {
     find(digestHex) {
-      const ageMs = performance.now() - freshAt;
-      if (ageMs <= FRESH_MS) return held(digestHex);
-      if (ageMs <= 2 * FRESH_MS) {
-        // Behind the answer: what fails now fails louder when the keys are older.
-        refreshed().catch(() => {});
-        return held(digestHex);
-      }
-      return refreshed().then(() => held(digestHex));
+      const looking = watched.fresh();
+      return looking === undefined ? held(digestHex) : looking.then(() => held(digestHex));
     },
     async list() {
-      await refreshed();
+      await watched.refreshed();
       const keys = await shown(stored().map(({ key }) => key));
       return keys.sort((a, b) =>
         a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : a.id < b.id ? -1 : 1
       );
     },
     async create({ name, allowedTypes, rateLimit, enabled = true }) {
-      await refreshed();
+      await watched.refreshed();
       if (stored().length >= MAX_WRITE_KEYS) {
         throw new TooManyWriteKeys(`there are ${MAX_WRITE_KEYS} write keys`);
       }
