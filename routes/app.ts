@@ -100,9 +100,13 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
     liveWitness(system.live),
     quarantineWitness(system, location),
   ];
+  metrics.addGauge(
+    "quarantine_dropped_events",
+    "Events that were rejected and not kept, as the quarantine had no room.",
+    system.quarantine.dropped,
+  );
   const intake = metrics.watch(createIntake(gates, witnesses));
-  const { contracts } = system;
-  const parts: Parts = { system, authentication, bodies, intake, peerOf, contracts, log, now, newId };
+  const parts: Parts = { system, authentication, bodies, intake, peerOf, log, now, newId };
 
   const hasHost = createHostCheck();
 

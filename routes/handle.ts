@@ -3,7 +3,6 @@ import type { Context } from "hono";
 import { matchedRoutes } from "hono/route";
 import { NotServing, StorageUnavailable, type System } from "../actors/system.ts";
 import { traceOf } from "../actors/trace.ts";
-import type { StoredEvent } from "../domain/event.ts";
 import type { Authentication, Right } from "./authentication.ts";
 import type { Bodies } from "./body.ts";
 import type { Intake } from "./intake.ts";
@@ -29,8 +28,6 @@ export interface Parts {
   intake: Intake;
   /** The address of whoever sends a request, past the proxies that are trusted. */
   peerOf(c: RouteContext): string;
-  /** Which contracts an event is held against; absent where there are none. */
-  contracts?: { namesFor(event: StoredEvent, writeKeyId: string): readonly string[] };
   log: Log;
   now: () => number;
   newId: () => string;

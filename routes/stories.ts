@@ -57,7 +57,7 @@ export function storyRoutes(parts: Parts): Hono<RouteEnv> {
   return routes;
 }
 
-async function showStory({ system, contracts }: Parts, c: RouteContext, stories: Lane): Promise<Outcome> {
+async function showStory({ system }: Parts, c: RouteContext, stories: Lane): Promise<Outcome> {
   const read = readQuery(c.req.raw.url, storyQuery);
   if (read.problem !== undefined) return read.problem;
   const messageId = decodePart(c.req.path.split("/")[MESSAGE_ID_PLACE]!);
@@ -70,7 +70,7 @@ async function showStory({ system, contracts }: Parts, c: RouteContext, stories:
     const { event, writeKeyId, position, commit, committedAt, settled, logs, changed } = story;
     // A process that took no event yet knows of no contract.
     await system.contracts.fresh();
-    const names = contracts?.namesFor(event, writeKeyId) ?? [];
+    const names = system.contracts.namesFor(event, writeKeyId);
     const contract = names.length === 0 ? null : names;
     return jsonResponse({
       event,
