@@ -71,7 +71,7 @@ export interface LocateOptions {
   lookUp?: LookUp | undefined;
   policy: AddressPolicy;
   /** The address of whoever sent the request, where that is the user (a browser); asked for where the event has none. */
-  peer?: (() => string) | undefined;
+  peer?: (() => string | undefined) | undefined;
 }
 
 /**
@@ -83,8 +83,9 @@ export function locate(event: StoredEvent, { lookUp, policy, peer }: LocateOptio
   const { context } = event;
   const ip = context?.ip;
   const hasIp = ip !== undefined && ip !== null && ip !== "";
-  if (!hasIp && peer === undefined) return;
-  const address = readAddress(hasIp ? ip : peer!());
+  const given = hasIp ? ip : lookUp && peer?.();
+  if (given === undefined) return;
+  const address = readAddress(given);
   const isGiven = context?.location !== undefined && context.location !== null;
   const location = address === undefined || isGiven ? undefined : lookUp && find(lookUp, address.toString());
   const located = location === undefined ? context : { ...context, location };

@@ -19,8 +19,7 @@ export function locationGate({ lookUp, policy }: LocationOptions): Gate | undefi
   if (lookUp === undefined && policy === "keep") return undefined;
   return {
     judge(event, { request, address }) {
-      const isBrowser = lookUp !== undefined && request.headers.has("origin");
-      locate(event, { lookUp, policy, peer: isBrowser ? address : undefined });
+      locate(event, { lookUp, policy, peer: () => request.headers.has("origin") ? address() : undefined });
       return undefined;
     },
   };
