@@ -19,7 +19,9 @@ export function locationGate({ lookUp, policy }: LocationOptions): Gate | undefi
   if (lookUp === undefined && policy === "keep") return undefined;
   return {
     judge(event, { request, address }) {
-      locate(event, { lookUp, policy, peer: () => request.headers.has("origin") ? address() : undefined });
+      // By `get`: the runtime makes a list of all headers to answer `has`, on the path of every event.
+      const peer = () => request.headers.get("origin") === null ? undefined : address();
+      locate(event, { lookUp, policy, peer });
       return undefined;
     },
   };
