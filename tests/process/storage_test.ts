@@ -3,6 +3,7 @@
  * version has settled. Each time the error is clear, what was answered stays, and all goes on when the cause is gone.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
+import { dirname } from "node:path";
 import { FOLD_VERSION } from "../../domain/fact.ts";
 import { copyRepository, spawnTask } from "../routes/spawned.ts";
 import { MAY_MOUNT, run, smallDisk } from "./mounts.ts";
@@ -78,8 +79,18 @@ Deno.test({
   },
 });
 
+/** Closes a database of a server that ended in order or not, as SQLite does it: what its log holds goes into the file. */
+async function closeInOrder(kvPath: string): Promise<void> {
+  (await Deno.openKv(kvPath)).close();
+  await eventually("no log beside the file", async () => {
+    const names = await Array.fromAsync(Deno.readDir(dirname(kvPath)), ({ name }) => name);
+    return !names.some((name) => name.endsWith("-wal"));
+  });
+}
+
 Deno.test({
-  name: "on a disk that is read-only a server does not start, and says so in a line; writable again, it does",
+  name:
+    "on a disk that is read-only a server does not start on a file that was closed, and says so in a line; writable again, it does",
   ignore: !MAY_MOUNT,
   async fn() {
     await using disk = await smallDisk(64);
@@ -89,9 +100,12 @@ Deno.test({
       strictEqual((await server.send(batch(0))).status, 200);
       await server.end("SIGTERM");
     }
+    await closeInOrder(kvPath);
     await disk.remount("ro");
     await rejects(
-      startServer(kvPath),
+      async () => {
+        await using _ = await startServer(kvPath);
+      },
       /^Error: .*\n+signalfold does not start: KV_URL can't be opened: \S.*\s*$/,
     );
     await disk.remount("rw");
@@ -112,6 +126,24 @@ async function protect(path: string, protect: boolean): Promise<boolean> {
   }
 }
 
+/**
+ * A server on a file that it can't write. Deno KV ends a process in which it can't delete what has expired (it panics,
+ * "KV collect expired failed"), which may happen before all is asked: then the next one is asked.
+ */
+async function refusesAndReads(kvPath: string, attempts = 5): Promise<void> {
+  await using server = await startServer(kvPath);
+  try {
+    const { status, body } = await server.send(batch(1));
+    deepStrictEqual([status, body.code], [503, "storage_unavailable"], server.written());
+    match(server.written(), /StorageFault: storage: .*read-?only database/);
+    strictEqual((await server.ask("/readyz")).status, 503);
+    strictEqual((await server.ask("/api/v1/users/u1")).body.eventCount, BATCH, "it still reads");
+  } catch (error) {
+    if (attempts === 1 || !server.written().includes("KV collect expired failed")) throw error;
+    await refusesAndReads(kvPath, attempts - 1);
+  }
+}
+
 Deno.test("on a file that is read-only a server reads, refuses events and is not ready; writable again, it goes on", async () => {
   await using dir = await tempDir();
   const kvPath = `${dir.path}/kv.db`;
@@ -126,13 +158,7 @@ Deno.test("on a file that is read-only a server reads, refuses events and is not
     return;
   }
   try {
-    await using server = await startServer(kvPath);
-    const { status, body } = await server.send(batch(1));
-    deepStrictEqual([status, body.code], [503, "storage_unavailable"], server.written());
-    match(server.written(), /StorageFault: storage: .*read-?only database/);
-    strictEqual((await server.ask("/readyz")).status, 503);
-    strictEqual((await server.ask("/api/v1/users/u1")).body.eventCount, BATCH, "it still reads");
-    await server.end("SIGKILL");
+    await refusesAndReads(kvPath);
   } finally {
     await protect(kvPath, false);
   }
