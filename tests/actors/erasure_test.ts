@@ -5,8 +5,8 @@ import { type Chunk, linesOf } from "../../actors/chunk.ts";
 import { MAX_WISHES } from "../../actors/erasure.ts";
 import { exportEvents } from "../../actors/export.ts";
 import { LostFence, takeFence } from "../../actors/fence.ts";
-import { type Key, SETTLED, SUPPRESSED } from "../../actors/keys.ts";
-import { beginRebuild, type RebuildOptions } from "../../actors/rebuild.ts";
+import { actorKey, type Key, REBUILD, SETTLED, SUPPRESSED } from "../../actors/keys.ts";
+import { beginRebuild, type Rebuild, type RebuildOptions } from "../../actors/rebuild.ts";
 import { createJournal, NOTHING_SETTLED } from "../../actors/journal.ts";
 import type { Store } from "../../actors/store.ts";
 import { MAX_SUPPRESSED } from "../../actors/suppression.ts";
@@ -337,6 +337,22 @@ Deno.test("a replay of everything that had begun puts nothing to use of who was 
   deepStrictEqual(await verified(place), []);
 });
 
+Deno.test("a replay of everything by a newer version, cut off, keeps nobody from being erased", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const system = await openOn(store);
+  await system.commit([eventWith({ userId: U })], "key");
+  await settle(system);
+  const rebuild = { generation: 2, seq: 0, target: null, fold: 1_000, owner: "newer", until: 0, op: "" };
+  await store.commit({ checks: [], sets: [[REBUILD, rebuild], [actorKey(2, "user", U), new Uint8Array()]] });
+  const { erased } = await system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  strictEqual(erased.events, 1);
+  ok(!(await textOf(store)).includes(U));
+  // An older version's settler takes nothing of a newer one over.
+  strictEqual((await store.get<Rebuild>(REBUILD)).value!.fold, 1_000);
+  await system.close();
+});
+
 Deno.test("what is more than one value of a plan is erased whole", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
@@ -358,6 +374,33 @@ Deno.test("what is more than one value of a plan is erased whole", async () => {
   ok(!(await textOf(store)).includes(U));
   for await (const { key } of store.list({ prefix: ["erasing"] })) throw new Error(`left over: ${key}`);
   await system.close();
+});
+
+/** Events of a user on so many devices, each linked and with an event before that. */
+function devicesOf(userId: string, count: number): StoredEvent[] {
+  return Array.from({ length: count }, (_, n) => `${userId}-device-${n}`).flatMap((anonymousId) => [
+    eventWith({ anonymousId, atMs: 1 }),
+    eventWith({ type: "identify", userId, anonymousId, atMs: 2 }),
+  ]);
+}
+
+Deno.test("a person of 1,200 devices is erased whole, in some dozens of operations", async () => {
+  await using place = await MEMORY.make();
+  const store = withFault(await place.open(), { nth: Infinity, fault: "lost" });
+  const system = await openOn(store);
+  const events = devicesOf(U, 1_200);
+  for (let from = 0; from < events.length; from += 500) {
+    await system.commit(events.slice(from, from + 500), "key");
+  }
+  await settle(system);
+  const before = store.writes();
+  const { erased } = await system.erasure.erase({ kind: "user", id: U }, { suppress: true });
+  deepStrictEqual(erased, { events: 2_400, logs: 1_201, groups: 0, rejected: 0 });
+  ok(store.writes() - before < 40, `${store.writes() - before} operations`);
+  ok(!(await textOf(store)).includes(U));
+  ok(events.every(({ anonymousId }) => system.suppression.isSuppressed({ anonymousId: anonymousId! })));
+  await system.close();
+  deepStrictEqual(await verified(place), []);
 });
 
 Deno.test("later events of the person are theirs, in a profile that knows nothing of before", async () => {
