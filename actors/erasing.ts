@@ -3,7 +3,7 @@
  * fence. Everything that it does follows from the plan alone and can be done twice, in any generation: so a half
  * erasure is finished by whoever takes the fence next. See `docs/decisions/0019-erasure.md`.
  */
-import { anonymousFromJson, type AnonymousJson, ownerAt, ownerOf } from "../domain/anonymous.ts";
+import { anonymousFromJson, type AnonymousJson, ownerAt, ownerOf, ownersOf } from "../domain/anonymous.ts";
 import { type Fact, linkedBy } from "../domain/fact.ts";
 import { withoutName } from "../domain/event.ts";
 import { type Chunk, ERASED_LINE, placeOf, rewriteChunk, seqOf } from "./chunk.ts";
@@ -27,9 +27,10 @@ import {
 import { isLinkEntry, type LogEntry, mayBe, readLog } from "./log.ts";
 import { applyMembers, type MemberChange, sourcesOf } from "./members.ts";
 import { createOperations, type Size } from "./operations.ts";
+import { createRejected } from "./rejected.ts";
 import { deleteGeneration, generationsIn, GRACE_MS, type Rebuild } from "./rebuild.ts";
 import { type Place, replayActor, SLICE_ACTORS } from "./settle.ts";
-import { type ActorHead, complete, isStale, load, type Loaded, loadHeads, type Writes } from "./snapshot.ts";
+import { type ActorHead, complete, isStale, load, type Loaded, loadHeads } from "./snapshot.ts";
 import { type Entry, sleep, type Store } from "./store.ts";
 import { suppressUnder } from "./suppression.ts";
 import type { ActorKind, Person } from "./system.ts";
@@ -69,6 +70,8 @@ interface Plan {
   mentions: number[];
   /** The actors that lose something, and of an anonymous id the users whom it was linked to. */
   names: [ActorKind, string][];
+  /** The anonymous ids of which a user owns something. */
+  owned: string[];
 }
 
 /**
@@ -91,9 +94,16 @@ export async function fulfil(fence: Fence<Settled>, options: ErasingOptions): Pr
   };
   if (wish.plan === undefined) wish = await makePlan(place, fence, { no, wish, stamp: wished.stamp });
   if (!wish.done) {
-    await carryOut(place, { wish, plan: await readPlan(store, no, wish), events });
+    const plan = await readPlan(store, no, wish);
+    await carryOut(place, { wish, plan, events });
     await stopRebuilds(fence, options);
-    await fence.write({ sets: [[wishKey(no), wish = { ...wish, done: true }]] });
+    // Last of all: what is refused between this and the end is not kept.
+    const names = wish.kind === "user"
+      ? { userId: wish.id, anonymousIds: plan.owned }
+      : { anonymousIds: [wish.id] };
+    const gone = await createRejected({ ...options, renew: fence.renew }).erase(names, no);
+    const rejected = (wish.rejected ?? 0) + gone;
+    await fence.write({ sets: [[wishKey(no), wish = { ...wish, rejected, done: true }]] });
   }
   await deleteAll(place, { prefix: planPrefix(no) });
   await finish(fence, options, { no, wish });
@@ -107,7 +117,7 @@ async function finish(
   { no, wish }: { no: number; wish: Wish },
 ): Promise<void> {
   const { value: before } = await store.get<Receipt>(erasedKey(wish.digest));
-  const { erased } = wish.plan!;
+  const erased = { ...wish.plan!.erased, rejected: wish.rejected ?? 0 };
   const receipt: Receipt = {
     at: now(),
     suppressed: wish.suppress || (before?.suppressed ?? false),
@@ -127,19 +137,19 @@ async function makePlan(
   fence: Fence<Settled>,
   { no, wish, stamp }: { no: number; wish: Wish; stamp: string | null },
 ): Promise<Wish> {
-  const { plan, owned } = wish.kind === "user"
+  const { plan, current } = wish.kind === "user"
     ? await planUser(place, wish.id)
     : await planAnonymous(place, wish.id);
   // Of a plan that was begun before, more parts may be there.
   await deleteAll(place, { prefix: planPrefix(no) });
   const parts = await writePlan(place, no, plan);
-  if (wish.suppress) await suppressUnder(fence, place.store, owned);
+  if (wish.suppress) await suppressUnder(fence, place.store, current);
   const count = (isOne: (kind: ActorKind) => boolean) => plan.names.filter(([kind]) => isOne(kind)).length;
   const erased = {
     events: plan.places.length,
     logs: wish.kind === "user" ? count((kind) => kind !== "group") : count((kind) => kind === "anonymous"),
     groups: count((kind) => kind === "group"),
-    rejected: wish.rejected,
+    rejected: 0,
   };
   const planned = { ...wish, plan: { parts, erased } };
   // Who asks again may have moved the head up to which it is wished.
@@ -150,7 +160,7 @@ async function makePlan(
 /** Stores the lists of a plan, and gives in how many parts each stands. */
 async function writePlan({ write }: Place, no: number, plan: Plan): Promise<Record<PlanList, number>> {
   const operations = createOperations(write);
-  const parts = { places: 0, mentions: 0, names: 0 };
+  const parts = { places: 0, mentions: 0, names: 0, owned: 0 };
   for (const list of ["places", "mentions"] as const) {
     for (let from = 0; from < plan[list].length; from += PLACES_PER_PART) {
       const some = Float64Array.from(plan[list].slice(from, from + PLACES_PER_PART));
@@ -158,12 +168,11 @@ async function writePlan({ write }: Place, no: number, plan: Plan): Promise<Reco
       await operations.add({ sets: [[key, new Uint8Array(some.buffer)]], deletes: [] });
     }
   }
-  for (let from = 0; from < plan.names.length; from += NAMES_PER_PART) {
-    const sets: Writes["sets"] = [[
-      planKey(no, "names", parts.names++),
-      plan.names.slice(from, from + NAMES_PER_PART),
-    ]];
-    await operations.add({ sets, deletes: [] }, NAMES_SIZE);
+  for (const list of ["names", "owned"] as const) {
+    for (let from = 0; from < plan[list].length; from += NAMES_PER_PART) {
+      const some: unknown = plan[list].slice(from, from + NAMES_PER_PART);
+      await operations.add({ sets: [[planKey(no, list, parts[list]++), some]], deletes: [] }, NAMES_SIZE);
+    }
   }
   await operations.flush();
   return parts;
@@ -171,7 +180,7 @@ async function writePlan({ write }: Place, no: number, plan: Plan): Promise<Reco
 
 async function readPlan(store: Store, no: number, { plan }: Wish): Promise<Plan> {
   const partsOf = async <T>(list: PlanList) => {
-    const keys = Array.from({ length: plan!.parts[list] }, (_, n) => planKey(no, list, n));
+    const keys = Array.from({ length: plan!.parts[list] ?? 0 }, (_, n) => planKey(no, list, n));
     return (await store.getMany<T>(keys)).map(({ key, value }) => {
       if (value === null) throw new Error(`erasure: ${JSON.stringify(key.slice(2))} of a plan is missing`);
       return value;
@@ -183,18 +192,19 @@ async function readPlan(store: Store, no: number, { plan }: Wish): Promise<Plan>
     places: await numbers("places"),
     mentions: await numbers("mentions"),
     names: (await partsOf<[ActorKind, string][]>("names")).flat(),
+    owned: (await partsOf<string[]>("owned")).flat(),
   };
 }
 
-/** What is planned, and who is suppressed too if that is wished. */
+/** What is planned, and who is suppressed too if that is wished: the anonymous ids that belong to a user now. */
 interface Planned {
   plan: Plan;
-  owned: Person[];
+  current: Person[];
 }
 
 /** All that a user's log names, and what the user owns of anonymous ids. */
 async function planUser(place: Place, id: string): Promise<Planned> {
-  const plan: Plan = { places: [], mentions: [], names: [] };
+  const plan: Plan = { places: [], mentions: [], names: [], owned: [] };
   const linked = new Set<string>();
   const groups = new Set<string>();
   const [own] = await load<ActorHead>(place.store, [actorKey(place.generation, "user", id)]);
@@ -208,7 +218,7 @@ async function planUser(place: Place, id: string): Promise<Planned> {
       if (anonymousId !== undefined) linked.add(anonymousId);
     }
   }
-  const owned: Person[] = [];
+  const current: Person[] = [];
   const ids = [...linked];
   for (let from = 0; from < ids.length; from += SLICE_ACTORS) {
     const slice = ids.slice(from, from + SLICE_ACTORS);
@@ -218,11 +228,11 @@ async function planUser(place: Place, id: string): Promise<Planned> {
       const anonymousId = slice[index]!;
       plan.names.push(["anonymous", anonymousId]);
       const isNow = await planOwned(place, { anonymousId, loaded }, { userId: id, plan, groups });
-      if (isNow) owned.push({ kind: "anonymous", id: anonymousId });
+      if (isNow) current.push({ kind: "anonymous", id: anonymousId });
     }
   }
   for (const groupId of groups) plan.names.push(["group", groupId]);
-  return { plan, owned };
+  return { plan, current };
 }
 
 /** What a user owns of an anonymous id; true where it belongs to the user now. */
@@ -240,17 +250,18 @@ async function planOwned(
   const state = anonymousFromJson(json as AnonymousJson);
   const mine = (entry: LogEntry) => !isLinkEntry(entry) && ownerAt(state, [entry.at, entry.place]) === userId;
   await planEntries(place, { kind: "anonymous", id: anonymousId, head }, { plan, groups, mine });
+  if (ownersOf(state).includes(userId)) plan.owned.push(anonymousId);
   return ownerOf(state) === userId;
 }
 
 /** All events of an anonymous id, whoever owns them; others' events, which name it too, lose the name. */
 async function planAnonymous(place: Place, id: string): Promise<Planned> {
-  const plan: Plan = { places: [], mentions: [], names: [] };
+  const plan: Plan = { places: [], mentions: [], names: [], owned: [] };
   const groups = new Set<string>();
   const users = new Set<string>();
   const [loaded] = await load<ActorHead>(place.store, [actorKey(place.generation, "anonymous", id)]);
   const head = loaded!.head;
-  if (head === undefined) return { plan, owned: [] };
+  if (head === undefined) return { plan, current: [] };
   plan.names.push(["anonymous", id]);
   await replayIfStale(place, "anonymous", { id, head });
   const actor = { kind: "anonymous" as const, id, head };
@@ -265,7 +276,7 @@ async function planAnonymous(place: Place, id: string): Promise<Planned> {
     }
   }
   for (const groupId of groups) plan.names.push(["group", groupId]);
-  return { plan, owned: [] };
+  return { plan, current: [] };
 }
 
 /** An actor whose log is read. */

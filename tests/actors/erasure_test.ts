@@ -393,9 +393,20 @@ Deno.test("a person of 1,200 devices is erased whole, in some dozens of operatio
     await system.commit(events.slice(from, from + 500), "key");
   }
   await settle(system);
+  for (let n = 0; n < 1_200; n += 10) {
+    system.quarantine.keep({
+      receivedAt: "",
+      writeKeyId: "key",
+      status: 400,
+      code: "event_required",
+      message: "",
+      event: { type: "track", anonymousId: `${U}-device-${n}` },
+    });
+  }
+  await system.quarantine.list({ limit: 1 });
   const before = store.writes();
   const { erased } = await system.erasure.erase({ kind: "user", id: U }, { suppress: true });
-  deepStrictEqual(erased, { events: 2_400, logs: 1_201, groups: 0, rejected: 0 });
+  deepStrictEqual(erased, { events: 2_400, logs: 1_201, groups: 0, rejected: 120 });
   ok(store.writes() - before < 40, `${store.writes() - before} operations`);
   ok(!(await textOf(store)).includes(U));
   ok(events.every(({ anonymousId }) => system.suppression.isSuppressed({ anonymousId: anonymousId! })));
@@ -527,12 +538,12 @@ Deno.test("no more than so many erasures wait", async () => {
   await system.close();
 });
 
-Deno.test("what only one part of the system keeps is erased by that part, and counted", async () => {
+Deno.test("what only one part of the system keeps is erased by that part", async () => {
   await using place = await MEMORY.make();
   const system: System = await openOn(await place.open());
   const asked: Person[] = [];
-  system.erasure.onErase((person) => Promise.resolve(asked.push(person)));
-  const { erased } = await system.erasure.erase({ kind: "anonymous", id: A }, { suppress: false });
-  deepStrictEqual([erased.rejected, asked], [1, [{ kind: "anonymous", id: A }]]);
+  system.erasure.onErase(async (person) => void await asked.push(person));
+  await system.erasure.erase({ kind: "anonymous", id: A }, { suppress: false });
+  deepStrictEqual(asked, [{ kind: "anonymous", id: A }]);
   await system.close();
 });
