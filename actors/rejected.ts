@@ -1,7 +1,7 @@
 /** What stands of rejected events, and all changes of it: each moves the total, so that a late or repeated one fails. */
 import { type Key, REJECTED, REJECTED_COUNT, rejectedKey } from "./keys.ts";
-import { sleep, type Store } from "./store.ts";
-import { type RejectedEvent, StorageUnavailable } from "./system.ts";
+import { DAMAGED, sleep, type Store } from "./store.ts";
+import { type RejectedEvent, StorageFault, StorageUnavailable } from "./system.ts";
 import { createTurns } from "./turns.ts";
 
 /** What one operation writes or deletes, far below what it may: events and bytes of them. */
@@ -164,7 +164,12 @@ function textOf(id: unknown): string | undefined {
   return typeof id === "string" && id !== "" ? id : undefined;
 }
 
-/** A rejected event as it is shown. */
+/** A rejected event as it is shown. Throws {@link StorageFault} where its bytes are damaged. */
 export function shown(id: string, { at: _, body, ...rest }: Stored): RejectedEvent {
-  return { id, ...rest, event: JSON.parse(new TextDecoder().decode(body)) };
+  try {
+    return { id, ...rest, event: JSON.parse(new TextDecoder().decode(body)) };
+  } catch {
+    // Without the cause, which would quote it.
+    throw new StorageFault(DAMAGED);
+  }
 }

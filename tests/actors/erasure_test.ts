@@ -42,25 +42,37 @@ Deno.test("an anonymous id that is erased is in nobody's events, and its user ke
   deepStrictEqual(await verified(place), []);
 });
 
-Deno.test("an erasure that can't be done, as a value is damaged, keeps nobody's events from being settled", async () => {
-  await using place = await MEMORY.make();
-  const store = await place.open();
-  const faults: unknown[] = [];
-  const system = await openOn(store, { faults });
-  await system.commit([eventWith({ userId: U })], "key");
-  await settle(system);
-  const { value, key } = await store.get<Chunk>(["journal", 1]);
-  await store.commit({ checks: [], sets: [[key, { ...value!, body: value!.body.slice(4) }]] });
-  const erasing = system.erasure.erase({ kind: "user", id: U }, { suppress: false });
-  const refused = rejects(erasing, StorageUnavailable);
-  while (faults.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
-  await system.commit([eventWith({ userId: "other", messageId: "later" })], "key");
-  await settle(system);
-  strictEqual((await system.reader.user("other"))!.eventCount, 1);
-  ok(faults.length < 4, `${faults.length}`);
-  await system.close();
-  await refused;
-});
+const damages: Record<string, (store: Store) => Promise<unknown>> = {
+  "a chunk": async (store) => {
+    const { value, key } = await store.get<Chunk>(["journal", 1]);
+    return await store.commit({ checks: [], sets: [[key, { ...value!, body: value!.body.slice(4) }]] });
+  },
+  "a rejected event": (store) => {
+    const rejected = { at: BEGIN_MS, body: new TextEncoder().encode('{"userId":') };
+    return store.commit({ checks: [], sets: [[["rejected", "damaged"], rejected]] });
+  },
+};
+
+for (const [what, damage] of Object.entries(damages)) {
+  Deno.test(`an erasure that can't be done, as ${what} is damaged, keeps nobody's events from being settled`, async () => {
+    await using place = await MEMORY.make();
+    const store = await place.open();
+    const faults: unknown[] = [];
+    const system = await openOn(store, { faults });
+    await system.commit([eventWith({ userId: U })], "key");
+    await settle(system);
+    await damage(store);
+    const erasing = system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+    const refused = rejects(erasing, StorageUnavailable);
+    while (faults.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    await system.commit([eventWith({ userId: "other", messageId: "later" })], "key");
+    await settle(system);
+    strictEqual((await system.reader.user("other"))!.eventCount, 1);
+    ok(faults.length < 4, `${faults.length}`);
+    await system.close();
+    await refused;
+  });
+}
 
 for (const fault of FAULTS) {
   Deno.test(`whatever write of an erasure is ${fault}, it is finished, by whomever`, async () => {
