@@ -23,9 +23,3 @@ export function taskSettings(): TaskSettings {
     newId: () => ulid(),
   };
 }
-
-/** Says in one line what was wrong, and ends the task with status 2. */
-export function fail(problem: string): never {
-  console.error(`signalfold: ${problem}`);
-  Deno.exit(2);
-}
