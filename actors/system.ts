@@ -317,7 +317,7 @@ export interface EventContracts {
   /** Why an event is not taken, or nothing. Reads no storage. */
   judge(
     event: StoredEvent,
-    options: { writeKeyId: string; unknown: UnknownEvents; request: Budget },
+    options: { writeKeyId: string; unknown: UnknownEvents; turn: Budget },
   ): Rejection | undefined;
   /** The names of the contracts that mean an event. */
   namesFor(event: StoredEvent, writeKeyId: string): string[];

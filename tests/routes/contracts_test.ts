@@ -109,29 +109,66 @@ Deno.test("a monitored contract lets pass, and counts", async () => {
   ]);
 });
 
-Deno.test("the events of a request share what there is to spend, and the next request has as much again", async () => {
+/** A contract that takes most of what there is for one event of {@link LONG}, and an event that takes it. */
+const COSTLY = {
+  type: "track",
+  schema: {
+    properties: {
+      properties: {
+        properties: {
+          list: { allOf: Array.from({ length: 11 }, () => ({ items: { not: { type: "string" } } })) },
+        },
+      },
+    },
+  },
+  mode: "enforce",
+};
+const LONG = {
+  type: "track",
+  event: "A",
+  userId: "u",
+  properties: { list: Array.from({ length: 8_000 }, () => 1) },
+};
+const LONG_BATCH = Array.from({ length: 240 }, () => LONG);
+
+Deno.test("an event that is accepted alone is accepted in any batch, however long the others take", async () => {
   await using test = await openTestApp();
-  const items = { items: { not: { type: "string" } } };
-  const list = { allOf: Array.from({ length: 11 }, () => items) };
-  const schema = { properties: { properties: { properties: { list } } } };
-  await put(test, "costly", { type: "track", schema, mode: "enforce" });
-  const properties = { list: Array.from({ length: 8_000 }, () => 1) };
-  const batch = Array.from({ length: 50 }, () => ({ type: "track", event: "A", userId: "u", properties }));
-  for (
-    const [to, more] of [["/api/v1/events/batch", {}], ["/v1/batch", {
-      sentAt: "2025-03-15T00:00:00Z",
-    }]] as const
-  ) {
-    const { body } = await test.send(to, { ...more, batch });
-    ok(body.accepted > 20 && body.accepted < 50, `${body.accepted} accepted`);
-    deepStrictEqual(body.errors.at(-1), {
-      index: 49,
-      status: 422,
-      code: "contract_too_costly",
-      message: body.errors[0].message,
-    });
-    match(body.errors[0].message, /fewer at a time/);
+  await put(test, "costly", COSTLY);
+  strictEqual((await test.send("/api/v1/events", LONG)).status, 200);
+  for (const to of ["/api/v1/events/batch", "/v1/batch"]) {
+    const { body } = await test.send(to, { batch: LONG_BATCH });
+    deepStrictEqual([body.accepted, body.errors], [LONG_BATCH.length, []], to);
   }
+  const tried = await ask(test, "POST", path("draft", "/check?last=500"), COSTLY);
+  deepStrictEqual([tried.body.checked, tried.body.failed], [2 * LONG_BATCH.length + 1, 0]);
+});
+
+Deno.test("while a batch is held against costly contracts, other requests have their turn", async () => {
+  await using test = await openTestApp();
+  await put(test, "costly", COSTLY);
+  let isDone = false;
+  const sending = test.send("/api/v1/events/batch", { batch: LONG_BATCH }).finally(() => isDone = true);
+  let answered = 0;
+  while (!isDone) {
+    strictEqual((await test.send("/api/v1/events", { type: "page", userId: "u" })).status, 200);
+    answered++;
+  }
+  strictEqual((await sending).body.accepted, LONG_BATCH.length);
+  ok(answered > 2, `${answered} requests between`);
+});
+
+Deno.test("a batch that contracts take longer than 10 s for is 503, of which nothing is accepted", async () => {
+  await using test = await openTestApp();
+  await put(test, "costly", COSTLY);
+  const sending = test.send("/api/v1/events/batch", { batch: LONG_BATCH });
+  // Its first events are being looked at: it has the time of its receipt.
+  await test.send("/api/v1/events", { type: "page", userId: "u" });
+  test.clock.nowMs += 10_001;
+  const { status, headers, body } = await sending;
+  deepStrictEqual([status, headers.get("retry-after"), body.code], [503, "1", "overloaded"]);
+  match(body.detail, /fewer events at a time/);
+  strictEqual((await test.system.stats()).head, 1);
+  strictEqual((await test.send("/api/v1/events", LONG)).status, 200);
 });
 
 Deno.test("violations are in the figures of administrators", async () => {
