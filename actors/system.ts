@@ -340,6 +340,8 @@ export interface DraftCheck {
   /** Of the last events, those that the draft names and that were looked at. */
   checked: number;
   failed: number;
+  /** Whether all of the last events were looked at: not where that would have taken longer than 10 s. */
+  complete: boolean;
   examples: { messageId: string; path: string; message: string }[];
 }
 

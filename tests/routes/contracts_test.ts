@@ -2,7 +2,8 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { MAX_CONTRACTS, NO_CONTRACT } from "../../actors/contracts.ts";
 import { SEGMENT_BATCH_PATHS, TYPED_PATHS } from "../../routes/sending_paths.ts";
-import { type Answer, AS_ADMIN, AS_SENDER, openTestApp, type TestApp } from "./test_app.ts";
+import { openStore, type Store } from "../../actors/store.ts";
+import { type Answer, AS_ADMIN, AS_SENDER, openTestApp, openTestSystem, type TestApp } from "./test_app.ts";
 
 const ORDER = {
   type: "track",
@@ -407,6 +408,7 @@ Deno.test("a draft is tried on the last events before it is enforced", async () 
   deepStrictEqual(await check({ ...ORDER, writeKeyIds: [writeKey.id], schema: true }), {
     checked: 1,
     failed: 0,
+    complete: true,
     examples: [],
   });
   deepStrictEqual((await check({ type: "page", schema: false, mode: "monitor" })).failed, 1);
@@ -420,7 +422,7 @@ Deno.test("a draft is tried on the last events before it is enforced", async () 
 Deno.test("a draft on an empty journal finds nothing", async () => {
   await using test = await openTestApp();
   const { body } = await ask(test, "POST", path("draft", "/check"), ORDER);
-  deepStrictEqual(body, { checked: 0, failed: 0, examples: [] });
+  deepStrictEqual(body, { checked: 0, failed: 0, complete: true, examples: [] });
 });
 
 Deno.test("a slow draft lets other requests through while it is tried", async () => {
@@ -446,4 +448,33 @@ Deno.test("a slow draft lets other requests through while it is tried", async ()
   }
   deepStrictEqual((await trying).body.checked, 60);
   ok(answered > 3, `${answered} requests between`);
+});
+
+Deno.test("a draft that takes longer than 10 s is answered with what was looked at, and says that this is not all", async () => {
+  const real = performance.now.bind(performance);
+  let aheadMs = 0;
+  const store = await openStore(":memory:");
+  /** Each chunk of the journal takes 6 s to be read. */
+  const slow: Store = {
+    ...store,
+    async *list<T>(...args: Parameters<Store["list"]>) {
+      for await (const entry of store.list<T>(...args)) {
+        yield entry;
+        if (entry.key[0] === "journal") aheadMs += 6_000;
+      }
+    },
+  };
+  await using test = await openTestApp({ system: await openTestSystem(slow) });
+  for (let n = 0; n < 3; n++) {
+    await test.send("/api/v1/events/batch", { batch: Array.from({ length: 10 }, () => order({})) });
+  }
+  performance.now = () => real() + aheadMs;
+  try {
+    const { body } = await ask(test, "POST", path("draft", "/check"), ORDER);
+    deepStrictEqual([body.checked, body.failed, body.complete], [21, 21, false]);
+    const less = await ask(test, "POST", path("draft", "/check?last=20"), ORDER);
+    deepStrictEqual([less.body.checked, less.body.complete], [20, true]);
+  } finally {
+    performance.now = real;
+  }
 });
