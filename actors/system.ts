@@ -134,6 +134,8 @@ export interface WriteKeys {
   /** The key with this SHA-256 digest (hex), enabled or not; never stale by more than 5 s. */
   find(digestHex: string): Promise<WriteKey | undefined> | WriteKey | undefined;
   list(): Promise<WriteKey[]>;
+  /** Those of some ids that no stored key has. */
+  missing(ids: readonly string[]): Promise<string[]>;
   /** Makes a key; the secret is shown this once. Throws {@link TooManyWriteKeys}. */
   create(input: NewWriteKey): Promise<{ key: string; writeKey: WriteKey }>;
   change(id: string, patch: WriteKeyPatch): Promise<WriteKey | undefined>;

@@ -7,9 +7,10 @@ import { commonContracts } from "../domain/common_contracts.ts";
 import { CONTRACT_MODES, type Draft, type UnknownEvents } from "../domain/contract.ts";
 import { EVENT_TYPES } from "../domain/event.ts";
 import type { Budget } from "../domain/checker.ts";
+import { shown } from "../domain/json.ts";
 import type { Schema, SchemaProblem } from "../domain/schema.ts";
 import { readBody, unknownMember } from "./admin_body.ts";
-import { ADMIN_KEY_ID } from "./authentication.ts";
+import { ADMIN_KEY_ID, DEFAULT_KEY_ID } from "./authentication.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "./handle.ts";
 import type { Gate } from "./intake.ts";
 import { createLane } from "./lane.ts";
@@ -200,6 +201,13 @@ async function readDraft(
   const { compileSchema } = await import("../domain/schema_engine.ts");
   const { problem } = compileSchema(schema);
   if (problem !== undefined) return { problem: invalidSchema(problem) };
+  const stranger = await strangerAmong(parts, writeKeyIds ?? []);
+  if (stranger !== undefined) {
+    const at = `writeKeyIds.${writeKeyIds!.indexOf(stranger)}`;
+    return {
+      problem: invalid("unknown_write_key", at, `must be the id of a write key, found ${shown(stranger)}`),
+    };
+  }
   return {
     value: {
       type,
@@ -209,6 +217,12 @@ async function readDraft(
       ...writeKeyIds && { writeKeyIds },
     },
   };
+}
+
+/** The first id that no write key has; `default` and `admin` are always some. */
+async function strangerAmong({ system }: Parts, ids: readonly string[]): Promise<string | undefined> {
+  const stored = ids.filter((id) => id !== DEFAULT_KEY_ID && id !== ADMIN_KEY_ID);
+  return stored.length === 0 ? undefined : (await system.writeKeys.missing(stored))[0];
 }
 
 function invalidSchema({ path, message }: SchemaProblem): Problem {

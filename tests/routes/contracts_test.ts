@@ -2,6 +2,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { MAX_CONTRACTS, NO_CONTRACT } from "../../actors/contracts.ts";
 import { SEGMENT_BATCH_PATHS, TYPED_PATHS } from "../../routes/sending_paths.ts";
+import { writeKeyKey } from "../../actors/keys.ts";
 import { openStore, type Store } from "../../actors/store.ts";
 import { type Answer, AS_ADMIN, AS_SENDER, openTestApp, openTestSystem, type TestApp } from "./test_app.ts";
 
@@ -224,9 +225,10 @@ Deno.test("the setting for what no contract names: allow, monitor, reject", asyn
 
 Deno.test("contracts are put, shown, listed and deleted", async () => {
   await using test = await openTestApp();
-  const { updatedAt, ...shown } = await put(test, "order", { ...ORDER, writeKeyIds: ["a"] });
+  const { writeKey: { id } } = await test.system.writeKeys.create({ name: "web" });
+  const { updatedAt, ...shown } = await put(test, "order", { ...ORDER, writeKeyIds: [id] });
   ok(Date.parse(updatedAt) > 0);
-  deepStrictEqual(shown, { name: "order", ...ORDER, writeKeyIds: ["a"], version: 1 });
+  deepStrictEqual(shown, { name: "order", ...ORDER, writeKeyIds: [id], version: 1 });
   await put(test, "a", { type: "page", schema: true, mode: "monitor" });
   const { body } = await ask(test, "GET", "/api/v1/admin/contracts");
   deepStrictEqual(body.contracts.map(({ name }: { name: string }) => name), ["a", "order"]);
@@ -310,6 +312,25 @@ for (const [what, draft, at, code = "invalid_body"] of BAD) {
   });
 }
 
+Deno.test("a contract of a write key that is not there is 400 that names it; default and admin are always there", async () => {
+  await using test = await openTestApp({ withoutWriteKey: true });
+  const { writeKey } = await test.system.writeKeys.create({ name: "web", enabled: false });
+  const writeKeyIds = ["default", writeKey.id, "admin"];
+  for (const [method, rest] of [["PUT", ""], ["POST", "/check"]]) {
+    const draft = { ...ORDER, writeKeyIds: [...writeKeyIds, "webb"] };
+    const { status, body } = await ask(test, method!, path("order", rest), draft);
+    deepStrictEqual([status, body.code], [400, "unknown_write_key"]);
+    deepStrictEqual(body.errors, [{
+      path: "writeKeyIds.3",
+      message: 'must be the id of a write key, found "webb"',
+    }]);
+    strictEqual((await ask(test, method!, path("order", rest), { ...ORDER, writeKeyIds })).status, 200);
+  }
+  await test.system.writeKeys.remove(writeKey.id);
+  strictEqual((await ask(test, "PUT", path("order"), { ...ORDER, writeKeyIds })).status, 400);
+  strictEqual((await ask(test, "POST", path("order", "/versions/1/restore"))).status, 200, "as it was then");
+});
+
 Deno.test("a name is decoded once, and has its bounds", async () => {
   await using test = await openTestApp();
   const name = "Order/Completed é";
@@ -322,14 +343,18 @@ Deno.test("a name is decoded once, and has its bounds", async () => {
 });
 
 Deno.test("a contract at all of its bounds can be stored", async () => {
-  await using test = await openTestApp();
   const wide = "\u0001";
+  const store = await openStore(":memory:");
+  const id = wide.repeat(50);
+  const key = { id, name: "x", enabled: true, createdAt: "2025-03-15T00:00:00.000Z", digest: "x" };
+  await store.commit({ checks: [], sets: [[writeKeyKey(id), key]] });
+  await using test = await openTestApp({ system: await openTestSystem(store) });
   const draft = {
     type: "track",
     event: wide.repeat(500),
     schema: { const: "x".repeat(32 * 1024 - 12) },
     mode: "monitor",
-    writeKeyIds: Array.from({ length: 50 }, () => wide.repeat(50)),
+    writeKeyIds: Array.from({ length: 50 }, () => id),
   };
   const { version } = await put(test, encodeURIComponent(wide.repeat(100)), draft);
   strictEqual(version, 1);
