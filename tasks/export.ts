@@ -3,7 +3,7 @@ import { exportEvents } from "../actors/export.ts";
 import { openStore } from "../actors/store.ts";
 import { StorageUnavailable } from "../actors/system.ts";
 import { showProgress } from "./progress.ts";
-import { fail, taskSettings } from "./task.ts";
+import { existingSettings, fail } from "./task.ts";
 
 const HELP = `deno task export > events.ndjson
 
@@ -15,7 +15,7 @@ if (Deno.args.includes("--help")) {
   Deno.exit(0);
 }
 if (Deno.args.length > 0) fail(`no argument ${Deno.args[0]}\n\n${HELP}`);
-const store = await openStore(taskSettings().storage).catch((error) =>
+const store = await openStore(existingSettings().storage).catch((error) =>
   fail(`storage can't be opened: ${error.message}`)
 );
 const progress = showProgress("export", "events");

@@ -4,7 +4,7 @@ import { openStore } from "../actors/store.ts";
 import { StorageUnavailable, TooManyWriteKeys, type WriteKey, type WriteKeys } from "../actors/system.ts";
 import { openWriteKeys } from "../actors/write_keys.ts";
 import { keyPatchSchema, newKeySchema, rotationSchema } from "../routes/admin.ts";
-import { fail, taskSettings } from "./task.ts";
+import { existingSettings, fail } from "./task.ts";
 
 const HELP = `deno task keys COMMAND [--json]
 
@@ -69,10 +69,9 @@ if (values.help) {
   Deno.exit(0);
 }
 const [command = "", argument] = readCommand();
-const { storage, now, newId } = taskSettings();
-if (storage === ":memory:") fail("KV_URL is :memory:, which no other process can reach");
 // Before the database is opened: what is wrong changes nothing.
 const act = plan();
+const { storage, now, newId } = existingSettings();
 const store = await openStore(storage).catch((error) => fail(`storage can't be opened: ${error.message}`));
 try {
   const randomBytes = (bytes: Uint8Array) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);

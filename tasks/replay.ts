@@ -4,7 +4,7 @@ import { ReplayRefused } from "../actors/rebuild.ts";
 import { type ActorKind, StorageUnavailable } from "../actors/system.ts";
 import { openTools, type Tools } from "../actors/tools.ts";
 import { showProgress } from "./progress.ts";
-import { fail, taskSettings } from "./task.ts";
+import { existingSettings, fail } from "./task.ts";
 
 const HELP = `deno task replay [--user ID | --group ID | --anonymous ID | --all] [--verify]
 
@@ -32,7 +32,7 @@ if (kinds.length + Number(options.all ?? false) > 1) {
 const [kind] = kinds;
 const verify = options.verify ?? false;
 const began = performance.now();
-const tools = await openTools(taskSettings()).catch((error) =>
+const tools = await openTools(existingSettings()).catch((error) =>
   fail(`storage can't be opened: ${error.message}`)
 );
 const replaying = kind === undefined ? everything(tools) : one(tools, kind, options[kind]!);
