@@ -75,7 +75,12 @@ export function compileSchema(
     return { check };
   } catch (error) {
     // What the engine itself can't do, such as references through more schemas than its stack has room for.
-    return { problem: { path: "", message: `can't be made into code: ${String(error).slice(0, 200)}` } };
+    return {
+      problem: {
+        path: "",
+        message: `can't be made into code: ${String(error).slice(0, 200).toWellFormed()}`,
+      },
+    };
   }
 }
 
