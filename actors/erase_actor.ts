@@ -1,29 +1,71 @@
 /**
- * Takes events out of an actor: out of its log, and, by folding what is left again, out of its state. All of it can be
+ * Takes events out of actors: out of their logs, and, by folding what is left again, out of their states. All of it can be
  * done twice, and is done under the fence: who takes over a half of it does it all again.
  */
 import { actorKey, type Key, logPrefix } from "./keys.ts";
 import { decodeEntries, encodeEntries, type LogPlace, readLog } from "./log.ts";
-import { type Place, writeAgain } from "./settle.ts";
-import { type ActorHead, load, type PartHead, whole } from "./snapshot.ts";
-import type { Range, Store } from "./store.ts";
-
-/** Keys deleted by one operation: a key may have over 1 KB, and an operation takes 80 KiB of them. */
-const DELETES = 50;
+import { createOperations } from "./operations.ts";
+import {
+  bytesOf,
+  type Place,
+  SLICE_ACTORS,
+  SLICE_BYTES,
+  type Unit,
+  unitAgain,
+  writeUnits,
+} from "./settle.ts";
+import { type ActorHead, complete, type Loaded, loadHeads, type PartHead, readHead } from "./snapshot.ts";
+import type { Entry, Range, Store } from "./store.ts";
+import type { ActorKind } from "./system.ts";
 
 /**
- * Takes the erased places out of an actor. One of which nothing is left is deleted, its own value last of all, by which
- * it is found; nobody writes actors without the fence, so that no late write can bring it back.
+ * Takes the erased places out of actors, many in one operation. One of which nothing is left is deleted; nobody writes
+ * actors without the fence, so that no late write can bring it back.
  */
-export async function eraseActor(
+export async function eraseActors(
+  place: Place,
+  names: readonly [ActorKind, string][],
+  isErased: (kind: ActorKind, place: number) => boolean,
+): Promise<void> {
+  const { store, generation } = place;
+  for (let from = 0; from < names.length; from += SLICE_ACTORS) {
+    const slice = names.slice(from, from + SLICE_ACTORS);
+    const heads = await loadHeads<ActorHead>(
+      store,
+      slice.map(([kind, id]) => actorKey(generation, kind, id)),
+    );
+    let units: Unit[] = [];
+    let bytes = 0;
+    for (const [index, [kind, id]] of slice.entries()) {
+      await place.renew?.();
+      const loaded = await complete(store, heads[index]!);
+      if (loaded.head === undefined) continue;
+      const unit = await unitWithout(place, { generation, kind, id }, {
+        loaded,
+        head: loaded.head,
+        isErased: (each) => isErased(kind, each),
+      });
+      units.push(unit);
+      bytes += bytesOf(unit);
+      if (bytes < SLICE_BYTES) continue;
+      await writeUnits(place, units);
+      [units, bytes] = [[], 0];
+    }
+    await writeUnits(place, units);
+  }
+}
+
+/** What an actor comes to without the erased places. Pages keep their keys, so that who reads them misses nothing. */
+async function unitWithout(
   place: Place,
   actor: LogPlace,
-  isErased: (place: number) => boolean,
-): Promise<void> {
+  { loaded, head, isErased }: {
+    loaded: Loaded<ActorHead>;
+    head: ActorHead;
+    isErased(place: number): boolean;
+  },
+): Promise<Unit> {
   const { store } = place;
-  const [loaded] = await load<ActorHead>(store, [actorKey(actor.generation, actor.kind, actor.id)]);
-  const head = loaded!.head;
-  if (head === undefined) return;
   let version = 0;
   let position = 0;
   for await (const entry of readLog(store, actor, { log: head, order: "asc" })) {
@@ -31,20 +73,24 @@ export async function eraseActor(
     version++;
     if (entry.place > position) position = entry.place;
   }
-  if (version === 0) {
-    await deleteAll(place, { prefix: logPrefix(actor.generation, actor.kind, actor.id) });
-    await deleteValue(place, loaded!);
-    return;
-  }
-  // Pages keep their keys, so that who reads them meanwhile misses nothing of what stays.
-  const pages: [Key, Uint8Array][] = [];
   const range = { prefix: logPrefix(actor.generation, actor.kind, actor.id) };
+  if (version === 0) return await deletion(store, loaded, range);
+  const pages: [Key, Uint8Array][] = [];
   for await (const { key, value } of store.list<Uint8Array>(range, { batchSize: 16 })) {
     const page = without(value!, isErased);
     if (page !== undefined) pages.push([key, page]);
   }
   const open = without(head.open, isErased) ?? head.open;
-  await writeAgain(place, actor, { loaded: loaded!, head: { ...head, version, position, open }, pages });
+  return await unitAgain(place, actor, { loaded, head: { ...head, version, position, open }, pages });
+}
+
+/** What deletes an actor: its own value last of all, by which it is found, and with its pieces, as it can't be read without. */
+async function deletion(store: Store, { key, raw, pieces }: Loaded<ActorHead>, range: Range): Promise<Unit> {
+  const pages: Unit["ahead"] = [];
+  for await (const page of store.list(range, { batchSize: 16 })) {
+    pages.push({ sets: [], deletes: [page.key] });
+  }
+  return { key, old: raw, ahead: pages, sets: [], deletes: [...pieces, key], members: [] };
 }
 
 /** Entries without those that are erased; `undefined` where none is. */
@@ -54,30 +100,27 @@ function without(bytes: Uint8Array, isErased: (place: number) => boolean): Uint8
   return left.length === entries.length ? undefined : encodeEntries(left);
 }
 
-/** Deletes a value and its pieces in one operation: a value without its pieces can't be read. At most some ten keys. */
-async function deleteValue(
-  { write }: Place,
-  { key, pieces }: { key: Key; pieces: Key[] },
+/** Deletes parts, each with its pieces. */
+export async function deleteParts(
+  { write }: Pick<Place, "write">,
+  parts: AsyncIterable<Entry<Uint8Array>>,
 ): Promise<void> {
-  await write({ sets: [], deletes: [...pieces, key] });
-}
-
-/** Deletes parts, with their pieces. */
-export async function deleteParts(place: Place, keys: AsyncIterable<Key>): Promise<void> {
-  for await (const key of keys) {
-    const part = await whole<PartHead>(place.store, await place.store.get<Uint8Array>(key));
-    if (part.stamp !== null) await deleteValue(place, part);
+  const operations = createOperations(write);
+  for await (const part of parts) {
+    const { key, stamp, pieces } = readHead<PartHead>(part);
+    if (stamp !== null) await operations.add({ sets: [], deletes: [...pieces, key] });
   }
+  await operations.flush();
 }
 
 /** Deletes all keys of a range. */
 export async function deleteAll(
-  place: Pick<Place, "write"> & { store: Store },
+  { store, write }: Pick<Place, "write"> & { store: Store },
   range: Range,
 ): Promise<void> {
-  const keys: Key[] = [];
-  for await (const { key } of place.store.list(range, { batchSize: 200 })) keys.push(key);
-  for (let i = 0; i < keys.length; i += DELETES) {
-    await place.write({ sets: [], deletes: keys.slice(i, i + DELETES) });
+  const operations = createOperations(write);
+  for await (const { key } of store.list(range, { batchSize: 200 })) {
+    await operations.add({ sets: [], deletes: [key] });
   }
+  await operations.flush();
 }

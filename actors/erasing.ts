@@ -3,19 +3,20 @@
  * fence. Everything that it does follows from the plan alone and can be done twice, in any generation: so a half
  * erasure is finished by whoever takes the fence next. See `docs/decisions/0019-erasure.md`.
  */
-import { anonymousFromJson, type AnonymousJson, ownerAt, ownerOf } from "../domain/anonymous.ts";
+import { anonymousFromJson, type AnonymousJson, ownerAt, ownerOf, ownersOf } from "../domain/anonymous.ts";
 import { type Fact, linkedBy } from "../domain/fact.ts";
 import { withoutName } from "../domain/event.ts";
 import { type Chunk, ERASED_LINE, placeOf, rewriteChunk, seqOf } from "./chunk.ts";
-import { deleteAll, deleteParts, eraseActor } from "./erase_actor.ts";
+import { deleteAll, deleteParts, eraseActors } from "./erase_actor.ts";
 import type { Events } from "./events.ts";
-import { type Fence, LostFence, takeFence } from "./fence.ts";
+import { type Fence, LostFence } from "./fence.ts";
 import { erasuresOf, type Settled } from "./journal.ts";
 import {
   actorKey,
   erasedKey,
   journalKey,
   type Key,
+  type Member,
   partKey,
   partPrefix,
   planKey,
@@ -24,11 +25,13 @@ import {
   wishKey,
 } from "./keys.ts";
 import { isLinkEntry, type LogEntry, mayBe, readLog } from "./log.ts";
-import { applyMembers, sourcesOf } from "./members.ts";
+import { applyMembers, type MemberChange, sourcesOf } from "./members.ts";
+import { createOperations, type Size } from "./operations.ts";
+import { createRejected } from "./rejected.ts";
 import { deleteGeneration, generationsIn, GRACE_MS, type Rebuild } from "./rebuild.ts";
-import { type Place, replayActor } from "./settle.ts";
-import { type ActorHead, isStale, load } from "./snapshot.ts";
-import { sleep, type Store } from "./store.ts";
+import { type Place, replayActor, SLICE_ACTORS } from "./settle.ts";
+import { type ActorHead, complete, isStale, load, type Loaded, loadHeads } from "./snapshot.ts";
+import { type Entry, sleep, type Store } from "./store.ts";
 import { suppressUnder } from "./suppression.ts";
 import type { ActorKind, Person } from "./system.ts";
 import { addErased, type PlanList, type Receipt, type Wish } from "./wishes.ts";
@@ -39,6 +42,7 @@ const RECEIPT_WISHES = 20;
 /** Places in one value of a plan, and names: a name may have 1.5 KB. */
 const PLACES_PER_PART = 7_000;
 const NAMES_PER_PART = 30;
+const NAMES_SIZE: Size = { mutations: 1, bytes: 48_000, keyBytes: 100 };
 
 /** Chunks that are read at once, and bytes of them in one operation. */
 const CHUNKS_AT_ONCE = 10;
@@ -46,6 +50,9 @@ const WRITE_BYTES = 400_000;
 
 /** Facts that are read at once. */
 const FACTS_AT_ONCE = 100;
+
+/** Rows of members that are gathered before they are deleted. */
+const CHANGES_AT_ONCE = 1_000;
 
 /** What fulfilling needs. */
 export interface ErasingOptions {
@@ -63,6 +70,8 @@ interface Plan {
   mentions: number[];
   /** The actors that lose something, and of an anonymous id the users whom it was linked to. */
   names: [ActorKind, string][];
+  /** The anonymous ids of which a user owns something. */
+  owned: string[];
 }
 
 /**
@@ -85,9 +94,16 @@ export async function fulfil(fence: Fence<Settled>, options: ErasingOptions): Pr
   };
   if (wish.plan === undefined) wish = await makePlan(place, fence, { no, wish, stamp: wished.stamp });
   if (!wish.done) {
-    await carryOut(place, { wish, plan: await readPlan(store, no, wish), events });
+    const plan = await readPlan(store, no, wish);
+    await carryOut(place, { wish, plan, events });
     await stopRebuilds(fence, options);
-    await fence.write({ sets: [[wishKey(no), wish = { ...wish, done: true }]] });
+    // Last of all: what is refused between this and the end is not kept.
+    const names = wish.kind === "user"
+      ? { userId: wish.id, anonymousIds: plan.owned }
+      : { anonymousIds: [wish.id] };
+    const gone = await createRejected({ ...options, renew: fence.renew }).erase(names, no);
+    const rejected = (wish.rejected ?? 0) + gone;
+    await fence.write({ sets: [[wishKey(no), wish = { ...wish, rejected, done: true }]] });
   }
   await deleteAll(place, { prefix: planPrefix(no) });
   await finish(fence, options, { no, wish });
@@ -101,7 +117,7 @@ async function finish(
   { no, wish }: { no: number; wish: Wish },
 ): Promise<void> {
   const { value: before } = await store.get<Receipt>(erasedKey(wish.digest));
-  const { erased } = wish.plan!;
+  const erased = { ...wish.plan!.erased, rejected: wish.rejected ?? 0 };
   const receipt: Receipt = {
     at: now(),
     suppressed: wish.suppress || (before?.suppressed ?? false),
@@ -121,29 +137,19 @@ async function makePlan(
   fence: Fence<Settled>,
   { no, wish, stamp }: { no: number; wish: Wish; stamp: string | null },
 ): Promise<Wish> {
-  const { plan, owned } = wish.kind === "user"
+  const { plan, current } = wish.kind === "user"
     ? await planUser(place, wish.id)
     : await planAnonymous(place, wish.id);
   // Of a plan that was begun before, more parts may be there.
   await deleteAll(place, { prefix: planPrefix(no) });
-  const parts = { places: 0, mentions: 0, names: 0 };
-  for (const list of ["places", "mentions"] as const) {
-    for (let from = 0; from < plan[list].length; from += PLACES_PER_PART) {
-      const some = Float64Array.from(plan[list].slice(from, from + PLACES_PER_PART));
-      await fence.write({ sets: [[planKey(no, list, parts[list]++), new Uint8Array(some.buffer)]] });
-    }
-  }
-  for (let from = 0; from < plan.names.length; from += NAMES_PER_PART) {
-    const some = plan.names.slice(from, from + NAMES_PER_PART);
-    await fence.write({ sets: [[planKey(no, "names", parts.names++), some]] });
-  }
-  if (wish.suppress) await suppressUnder(fence, place.store, owned);
+  const parts = await writePlan(place, no, plan);
+  if (wish.suppress) await suppressUnder(fence, place.store, current);
   const count = (isOne: (kind: ActorKind) => boolean) => plan.names.filter(([kind]) => isOne(kind)).length;
   const erased = {
     events: plan.places.length,
     logs: wish.kind === "user" ? count((kind) => kind !== "group") : count((kind) => kind === "anonymous"),
     groups: count((kind) => kind === "group"),
-    rejected: wish.rejected,
+    rejected: 0,
   };
   const planned = { ...wish, plan: { parts, erased } };
   // Who asks again may have moved the head up to which it is wished.
@@ -151,9 +157,30 @@ async function makePlan(
   return planned;
 }
 
+/** Stores the lists of a plan, and gives in how many parts each stands. */
+async function writePlan({ write }: Place, no: number, plan: Plan): Promise<Record<PlanList, number>> {
+  const operations = createOperations(write);
+  const parts = { places: 0, mentions: 0, names: 0, owned: 0 };
+  for (const list of ["places", "mentions"] as const) {
+    for (let from = 0; from < plan[list].length; from += PLACES_PER_PART) {
+      const some = Float64Array.from(plan[list].slice(from, from + PLACES_PER_PART));
+      const key = planKey(no, list, parts[list]++);
+      await operations.add({ sets: [[key, new Uint8Array(some.buffer)]], deletes: [] });
+    }
+  }
+  for (const list of ["names", "owned"] as const) {
+    for (let from = 0; from < plan[list].length; from += NAMES_PER_PART) {
+      const some: unknown = plan[list].slice(from, from + NAMES_PER_PART);
+      await operations.add({ sets: [[planKey(no, list, parts[list]++), some]], deletes: [] }, NAMES_SIZE);
+    }
+  }
+  await operations.flush();
+  return parts;
+}
+
 async function readPlan(store: Store, no: number, { plan }: Wish): Promise<Plan> {
   const partsOf = async <T>(list: PlanList) => {
-    const keys = Array.from({ length: plan!.parts[list] }, (_, n) => planKey(no, list, n));
+    const keys = Array.from({ length: plan!.parts[list] ?? 0 }, (_, n) => planKey(no, list, n));
     return (await store.getMany<T>(keys)).map(({ key, value }) => {
       if (value === null) throw new Error(`erasure: ${JSON.stringify(key.slice(2))} of a plan is missing`);
       return value;
@@ -165,18 +192,19 @@ async function readPlan(store: Store, no: number, { plan }: Wish): Promise<Plan>
     places: await numbers("places"),
     mentions: await numbers("mentions"),
     names: (await partsOf<[ActorKind, string][]>("names")).flat(),
+    owned: (await partsOf<string[]>("owned")).flat(),
   };
 }
 
-/** What is planned, and who is suppressed too if that is wished. */
+/** What is planned, and who is suppressed too if that is wished: the anonymous ids that belong to a user now. */
 interface Planned {
   plan: Plan;
-  owned: Person[];
+  current: Person[];
 }
 
 /** All that a user's log names, and what the user owns of anonymous ids. */
 async function planUser(place: Place, id: string): Promise<Planned> {
-  const plan: Plan = { places: [], mentions: [], names: [] };
+  const plan: Plan = { places: [], mentions: [], names: [], owned: [] };
   const linked = new Set<string>();
   const groups = new Set<string>();
   const [own] = await load<ActorHead>(place.store, [actorKey(place.generation, "user", id)]);
@@ -190,47 +218,50 @@ async function planUser(place: Place, id: string): Promise<Planned> {
       if (anonymousId !== undefined) linked.add(anonymousId);
     }
   }
-  const owned: Person[] = [];
-  for (const anonymousId of linked) {
-    await place.renew?.();
-    plan.names.push(["anonymous", anonymousId]);
-    const isNow = await planOwned(place, anonymousId, { userId: id, plan, groups });
-    if (isNow) owned.push({ kind: "anonymous", id: anonymousId });
+  const current: Person[] = [];
+  const ids = [...linked];
+  for (let from = 0; from < ids.length; from += SLICE_ACTORS) {
+    const slice = ids.slice(from, from + SLICE_ACTORS);
+    const keys = slice.map((anonymousId) => actorKey(place.generation, "anonymous", anonymousId));
+    for (const [index, loaded] of (await loadHeads<ActorHead>(place.store, keys)).entries()) {
+      await place.renew?.();
+      const anonymousId = slice[index]!;
+      plan.names.push(["anonymous", anonymousId]);
+      const isNow = await planOwned(place, { anonymousId, loaded }, { userId: id, plan, groups });
+      if (isNow) current.push({ kind: "anonymous", id: anonymousId });
+    }
   }
   for (const groupId of groups) plan.names.push(["group", groupId]);
-  return { plan, owned };
+  return { plan, current };
 }
 
 /** What a user owns of an anonymous id; true where it belongs to the user now. */
 async function planOwned(
   place: Place,
-  anonymousId: string,
+  { anonymousId, loaded }: { anonymousId: string; loaded: Loaded<ActorHead> },
   { userId, plan, groups }: { userId: string; plan: Plan; groups: Set<string> },
 ): Promise<boolean> {
-  const key = actorKey(place.generation, "anonymous", anonymousId);
-  let [loaded] = await load<ActorHead>(place.store, [key]);
-  if (loaded!.head === undefined) return false;
-  if (await replayIfStale(place, "anonymous", { id: anonymousId, head: loaded!.head })) {
-    [loaded] = await load<ActorHead>(place.store, [key]);
-  }
-  const state = anonymousFromJson(loaded!.state as AnonymousJson);
+  const { head } = loaded;
+  if (head === undefined) return false;
+  const isOld = await replayIfStale(place, "anonymous", { id: anonymousId, head });
+  const { state: json } = isOld
+    ? (await load<ActorHead>(place.store, [loaded.key]))[0]!
+    : await complete(place.store, loaded);
+  const state = anonymousFromJson(json as AnonymousJson);
   const mine = (entry: LogEntry) => !isLinkEntry(entry) && ownerAt(state, [entry.at, entry.place]) === userId;
-  await planEntries(place, { kind: "anonymous", id: anonymousId, head: loaded!.head! }, {
-    plan,
-    groups,
-    mine,
-  });
+  await planEntries(place, { kind: "anonymous", id: anonymousId, head }, { plan, groups, mine });
+  if (ownersOf(state).includes(userId)) plan.owned.push(anonymousId);
   return ownerOf(state) === userId;
 }
 
 /** All events of an anonymous id, whoever owns them; others' events, which name it too, lose the name. */
 async function planAnonymous(place: Place, id: string): Promise<Planned> {
-  const plan: Plan = { places: [], mentions: [], names: [] };
+  const plan: Plan = { places: [], mentions: [], names: [], owned: [] };
   const groups = new Set<string>();
   const users = new Set<string>();
   const [loaded] = await load<ActorHead>(place.store, [actorKey(place.generation, "anonymous", id)]);
   const head = loaded!.head;
-  if (head === undefined) return { plan, owned: [] };
+  if (head === undefined) return { plan, current: [] };
   plan.names.push(["anonymous", id]);
   await replayIfStale(place, "anonymous", { id, head });
   const actor = { kind: "anonymous" as const, id, head };
@@ -245,7 +276,7 @@ async function planAnonymous(place: Place, id: string): Promise<Planned> {
     }
   }
   for (const groupId of groups) plan.names.push(["group", groupId]);
-  return { plan, owned: [] };
+  return { plan, current: [] };
 }
 
 /** An actor whose log is read. */
@@ -309,19 +340,12 @@ async function carryOut(
   await rewriteChunks(place, { erased, mentions, id: wish.id });
   events.forget();
   await deleteMembers(place, wish, plan);
-  const isErased = (each: number) => erased.has(each);
-  /** Events of others leave the log of whom they named; in the logs of their groups they stay. */
-  const isGone = (each: number) => erased.has(each) || mentions.has(each);
-  for (const [kind, id] of plan.names) {
-    await place.renew?.();
-    // Users whom an anonymous id was linked to keep their logs.
-    if (wish.kind === "anonymous" && kind === "user") continue;
-    await eraseActor(
-      place,
-      { generation: place.generation, kind, id },
-      kind === "group" ? isErased : isGone,
-    );
-  }
+  // Users whom an anonymous id was linked to keep their logs.
+  const names = plan.names.filter(([kind]) => wish.kind === "user" || kind !== "user");
+  // Events of others leave the log of whom they named; in the logs of their groups they stay.
+  const isErased = (kind: ActorKind, each: number) =>
+    erased.has(each) || (kind !== "group" && mentions.has(each));
+  await eraseActors(place, names, isErased);
   await deleteParts(place, partsOf(place, wish, plan));
 }
 
@@ -365,72 +389,71 @@ async function rewriteChunks(
 /** Deletes who is erased from the groups that they were in: their rows follow from a state that is going to go. */
 async function deleteMembers(place: Place, { kind, id }: Wish, { names }: Plan): Promise<void> {
   const { store, generation, write } = place;
-  for (const [, groupId] of names.filter(([kind]) => kind === "group")) {
-    const changes = [];
-    for (const who of names) {
-      // Of a user all rows; of an anonymous id its own, and those that its users have by it.
-      if (who[0] === "group" || (kind === "user" && who[0] !== "user")) continue;
-      const member = [who[0], who[1]] as ["user" | "anonymous", string];
-      for (const source of (await sourcesOf(store, generation, { groupId, who: member })).keys()) {
+  // Of a user all rows; of an anonymous id its own, and those that its users have by it.
+  const isTheirs = ([each]: [ActorKind, string]) =>
+    each !== "group" && (kind === "anonymous" || each === "user");
+  const people = names.filter(isTheirs) as Member[];
+  let changes: MemberChange[] = [];
+  for (const [, groupId] of names.filter(([each]) => each === "group")) {
+    for (const who of people) {
+      for (const source of (await sourcesOf(store, generation, { groupId, who })).keys()) {
         if (kind === "anonymous" && who[0] === "user" && source !== id) continue;
-        changes.push({ groupId, who: member, source, at: null });
+        changes.push({ groupId, who, source, at: null });
       }
     }
-    if (changes.length > 0) await applyMembers(store, generation, { changes, write });
+    if (changes.length < CHANGES_AT_ONCE) continue;
+    await applyMembers(store, generation, { changes, write });
+    changes = [];
   }
+  await applyMembers(store, generation, { changes, write });
 }
 
+/** The parts that go: all of a user's, or those that users have of an anonymous id. */
 async function* partsOf(
   { store, generation }: Place,
   { kind, id }: Wish,
   { names }: Plan,
-): AsyncGenerator<Key> {
-  if (kind === "anonymous") {
-    for (const [kind, userId] of names) if (kind === "user") yield partKey(generation, userId, id);
+): AsyncGenerator<Entry<Uint8Array>> {
+  if (kind === "user") {
+    yield* store.list<Uint8Array>({ prefix: partPrefix(generation, id) }, { batchSize: 32 });
     return;
   }
-  for await (const { key } of store.list({ prefix: partPrefix(generation, id) })) yield key;
+  const users = names.filter(([each]) => each === "user");
+  yield* await store.getMany<Uint8Array>(users.map(([, userId]) => partKey(generation, userId, id)));
 }
 
 /**
- * A replay of everything that is under way may have read what is rewritten: it is stopped, and all generations but the
- * live one are deleted. One that begins after this reads the journal as it is now.
+ * A replay of everything that is under way may have read what is rewritten: it is stopped, whatever its version, and all
+ * generations but the live one are deleted. One that begins after this reads the journal as it is now.
  */
-async function stopRebuilds(
-  fence: Fence<Settled>,
-  { store, owner, now, newId }: ErasingOptions,
-): Promise<void> {
-  let newest: number;
-  for (;;) {
-    const { value } = await store.get<Rebuild>(REBUILD);
-    if (value === null) return;
-    const rebuild = await takeFence({
-      store,
-      key: REBUILD,
-      empty: value,
-      owner: `${owner} erases`,
-      now,
-      newId,
-      force: true,
-    });
-    if (rebuild === undefined) throw new LostFence("a newer version of signalfold replays everything");
-    try {
-      await rebuild.write({ change: { until: 0 } });
-      newest = rebuild.value().generation;
-      break;
-    } catch (error) {
-      if (!(error instanceof LostFence)) throw error;
-      await sleep(20 * Math.random());
-    }
+async function stopRebuilds(fence: Fence<Settled>, { store, owner, newId }: ErasingOptions): Promise<void> {
+  const newest = await takeFromRebuilds();
+  // One that begins after this takes a newer one.
+  const isUnused = (each: number) => each !== fence.value().generation && each <= newest;
+  const unused = (await generationsIn(store)).filter(isUnused);
+  if (unused.length === 0) return;
+  // Readers of one that was replaced just now have begun anew by then.
+  for (let waitedMs = 0; waitedMs < GRACE_MS; waitedMs += 500) {
+    await sleep(500);
+    await fence.renew();
   }
-  for (const generation of await generationsIn(store)) {
-    // One that begins after this takes a newer one.
-    if (generation === fence.value().generation || generation > newest) continue;
-    // Readers of one that was replaced just now have begun anew by then.
-    for (let waitedMs = 0; waitedMs < GRACE_MS; waitedMs += 500) {
-      await sleep(500);
-      await fence.renew();
+  for (const generation of unused) await deleteGeneration(store, generation, fence.write);
+
+  /** Moves the fence of whoever replays, and gives the newest generation that was begun. */
+  async function takeFromRebuilds(): Promise<number> {
+    for (;;) {
+      const { value, stamp } = await store.get<Rebuild>(REBUILD);
+      if (value === null) return 0;
+      const stopped: Rebuild = { ...value, owner: `${owner} erases`, until: 0, op: newId() };
+      try {
+        await fence.write({ checks: [{ key: REBUILD, stamp }], sets: [[REBUILD, stopped]] });
+        return value.generation;
+      } catch (error) {
+        if (!(error instanceof LostFence)) throw error;
+        // The replay was quicker; or this settler has lost its own fence, and this throws.
+        await fence.write({});
+        await sleep(20 * Math.random());
+      }
     }
-    await deleteGeneration(store, generation, fence.write);
   }
 }

@@ -63,8 +63,7 @@ export function createErasure(options: ErasureOptions): Erasure {
         if (waiting.wish.op === op) return waiting.no;
         // Who asks again does not make the others wait longer.
         const { wish: before, key, stamp, no } = waiting;
-        const rejected = before.rejected + wish.rejected;
-        const joined: Wish = { ...wish, op, seq, suppress: before.suppress || wish.suppress, rejected };
+        const joined: Wish = { ...before, ...wish, op, seq, suppress: before.suppress || wish.suppress };
         if (await tried({ checks: [{ key, stamp }], sets: [[key, joined]] }) !== null) return no;
         continue;
       }
@@ -119,10 +118,9 @@ export function createErasure(options: ErasureOptions): Erasure {
       await journal.sync();
       const before = erasuresOf(journal.settledNow());
       if (suppress) await inTurn(() => suppression.add(person));
-      let rejected = 0;
-      for (const eraser of erasers) rejected += await eraser(person);
+      for (const eraser of erasers) await eraser(person);
       const at = options.now();
-      const no = await inTurn(() => push({ ...person, digest, suppress, at, rejected }));
+      const no = await inTurn(() => push({ ...person, digest, suppress, at }));
       await settling.untilErased(no, endMs - performance.now());
       if (suppress) await suppression.refresh();
       const { value: receipt } = await store.get<Receipt>(erasedKey(digest));

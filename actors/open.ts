@@ -5,7 +5,7 @@ import { createCounts } from "./counts.ts";
 import { type Clock, createClock, startNotice } from "./clock.ts";
 import { createErasure } from "./erasure.ts";
 import { gaugesOf, statsOf } from "./gauges.ts";
-import { createJournal } from "./journal.ts";
+import { createJournal, erasuresOf } from "./journal.ts";
 import { createLive, type LiveOptions } from "./live.ts";
 import { createProbe } from "./probe.ts";
 import { createProcesses } from "./processes.ts";
@@ -108,17 +108,18 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   const counts = createCounts({ store, owner, now, newId });
   const suppression = await openSuppression(store, secret);
   const contracts = createEventContracts({ store, now, newId });
-  const quarantine = createQuarantine({ store, now, newId });
+  const quarantine = createQuarantine({
+    store,
+    now,
+    newId,
+    erasures: () => erasuresOf(journal.settledNow()),
+  });
   counts.watch(contracts.violations);
   const reader = createReader({ store, journal, settling });
   const erasure = createErasure({ store, journal, settling, suppression, secret, now, newId });
-  erasure.onErase(async ({ kind, id }) => {
-    if (kind === "anonymous") return await quarantine.erase({ anonymousIds: [id] });
-    // Their devices too, which the journal no longer names once they are erased.
-    const profile = await reader.user(id);
-    return await quarantine.erase({ userId: id, anonymousIds: (profile?.anonymousIds ?? []) as string[] });
-  });
-  erasure.onErase(async () => (await feed.forget(), 0));
+  // So that those which wait here are found too.
+  erasure.onErase(quarantine.flush);
+  erasure.onErase(feed.forget);
   const rateLimits = createRateLimits({ store, owner });
   settling.wake();
   return {

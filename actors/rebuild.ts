@@ -96,10 +96,10 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
   await fence.write({ change: { generation, seq: 0, target: null } });
   // Who erases somebody takes this fence last of all: what is read from now on is without those before.
   journal.events.forget();
-  for (const unused of new Set([abandoned, live.generation - 1])) {
-    if (unused > 0 && unused !== live.generation) {
-      await deleteGeneration(target, unused, (writes) => fence.write(writes));
-    }
+  for (const unused of await generationsIn(target)) {
+    // Of replays that were killed there may be several: also while they deleted what others had left.
+    if (unused === live.generation) continue;
+    await deleteGeneration(target, unused, (writes) => fence.write(writes));
   }
   let seq = 0;
   const written = new Set<ActorName>();

@@ -32,7 +32,6 @@ import {
   actorKeysInOrder,
   actorRange,
   type Key,
-  keyBytes,
   type Member,
   type NamedKey,
   partKey,
@@ -40,6 +39,7 @@ import {
 import { EMPTY_LOG, growLog, type LogPlace, tagOf } from "./log.ts";
 import type { Mail } from "./mail.ts";
 import { applyMembers, type MemberChange } from "./members.ts";
+import { createOperations, fits, sizeOf } from "./operations.ts";
 import {
   type ActorHead,
   complete,
@@ -71,18 +71,13 @@ export interface Place extends History {
 }
 
 /** Actors that are loaded, folded and written together. */
-const SLICE_ACTORS = 512;
+export const SLICE_ACTORS = 512;
 
 /** Bytes of values that a slice may gather before they are written: actors may be large. */
-const SLICE_BYTES = 4 * 1024 * 1024;
-
-/** An operation gathers writes up to these; one actor's may be more, up to what KV takes (1,000; 800 KiB; 80 KiB of keys). */
-const WRITE_BYTES = 500_000;
-const WRITE_MUTATIONS = 800;
-const WRITE_KEY_BYTES = 50_000;
+export const SLICE_BYTES = 4 * 1024 * 1024;
 
 /** What an actor's round comes to. */
-interface Unit extends Writes {
+export interface Unit extends Writes {
   /**
    * Users' parts and pages of its log, in this order: where they are too many for one operation they go first, each
    * with the value as it was, whose stamp tells readers that pages moved.
@@ -146,7 +141,7 @@ async function settleKind(
       });
       if (unit === undefined) continue;
       units.push(unit);
-      for (const [, value] of unit.sets) bytes += value instanceof Uint8Array ? value.length : 0;
+      bytes += bytesOf(unit);
       if (bytes < SLICE_BYTES) continue;
       await written;
       await writeUnits(place, units);
@@ -202,72 +197,47 @@ async function loadSlice(
   return loaded;
 }
 
+/** Bytes of memory that a unit's values take. */
+export function bytesOf({ sets }: Unit): number {
+  return sets.reduce((sum, [, value]) => sum + (value instanceof Uint8Array ? value.length : 0), 0);
+}
+
 /** A promise that is awaited later, perhaps after something else threw: its failure is not unhandled meanwhile. */
 function quiet<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
 }
 
-async function writeUnits(place: Place, units: Unit[]): Promise<void> {
+/** Writes what a round comes to for some actors, many of them in one operation, and who is in which group before it. */
+export async function writeUnits(place: Place, units: Unit[]): Promise<void> {
   const changes = units.flatMap((unit) => unit.members);
   if (changes.length > 0) {
     const { store, generation, write, isNewMember } = place;
     await applyMembers(store, generation, { changes, write, isNewMember });
   }
-  let batch: Writes = { sets: [], deletes: [] };
-  let bytes = 0;
-  let ofKeys = 0;
-  let along: Writes["sets"] = [];
-  const flush = async () => {
-    if (batch.sets.length > 0) {
-      await place.write({ sets: [...batch.sets, ...along], deletes: batch.deletes });
-    }
-    batch = { sets: [], deletes: [] };
-    bytes = 0;
-    ofKeys = 0;
-  };
-  const add = async (writes: Writes, size = sizeOf(writes.sets, writes.deletes)) => {
-    const mutations = batch.sets.length + batch.deletes.length + writes.sets.length + writes.deletes.length;
-    const full = bytes + size.bytes > WRITE_BYTES || ofKeys + size.keyBytes > WRITE_KEY_BYTES ||
-      mutations > WRITE_MUTATIONS;
-    if (full) await flush();
-    batch.sets.push(...writes.sets);
-    batch.deletes.push(...writes.deletes);
-    bytes += size.bytes;
-    ofKeys += size.keyBytes;
-  };
+  const operations = createOperations(place.write);
   for (const unit of units) {
     const all = joined([...unit.ahead, unit]);
-    const size = sizeOf(all.sets, all.deletes);
-    if (size.bytes <= WRITE_BYTES && size.keyBytes <= WRITE_KEY_BYTES && all.sets.length <= WRITE_MUTATIONS) {
-      await add(all, size);
+    const size = sizeOf(all);
+    if (fits(size)) {
+      await operations.add(all, size);
       continue;
     }
-    await flush();
-    if (unit.old !== null) along = [[unit.key, unit.old]];
-    for (const writes of unit.ahead) await add(writes);
-    await flush();
-    along = [];
-    await add(unit);
+    await operations.flush();
+    const along: Writes["sets"] = unit.old === null ? [] : [[unit.key, unit.old]];
+    const ahead = createOperations(({ sets, deletes }) =>
+      place.write({ sets: [...sets, ...along], deletes })
+    );
+    for (const writes of unit.ahead) await ahead.add(writes);
+    await ahead.flush();
+    await operations.add(unit);
   }
-  await flush();
+  await operations.flush();
 }
 
 function joined(all: Writes[]): Writes {
   if (all.length === 1) return all[0]!;
   return { sets: all.flatMap(({ sets }) => sets), deletes: all.flatMap(({ deletes }) => deletes) };
-}
-
-/** About how much of an operation writes take. */
-function sizeOf(sets: [Key, unknown][], deletes: Key[]): { bytes: number; keyBytes: number } {
-  let bytes = 0;
-  let ofKeys = 0;
-  for (const [key, value] of sets) {
-    ofKeys += keyBytes(key);
-    bytes += 100 + (value instanceof Uint8Array ? value.length : 200);
-  }
-  for (const key of deletes) ofKeys += keyBytes(key);
-  return { bytes: bytes + 2 * ofKeys, keyBytes: ofKeys };
 }
 
 interface Mailbox {
@@ -311,18 +281,18 @@ function unitWith(loaded: Loaded<ActorHead>, head: ActorHead, folded: Folded): U
 }
 
 /**
- * Writes an actor whose log lost entries: its new head, the pages that changed, and the state that is folded from what
- * the journal still has of the log as it was.
+ * What an actor comes to whose log lost entries: its new head, the pages that changed, and the state that is folded from
+ * what the journal still has of the log as it was.
  */
-export async function writeAgain(
+export async function unitAgain(
   place: Place,
   actor: LogPlace,
   { loaded, head, pages }: { loaded: Loaded<ActorHead>; head: ActorHead; pages: [Key, Uint8Array][] },
-): Promise<void> {
+): Promise<Unit> {
   const folded = await fold(place, actor, { loaded, fresh: [], position: head.position, again: true });
   const unit = unitWith(loaded, { ...head, fold: FOLD_VERSION }, folded);
   for (const page of pages) unit.ahead.push({ sets: [page], deletes: [] });
-  await writeUnits(place, [unit]);
+  return unit;
 }
 
 /** What replaying one actor came to. */

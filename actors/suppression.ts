@@ -19,7 +19,7 @@ import {
 } from "./system.ts";
 import { createWatched } from "./watched.ts";
 
-/** Most digests: each process holds all, a million in 67 MB. */
+/** Most digests: each process holds all, a million in 34 MB. */
 export const MAX_SUPPRESSED = 1_000_000;
 
 /** Digests in a page: 48 KB. */

@@ -255,8 +255,8 @@ export interface Erased {
   rejected: number;
 }
 
-/** Deletes what names a person where only one part of the system knows of it, and gives how much that was. Can be repeated. */
-export type Eraser = (person: Person) => Promise<number>;
+/** Deletes what names a person where only one part of the system knows of it. Can be repeated. */
+export type Eraser = (person: Person) => Promise<void>;
 
 /** Takes people out of everything that is kept. `docs/decisions/0019-erasure.md` says what that is. */
 export interface Erasure {
@@ -269,7 +269,7 @@ export interface Erasure {
     person: Person,
     options: { suppress: boolean },
   ): Promise<{ erased: Erased; suppressed: boolean; at: number }>;
-  /** Lets something else be erased too, before the journal is: its count is told as `rejected`. */
+  /** Lets something else be erased too, before the journal is. */
   onErase(eraser: Eraser): void;
 }
 
@@ -368,15 +368,13 @@ export interface Quarantine {
   hasRoom(): boolean;
   /** Keeps an event, behind the answer. Ask {@link Quarantine.hasRoom} first. Never throws. */
   keep(rejected: Omit<RejectedEvent, "id">): void;
-  /** Events that found no room since this process started. */
+  /** Events that found no room since this process started, or came while somebody was erased whose they may be. */
   dropped(): number;
   list(
     query: { limit: number; cursor?: string },
   ): Promise<{ rejected: RejectedEvent[]; cursor: string | null }>;
   get(id: string): Promise<RejectedEvent | undefined>;
   remove(id: string): Promise<boolean>;
-  /** Removes all that name a person; gives how many. */
-  erase(person: { userId?: string; anonymousIds?: readonly string[] }): Promise<number>;
   /** Removes what is older than a week. */
   sweep(): Promise<void>;
 }

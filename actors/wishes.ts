@@ -27,16 +27,16 @@ export interface Wish extends Person {
   seq: number;
   /** When (ms). */
   at: number;
-  /** How many rejected events of theirs are gone already. */
-  rejected: number;
+  /** How many rejected events of theirs are gone already; absent is none. */
+  rejected?: number;
   /** The plan, once there is one: in how many parts its lists stand, and what it comes to. */
-  plan?: { parts: Record<PlanList, number>; erased: Erased };
+  plan?: { parts: Partial<Record<PlanList, number>>; erased: Erased };
   /** Everything but the plan itself is done. */
   done?: true;
 }
 
-/** The lists of a plan: places of events that go, of others' that lose a name, and actors. */
-export type PlanList = "places" | "mentions" | "names";
+/** The lists of a plan: places of events that go, of others' that lose a name, actors, and a user's anonymous ids. */
+export type PlanList = "places" | "mentions" | "names" | "owned";
 
 /** What an erasure came to, kept for ever under a digest. A stored format. */
 export interface Receipt {

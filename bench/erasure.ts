@@ -1,6 +1,6 @@
 /**
  * What erasure costs: judging an event while nobody, one and a million people are suppressed; holding the million; and erasing
- * a person out of a journal. `deno run --frozen --allow-all bench/erasure.ts`
+ * people out of a journal. `deno run --frozen --allow-all bench/erasure.ts`
  */
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
@@ -18,6 +18,9 @@ const PAGE_DIGESTS = 3_000;
 
 /** Events of the one who is erased, among as many of others. */
 const ERASED = 10_000;
+
+/** How many devices others have who are erased, with an event on each and a link. */
+const DEVICES = [2_000, 10_000];
 
 const folder = await Deno.makeTempDir();
 const store = await openStore(`${folder}/suppression.db`);
@@ -77,10 +80,26 @@ for (let n = 0; n < ERASED / 250; n++) {
   );
 }
 await system.tick!();
-for (const what of [`${ERASED} events among as many of others`, "nothing, again"]) {
+async function erase(what: string, id: string): Promise<void> {
   const began = performance.now();
-  const { erased } = await system.erasure.erase({ kind: "user", id: "gone" }, { suppress: false });
+  const { erased } = await system.erasure.erase({ kind: "user", id }, { suppress: false });
   console.log(`erased ${what}: ${(performance.now() - began).toFixed(0)} ms (${erased.events} events)`);
+}
+await erase(`${ERASED} events among as many of others`, "gone");
+await erase("nothing, again", "gone");
+for (const devices of DEVICES) {
+  const userId = `of-${devices}`;
+  for (let n = 0; n < devices; n += 250) {
+    const names = Array.from({ length: 250 }, (_, i) => `${userId}-${n + i}`);
+    const { userId: _, ...page } = { ...eventOf(userId), type: "page" as const };
+    const events = names.flatMap((anonymousId): StoredEvent[] => [
+      { ...page, anonymousId, messageId: crypto.randomUUID() },
+      { ...eventOf(userId), type: "identify", anonymousId, traits: {} },
+    ]);
+    await system.commit(events, "key");
+  }
+  await system.tick!();
+  await erase(`a user of ${devices} devices`, userId);
 }
 await system.close();
 await Deno.remove(folder, { recursive: true });

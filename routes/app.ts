@@ -102,7 +102,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   ];
   metrics.addGauge(
     "quarantine_dropped_events",
-    "Events that were rejected and not kept, as the quarantine had no room.",
+    "Events that were rejected and not kept, as the quarantine had no room or somebody was being erased.",
     system.quarantine.dropped,
   );
   const intake = metrics.watch(createIntake(gates, witnesses));

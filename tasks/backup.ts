@@ -1,6 +1,7 @@
 /** `deno task backup FILE`: a copy of the database file, of one moment, while servers write to it. */
 import { backup, DatabaseSync } from "node:sqlite";
-import { fail, taskSettings } from "./task.ts";
+import { fail } from "./fail.ts";
+import { taskSettings } from "./task.ts";
 
 const HELP = `deno task backup FILE
 

@@ -2,8 +2,9 @@
 import { exportEvents } from "../actors/export.ts";
 import { openStore } from "../actors/store.ts";
 import { StorageUnavailable } from "../actors/system.ts";
+import { fail } from "./fail.ts";
 import { showProgress } from "./progress.ts";
-import { existingSettings, fail } from "./task.ts";
+import { existingSettings } from "./task.ts";
 
 const HELP = `deno task export > events.ndjson
 

@@ -9,8 +9,9 @@ import { openSystem } from "../actors/open.ts";
 import type { Receipt } from "../actors/system.ts";
 import { readStored } from "../domain/accept.ts";
 import type { StoredEvent } from "../domain/event.ts";
+import { fail } from "./fail.ts";
 import { showProgress } from "./progress.ts";
-import { fail, taskSettings } from "./task.ts";
+import { taskSettings } from "./task.ts";
 
 const HELP = `deno task import FILE...
 

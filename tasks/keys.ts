@@ -4,7 +4,8 @@ import { openStore } from "../actors/store.ts";
 import { StorageUnavailable, TooManyWriteKeys, type WriteKey, type WriteKeys } from "../actors/system.ts";
 import { openWriteKeys } from "../actors/write_keys.ts";
 import { keyPatchSchema, newKeySchema, rotationSchema } from "../routes/admin.ts";
-import { existingSettings, fail } from "./task.ts";
+import { fail } from "./fail.ts";
+import { existingSettings } from "./task.ts";
 
 const HELP = `deno task keys COMMAND [--json]
 

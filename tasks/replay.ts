@@ -3,8 +3,9 @@ import { parseArgs } from "node:util";
 import { ReplayRefused } from "../actors/rebuild.ts";
 import { type ActorKind, StorageUnavailable } from "../actors/system.ts";
 import { openTools, type Tools } from "../actors/tools.ts";
+import { fail } from "./fail.ts";
 import { showProgress } from "./progress.ts";
-import { existingSettings, fail } from "./task.ts";
+import { existingSettings } from "./task.ts";
 
 const HELP = `deno task replay [--user ID | --group ID | --anonymous ID | --all] [--verify]
 

@@ -1,6 +1,7 @@
 /** What the tasks share: settings from the environment, and one clear line for what keeps a task from its work. */
 import { monotonicFactory } from "ulid";
 import { DEV_KV_URL } from "../config.ts";
+import { fail } from "./fail.ts";
 
 /** Storage and clock of a task. */
 export interface TaskSettings {
@@ -46,10 +47,4 @@ function isThere(path: string): boolean {
     // What else there is about it, opening it tells.
     return !(error instanceof Deno.errors.NotFound);
   }
-}
-
-/** Says in one line what was wrong, and ends the task with status 2. */
-export function fail(problem: string): never {
-  console.error(`signalfold: ${problem}`);
-  Deno.exit(2);
 }

@@ -40,8 +40,13 @@ Deno.test("no package runs anything when it is installed", () => {
   deepStrictEqual([config.allowScripts, config.nodeModulesDir], [undefined, "none"]);
 });
 
+Deno.test("the task that SQLite needs all permissions for may load no package and nothing from outside", () => {
+  const run = config.tasks.vacuum.split("&&").at(-1);
+  ok(run.includes(" --no-npm ") && run.includes(" --no-remote "), run);
+});
+
 Deno.test("the tasks for production are given permissions by name, and never all", () => {
-  for (const name of ["start", "dev", "replay", "export", "import"]) {
+  for (const name of ["start", "dev", "replay", "export", "import", "keys"]) {
     ok(!/--allow-(all|run|ffi|sys|import)\b|(^|\s)-A(\s|$)/.test(config.tasks[name]), name);
     ok(!/--allow-(env|write)(\s|$)/.test(config.tasks[name]), name);
   }

@@ -96,7 +96,6 @@ function systemOf(store: Store): System {
       list: outside,
       get: outside,
       remove: outside,
-      erase: outside,
       sweep: outside,
     },
     rateLimits: { take: outside, size: () => 0, close: () => Promise.resolve() },

@@ -8,6 +8,7 @@ import {
   MINUTE_BYTES,
   MINUTE_EVENTS,
 } from "../../actors/quarantine.ts";
+import { createRejected } from "../../actors/rejected.ts";
 import { openStore, type Store } from "../../actors/store.ts";
 import { type Fault, withFault } from "./stores.ts";
 
@@ -17,13 +18,25 @@ async function open(wrap: (store: Store) => Store = (store) => store) {
   const store = await openStore(":memory:");
   const ulid = monotonicFactory();
   const clock = { nowMs: Date.parse("2026-01-01T00:00:00Z") };
+  const known = { erasures: 0 };
   const make = (over: Store) =>
-    createQuarantine({ store: over, now: () => clock.nowMs, newId: () => ulid() });
+    createQuarantine({
+      store: over,
+      now: () => clock.nowMs,
+      newId: () => ulid(),
+      erasures: () => known.erasures,
+    });
   const quarantine = make(wrap(store));
   return {
     store,
     clock,
+    known,
     quarantine,
+    /** As a settler erases somebody from it, once what waits here is written. */
+    async erase(names: Parameters<ReturnType<typeof createRejected>["erase"]>[0], no = 1): Promise<number> {
+      await quarantine.flush();
+      return await createRejected({ store, newId: () => ulid() }).erase(names, no);
+    },
     /** Another process on the same store. */
     other: () => make(store),
     keep(event: Record<string, unknown>, into = quarantine): boolean {
@@ -139,12 +152,42 @@ Deno.test("a person can be erased from it: by every id that an event names; anot
   }];
   test.keep({ type: "alias", previousId: "a", userId: "x" });
   for (const event of [...mine, ...others]) test.keep(event);
-  strictEqual(await test.quarantine.erase({ userId: "u", anonymousIds: ["a"] }), mine.length);
+  strictEqual(await test.erase({ userId: "u", anonymousIds: ["a"] }), mine.length);
   deepStrictEqual((await test.events()).reverse(), [{ type: "alias", userId: "x" }, ...others]);
-  strictEqual(await test.quarantine.erase({ userId: "5" }), 1, "an id that is a number is its text");
-  strictEqual(await test.quarantine.erase({}), 0);
+  strictEqual(await test.erase({ userId: "5" }), 1, "an id that is a number is its text");
+  strictEqual(await test.erase({}), 0);
   strictEqual((await test.total())!.events, others.length);
 });
+
+for (const when of ["before", "after"] as const) {
+  Deno.test(`nothing stays of who is erased that another process keeps just ${when} they are looked for`, async () => {
+    await using test = await open();
+    const other = test.other();
+    test.keep({ userId: "u" }, other);
+    const looked = Promise.withResolvers<void>();
+    const store: Store = {
+      ...test.store,
+      async commit(write) {
+        if (when === "before") await other.flush();
+        const stamp = await test.store.commit(write);
+        looked.resolve();
+        return stamp;
+      },
+    };
+    const erasing = createRejected({ store, newId: () => "eraser" }).erase({ userId: "u" }, 7);
+    await looked.promise;
+    await other.flush();
+    strictEqual(await erasing, when === "before" ? 1 : 0);
+    strictEqual(other.dropped(), when === "before" ? 0 : 1);
+    deepStrictEqual(await test.events(), []);
+    deepStrictEqual(await test.total(), { events: 0, bytes: 0 });
+    // What comes once the process knows that they are erased is somebody new's.
+    test.known.erasures = 7;
+    test.keep({ userId: "u" }, other);
+    await other.flush();
+    deepStrictEqual(await test.events(), [{ userId: "u" }]);
+  });
+}
 
 Deno.test("two processes keep what both were told, and count it rightly", async () => {
   await using test = await open();

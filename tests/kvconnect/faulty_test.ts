@@ -1,5 +1,8 @@
+import { erasureContract } from "../actors/erasure_contract.ts";
 import { systemContract } from "../actors/system_contract.ts";
 import { faultyKind, TIMES } from "./kinds.ts";
 
-systemContract(faultyKind(0), 0.05 * TIMES);
-systemContract(faultyKind(1), 0.05 * TIMES);
+for (const percent of [0, 1]) {
+  systemContract(faultyKind(percent), 0.05 * TIMES);
+  erasureContract(faultyKind(percent), 0.1 * TIMES);
+}

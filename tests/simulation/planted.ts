@@ -350,9 +350,9 @@ export const BUGS: readonly Bug[] = [
       },
       {
         file: "actors/settle.ts",
-        find: "    await add(unit);\n  }\n  await flush();\n",
+        find: "    await operations.add(unit);\n  }\n  await operations.flush();\n",
         replace:
-          "    await add(unit);\n  }\n  await flush();\n  if (changes.length > 0) await applyMembers(place.store, place.generation, { changes, write: place.write, isNewMember: place.isNewMember });\n",
+          "    await operations.add(unit);\n  }\n  await operations.flush();\n  if (changes.length > 0) await applyMembers(place.store, place.generation, { changes, write: place.write, isNewMember: place.isNewMember });\n",
       },
     ],
   },
@@ -362,7 +362,8 @@ export const BUGS: readonly Bug[] = [
     patches: [{
       file: "actors/settle.ts",
       find: "    const all = joined([...unit.ahead, unit]);",
-      replace: "    await add(unit);\n    await flush();\n    const all = joined(unit.ahead);",
+      replace:
+        "    await operations.add(unit);\n    await operations.flush();\n    const all = joined(unit.ahead);",
     }],
   },
   {
@@ -502,8 +503,9 @@ export const BUGS: readonly Bug[] = [
     rule: "Erasure: a half erasure can be read, and finished (the simulation found it)",
     patches: [{
       file: "actors/erase_actor.ts",
-      find: "await write({ sets: [], deletes: [...pieces, key] });",
-      replace: "for (const each of [...pieces, key]) await write({ sets: [], deletes: [each] });",
+      find: "if (version === 0) return",
+      replace:
+        "if (version === 0) for (const each of loaded.pieces) await place.write({ sets: [], deletes: [each] });\n  if (version === 0) return",
     }],
   },
   {

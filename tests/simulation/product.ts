@@ -27,7 +27,6 @@ const TURN_IMPORT = /^import \{ setImmediate \} from "node:timers";$/m;
 /** Bounds by file and name, made so small that a history of some events goes over each. */
 const SMALL_BOUNDS: Record<string, Record<string, number>> = {
   "actors/chunk.ts": { CHUNK_BYTES: 500 },
-  "actors/erase_actor.ts": { DELETES: 2 },
   "actors/erasing.ts": {
     PLACES_PER_PART: 2,
     NAMES_PER_PART: 1,
@@ -41,6 +40,7 @@ const SMALL_BOUNDS: Record<string, Record<string, number>> = {
   "actors/journal.ts": { CATCH_UP_CHUNKS: 2, TRIM_EVENTS: 4 },
   "actors/log.ts": { PAGE_ENTRIES: 2, OPEN_ENTRIES: 3 },
   "actors/members.ts": { ROWS_PER_WRITE: 1, READS_AT_ONCE: 2 },
+  "actors/operations.ts": { WRITE_BYTES: 2_500, WRITE_MUTATIONS: 4 },
   "actors/view.ts": { EVENTS_AT_ONCE: 2 },
   "actors/rebuild.ts": { ROUND_EVENTS: 7, MAX_WRITTEN: 5, DELETES: 3 },
   "actors/seen.ts": { PART_DIGESTS: 2, FILTER_PART_BYTES: 8, RUNS_TO_MERGE: 2 },
@@ -48,8 +48,6 @@ const SMALL_BOUNDS: Record<string, Record<string, number>> = {
     SCAN_FACTOR: 1,
     SLICE_ACTORS: 3,
     SLICE_BYTES: 2_000,
-    WRITE_BYTES: 2_500,
-    WRITE_MUTATIONS: 4,
   },
   "actors/settler.ts": { ROUND_EVENTS: 8, SEEN_WRITE_KEYS: 3, QUIET_MS: 3 },
   "actors/settling.ts": { SOFT_EVENTS: 25 },

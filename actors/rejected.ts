@@ -1,0 +1,170 @@
+/** What stands of rejected events, and all changes of it: each moves the total, so that a late or repeated one fails. */
+import { type Key, REJECTED, REJECTED_COUNT, rejectedKey } from "./keys.ts";
+import { sleep, type Store } from "./store.ts";
+import { type RejectedEvent, StorageUnavailable } from "./system.ts";
+import { createTurns } from "./turns.ts";
+
+/** What one operation writes or deletes, far below what it may: events and bytes of them. */
+export const BATCH_EVENTS = 100;
+export const BATCH_BYTES = 400_000;
+
+/** Events that lose a name in one operation: each may have 48 KB. */
+const NAMED_EVENTS = 10;
+
+/** A change that another process gets ahead of is tried so often. */
+const TRIES = 10;
+
+/** What stands under a key: the event as JSON in UTF-8. */
+export type Stored = Omit<RejectedEvent, "id" | "event"> & { at: number; body: Uint8Array };
+
+/** What is kept in all, and the change that made it so. */
+export interface Total {
+  events: number;
+  bytes: number;
+  /** The last wish for erasure whose person was looked for here; absent is none. */
+  erased?: number;
+  op?: string;
+}
+
+/** A change of what is kept. */
+export interface Move {
+  next: Total;
+  sets: [Key, unknown][];
+  deletes: Key[];
+}
+
+/** What to change, by what is kept; nothing if there is nothing to do. */
+export type Plan = (total: Total) => Move | undefined | Promise<Move | undefined>;
+
+/** Whose rejected events go: a user's, and those of anonymous ids; another user's only lose these names. */
+export interface Names {
+  userId?: string;
+  anonymousIds?: readonly string[];
+}
+
+/** What changing needs; `renew` is called now and then, by who holds a lease. */
+export interface RejectedOptions {
+  store: Store;
+  newId(): string;
+  renew?(): Promise<void>;
+}
+
+/** Makes what changes the rejected events of a store. */
+export function createRejected({ store, newId, renew }: RejectedOptions) {
+  /** One change at a time in this process: all move the total. */
+  const inTurn = createTurns();
+
+  function move(plan: Plan): Promise<void> {
+    return inTurn(() => moveNow(plan));
+  }
+
+  async function moveNow(plan: Plan): Promise<void> {
+    await renew?.();
+    let op: string | undefined;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const entry = await store.get<Total>(REJECTED_COUNT);
+      // Storage denied a write that it did.
+      if (op !== undefined && entry.value?.op === op) return;
+      const planned = await plan(entry.value ?? { events: 0, bytes: 0 });
+      if (planned === undefined) return;
+      op = newId();
+      const written = await store.commit({
+        checks: [{ key: entry.key, stamp: entry.stamp }],
+        sets: [[entry.key, { ...planned.next, op }], ...planned.sets],
+        deletes: planned.deletes,
+      });
+      if (written !== null) return;
+      await sleep(2 ** tries * Math.random());
+    }
+    throw new StorageUnavailable("the quarantine is being changed by other processes too often");
+  }
+
+  /** Deletes those of some ids that are there; gives how many. */
+  async function removeAll(ids: readonly string[]): Promise<number> {
+    let removed = 0;
+    for (let from = 0; from < ids.length; from += BATCH_EVENTS) {
+      const keys = ids.slice(from, from + BATCH_EVENTS).map(rejectedKey);
+      let count = 0;
+      await move(async (total) => {
+        const there = (await store.getMany<Stored>(keys)).filter(({ value }) => value !== null);
+        count = there.length;
+        if (count === 0) return undefined;
+        const freed = there.reduce((sum, { value }) => sum + value!.body.length, 0);
+        const next = {
+          ...total,
+          events: Math.max(0, total.events - count),
+          bytes: Math.max(0, total.bytes - freed),
+        };
+        return { next, sets: [], deletes: there.map(({ key }) => key) };
+      });
+      removed += count;
+    }
+    return removed;
+  }
+
+  /** As in the journal: of another user's event the name of somebody who is erased goes, and the event stays. */
+  async function withoutNames(found: readonly string[], ids: ReadonlySet<string>): Promise<void> {
+    for (let from = 0; from < found.length; from += NAMED_EVENTS) {
+      const keys = found.slice(from, from + NAMED_EVENTS).map(rejectedKey);
+      await move(async (total) => {
+        let { bytes } = total;
+        const sets: [Key, Stored][] = [];
+        for (const { key, value } of await store.getMany<Stored>(keys)) {
+          if (value === null) continue;
+          const { event } = shown(key[1] as string, value);
+          for (const member of NAMES) if (ids.has(textOf(event[member]) ?? "")) delete event[member];
+          const body = new TextEncoder().encode(JSON.stringify(event));
+          bytes += body.length - value.body.length;
+          sets.push([key, { ...value, body }]);
+        }
+        return sets.length === 0
+          ? undefined
+          : { next: { ...total, bytes: Math.max(0, bytes) }, sets, deletes: [] };
+      });
+    }
+  }
+
+  return {
+    move,
+    removeAll,
+    /**
+     * Removes all that name a person whom the wish of a number erases; gives how many. After its first step no process
+     * keeps an event any more that came before it knew of that (`quarantine.ts`), and what was kept before is found.
+     */
+    async erase({ userId, anonymousIds = [] }: Names, no: number): Promise<number> {
+      await move((total) => {
+        if ((total.erased ?? 0) >= no) return undefined;
+        return { next: { ...total, erased: no }, sets: [], deletes: [] };
+      });
+      const found: string[] = [];
+      const named: string[] = [];
+      const ids = new Set(anonymousIds);
+      for await (const { key, value } of store.list<Stored>({ prefix: REJECTED }, { batchSize: 20 })) {
+        await renew?.();
+        const id = key[1] as string;
+        const { event } = shown(id, value!);
+        const user = textOf(event.userId);
+        if (userId !== undefined && user === userId) found.push(id);
+        else if (NAMES.some((member) => ids.has(textOf(event[member]) ?? ""))) {
+          (user === undefined ? found : named).push(id);
+        }
+      }
+      await withoutNames(named, ids);
+      return await removeAll(found);
+    },
+  };
+}
+
+/** Members that name an anonymous id. */
+const NAMES = ["anonymousId", "previousId"] as const;
+
+/** An id as it is read: numbers are their text, and what is empty or something else is none. */
+function textOf(id: unknown): string | undefined {
+  if (typeof id === "number") return String(id);
+  return typeof id === "string" && id !== "" ? id : undefined;
+}
+
+/** A rejected event as it is shown. */
+export function shown(id: string, { at: _, body, ...rest }: Stored): RejectedEvent {
+  return { id, ...rest, event: JSON.parse(new TextDecoder().decode(body)) };
+}

@@ -1,0 +1,31 @@
+/** `deno task vacuum`: what it may do, and what it says where there is nothing to be done. */
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import denoJson from "../../deno.json" with { type: "json" };
+import { openStore } from "../../actors/store.ts";
+import { runCommand, runTask, tempDir } from "./server.ts";
+
+Deno.test("when the file is written anew the task may reach nothing else any more", async () => {
+  await using dir = await tempDir();
+  const kvPath = `${dir.path}/kv.db`;
+  const store = await openStore(kvPath);
+  await store.commit({ checks: [], sets: [[["deleted"], "planted".repeat(1_000)]] });
+  await store.commit({ checks: [], sets: [], deletes: [["deleted"]] });
+  store.close();
+  const [name, ...words] = denoJson.tasks.vacuum.split("&&").at(-1)!.trim().split(" ");
+  strictEqual(name, "deno");
+  const probed = words.toSpliced(1, 0, "--preload=tests/process/vacuum_probe.ts");
+  const { code, stdout, stderr } = await runCommand(Deno.execPath(), probed, { KV_URL: kvPath });
+  deepStrictEqual([code, stderr], [0, ""]);
+  match(stdout, /^VACUUM with nothing\n\d+\.\d MB became \d+\.\d MB in /);
+  ok(!(await Deno.readTextFile(kvPath)).includes("planted"));
+});
+
+Deno.test("what is no file, or not there, is refused in a line, and nothing is laid down", async () => {
+  await using dir = await tempDir();
+  for (const kvUrl of [":memory:", "http://127.0.0.1:1", `${dir.path}/none.db`]) {
+    const { code, stdout, stderr } = await runTask(kvUrl, "vacuum");
+    deepStrictEqual([code, stdout], [2, ""], kvUrl);
+    match(stderr, /^signalfold: [^\n]+\n$/);
+  }
+  deepStrictEqual(await Array.fromAsync(Deno.readDir(dir.path)), []);
+});
