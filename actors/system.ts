@@ -364,8 +364,8 @@ export interface RejectedEvent {
 
 /** Events that were not taken, for a week. */
 export interface Quarantine {
-  /** Whether this process keeps another event in this minute; counts one as dropped if not. */
-  hasRoom(): boolean;
+  /** Whether this process keeps another event of a write key in this minute; counts one as dropped if not. */
+  hasRoom(writeKeyId: string): boolean;
   /** Keeps an event, behind the answer. Ask {@link Quarantine.hasRoom} first. Never throws. */
   keep(rejected: Omit<RejectedEvent, "id">): void;
   /** Events that found no room since this process started, or came while somebody was erased whose they may be. */

@@ -52,7 +52,7 @@ export function quarantineWitness(
       // It may have been refused for something else, before anybody asked whose it is.
       if (suppression.isSuppressed(personIn(item))) return;
       // First of all: a flood must cost next to nothing.
-      if (!quarantine.hasRoom()) return;
+      if (!quarantine.hasRoom(source.caller.writeKeyId)) return;
       const { reason, code, message, path } = rejection;
       const whole = reason === "too_large" ? undefined : withDefaults(item, source);
       if (whole !== undefined && (whole.context === undefined || isObject(whole.context))) {
