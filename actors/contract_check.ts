@@ -28,7 +28,7 @@ export async function checkDraft(
 ): Promise<DraftCheck> {
   const { makeChecked } = await import("../domain/checked_contract.ts");
   const contract = makeChecked(draft);
-  const result: DraftCheck = { checked: 0, failed: 0, examples: [] };
+  const result: DraftCheck = { checked: 0, failed: 0, complete: true, examples: [] };
   const began = performance.now();
   let turnMs = began;
 
@@ -46,13 +46,13 @@ export async function checkDraft(
   for await (const chunk of newestChunks(store)) {
     const lines = linesOf(chunk);
     for (let index = chunk.n - 1; index >= 0 && left > 0; index--, left--) {
+      if (turnMs - began > DEADLINE_MS) return { ...result, complete: false };
       const event = JSON.parse(lines[index]!) as StoredEvent;
       if (names(draft, event, senderOf(chunk, index))) look(event);
       if (performance.now() - turnMs > TURN_MS) {
         await new Promise((resolve) => setImmediate(resolve));
         turnMs = performance.now();
       }
-      if (turnMs - began > DEADLINE_MS) return result;
     }
     if (left === 0) break;
   }

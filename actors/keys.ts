@@ -210,6 +210,7 @@ export const CONTRACTS_CHANGED: Key = ["contractsChanged"];
 export const rejectedKey = (id: string): Key => ["rejected", id];
 export const REJECTED: Key = ["rejected"];
 export const REJECTED_COUNT: Key = ["rejectedCount"];
+export const rejectedCountKey = (writeKeyId: string): Key => ["rejectedCount", writeKeyId];
 /** What may still be sent by a write key that has a rate limit; when a write key was last used. */
 export const rateLimitKey = (id: string): Key => ["rateLimit", id];
 export const writeKeyUsedKey = (id: string): Key => ["writeKeyUsed", id];

@@ -1,21 +1,22 @@
 /**
  * Events that were not taken, kept for a week so that they can be sent again. Write keys are public, so anybody can have
- * events refused: what is kept is bounded by the minute and in all, and what finds no room is counted, not kept.
+ * events refused: what is kept is bounded by the minute and in all, and each key has its share of that. What finds no room
+ * is counted, not kept.
  *
  * Written behind the answers, many in one operation. What waits to be written is lost if the process dies.
  */
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { type Key, REJECTED, rejectedKey } from "./keys.ts";
-import { BATCH_BYTES, BATCH_EVENTS, createRejected, shown, type Stored } from "./rejected.ts";
+import { BATCH_BYTES, BATCH_EVENTS, createRejected, type Share, shown, type Stored } from "./rejected.ts";
 import { sleep, type Store } from "./store.ts";
 import { InvalidCursor, type Quarantine, type RejectedEvent } from "./system.ts";
 
 /** How long a rejected event is kept. */
 const KEPT_MS = 7 * 86_400_000;
 
-/** What a process keeps of one minute: some six a second on the long run, which the disk does not notice. */
-export const MINUTE_EVENTS = 400;
-export const MINUTE_BYTES = 2 * 1024 * 1024;
+/** What a process keeps of one minute: some thirteen a second on the long run, which the disk does not notice. */
+export const MINUTE_EVENTS = 800;
+export const MINUTE_BYTES = 4 * 1024 * 1024;
 const MINUTE_MS = 60_000;
 
 /** What is kept in all. */
@@ -52,9 +53,9 @@ export interface QuarantineOptions {
 
 /** Makes the quarantine of a store. */
 export function createQuarantine({ store, now, newId, erasures }: QuarantineOptions) {
-  const { move, removeAll } = createRejected({ store, newId });
+  const { move, sharesOf, removeAll } = createRejected({ store, newId });
   let waiting: Waiting[] = [];
-  let minute = { began: -Infinity, events: 0, bytes: 0 };
+  let minute = { began: -Infinity, events: 0, bytes: 0, keys: new Map<string, Share>() };
   let dropped = 0;
   let working: Promise<void> | undefined;
   /** For how many erasures rejected events were looked through, as last seen. */
@@ -62,10 +63,10 @@ export function createQuarantine({ store, now, newId, erasures }: QuarantineOpti
   let sweptAt = -Infinity;
   const encoder = new TextEncoder();
 
-  function hasRoom(): boolean {
+  function hasRoom(writeKeyId: string): boolean {
     const nowMs = performance.now();
-    if (nowMs - minute.began > MINUTE_MS) minute = { began: nowMs, events: 0, bytes: 0 };
-    const has = minute.events < MINUTE_EVENTS && minute.bytes < MINUTE_BYTES;
+    if (nowMs - minute.began > MINUTE_MS) minute = { began: nowMs, events: 0, bytes: 0, keys: new Map() };
+    const has = fits(1, { own: minute.keys.get(writeKeyId) ?? NOTHING, all: minute, max: OF_A_MINUTE });
     if (!has) dropped++;
     return has;
   }
@@ -76,8 +77,11 @@ export function createQuarantine({ store, now, newId, erasures }: QuarantineOpti
       dropped++;
       return;
     }
-    minute.events++;
-    minute.bytes += body.length;
+    const { writeKeyId } = rest;
+    add(minute, body.length);
+    let own = minute.keys.get(writeKeyId);
+    if (own === undefined) minute.keys.set(writeKeyId, own = { ...NOTHING });
+    add(own, body.length);
     const known = Math.max(erasures(), looked);
     waiting.push({ id: newId(), stored: { ...rest, at: now(), body }, erasures: known });
     working ??= work();
@@ -114,21 +118,23 @@ export function createQuarantine({ store, now, newId, erasures }: QuarantineOpti
    */
   async function write(batch: readonly Waiting[]): Promise<number> {
     let room: Waiting[] = [];
-    await move((total) => {
+    await move(async (total) => {
       room = [];
-      const next = { ...total };
+      const all = { ...total };
+      const shares = await sharesOf(batch.map(({ stored }) => stored.writeKeyId));
       looked = Math.max(looked, total.erased ?? 0);
       for (const each of batch) {
         if (each.erasures < looked) continue;
-        const bytes = next.bytes + each.stored.body.length;
-        if (next.events >= MAX_REJECTED || bytes > MAX_REJECTED_BYTES) continue;
-        next.events++;
-        next.bytes = bytes;
+        const own = shares.get(each.stored.writeKeyId)!;
+        const bytes = each.stored.body.length;
+        if (!fits(bytes, { own, all, max: IN_ALL })) continue;
+        add(all, bytes);
+        add(own, bytes);
         room.push(each);
       }
       if (room.length === 0) return undefined;
       return {
-        next,
+        added: room.map(({ stored }) => stored),
         sets: room.map(({ id, stored }): [Key, Stored] => [rejectedKey(id), stored]),
         deletes: [],
       };
@@ -192,6 +198,23 @@ export function createQuarantine({ store, now, newId, erasures }: QuarantineOpti
     flush: written,
     close: written,
   } satisfies Quarantine & { flush(): Promise<void>; close(): Promise<void> };
+}
+
+const NOTHING: Share = { events: 0, bytes: 0 };
+const OF_A_MINUTE: Share = { events: MINUTE_EVENTS, bytes: MINUTE_BYTES };
+const IN_ALL: Share = { events: MAX_REJECTED, bytes: MAX_REJECTED_BYTES };
+
+/**
+ * Whether one more event of so many bytes is kept: a write key has at most as much as there is room left. So one that
+ * floods gets half of all, the next half of the rest, and there is always some for another.
+ */
+function fits(bytes: number, { own, all, max }: { own: Share; all: Share; max: Share }): boolean {
+  return own.events + 1 <= max.events - all.events && own.bytes + bytes <= max.bytes - all.bytes;
+}
+
+function add(share: Share, bytes: number): void {
+  share.events++;
+  share.bytes += bytes;
 }
 
 /** After every id. */

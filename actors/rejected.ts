@@ -1,5 +1,5 @@
 /** What stands of rejected events, and all changes of it: each moves the total, so that a late or repeated one fails. */
-import { type Key, REJECTED, REJECTED_COUNT, rejectedKey } from "./keys.ts";
+import { type Key, REJECTED, REJECTED_COUNT, rejectedCountKey, rejectedKey } from "./keys.ts";
 import { DAMAGED, sleep, type Store } from "./store.ts";
 import { type RejectedEvent, StorageFault, StorageUnavailable } from "./system.ts";
 import { createTurns } from "./turns.ts";
@@ -17,18 +17,24 @@ const TRIES = 10;
 /** What stands under a key: the event as JSON in UTF-8. */
 export type Stored = Omit<RejectedEvent, "id" | "event"> & { at: number; body: Uint8Array };
 
-/** What is kept in all, and the change that made it so. */
-export interface Total {
+/** How much is kept: in all, or of one write key. */
+export interface Share {
   events: number;
   bytes: number;
+}
+
+/** What is kept in all, and the change that made it so. */
+export interface Total extends Share {
   /** The last wish for erasure whose person was looked for here; absent is none. */
   erased?: number;
   op?: string;
 }
 
-/** A change of what is kept. */
+/** A change of what is kept; what is kept in all and of each write key follows from what comes and what goes. */
 export interface Move {
-  next: Total;
+  added?: readonly Stored[];
+  removed?: readonly Stored[];
+  erased?: number;
   sets: [Key, unknown][];
   deletes: Key[];
 }
@@ -68,15 +74,47 @@ export function createRejected({ store, newId, renew }: RejectedOptions) {
       const planned = await plan(entry.value ?? { events: 0, bytes: 0 });
       if (planned === undefined) return;
       op = newId();
+      const total: Total = { events: 0, bytes: 0, ...entry.value, op };
+      if (planned.erased !== undefined) total.erased = planned.erased;
+      const shares = await counted(total, planned);
+      // All that changes a share changes the total too, so its stamp is enough.
       const written = await store.commit({
         checks: [{ key: entry.key, stamp: entry.stamp }],
-        sets: [[entry.key, { ...planned.next, op }], ...planned.sets],
-        deletes: planned.deletes,
+        sets: [
+          [entry.key, total],
+          ...shares.flatMap(([key, share]): [Key, Share][] => share.events > 0 ? [[key, share]] : []),
+          ...planned.sets,
+        ],
+        deletes: [
+          ...shares.flatMap(([key, share]) => share.events > 0 ? [] : [key]),
+          ...planned.deletes,
+        ],
       });
       if (written !== null) return;
       await sleep(2 ** tries * Math.random());
     }
     throw new StorageUnavailable("the quarantine is being changed by other processes too often");
+  }
+
+  /** Brings the total and the shares of the write keys to where a change leads; gives the shares that it touches. */
+  async function counted(total: Total, { added = [], removed = [] }: Move): Promise<[Key, Share][]> {
+    const shares = await sharesOf([...added, ...removed].map(({ writeKeyId }) => writeKeyId));
+    for (const [some, sign] of [[added, 1], [removed, -1]] as const) {
+      for (const { writeKeyId, body } of some) {
+        for (const count of [total, shares.get(writeKeyId)!]) {
+          count.events = Math.max(0, count.events + sign);
+          count.bytes = Math.max(0, count.bytes + sign * body.length);
+        }
+      }
+    }
+    return [...shares].map(([id, share]) => [rejectedCountKey(id), share]);
+  }
+
+  /** What is kept of each of some write keys. */
+  async function sharesOf(writeKeyIds: readonly string[]): Promise<Map<string, Share>> {
+    const ids = [...new Set(writeKeyIds)];
+    const found = await store.getMany<Share>(ids.map(rejectedCountKey));
+    return new Map(ids.map((id, n) => [id, found[n]!.value ?? { events: 0, bytes: 0 }]));
   }
 
   /** Deletes those of some ids that are there; gives how many. */
@@ -85,17 +123,11 @@ export function createRejected({ store, newId, renew }: RejectedOptions) {
     for (let from = 0; from < ids.length; from += BATCH_EVENTS) {
       const keys = ids.slice(from, from + BATCH_EVENTS).map(rejectedKey);
       let count = 0;
-      await move(async (total) => {
+      await move(async () => {
         const there = (await store.getMany<Stored>(keys)).filter(({ value }) => value !== null);
         count = there.length;
         if (count === 0) return undefined;
-        const freed = there.reduce((sum, { value }) => sum + value!.body.length, 0);
-        const next = {
-          ...total,
-          events: Math.max(0, total.events - count),
-          bytes: Math.max(0, total.bytes - freed),
-        };
-        return { next, sets: [], deletes: there.map(({ key }) => key) };
+        return { removed: there.map(({ value }) => value!), sets: [], deletes: there.map(({ key }) => key) };
       });
       removed += count;
     }
@@ -106,26 +138,25 @@ export function createRejected({ store, newId, renew }: RejectedOptions) {
   async function withoutNames(found: readonly string[], ids: ReadonlySet<string>): Promise<void> {
     for (let from = 0; from < found.length; from += NAMED_EVENTS) {
       const keys = found.slice(from, from + NAMED_EVENTS).map(rejectedKey);
-      await move(async (total) => {
-        let { bytes } = total;
+      await move(async () => {
+        const removed: Stored[] = [];
         const sets: [Key, Stored][] = [];
         for (const { key, value } of await store.getMany<Stored>(keys)) {
           if (value === null) continue;
           const { event } = shown(key[1] as string, value);
           for (const member of NAMES) if (ids.has(textOf(event[member]) ?? "")) delete event[member];
-          const body = new TextEncoder().encode(JSON.stringify(event));
-          bytes += body.length - value.body.length;
-          sets.push([key, { ...value, body }]);
+          removed.push(value);
+          sets.push([key, { ...value, body: new TextEncoder().encode(JSON.stringify(event)) }]);
         }
-        return sets.length === 0
-          ? undefined
-          : { next: { ...total, bytes: Math.max(0, bytes) }, sets, deletes: [] };
+        if (sets.length === 0) return undefined;
+        return { removed, added: sets.map(([, stored]) => stored), sets, deletes: [] };
       });
     }
   }
 
   return {
     move,
+    sharesOf,
     removeAll,
     /**
      * Removes all that name a person whom the wish of a number erases; gives how many. After its first step no process
@@ -134,7 +165,7 @@ export function createRejected({ store, newId, renew }: RejectedOptions) {
     async erase({ userId, anonymousIds = [] }: Names, no: number): Promise<number> {
       await move((total) => {
         if ((total.erased ?? 0) >= no) return undefined;
-        return { next: { ...total, erased: no }, sets: [], deletes: [] };
+        return { erased: no, sets: [], deletes: [] };
       });
       const found: string[] = [];
       const named: string[] = [];

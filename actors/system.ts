@@ -134,6 +134,8 @@ export interface WriteKeys {
   /** The key with this SHA-256 digest (hex), enabled or not; never stale by more than 5 s. */
   find(digestHex: string): Promise<WriteKey | undefined> | WriteKey | undefined;
   list(): Promise<WriteKey[]>;
+  /** Those of some ids that no stored key has. */
+  missing(ids: readonly string[]): Promise<string[]>;
   /** Makes a key; the secret is shown this once. Throws {@link TooManyWriteKeys}. */
   create(input: NewWriteKey): Promise<{ key: string; writeKey: WriteKey }>;
   change(id: string, patch: WriteKeyPatch): Promise<WriteKey | undefined>;
@@ -317,7 +319,7 @@ export interface EventContracts {
   /** Why an event is not taken, or nothing. Reads no storage. */
   judge(
     event: StoredEvent,
-    options: { writeKeyId: string; unknown: UnknownEvents; request: Budget },
+    options: { writeKeyId: string; unknown: UnknownEvents; turn: Budget },
   ): Rejection | undefined;
   /** The names of the contracts that mean an event. */
   namesFor(event: StoredEvent, writeKeyId: string): string[];
@@ -340,6 +342,8 @@ export interface DraftCheck {
   /** Of the last events, those that the draft names and that were looked at. */
   checked: number;
   failed: number;
+  /** Whether all of the last events were looked at: not where that would have taken longer than 10 s. */
+  complete: boolean;
   examples: { messageId: string; path: string; message: string }[];
 }
 
@@ -360,8 +364,8 @@ export interface RejectedEvent {
 
 /** Events that were not taken, for a week. */
 export interface Quarantine {
-  /** Whether this process keeps another event in this minute; counts one as dropped if not. */
-  hasRoom(): boolean;
+  /** Whether this process keeps another event of a write key in this minute; counts one as dropped if not. */
+  hasRoom(writeKeyId: string): boolean;
   /** Keeps an event, behind the answer. Ask {@link Quarantine.hasRoom} first. Never throws. */
   keep(rejected: Omit<RejectedEvent, "id">): void;
   /** Events that found no room since this process started, or came while somebody was erased whose they may be. */

@@ -63,11 +63,15 @@ export async function openWriteKeys(
   const inTurn = createTurns();
   const update: typeof updateNow = (id, change) => inTurn(() => updateNow(id, change));
 
-  /** Writes a key and the mark of change. `change` gets what is there; it gives what shall be, or `undefined` to leave it. */
+  /**
+   * Writes a key and the mark of change. `change` gets what is there; it gives what shall be, or `undefined` to leave it.
+   * Meanwhile all that is known is what stood at the mark: what is written only if that has not moved.
+   */
   async function updateNow(id: string, change: (there: StoredKey | null) => StoredKey | null | undefined) {
     for (let tries = 0; tries < TRIES; tries++) {
       const entry = await store.get<StoredKey>(writeKeyKey(id));
       const mark = await store.get(WRITE_KEYS_CHANGED);
+      await watched.refresh();
       const next = change(entry.value);
       if (next === undefined) return entry.value;
       const written = await store.commit({
@@ -112,11 +116,12 @@ export async function openWriteKeys(
         a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : a.id < b.id ? -1 : 1
       );
     },
-    async create({ name, allowedTypes, rateLimit, enabled = true }) {
+    async missing(ids) {
       await watched.refreshed();
-      if (stored().length >= MAX_WRITE_KEYS) {
-        throw new TooManyWriteKeys(`there are ${MAX_WRITE_KEYS} write keys`);
-      }
+      const known = new Set(stored().map(({ key }) => key.id));
+      return ids.filter((id) => !known.has(id));
+    },
+    async create({ name, allowedTypes, rateLimit, enabled = true }) {
       const key = newWriteKey(options.randomBytes);
       const made: StoredKey = {
         id: newId(),
@@ -127,7 +132,14 @@ export async function openWriteKeys(
         createdAt: new Date(now()).toISOString(),
         digest: hash("sha256", key, "hex"),
       };
-      await update(made.id, () => made);
+      await update(made.id, (there) => {
+        // Where storage denied a write that it did, it is there at the second look.
+        if (there !== null) return undefined;
+        if (stored().length >= MAX_WRITE_KEYS) {
+          throw new TooManyWriteKeys(`there are ${MAX_WRITE_KEYS} write keys`);
+        }
+        return made;
+      });
       return { key, writeKey: publicOf(made, now()) };
     },
     async change(id, patch) {

@@ -3,7 +3,7 @@
  * which only those load who have a contract: loading Ajv alone makes the collecting of garbage cost more.
  */
 
-/** What may be spent, in units of some 20 ns, most of which is spent on what costs less. Goes down. */
+/** What may be spent, in units of some 30 ns at the most: most of what is paid for takes less. Goes down. */
 export interface Budget {
   units: number;
 }

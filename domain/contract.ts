@@ -38,11 +38,12 @@ export interface Checked extends Contract {
   check: Checker;
 }
 
-/** Units that the contracts of one event may spend: some 60 ms at the very most, for a hostile event and schema. */
+/**
+ * Units that the enforced contracts of one event may spend, and the monitored ones as many: some 10 ms, 25 at the very most,
+ * for a hostile event and schema. Each event has its own, whatever it came with: so it is judged the same alone, in any
+ * batch and when a draft is tried.
+ */
 export const EVENT_UNITS = 300_000;
-
-/** Units for all events of one request: a batch of 2,500 has 4,000 for each. */
-export const REQUEST_UNITS = 10_000_000;
 
 /** Told of each event that breaks a contract, or that none names (`contract` is `null`). */
 export type Count = (contract: string | null, mode: ContractMode) => void;
@@ -84,22 +85,23 @@ const NONE: readonly Checked[] = [];
 export interface Judging {
   writeKeyId: string;
   unknown: UnknownEvents;
-  /** What all events of the request may still spend. */
-  request: Budget;
+  /** What is spent comes off it, below nothing too: so whoever judges many events knows when it took long. */
+  turn: Budget;
   count: Count;
 }
 
 /** Holds an event against all contracts that mean it. Gives why it is not taken, or nothing. Pure but for what is counted. */
 export function judge(contracts: Contracts, event: StoredEvent, judging: Judging): Rejection | undefined {
-  const { writeKeyId, unknown, request, count } = judging;
+  const { writeKeyId, unknown, turn, count } = judging;
   const meeting = contracts.meeting(event, writeKeyId);
   if (meeting.length === 0) return unknown === "allow" ? undefined : judgeUnknown(event, { unknown, count });
-  const budget = { units: Math.min(EVENT_UNITS, request.units) };
-  const before = budget.units;
+  // What is only monitored must not take from what is enforced, or it would have events refused.
+  const enforced = { units: EVENT_UNITS };
+  const monitored = { units: EVENT_UNITS };
   const errors: Rejection["errors"] = [];
   let code = "contract_violation";
   for (const { name, mode, check } of meeting) {
-    const found = check(event, budget);
+    const found = check(event, mode === "enforce" ? enforced : monitored);
     if (found === TOO_COSTLY) {
       count(name, mode);
       if (mode === "monitor") continue;
@@ -115,7 +117,7 @@ export function judge(contracts: Contracts, event: StoredEvent, judging: Judging
       }
     }
   }
-  request.units -= before - Math.max(0, budget.units);
+  turn.units -= 2 * EVENT_UNITS - Math.max(0, enforced.units) - Math.max(0, monitored.units);
   return errors.length === 0 ? undefined : { reason: "contract", code, ...errors[0]!, errors };
 }
 
@@ -137,7 +139,7 @@ function errorOf({ path, rule, keyword, found }: Violation, name: string): { pat
 }
 
 function tooCostly(name: string): string {
-  return `the event takes longer to check than there is time for (contract ${name}): send smaller events, or fewer at a time`;
+  return `the event takes longer to check than there is time for (contract ${name}): send smaller events`;
 }
 
 /** Why a draft broke on an event, in one line, with its path. `undefined` if it did not. */

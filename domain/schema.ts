@@ -9,7 +9,7 @@
  */
 import { beginLook, dotted, findExcess, findProblem, isObject, type JsonObject, shown } from "./json.ts";
 import { FORMATS } from "./schema_format.ts";
-import { readPattern } from "./schema_pattern.ts";
+import { type Pattern, readPattern } from "./schema_pattern.ts";
 
 /** A JSON Schema: an object of keywords, or all (`true`) or nothing (`false`). */
 export type Schema = JsonObject | boolean;
@@ -20,8 +20,20 @@ export const MAX_SCHEMA_BYTES = 32 * 1024;
 /** Schemas within a schema: each becomes code, and code takes time to be made. */
 export const MAX_SUBSCHEMAS = 500;
 
+/** Keywords within a schema, the names in `dependentRequired` counted: with these its code is made in some 50 ms. */
+export const MAX_KEYWORDS = 1_000;
+
+/**
+ * Schemas that lead from one to the next, by reference or as one within the other: the engine's stack has room for some 400
+ * in a process that has done nothing yet, and more later on. What one process takes, all must.
+ */
+export const MAX_LEVELS = 250;
+
 /** Patterns within a schema, those of property names counted: each becomes a program. */
 export const MAX_PATTERNS = 50;
+
+/** How references of what was read begin; a number follows. */
+const REFERENCE = "#/$defs/";
 
 /** The only dialect. */
 const DIALECT = "https://json-schema.org/draft/2020-12/schema";
@@ -32,6 +44,9 @@ const CHARACTERS_PER_VALUE = 64;
 /** Names of properties that are looked for in the time of one value. */
 const NAMES_PER_VALUE = 4;
 
+/** Units for a format, whose check is slowest on a short text that is nearly of it. */
+const FORMAT_UNITS = 40;
+
 /** What is wrong with a schema, and where, dotted from its root. */
 export interface SchemaProblem {
   path: string;
@@ -41,6 +56,8 @@ export interface SchemaProblem {
 /** A schema that is ready for the engine: references by number into `$defs`, and a price at each. */
 export interface ReadySchema {
   schema: Schema;
+  /** Its patterns by their text: making one takes a millisecond. */
+  patterns: ReadonlyMap<string, Pattern>;
   problem?: undefined;
 }
 
@@ -101,14 +118,14 @@ export function readSchema(given: unknown): ReadySchema | { problem: SchemaProbl
   if (!isSchema(given)) {
     return { problem: { path: "", message: `must be a JSON Schema, found ${shown(given)}` } };
   }
-  if (typeof given === "boolean") return { schema: given };
+  if (typeof given === "boolean") return { schema: given, patterns: new Map() };
   const look = beginLook(MAX_SCHEMA_BYTES);
   const excess = findProblem(given, look) ?? findExcess(given, look);
   if (excess !== undefined) {
     return { problem: { path: dotted(excess.path), message: `${excess.rule}, found ${excess.found}` } };
   }
   try {
-    return { schema: createWalk().read(given) };
+    return createWalk().read(given);
   } catch (error) {
     if (error instanceof Refusal) return { problem: { path: dotted(error.path), message: error.message } };
     throw error;
@@ -128,7 +145,9 @@ function isSchema(value: unknown): value is Schema {
 
 function createWalk() {
   let schemas = 0;
-  let patterns = 0;
+  let keywords = 0;
+  let patternCount = 0;
+  const patterns = new Map<string, Pattern>();
   /** What stands at each place of the document, by JSON Pointer; and the pointers of anchors. */
   const places = new Map<string, Schema>();
   const anchors = new Map<string, string>();
@@ -148,6 +167,11 @@ function createWalk() {
       const at = [...path, keyword];
       const kind = KEYWORDS[keyword];
       if (kind === undefined) throw new Refusal(at, "is not a keyword of JSON Schema 2020-12");
+      // Each of these names becomes code; other lists become loops.
+      keywords += keyword === "dependentRequired" ? sizeOf(value) : 1;
+      if (keywords > MAX_KEYWORDS) {
+        throw new Refusal(at, `is more than ${MAX_KEYWORDS} keywords in one schema`);
+      }
       if (kind === "schema") ready[keyword] = readOne(value, at);
       else if (kind === "schemas") ready[keyword] = readList(value, at);
       else if (kind === "map") readMap(ready, { keyword, value, at });
@@ -157,6 +181,7 @@ function createWalk() {
       else {
         if (kind === "pattern") checkPattern(value, at);
         if (kind === "format") checkFormat(value, at);
+        if (keyword === "enum") checkEnum(value, at);
         ready[keyword] = value;
       }
     }
@@ -186,11 +211,14 @@ function createWalk() {
   }
 
   function checkPattern(value: unknown, at: string[]): void {
-    if (++patterns > MAX_PATTERNS) {
+    if (++patternCount > MAX_PATTERNS) {
       throw new Refusal(at, `is more than ${MAX_PATTERNS} patterns in one schema`);
     }
-    const { problem } = readPattern(textOf(value, at));
-    if (problem !== undefined) throw new Refusal(at, problem);
+    const text = textOf(value, at);
+    if (patterns.has(text)) return;
+    const pattern = readPattern(text);
+    if (pattern.problem !== undefined) throw new Refusal(at, pattern.problem);
+    patterns.set(text, pattern);
   }
 
   function addAnchor(name: string, at: string[]): void {
@@ -212,13 +240,18 @@ function createWalk() {
         );
       }
       if (!numbers.has(target)) numbers.set(target, numbers.size);
-      const reference = `#/$defs/${numbers.get(target)}`;
+      const reference = `${REFERENCE}${numbers.get(target)}`;
       if (keyword === "$ref") from.$ref = reference;
       else from.allOf = [...from.allOf as Schema[] ?? [], { $ref: reference }];
     }
     if (numbers.size === 0) return root;
-    const definitions = [...numbers].map(([target, number]) => [number, places.get(target)]);
-    return { ...root, $defs: Object.fromEntries(definitions) };
+    const definitions = Object.fromEntries(
+      [...numbers].map(([target, number]) => [number, places.get(target)!]),
+    );
+    if (levelsOf(root, definitions) > MAX_LEVELS) {
+      throw new Refusal([], `leads through more than ${MAX_LEVELS} schemas in a row: refer to fewer`);
+    }
+    return { ...root, $defs: definitions };
   }
 
   function targetOf(reference: string): string | undefined {
@@ -229,7 +262,46 @@ function createWalk() {
       : anchors.get(fragment);
   }
 
-  return { read: (schema: JsonObject): JsonObject => resolve(readOne(schema, []) as JsonObject) };
+  return {
+    read: (schema: JsonObject): ReadySchema => ({
+      schema: resolve(readOne(schema, []) as JsonObject),
+      patterns,
+    }),
+  };
+}
+
+/** The longest way from a schema through those of which code is made for it, each of them once. */
+function levelsOf(root: JsonObject, definitions: Record<string, Schema>): number {
+  const known = new Map<Schema, number>();
+  return levels(root);
+
+  function levels(schema: Schema): number {
+    if (typeof schema === "boolean") return 1;
+    const there = known.get(schema);
+    if (there !== undefined) return there;
+    known.set(schema, 0);
+    let deepest = 0;
+    for (const [keyword, value] of Object.entries(schema)) {
+      for (const next of nextOf(keyword, value)) deepest = Math.max(deepest, levels(next));
+    }
+    known.set(schema, deepest + 1);
+    return deepest + 1;
+  }
+
+  function nextOf(keyword: string, value: unknown): Schema[] {
+    switch (KEYWORDS[keyword]) {
+      case "schema":
+        return [value as Schema];
+      case "schemas":
+        return value as Schema[];
+      case "map":
+        return Object.values(value as Record<string, Schema>);
+      case "ref":
+        return [definitions[(value as string).slice(REFERENCE.length)]!];
+      default:
+        return [];
+    }
+  }
 }
 
 function checkNote(keyword: string, value: unknown, at: string[]): void {
@@ -244,6 +316,11 @@ function checkNote(keyword: string, value: unknown, at: string[]): void {
 function checkFormat(value: unknown, at: string[]): void {
   if (Object.hasOwn(FORMATS, textOf(value, at))) return;
   throw new Refusal(at, `must be one of ${Object.keys(FORMATS).join(", ")}, found ${shown(value)}`);
+}
+
+/** The specification lets a list be empty, the engine does not: no value is one of none. */
+function checkEnum(value: unknown, at: string[]): void {
+  if (Array.isArray(value) && value.length === 0) throw new Refusal(at, "must hold at least one value");
 }
 
 function textOf(value: unknown, at: string[]): string {
@@ -266,6 +343,7 @@ function decoded(fragment: string): string | undefined {
 
 function priceOf(ready: JsonObject): Price {
   let units = 1;
+  if ("format" in ready) units += FORMAT_UNITS;
   for (const keyword of COMPARING) if (keyword in ready) units += sizeOf(ready[keyword]);
   for (const keyword of NAMING) {
     if (keyword in ready) units += Object.keys(ready[keyword] as JsonObject).length / NAMES_PER_VALUE;

@@ -6,9 +6,15 @@
 import { _, Ajv2020, type ErrorObject, type KeywordCxt, type Options } from "ajv/dist/2020.js";
 import { type Budget, type Checker, TOO_COSTLY, type Violation } from "./checker.ts";
 import { canonicalJson, dotted, isObject, shown } from "./json.ts";
-import { PRICE, type Price, readSchema, type Schema, type SchemaProblem } from "./schema.ts";
+import {
+  PRICE,
+  type Price,
+  readSchema,
+  type ReadySchema,
+  type Schema,
+  type SchemaProblem,
+} from "./schema.ts";
 import { FORMATS } from "./schema_format.ts";
-import { readPattern } from "./schema_pattern.ts";
 
 /** Units for a character of a text and an instruction of a pattern's program: what the slowest texts were seen to take. */
 const UNITS_PER_STEP = 2;
@@ -21,14 +27,20 @@ const TRIAL_UNITS = 100_000;
 
 /** What it takes to write an item down and look for it among others: units, and characters of it that one more is for. */
 const UNITS_PER_ITEM = 10;
-const CHARACTERS_PER_ITEM_UNIT = 4;
+const CHARACTERS_PER_ITEM_UNIT = 2;
 
 /** What looking for the others of a first violation may cost: each that is found takes memory. */
 const OTHERS_UNITS = 20_000;
 
 const NOTHING: readonly Violation[] = [];
 
-/** No reference leads out, nothing is fetched, nothing is logged; `99.99` is a multiple of `0.01`. */
+/** How far a quotient may be off a whole number: sums of amounts are so far off, */
+const MAX_OFF = 1e-8;
+
+/** and a number and its step, each rounded to a double, by 1.5 of these at the most. */
+const MAX_RELATIVE_OFF = 2 * Number.EPSILON;
+
+/** No reference leads out, nothing is fetched, nothing is logged. */
 const OPTIONS: Options = {
   verbose: true,
   meta: false,
@@ -36,8 +48,12 @@ const OPTIONS: Options = {
   strict: false,
   inlineRefs: false,
   ownProperties: true,
-  multipleOfPrecision: 8,
   logger: false,
+  // Nothing else is done while code is made: tidying it up takes several times as long as making it, and lists become code
+  // unless they are loops. It runs as fast without either.
+  code: { optimize: false },
+  loopEnum: 1,
+  loopRequired: 1,
   formats: { ...FORMATS },
 };
 
@@ -50,7 +66,7 @@ export function compileSchema(
   const shape = problemOfShape(given as Schema);
   if (shape !== undefined) return { problem: shape };
   try {
-    const check = checkerOf(ready.schema);
+    const check = checkerOf(ready);
     for (const value of [{}, [], "", 0, true, null]) {
       if (check(value, { units: TRIAL_UNITS }) === TOO_COSTLY) {
         return { problem: { path: "", message: "must not lead back to itself without end" } };
@@ -59,18 +75,23 @@ export function compileSchema(
     return { check };
   } catch (error) {
     // What the engine itself can't do, such as references through more schemas than its stack has room for.
-    return { problem: { path: "", message: `can't be made into code: ${String(error).slice(0, 200)}` } };
+    return {
+      problem: {
+        path: "",
+        message: `can't be made into code: ${String(error).slice(0, 200).toWellFormed()}`,
+      },
+    };
   }
 }
 
 /** Stops at the first thing that is wrong, so that most events, and hostile ones, cost little; then looks for the others. */
-function checkerOf(schema: Schema): Checker {
-  const first = compile(schema, { allErrors: false });
+function checkerOf(ready: ReadySchema): Checker {
+  const first = compile(ready, { allErrors: false });
   let all: Checker | undefined;
   return (value, budget) => {
     const found = first(value, budget);
     if (found === TOO_COSTLY || found.length === 0) return found;
-    all ??= compile(schema, { allErrors: true });
+    all ??= compile(ready, { allErrors: true });
     const units = Math.min(budget.units, OTHERS_UNITS);
     const rest: Budget = { units };
     const more = all(value, rest);
@@ -93,16 +114,14 @@ function problemOfShape(schema: Schema): SchemaProblem | undefined {
 /** Thrown through the engine's code where nothing is left to spend. */
 const SPENT = new Error("spent");
 
-function compile(schema: Schema, { allErrors }: { allErrors: boolean }): Checker {
+function compile({ schema, patterns }: ReadySchema, { allErrors }: { allErrors: boolean }): Checker {
   const purse: Budget = { units: 0 };
   const spend = (units: number): void => {
     purse.units -= units;
     if (purse.units < 0) throw SPENT;
   };
   const regExp = (text: string) => {
-    const pattern = readPattern(text);
-    if (pattern.problem !== undefined) throw new Error(pattern.problem);
-    const { test, program } = pattern;
+    const { test, program } = patterns.get(text)!;
     return {
       test(value: string): boolean {
         spend((1 + value.length) * program * UNITS_PER_STEP);
@@ -113,9 +132,10 @@ function compile(schema: Schema, { allErrors }: { allErrors: boolean }): Checker
     };
   };
   regExp.code = "";
-  const engine = new Ajv2020({ ...OPTIONS, allErrors, code: { regExp } });
+  const engine = new Ajv2020({ ...OPTIONS, allErrors, code: { ...OPTIONS.code, regExp } });
   addPrice(engine, spend);
   addUniqueItems(engine, spend);
+  addMultipleOf(engine);
   const validate = engine.compile(schema);
   return (value, budget) => {
     purse.units = budget.units;
@@ -163,18 +183,49 @@ function addUniqueItems(engine: Ajv2020, spend: (units: number) => void): void {
     type: "array",
     schemaType: "boolean",
     error: { message: "must not have items that are equal" },
-    validate(isAsked: boolean, items: readonly unknown[]): boolean {
-      if (!isAsked) return true;
-      const seen = new Set<string>();
-      for (const item of items) {
-        const text = canonicalJson(item);
-        spend(UNITS_PER_ITEM + text.length / CHARACTERS_PER_ITEM_UNIT);
-        if (seen.has(text)) return false;
-        seen.add(text);
-      }
-      return true;
+    code(context: KeywordCxt) {
+      if (!context.schema) return;
+      const isOf = context.gen.scopeValue("func", { ref: isUnique });
+      context.fail(_`!${isOf}(${context.data})`);
     },
   });
+
+  function isUnique(items: readonly unknown[]): boolean {
+    const seen = new Set<string>();
+    for (const item of items) {
+      const text = canonicalJson(item);
+      spend(UNITS_PER_ITEM + text.length / CHARACTERS_PER_ITEM_UNIT);
+      if (seen.has(text)) return false;
+      seen.add(text);
+    }
+    return true;
+  }
+}
+
+/**
+ * In the place of the engine's own, which knows an error as large for every quotient: a decimal amount and its step are
+ * both rounded to binary, so that their quotient is off by some of its own last digits.
+ */
+function addMultipleOf(engine: Ajv2020): void {
+  engine.removeKeyword("multipleOf");
+  engine.addKeyword({
+    keyword: "multipleOf",
+    type: "number",
+    schemaType: "number",
+    error: { message: ({ schema }) => `must be multiple of ${schema}` },
+    code(context: KeywordCxt) {
+      const isOf = context.gen.scopeValue("func", { ref: isMultiple });
+      context.fail(_`!${isOf}(${context.data}, ${context.schema as number})`);
+    },
+  });
+}
+
+/** Whether a number is a multiple of a step, or as near to one as the sums of a sender or the digits of a double go. */
+function isMultiple(value: number, step: number): boolean {
+  if (value % step === 0) return true;
+  const quotient = value / step;
+  const off = Math.abs(quotient - Math.round(quotient));
+  return off <= Math.max(MAX_OFF, Math.abs(quotient) * MAX_RELATIVE_OFF);
 }
 
 function violationOf({ instancePath, keyword, params, message = "", data }: ErrorObject): Violation {

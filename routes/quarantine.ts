@@ -20,7 +20,7 @@ const ID_PLACE = 5;
 /** Ids are of our making and short: anything else names nothing. */
 const MAX_ID_LENGTH = 100;
 
-/** Characters of a member that is kept of an event that is too large to be kept. */
+/** UTF-16 units of a member that is kept of an event that is too large to be kept. */
 const MAX_KEPT_LENGTH = 256;
 
 /** The members that are. */
@@ -52,7 +52,7 @@ export function quarantineWitness(
       // It may have been refused for something else, before anybody asked whose it is.
       if (suppression.isSuppressed(personIn(item))) return;
       // First of all: a flood must cost next to nothing.
-      if (!quarantine.hasRoom()) return;
+      if (!quarantine.hasRoom(source.caller.writeKeyId)) return;
       const { reason, code, message, path } = rejection;
       const whole = reason === "too_large" ? undefined : withDefaults(item, source);
       if (whole !== undefined && (whole.context === undefined || isObject(whole.context))) {
@@ -80,12 +80,13 @@ function personIn(item: JsonObject): { userId?: string; anonymousId?: string } {
   return { ...userId !== undefined && { userId }, ...anonymousId !== undefined && { anonymousId } };
 }
 
+/** What can be told of an event by its ids and its name, in well-formed Unicode: a cut may fall within a character. */
 function cutOf(item: JsonObject): JsonObject {
   const kept: JsonObject = {};
   for (const member of KEPT_MEMBERS) {
     const value = item[member];
     if (typeof value === "number") kept[member] = value;
-    else if (typeof value === "string") kept[member] = value.slice(0, MAX_KEPT_LENGTH);
+    else if (typeof value === "string") kept[member] = value.slice(0, MAX_KEPT_LENGTH).toWellFormed();
   }
   return kept;
 }

@@ -1,7 +1,9 @@
 /** The routes that take events: one, or a batch. */
+import { setImmediate } from "node:timers";
 import { Hono } from "hono";
 import { z } from "zod";
 import { BatchTooLarge, type Receipt } from "../actors/system.ts";
+import { createTurns } from "../actors/turns.ts";
 import { accept, type BatchDefaults } from "../domain/accept.ts";
 import type { EventType, StoredEvent } from "../domain/event.ts";
 import { ownMessageId, type Rejection } from "../domain/rejection.ts";
@@ -24,6 +26,9 @@ export const MAX_SEGMENT_BATCH_EVENTS = 2500;
 
 /** Bytes of a batch once its `context` and `integrations` are filled into its events: as of a body, 4 MiB. */
 const MAX_FILLED_BYTES = BODY_LIMITS.maxBytes;
+
+/** A batch may be judged for so long, the turns of others counted: as long as it may then wait for its commit. */
+const JUDGING_MS = 10_000;
 
 /** Each header here is a microsecond on every event's path. */
 const RECEIPT_HEADERS = {
@@ -206,6 +211,10 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
     const refused = rejection ?? judged(intake.judge(event, source), items[index]);
     if (refused === undefined) events.push(event!);
     else rejected.push({ index, rejection: refused });
+    if (source.isLong) {
+      await othersTurn(source);
+      if (parts.now() - source.receivedAt > JUDGING_MS) return refusalOf(TOO_LONG, source);
+    }
   }
   if (defaults !== undefined && exceedsFilled(bytes, defaults, events)) {
     return refusalOf(tooLargeFilled(), source);
@@ -230,6 +239,15 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
   if (log.debugging) c.set("counts", { ...counts, duplicates });
   const answer = segment === undefined ? { ...counts, errors } : { success: true, ...counts, errors };
   return receiptOf(answer, source);
+}
+
+/** Of all batches that take long: one goes on in each turn of the event loop, as it is one thread that they share. */
+const inTurn = createTurns();
+
+/** Lets requests that wait go on, so that none waits for all of a batch that takes long. */
+function othersTurn(source: Source): Promise<void> {
+  source.isLong = false;
+  return inTurn(() => new Promise((resolve) => setImmediate(resolve)));
 }
 
 /** With the message id that the sender knows, if it gave one: the event that was judged has one in any case. */
@@ -300,6 +318,15 @@ function tooLargeFilled(): Problem {
 function tooLargeCompressed({ message }: BatchTooLarge): Problem {
   return { reason: "too_large", code: "batch_too_large", detail: `${message}: send fewer events at a time` };
 }
+
+const TOO_LONG: Problem = {
+  reason: "unavailable",
+  code: "overloaded",
+  detail:
+    "there was no time to hold all events of the batch against their contracts; nothing was accepted, and a retry is " +
+    "safe: send fewer events at a time",
+  retryAfterS: 1,
+};
 
 function problemOf({ reason, code, message, errors }: Rejection): Problem {
   return { reason, code, detail: message, errors };

@@ -4,7 +4,7 @@ import { openStore } from "../actors/store.ts";
 import { StorageUnavailable } from "../actors/system.ts";
 import { fail } from "./fail.ts";
 import { showProgress } from "./progress.ts";
-import { taskSettings } from "./task.ts";
+import { existingSettings } from "./task.ts";
 
 const HELP = `deno task export > events.ndjson
 
@@ -16,7 +16,7 @@ if (Deno.args.includes("--help")) {
   Deno.exit(0);
 }
 if (Deno.args.length > 0) fail(`no argument ${Deno.args[0]}\n\n${HELP}`);
-const store = await openStore(taskSettings().storage).catch((error) =>
+const store = await openStore(existingSettings().storage).catch((error) =>
   fail(`storage can't be opened: ${error.message}`)
 );
 const progress = showProgress("export", "events");

@@ -5,7 +5,7 @@ import { StorageUnavailable, TooManyWriteKeys, type WriteKey, type WriteKeys } f
 import { openWriteKeys } from "../actors/write_keys.ts";
 import { keyPatchSchema, newKeySchema, rotationSchema } from "../routes/admin.ts";
 import { fail } from "./fail.ts";
-import { taskSettings } from "./task.ts";
+import { existingSettings } from "./task.ts";
 
 const HELP = `deno task keys COMMAND [--json]
 
@@ -70,10 +70,9 @@ if (values.help) {
   Deno.exit(0);
 }
 const [command = "", argument] = readCommand();
-const { storage, now, newId } = taskSettings();
-if (storage === ":memory:") fail("KV_URL is :memory:, which no other process can reach");
 // Before the database is opened: what is wrong changes nothing.
 const act = plan();
+const { storage, now, newId } = existingSettings();
 const store = await openStore(storage).catch((error) => fail(`storage can't be opened: ${error.message}`));
 try {
   const randomBytes = (bytes: Uint8Array) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);

@@ -5,7 +5,7 @@ import { type ActorKind, StorageUnavailable } from "../actors/system.ts";
 import { openTools, type Tools } from "../actors/tools.ts";
 import { fail } from "./fail.ts";
 import { showProgress } from "./progress.ts";
-import { taskSettings } from "./task.ts";
+import { existingSettings } from "./task.ts";
 
 const HELP = `deno task replay [--user ID | --group ID | --anonymous ID | --all] [--verify]
 
@@ -33,7 +33,7 @@ if (kinds.length + Number(options.all ?? false) > 1) {
 const [kind] = kinds;
 const verify = options.verify ?? false;
 const began = performance.now();
-const tools = await openTools(taskSettings()).catch((error) =>
+const tools = await openTools(existingSettings()).catch((error) =>
   fail(`storage can't be opened: ${error.message}`)
 );
 const replaying = kind === undefined ? everything(tools) : one(tools, kind, options[kind]!);

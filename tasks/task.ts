@@ -1,6 +1,7 @@
 /** What the tasks share: settings from the environment, and one clear line for what keeps a task from its work. */
 import { monotonicFactory } from "ulid";
 import { DEV_KV_URL } from "../config.ts";
+import { fail } from "./fail.ts";
 
 /** Storage and clock of a task. */
 export interface TaskSettings {
@@ -22,4 +23,28 @@ export function taskSettings(): TaskSettings {
     now: Date.now,
     newId: () => ulid(),
   };
+}
+
+/**
+ * The settings of a task on a database that is there. Opening a file that is not there would make one, and a misspelt
+ * `KV_URL` would pass for an empty database.
+ */
+export function existingSettings(): TaskSettings {
+  const settings = taskSettings();
+  const { storage } = settings;
+  if (storage === ":memory:") fail("KV_URL is :memory:, which no other process can reach");
+  if (/^https?:/.test(storage) || isThere(storage)) return settings;
+  fail(
+    `there is no database at ${storage}: KV_URL must name the one of the servers, which make it when they start`,
+  );
+}
+
+function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    // What else there is about it, opening it tells.
+    return !(error instanceof Deno.errors.NotFound);
+  }
 }

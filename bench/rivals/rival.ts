@@ -66,6 +66,7 @@ function systemOf(store: Store): System {
     writeKeys: {
       find: () => undefined,
       list: outside,
+      missing: outside,
       create: outside,
       change: outside,
       rotate: outside,

@@ -39,6 +39,10 @@ const versionSchema = z.object({
 const checkSchema = z.object({
   checked: z.int().min(0).meta({ description: "Of the last events, those that the draft means." }),
   failed: z.int().min(0),
+  complete: z.boolean().meta({
+    description:
+      "Whether all of the last events were looked at: not where that would have taken longer than 10 s.",
+  }),
   examples: z.array(z.object({ messageId: z.string(), path: z.string(), message: z.string() })),
 }).meta({ id: "DraftCheck" });
 
@@ -109,7 +113,7 @@ export const contracts: Group = {
         200: {
           description: "How many would break it, and how.",
           schema: checkSchema,
-          example: { checked: 1, failed: 0, examples: [] },
+          example: { checked: 1, failed: 0, complete: true, examples: [] },
         },
       },
       refusals: ["BadDraft", "BodyTooLarge"],

@@ -125,6 +125,7 @@ export const REFUSALS = {
       ...BODY,
       "invalid_body",
       "invalid_schema",
+      "unknown_write_key",
       "too_many_contracts",
     ],
   ),
@@ -135,6 +136,7 @@ export const REFUSALS = {
     ...QUERY,
     "invalid_body",
     "invalid_schema",
+    "unknown_write_key",
   ]),
   BadResend: refusal("invalid", "The event is not valid, or was too large to be kept whole.", [
     ...HOST,

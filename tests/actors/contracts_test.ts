@@ -11,7 +11,7 @@ import { type Fault, withFault } from "./stores.ts";
 const AUTHOR = { by: "admin", address: "" };
 const CONTRACT: Contract = { name: "c", type: "page", schema: false, mode: "enforce" };
 const { event } = accept({ type: "page", userId: "u" }, { receivedAt: 0, newId: () => "m" });
-const judging = { writeKeyId: "k", unknown: "allow", request: { units: 1e6 } } as const;
+const judging = { writeKeyId: "k", unknown: "allow", turn: { units: 0 } } as const;
 
 async function open(store: Store) {
   const ulid = monotonicFactory();

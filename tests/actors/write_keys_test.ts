@@ -1,7 +1,11 @@
-import { match, ok, strictEqual } from "node:assert/strict";
-import { newWriteKey } from "../../actors/write_keys.ts";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { monotonicFactory } from "ulid";
+import type { Key } from "../../actors/keys.ts";
+import type { Store } from "../../actors/store.ts";
+import { TooManyWriteKeys } from "../../actors/system.ts";
+import { MAX_WRITE_KEYS, newWriteKey, openWriteKeys } from "../../actors/write_keys.ts";
 import { openOn } from "./histories.ts";
-import { MEMORY } from "./stores.ts";
+import { MEMORY, withFault } from "./stores.ts";
 
 const random = (bytes: Uint8Array) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);
 
@@ -40,4 +44,45 @@ Deno.test("keys and contracts that are changed all at once are all changed", asy
   strictEqual((await system.writeKeys.list()).length, names.length);
   strictEqual((await system.contracts.list()).length, names.length);
   await system.close();
+});
+
+/** Puts keys where there are none, as processes before this one did. */
+async function fill(store: Store, count: number): Promise<void> {
+  for (let from = 0; from < count; from += 500) {
+    const sets = Array.from({ length: Math.min(500, count - from) }, (_, n): [Key, unknown] => {
+      const id = `k${from + n}`;
+      return [["writeKey", id], { id, name: id, enabled: true, createdAt: "", digest: id }];
+    });
+    await store.commit({ checks: [], sets: [...sets, [["writeKeysChanged"], `${from}`]] });
+  }
+}
+
+Deno.test("keys that are made at once, in two processes, are never more than there may be", async () => {
+  await using place = await MEMORY.make();
+  await fill(await place.open(), MAX_WRITE_KEYS - 3);
+  const systems = [await openOn(await place.open()), await openOn(await place.open())];
+  const made = await Promise.allSettled(
+    Array.from({ length: 10 }, (_, n) => systems[n % 2]!.writeKeys.create({ name: `n${n}` })),
+  );
+  const refused = made.flatMap((each) => each.status === "rejected" ? [each.reason] : []);
+  ok(refused.every((reason) => reason instanceof TooManyWriteKeys), String(refused));
+  strictEqual(refused.length, 7);
+  for (const { writeKeys } of systems) strictEqual((await writeKeys.list()).length, MAX_WRITE_KEYS);
+  for (const system of systems) await system.close();
+});
+
+Deno.test("the last key that there may be is made, though storage denies that it was", async () => {
+  await using place = await MEMORY.make();
+  await fill(await place.open(), MAX_WRITE_KEYS - 1);
+  const ulid = monotonicFactory();
+  const keys = await openWriteKeys({
+    store: withFault(await place.open(), { nth: 1, fault: "done but denied" }),
+    now: Date.now,
+    newId: () => ulid(),
+    randomBytes: random,
+  });
+  const { writeKey } = await keys.create({ name: "last" });
+  const list = await keys.list();
+  deepStrictEqual([list.length, list.filter(({ id }) => id === writeKey.id).length], [MAX_WRITE_KEYS, 1]);
+  await keys.close();
 });

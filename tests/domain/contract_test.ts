@@ -2,14 +2,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { accept } from "../../domain/accept.ts";
 import { makeChecked } from "../../domain/checked_contract.ts";
 import { commonContracts } from "../../domain/common_contracts.ts";
-import {
-  type Contract,
-  createContracts,
-  EVENT_UNITS,
-  judge,
-  type Judging,
-  REQUEST_UNITS,
-} from "../../domain/contract.ts";
+import { type Contract, createContracts, EVENT_UNITS, judge, type Judging } from "../../domain/contract.ts";
 import type { StoredEvent } from "../../domain/event.ts";
 import { MAX_ERRORS } from "../../domain/rejection.ts";
 import { EXAMPLE_BATCH, EXAMPLE_EVENTS, EXAMPLE_TRACK_NAMES } from "../spec_examples.ts";
@@ -40,7 +33,7 @@ function judged(contracts: readonly Contract[], event: StoredEvent, more: Partia
   const rejection = judge(createContracts(contracts.map(makeChecked)), event, {
     writeKeyId: "k",
     unknown: "allow",
-    request: { units: REQUEST_UNITS },
+    turn: { units: 0 },
     count: (contract, mode) => counted.push(`${mode} ${contract}`),
     ...more,
   });
@@ -161,12 +154,22 @@ Deno.test("an event that would take too long is refused where that is enforced, 
   deepStrictEqual(monitored, { rejection: undefined, counted: ["monitor c"] });
 });
 
-Deno.test("the events of one request share what there is to spend", () => {
-  const request = { units: EVENT_UNITS * 2 };
+Deno.test("an event is judged the same however much was spent on others before it, and says what it took", () => {
+  const turn = { units: 0 };
   const contracts = [asking("c", { schema: { allOf: Array.from({ length: 8 }, () => costly) } })];
-  const codes = Array.from({ length: 4 }, () => judged(contracts, list(8_000), { request }).rejection?.code);
-  deepStrictEqual([codes[0], codes.at(-1)], [undefined, "contract_too_costly"]);
-  ok(request.units >= 0);
+  const codes = Array.from({ length: 100 }, () => judged(contracts, list(8_000), { turn }).rejection?.code);
+  deepStrictEqual(new Set(codes), new Set([undefined]));
+  const each = -turn.units / 100;
+  ok(each > EVENT_UNITS / 2 && each < EVENT_UNITS, `${each} units each`);
+});
+
+Deno.test("a costly contract that is only monitored takes nothing from one that is enforced", () => {
+  const schema = { allOf: Array.from({ length: 40 }, () => costly) };
+  const contracts = [
+    asking("costly", { schema, mode: "monitor" }),
+    asking("cheap", { schema: { properties: { properties: { required: ["list"] } } } }),
+  ];
+  deepStrictEqual(judged(contracts, list(8_000)), { rejection: undefined, counted: ["monitor costly"] });
 });
 
 Deno.test("a contract whose schema can't be read refuses what it names", () => {

@@ -5,7 +5,13 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import fc from "fast-check";
 import { EVENT_UNITS } from "../../domain/contract.ts";
-import { MAX_PATTERNS, MAX_SCHEMA_BYTES, MAX_SUBSCHEMAS } from "../../domain/schema.ts";
+import {
+  MAX_KEYWORDS,
+  MAX_LEVELS,
+  MAX_PATTERNS,
+  MAX_SCHEMA_BYTES,
+  MAX_SUBSCHEMAS,
+} from "../../domain/schema.ts";
 import { TOO_COSTLY } from "../../domain/checker.ts";
 import { compileSchema } from "../../domain/schema_engine.ts";
 import { FORMATS, MAX_FORMAT_LENGTH } from "../../domain/schema_format.ts";
@@ -147,6 +153,10 @@ for (const [name, schema, value, violation] of VIOLATIONS) {
   });
 }
 
+const ones = (length: number) => Array.from({ length }, () => 1);
+const numbers = (length: number) => Array.from({ length }, (_, n) => n);
+const nested = (levels: number): unknown => levels === 0 ? {} : { a: nested(levels - 1) };
+const many = <T>(length: number, each: T) => ({ allOf: Array.from({ length }, () => each) });
 const deep = (levels: number): unknown => levels === 0 ? {} : { not: deep(levels - 1) };
 const REFUSED: [what: string, schema: unknown, path: string, message: RegExp][] = [
   ["no schema", 5, "", /JSON Schema/],
@@ -159,6 +169,12 @@ const REFUSED: [what: string, schema: unknown, path: string, message: RegExp][] 
     { properties: { a: { type: "strin" } } },
     "properties.a.type",
     /must be one of/,
+  ],
+  [
+    "an enum of nothing",
+    { properties: { a: { items: { enum: [] } } } },
+    "properties.a.items.enum",
+    /at least one/,
   ],
   ["a remote reference", { $ref: "https://example.com/s.json" }, "$ref", /of this document/],
   ["a reference to a file", { $ref: "other.json" }, "$ref", /of this document/],
@@ -211,6 +227,18 @@ const REFUSED: [what: string, schema: unknown, path: string, message: RegExp][] 
     `allOf.${MAX_SUBSCHEMAS - 1}`,
     /more than 500/,
   ],
+  [
+    "many keywords",
+    many(MAX_KEYWORDS / 4, { minimum: 1, maximum: 2, minLength: 1, maxLength: 2 }),
+    "allOf.249.maxLength",
+    /more than 1000 keywords/,
+  ],
+  [
+    "many names that depend",
+    { dependentRequired: { a: numbers(MAX_KEYWORDS).map(String) } },
+    "dependentRequired",
+    /more than 1000 keywords/,
+  ],
   ["a large schema", { const: "x".repeat(MAX_SCHEMA_BYTES) }, "", /at most 32768 bytes/],
   ["a deep schema", deep(40), `${"not.".repeat(31)}not`, /deeper/],
   [
@@ -253,6 +281,10 @@ Deno.test("what is at a bound is taken", () => {
     const schema of [
       { allOf: Array.from({ length: MAX_SUBSCHEMAS - 1 }, () => ({})) },
       { allOf: Array.from({ length: MAX_PATTERNS }, () => ({ pattern: "a" })) },
+      {
+        ...many(MAX_KEYWORDS / 4 - 1, { minimum: 1, maximum: 2, minLength: 1, maxLength: 2 }),
+        type: "array",
+      },
       { const: "x".repeat(MAX_SCHEMA_BYTES - 12) },
       { pattern: `a{${MAX_PROGRAM - 2}}` },
       deep(31),
@@ -290,11 +322,6 @@ for (const [pattern, text] of EVIL) {
     }
   });
 }
-
-const ones = (length: number) => Array.from({ length }, () => 1);
-const numbers = (length: number) => Array.from({ length }, (_, n) => n);
-const nested = (levels: number): unknown => levels === 0 ? {} : { a: nested(levels - 1) };
-const many = <T>(length: number, each: T) => ({ allOf: Array.from({ length }, () => each) });
 
 /** Schemas that are bounded in size, and ask for more work than anybody has time for. */
 const HUNGRY: [what: string, schema: unknown, value: unknown][] = [
@@ -336,6 +363,11 @@ const HUNGRY: [what: string, schema: unknown, value: unknown][] = [
     "a large enum for every item",
     { items: { not: { enum: Array.from({ length: 2_000 }, (_, n) => `value ${n}`) } } },
     Array.from({ length: 6_000 }, () => "none"),
+  ],
+  [
+    "addresses that are none, by many formats",
+    { items: { anyOf: [...Array.from({ length: 50 }, () => ({ format: "email" })), true] } },
+    Array.from({ length: 1_300 }, () => "jane.doe@examplecom"),
   ],
   ["contains, many times", many(200, { contains: { const: 1 }, minContains: 16_000 }), ones(16_000)],
 ];
@@ -409,6 +441,38 @@ for (const [format, [right, wrong]] of Object.entries(FORMATTED)) {
     strictEqual(FORMATS[format]!("1".repeat(MAX_FORMAT_LENGTH + 1)), false);
   });
 }
+
+/** Amounts in hundredths as clients have them: up to where a double holds no more hundredths. */
+const hundredths = fc.bigInt({ min: -(10n ** 15n), max: 10n ** 15n });
+const asNumber = (decimal: bigint, places: number): number => Number(`${decimal}e-${places}`);
+
+Deno.test("every amount of hundredths is a multiple of 0.01, and of its other steps, however large", () => {
+  fc.assert(fc.property(hundredths, fc.integer({ min: 1, max: 10_000 }), (amount, step) => {
+    const whole = BigInt(step);
+    deepStrictEqual(check({ multipleOf: 0.01 }, asNumber(amount, 2)), []);
+    deepStrictEqual(check({ multipleOf: asNumber(whole, 2) }, asNumber(amount / whole * whole, 2)), []);
+  }));
+});
+
+Deno.test("an amount that is a thousandth off is no multiple of 0.01, as long as a double tells", () => {
+  const off = fc.integer({ min: 1, max: 9 }).map(BigInt);
+  const tellable = fc.bigInt({ min: 0n, max: 10n ** 12n });
+  fc.assert(fc.property(tellable, off, (amount, thousandths) => {
+    deepStrictEqual(check({ multipleOf: 0.01 }, asNumber(amount * 10n + thousandths, 3)), [" multipleOf"]);
+  }));
+});
+
+Deno.test("a sum of amounts as JavaScript adds them is a multiple of 0.01", () => {
+  fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: 100_000 }), { maxLength: 50 }), (cents) => {
+    deepStrictEqual(check({ multipleOf: 0.01 }, cents.reduce((sum, each) => sum + each / 100, 0)), []);
+  }));
+});
+
+Deno.test("numbers whose quotient is no number are told rightly", () => {
+  deepStrictEqual(check({ multipleOf: 0.5 }, 1e308), []);
+  deepStrictEqual(check({ multipleOf: 0.3 }, 1e308), [" multipleOf"]);
+  deepStrictEqual(check({ multipleOf: 7 }, "text"), []);
+});
 
 Deno.test("a schema that was read is not changed, and says the same the second time", () => {
   const schema = { $ref: "#/$defs/a", $defs: { a: { items: { $ref: "#" } } } };
@@ -499,10 +563,24 @@ Deno.test("whatever a schema says, it is refused or tells right from wrong, with
   ok(made > 50 && right > 100 && wrong > 50, `${made} schemas, ${right} right, ${wrong} wrong`);
 });
 
-Deno.test("a chain of references as long as may be is taken or refused, and nothing else", () => {
+/** One definition that refers to the next, and so on; the first is a text. */
+function chain(length: number, each: (next: unknown) => unknown = (next) => next): unknown {
   const $defs: Record<string, unknown> = { l0: { type: "string" } };
-  for (let i = 1; i < MAX_SUBSCHEMAS - 1; i++) $defs[`l${i}`] = { $ref: `#/$defs/l${i - 1}` };
-  deepStrictEqual(check({ $ref: `#/$defs/l${MAX_SUBSCHEMAS - 2}`, $defs }, 5), [" type"]);
+  for (let i = 1; i < length; i++) $defs[`l${i}`] = each({ $ref: `#/$defs/l${i - 1}` });
+  return { $ref: `#/$defs/l${length - 1}`, $defs };
+}
+
+Deno.test("a chain of references as long as may be is taken, and a longer one refused", () => {
+  deepStrictEqual(check(chain(MAX_LEVELS - 1), 5), [" type"]);
+  match(refused(chain(MAX_LEVELS))!.message, /more than 250 schemas in a row/);
+  const wide = (next: unknown) => ({ properties: { a: next } });
+  deepStrictEqual(check(chain(MAX_LEVELS / 2, wide), {}), []);
+  match(refused(chain(MAX_LEVELS / 2 + 1, wide))!.message, /more than 250 schemas in a row/);
+  const inCircles = {
+    $ref: "#/$defs/l1",
+    $defs: { l1: { items: { $ref: "#/$defs/l2" } }, l2: { $ref: "#" } },
+  };
+  deepStrictEqual(check(inCircles, [[]]), []);
 });
 
 Deno.test("very many violations are not all told, and take no memory each", () => {

@@ -1,5 +1,6 @@
 /** `deno task keys` as it is typed, on the database of a server that runs. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { openStore } from "../../actors/store.ts";
 import { eventually, runTask, startServer, tempDir } from "./server.ts";
 
 const TRACK = { type: "track", userId: "u1", event: "x" };
@@ -60,9 +61,23 @@ const WRONG: [args: string[], says: RegExp][] = [
 
 Deno.test("deno task keys says in a line what is wrong, and ends with status 2", async () => {
   await using dir = await tempDir();
+  (await openStore(`${dir.path}/kv.db`)).close();
   for (const [args, says] of WRONG) {
     const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "keys", ...args);
     deepStrictEqual([code, stdout], [2, ""], args.join(" "));
     match(stderr, says);
   }
+});
+
+Deno.test("keys, export and replay on a database that is not there say so, and make none", async () => {
+  await using dir = await tempDir();
+  const path = `${dir.path}/misspelt.db`;
+  for (
+    const [task, ...args] of [["keys", "create", "web"], ["keys", "list"], ["export"], ["replay", "--verify"]]
+  ) {
+    const { code, stdout, stderr } = await runTask(path, task!, ...args);
+    deepStrictEqual([code, stdout], [2, ""], stderr);
+    match(stderr, /there is no database at .*misspelt\.db: KV_URL must name/);
+  }
+  deepStrictEqual(await Array.fromAsync(Deno.readDir(dir.path)), []);
 });

@@ -2,6 +2,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { actorKey } from "../../actors/keys.ts";
 import { createLedger, newSeed, randomOf, type SentEvent } from "./ledger.ts";
+import { openStore } from "../../actors/store.ts";
 import { eventually, runTask, type Server, sleep, startServer, tempDir } from "./server.ts";
 
 /** What is done beside the load, one after the other. */
@@ -135,6 +136,7 @@ Deno.test("a state that was spoilt in the database is named by verify, and mende
 
 Deno.test("a replay of a user that was never seen says so, and ends with a status other than 0", async () => {
   await using dir = await tempDir();
+  (await openStore(`${dir.path}/kv.db`)).close();
   const { code, stderr } = await runTask(`${dir.path}/kv.db`, "replay", "--user", "nobody");
   ok(code !== 0);
   match(stderr, /user\/nobody was never seen/);

@@ -2,7 +2,9 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { MAX_CONTRACTS, NO_CONTRACT } from "../../actors/contracts.ts";
 import { SEGMENT_BATCH_PATHS, TYPED_PATHS } from "../../routes/sending_paths.ts";
-import { type Answer, AS_ADMIN, AS_SENDER, openTestApp, type TestApp } from "./test_app.ts";
+import { writeKeyKey } from "../../actors/keys.ts";
+import { openStore, type Store } from "../../actors/store.ts";
+import { type Answer, AS_ADMIN, AS_SENDER, openTestApp, openTestSystem, type TestApp } from "./test_app.ts";
 
 const ORDER = {
   type: "track",
@@ -109,29 +111,66 @@ Deno.test("a monitored contract lets pass, and counts", async () => {
   ]);
 });
 
-Deno.test("the events of a request share what there is to spend, and the next request has as much again", async () => {
+/** A contract that takes most of what there is for one event of {@link LONG}, and an event that takes it. */
+const COSTLY = {
+  type: "track",
+  schema: {
+    properties: {
+      properties: {
+        properties: {
+          list: { allOf: Array.from({ length: 11 }, () => ({ items: { not: { type: "string" } } })) },
+        },
+      },
+    },
+  },
+  mode: "enforce",
+};
+const LONG = {
+  type: "track",
+  event: "A",
+  userId: "u",
+  properties: { list: Array.from({ length: 8_000 }, () => 1) },
+};
+const LONG_BATCH = Array.from({ length: 240 }, () => LONG);
+
+Deno.test("an event that is accepted alone is accepted in any batch, however long the others take", async () => {
   await using test = await openTestApp();
-  const items = { items: { not: { type: "string" } } };
-  const list = { allOf: Array.from({ length: 11 }, () => items) };
-  const schema = { properties: { properties: { properties: { list } } } };
-  await put(test, "costly", { type: "track", schema, mode: "enforce" });
-  const properties = { list: Array.from({ length: 8_000 }, () => 1) };
-  const batch = Array.from({ length: 50 }, () => ({ type: "track", event: "A", userId: "u", properties }));
-  for (
-    const [to, more] of [["/api/v1/events/batch", {}], ["/v1/batch", {
-      sentAt: "2025-03-15T00:00:00Z",
-    }]] as const
-  ) {
-    const { body } = await test.send(to, { ...more, batch });
-    ok(body.accepted > 20 && body.accepted < 50, `${body.accepted} accepted`);
-    deepStrictEqual(body.errors.at(-1), {
-      index: 49,
-      status: 422,
-      code: "contract_too_costly",
-      message: body.errors[0].message,
-    });
-    match(body.errors[0].message, /fewer at a time/);
+  await put(test, "costly", COSTLY);
+  strictEqual((await test.send("/api/v1/events", LONG)).status, 200);
+  for (const to of ["/api/v1/events/batch", "/v1/batch"]) {
+    const { body } = await test.send(to, { batch: LONG_BATCH });
+    deepStrictEqual([body.accepted, body.errors], [LONG_BATCH.length, []], to);
   }
+  const tried = await ask(test, "POST", path("draft", "/check?last=500"), COSTLY);
+  deepStrictEqual([tried.body.checked, tried.body.failed], [2 * LONG_BATCH.length + 1, 0]);
+});
+
+Deno.test("while a batch is held against costly contracts, other requests have their turn", async () => {
+  await using test = await openTestApp();
+  await put(test, "costly", COSTLY);
+  let isDone = false;
+  const sending = test.send("/api/v1/events/batch", { batch: LONG_BATCH }).finally(() => isDone = true);
+  let answered = 0;
+  while (!isDone) {
+    strictEqual((await test.send("/api/v1/events", { type: "page", userId: "u" })).status, 200);
+    answered++;
+  }
+  strictEqual((await sending).body.accepted, LONG_BATCH.length);
+  ok(answered > 2, `${answered} requests between`);
+});
+
+Deno.test("a batch that contracts take longer than 10 s for is 503, of which nothing is accepted", async () => {
+  await using test = await openTestApp();
+  await put(test, "costly", COSTLY);
+  const sending = test.send("/api/v1/events/batch", { batch: LONG_BATCH });
+  // Its first events are being looked at: it has the time of its receipt.
+  await test.send("/api/v1/events", { type: "page", userId: "u" });
+  test.clock.nowMs += 10_001;
+  const { status, headers, body } = await sending;
+  deepStrictEqual([status, headers.get("retry-after"), body.code], [503, "1", "overloaded"]);
+  match(body.detail, /fewer events at a time/);
+  strictEqual((await test.system.stats()).head, 1);
+  strictEqual((await test.send("/api/v1/events", LONG)).status, 200);
 });
 
 Deno.test("violations are in the figures of administrators", async () => {
@@ -186,9 +225,10 @@ Deno.test("the setting for what no contract names: allow, monitor, reject", asyn
 
 Deno.test("contracts are put, shown, listed and deleted", async () => {
   await using test = await openTestApp();
-  const { updatedAt, ...shown } = await put(test, "order", { ...ORDER, writeKeyIds: ["a"] });
+  const { writeKey: { id } } = await test.system.writeKeys.create({ name: "web" });
+  const { updatedAt, ...shown } = await put(test, "order", { ...ORDER, writeKeyIds: [id] });
   ok(Date.parse(updatedAt) > 0);
-  deepStrictEqual(shown, { name: "order", ...ORDER, writeKeyIds: ["a"], version: 1 });
+  deepStrictEqual(shown, { name: "order", ...ORDER, writeKeyIds: [id], version: 1 });
   await put(test, "a", { type: "page", schema: true, mode: "monitor" });
   const { body } = await ask(test, "GET", "/api/v1/admin/contracts");
   deepStrictEqual(body.contracts.map(({ name }: { name: string }) => name), ["a", "order"]);
@@ -272,6 +312,25 @@ for (const [what, draft, at, code = "invalid_body"] of BAD) {
   });
 }
 
+Deno.test("a contract of a write key that is not there is 400 that names it; default and admin are always there", async () => {
+  await using test = await openTestApp({ withoutWriteKey: true });
+  const { writeKey } = await test.system.writeKeys.create({ name: "web", enabled: false });
+  const writeKeyIds = ["default", writeKey.id, "admin"];
+  for (const [method, rest] of [["PUT", ""], ["POST", "/check"]]) {
+    const draft = { ...ORDER, writeKeyIds: [...writeKeyIds, "webb"] };
+    const { status, body } = await ask(test, method!, path("order", rest), draft);
+    deepStrictEqual([status, body.code], [400, "unknown_write_key"]);
+    deepStrictEqual(body.errors, [{
+      path: "writeKeyIds.3",
+      message: 'must be the id of a write key, found "webb"',
+    }]);
+    strictEqual((await ask(test, method!, path("order", rest), { ...ORDER, writeKeyIds })).status, 200);
+  }
+  await test.system.writeKeys.remove(writeKey.id);
+  strictEqual((await ask(test, "PUT", path("order"), { ...ORDER, writeKeyIds })).status, 400);
+  strictEqual((await ask(test, "POST", path("order", "/versions/1/restore"))).status, 200, "as it was then");
+});
+
 Deno.test("a name is decoded once, and has its bounds", async () => {
   await using test = await openTestApp();
   const name = "Order/Completed é";
@@ -284,14 +343,18 @@ Deno.test("a name is decoded once, and has its bounds", async () => {
 });
 
 Deno.test("a contract at all of its bounds can be stored", async () => {
-  await using test = await openTestApp();
   const wide = "\u0001";
+  const store = await openStore(":memory:");
+  const id = wide.repeat(50);
+  const key = { id, name: "x", enabled: true, createdAt: "2025-03-15T00:00:00.000Z", digest: "x" };
+  await store.commit({ checks: [], sets: [[writeKeyKey(id), key]] });
+  await using test = await openTestApp({ system: await openTestSystem(store) });
   const draft = {
     type: "track",
     event: wide.repeat(500),
     schema: { const: "x".repeat(32 * 1024 - 12) },
     mode: "monitor",
-    writeKeyIds: Array.from({ length: 50 }, () => wide.repeat(50)),
+    writeKeyIds: Array.from({ length: 50 }, () => id),
   };
   const { version } = await put(test, encodeURIComponent(wide.repeat(100)), draft);
   strictEqual(version, 1);
@@ -370,6 +433,7 @@ Deno.test("a draft is tried on the last events before it is enforced", async () 
   deepStrictEqual(await check({ ...ORDER, writeKeyIds: [writeKey.id], schema: true }), {
     checked: 1,
     failed: 0,
+    complete: true,
     examples: [],
   });
   deepStrictEqual((await check({ type: "page", schema: false, mode: "monitor" })).failed, 1);
@@ -383,7 +447,7 @@ Deno.test("a draft is tried on the last events before it is enforced", async () 
 Deno.test("a draft on an empty journal finds nothing", async () => {
   await using test = await openTestApp();
   const { body } = await ask(test, "POST", path("draft", "/check"), ORDER);
-  deepStrictEqual(body, { checked: 0, failed: 0, examples: [] });
+  deepStrictEqual(body, { checked: 0, failed: 0, complete: true, examples: [] });
 });
 
 Deno.test("a slow draft lets other requests through while it is tried", async () => {
@@ -409,4 +473,33 @@ Deno.test("a slow draft lets other requests through while it is tried", async ()
   }
   deepStrictEqual((await trying).body.checked, 60);
   ok(answered > 3, `${answered} requests between`);
+});
+
+Deno.test("a draft that takes longer than 10 s is answered with what was looked at, and says that this is not all", async () => {
+  const real = performance.now.bind(performance);
+  let aheadMs = 0;
+  const store = await openStore(":memory:");
+  /** Each chunk of the journal takes 6 s to be read. */
+  const slow: Store = {
+    ...store,
+    async *list<T>(...args: Parameters<Store["list"]>) {
+      for await (const entry of store.list<T>(...args)) {
+        yield entry;
+        if (entry.key[0] === "journal") aheadMs += 6_000;
+      }
+    },
+  };
+  await using test = await openTestApp({ system: await openTestSystem(slow) });
+  for (let n = 0; n < 3; n++) {
+    await test.send("/api/v1/events/batch", { batch: Array.from({ length: 10 }, () => order({})) });
+  }
+  performance.now = () => real() + aheadMs;
+  try {
+    const { body } = await ask(test, "POST", path("draft", "/check"), ORDER);
+    deepStrictEqual([body.checked, body.failed, body.complete], [21, 21, false]);
+    const less = await ask(test, "POST", path("draft", "/check?last=20"), ORDER);
+    deepStrictEqual([less.body.checked, less.body.complete], [20, true]);
+  } finally {
+    performance.now = real;
+  }
 });

@@ -87,6 +87,14 @@ Deno.test("of an event that is too large only its ids and its name are kept, and
   deepStrictEqual(rejected.map(({ status }: { status: number }) => status), [403, 413]);
 });
 
+Deno.test("what is cut off a long name leaves no half of a character", async () => {
+  await using test = await openTestApp();
+  const event = `${"x".repeat(255)}😀${"y".repeat(33_000)}`;
+  strictEqual((await test.send(EVENTS, order({ event }))).status, 413);
+  const { rejected: [{ event: { event: name } }] } = await kept(test);
+  strictEqual(name, `${"x".repeat(255)}\ufffd`);
+});
+
 Deno.test("nothing is kept of a person whose events are suppressed", async () => {
   await using test = await openTestApp();
   const { keep } = { keep: quarantineWitness(test.system).rejected! };
