@@ -119,7 +119,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     return await quarantine.erase({ userId: id, anonymousIds: (profile?.anonymousIds ?? []) as string[] });
   });
   erasure.onErase(async () => (await feed.forget(), 0));
-  const rateLimits = createRateLimits({ store, owner });
+  const rateLimits = createRateLimits({ store, owner, now });
   settling.wake();
   return {
     commit: committer.commit,

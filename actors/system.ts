@@ -79,6 +79,9 @@ export class TooManyWriteKeys extends RangeError {
   override name = "TooManyWriteKeys";
 }
 
+/** The id of the write key that the environment gives; it is not stored. */
+export const DEFAULT_KEY_ID = "default";
+
 /** A write key as administrators see it; the key itself is kept only as a digest. */
 export interface WriteKey {
   id: string;
@@ -167,6 +170,12 @@ export interface RateLimits {
     limit: RateLimit,
     taking: { events: number; now: number },
   ): RateDecision | Promise<RateDecision>;
+  /** Gives back what was taken for events that were not taken after all, and says what is left then. */
+  giveBack(
+    writeKeyId: string,
+    limit: RateLimit,
+    giving: { events: number; now: number },
+  ): RateDecision;
   /** How many keys are remembered. */
   size(): number;
   close(): Promise<void>;

@@ -148,10 +148,17 @@ export async function takeOne(
   const rejection = accepted.rejection ?? intake.judge(accepted.event, source);
   if (rejection !== undefined) {
     intake.rejected(value, rejection, source);
+    if (rejection.reason === "too_large") intake.giveBack(source, 1);
     return { problem: refusalOf(problemOf(rejection), source) };
   }
   const events = [accepted.event!];
-  const receipts = await system.commit(events, caller.writeKeyId);
+  let receipts: readonly Receipt[];
+  try {
+    receipts = await system.commit(events, caller.writeKeyId);
+  } catch (error) {
+    intake.giveBack(source, 1);
+    throw error;
+  }
   intake.committed(events, receipts, source);
   const [receipt] = receipts;
   if (receipt === undefined) throw new Error("a commit of one event gave no receipt");
@@ -208,6 +215,7 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
     else rejected.push({ index, rejection: refused });
   }
   if (defaults !== undefined && exceedsFilled(bytes, defaults, events)) {
+    intake.giveBack(source, items.length);
     return refusalOf(tooLargeFilled(), source);
   }
 
@@ -218,6 +226,7 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
       intake.committed(events, receipts, source);
       for (const { duplicate } of receipts) duplicates += duplicate ? 1 : 0;
     } catch (error) {
+      intake.giveBack(source, items.length);
       if (error instanceof BatchTooLarge) return refusalOf(tooLargeCompressed(error), source);
       throw error;
     }
