@@ -190,7 +190,7 @@ export type Period = typeof PERIODS[number];
 /** The same in ms. Days are those of UTC. */
 export const PERIOD_MS: Record<Period, number> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 
-/** How long counts are kept, of minutes too, in ms. */
+/** How long counts are shown, of minutes too, in ms. */
 export const COUNTS_KEPT_MS = 30 * PERIOD_MS.day;
 
 /** A stretch of time in ms since 1970, in periods that begin in it. */
