@@ -39,6 +39,11 @@ export interface EntriesQuery {
   /** What stands in the journal after this place is on none. */
   upTo?: number | undefined;
   wanted(entry: LogEntry): boolean;
+  /**
+   * Asked of each entry that is read, also of those on a shared anonymous id that are another user's, of which there may be
+   * any number. True lets it through whatever it is, so that whoever goes through them comes to an end.
+   */
+  ends?(): boolean;
 }
 
 /** A log as it is gone through. */
@@ -68,7 +73,7 @@ export function createLogPages({ store, journal, views, linked }: LogPagesOption
   async function openEntries(
     extend: Extend,
     generation: number,
-    { kind, id, order, after, upTo = Infinity, wanted }: EntriesQuery,
+    { kind, id, order, after, upTo = Infinity, wanted, ends = () => false }: EntriesQuery,
   ): Promise<Entries> {
     const { view, sources } = kind === "user"
       ? await userSources(extend, generation, id)
@@ -79,7 +84,7 @@ export function createLogPages({ store, journal, views, linked }: LogPagesOption
         const place = { generation, kind: actor.kind, id: actor.id };
         return filtered(
           readLog(store, place, { log: open, order, after }),
-          (entry) => entry.place <= cut && owned(entry) && wanted(entry),
+          (entry) => entry.place <= cut && (ends() || owned(entry) && wanted(entry)),
         );
       }),
       order,

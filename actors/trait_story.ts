@@ -10,7 +10,7 @@ import { EVENTS_AT_ONCE, type Extend, type Views } from "./view.ts";
 export const MAX_REPLACED = 100;
 
 /**
- * Entries of the log that are gone through for it, some 200 values of the store; and events of the right type among them
+ * Entries of the log that are gone through for it, some 200 values of the store, whoever owns them; and events of the right type among them
  * that are read, each perhaps in a chunk of its own.
  */
 export const WHY_ENTRIES = 50_000;
@@ -69,8 +69,9 @@ export function createTraitStory({ journal, views, userPerson, openEntries }: Tr
         id: userId,
         order: "desc",
         after: [at, place],
-        // One more than may be is let through, to be the end.
-        wanted: (entry) => ++looked > WHY_ENTRIES || mayBe(entry, { type: "identify" }),
+        wanted: (entry) => mayBe(entry, { type: "identify" }),
+        // One more than may be is let through.
+        ends: () => ++looked > WHY_ENTRIES,
       });
       const { replaced, more } = await replacedBefore(entries, name, () => looked > WHY_ENTRIES);
       await check();
