@@ -4,13 +4,14 @@ import type { StoredEvent } from "../domain/event.ts";
 import type { Mark } from "../domain/fact.ts";
 import { lastPlaceOf } from "./chunk.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
+import { EVENTS_AT_ONCE } from "./history.ts";
 import type { Journal } from "./journal.ts";
 import type { createLinked } from "./linked.ts";
 import { compareEntries, isLinkEntry, type LogEntry, mayBe, type OpenLog, readLog } from "./log.ts";
 import type { ActorHead, Loaded } from "./snapshot.ts";
 import type { Store } from "./store.ts";
 import { type ActorKind, InvalidCursor, type LogQuery } from "./system.ts";
-import { type Actor, EVENTS_AT_ONCE, type Extend, Outdated, type View, type Views } from "./view.ts";
+import { type Actor, type Extend, Outdated, type View, type Views } from "./view.ts";
 
 /** A page of a log ends before its limit once its events are so much JSON, of which 500 can take 300 MB of memory. */
 export const PAGE_LENGTH = 4 * 1024 * 1024;

@@ -1,10 +1,11 @@
 /** Why a trait is what it is: the register says which event set it, the log which events had set it before. */
 import type { Person } from "../domain/person.ts";
+import { EVENTS_AT_ONCE } from "./history.ts";
 import type { Journal } from "./journal.ts";
 import { type LogEntry, mayBe } from "./log.ts";
 import type { createLogPages } from "./log_pages.ts";
 import type { TraitStory } from "./system.ts";
-import { EVENTS_AT_ONCE, type Extend, type Views } from "./view.ts";
+import type { Extend, Views } from "./view.ts";
 
 /** What was replaced is told so often at the most. */
 export const MAX_REPLACED = 100;
