@@ -24,6 +24,7 @@ import {
   type Period,
   PERIOD_MS,
   type PeriodCounts,
+  PERIODS,
   type Reading,
 } from "./system.ts";
 
@@ -35,6 +36,15 @@ const SUM_MS = 3 * PERIOD_MS.minute;
 
 /** Longest value of counts: one in KV has 64 KiB. */
 const MAX_VALUE_BYTES = 60_000;
+
+/**
+ * The newest days that have counts are kept whatever the clock says: one that was wrong must not drop them all. There are
+ * as many of them as of the days that are kept by the clock, so that no more is stored than if something came each day.
+ */
+const KEPT_DAYS = COUNTS_KEPT_MS / PERIOD_MS.day;
+
+/** A process's hour may be so many behind the one that is summed up before it says that another's clock ran ahead. */
+const AHEAD_HOURS = 2;
 
 /** Values that are dropped by one operation: each is read for its key. */
 const DROP_AT_ONCE = 100;
@@ -77,8 +87,8 @@ function decodeCounts(value: Uint8Array): Counts {
 /** Opens the counts of a store. */
 export function createCountsStore(options: CountsStoreOptions) {
   const { store, now } = options;
-  /** Nothing is due before this moment: the first write looks. */
-  let upkeepMs = -Infinity;
+  /** When it was last looked at what is due: the first write looks. */
+  let lookedMs = -Infinity;
 
   /** Calls `take` with each period of a range of numbers that has counts, in order, summed up over processes. */
   async function list(
@@ -116,7 +126,7 @@ export function createCountsStore(options: CountsStoreOptions) {
     return end;
   }
 
-  /** Sums an hour up. The day is added to in the same operation that says that the hour is done, so once. */
+  /** Sums an hour up, and the day that it is of as far as it is summed up. Done again it comes to the same. */
   async function sumUp(fence: Fence<Summed>, hour: number): Promise<void> {
     const sum = newCounts();
     const joined: { counts: Counts; minute: number; keys: Key[] }[] = [];
@@ -132,19 +142,32 @@ export function createCountsStore(options: CountsStoreOptions) {
         deletes: keys.filter(([, , , process]) => process !== ""),
       });
     }
-    const dayKey = countsKey("day", Math.floor(hour / HOURS_PER_DAY));
-    const { value } = await store.get<Uint8Array>(dayKey);
-    const day = value === null ? newCounts() : decodeCounts(value);
-    addCounts(day, sum);
+    const day = Math.floor(hour / HOURS_PER_DAY);
+    const ofDay = newCounts();
+    await list("hour", [day * HOURS_PER_DAY, hour], (_, counts) => addCounts(ofDay, counts));
+    addCounts(ofDay, sum);
     await fence.write({
-      sets: [[countsKey("hour", hour), encodeCounts(sum)], [dayKey, encodeCounts(day)]],
+      sets: [[countsKey("hour", hour), encodeCounts(sum)], [countsKey("day", day), encodeCounts(ofDay)]],
       change: { hour: hour + 1 },
     });
   }
 
-  /** Drops periods that ended before they are kept. */
-  async function drop(fence: Fence<Summed>, period: Period): Promise<void> {
-    const to = Math.floor((now() - COUNTS_KEPT_MS) / PERIOD_MS[period]);
+  /** The first day that is shown. */
+  const firstShown = () => Math.floor((now() - COUNTS_KEPT_MS) / PERIOD_MS.day);
+
+  /** The first day that is kept. */
+  async function firstKept(): Promise<number> {
+    const days: number[] = [];
+    const newest = { limit: KEPT_DAYS, reverse: true };
+    for await (const { key } of store.list(countsRange("day", 0, Number.MAX_SAFE_INTEGER), newest)) {
+      days.push(key[2] as number);
+    }
+    return days.length < KEPT_DAYS ? 0 : Math.min(firstShown(), days.at(-1)!);
+  }
+
+  /** Drops what is of days that are not kept. */
+  async function drop(fence: Fence<Summed>, { period, day }: { period: Period; day: number }): Promise<void> {
+    const to = day * PERIOD_MS.day / PERIOD_MS[period];
     for (;;) {
       const deletes: Key[] = [];
       await store.scan(countsRange(period, 0, to), DROP_AT_ONCE, ({ key }) => void deletes.push(key));
@@ -153,21 +176,27 @@ export function createCountsStore(options: CountsStoreOptions) {
     }
   }
 
+  /** The first hour that is not to be summed up yet, by the clock of this process. */
+  const endHour = () => Math.floor((now() - SUM_MS) / PERIOD_MS.hour);
+
+  /** Whether a clock that ran ahead has said so: until its hour came, nothing that is counted would be taken. */
+  const isAhead = (summed: number) => summed > endHour() + AHEAD_HOURS;
+
   async function keepUp(): Promise<void> {
-    const end = Math.floor((now() - SUM_MS) / PERIOD_MS.hour);
+    const end = endHour();
     const { hour: summed } = await summedTo();
-    // Said by a clock that runs ahead: until its hour came, nothing that is counted would be taken.
-    const isAhead = summed > end + 2;
-    if (summed >= end && !isAhead) return;
+    if (summed >= end && !isAhead(summed)) return;
     const fence = await takeFence({ ...options, key: COUNTS_SUMMED, empty: NOTHING_SUMMED });
     if (fence === undefined) return;
-    if (isAhead) return await fence.write({ change: { hour: end, until: 0 } });
+    // Hours that it had summed up too early, or another before it, are summed up again.
+    if (isAhead(summed)) return await fence.write({ change: { hour: end, until: 0 } });
     for (;;) {
       const hour = await nextHour(fence.value().hour, end);
       if (hour >= end) break;
       await sumUp(fence, hour);
     }
-    for (const period of ["minute", "hour", "day"] as const) await drop(fence, period);
+    const day = await firstKept();
+    for (const period of PERIODS) await drop(fence, { period, day });
     await fence.write({ change: { hour: end, until: 0 } });
   }
 
@@ -183,16 +212,18 @@ export function createCountsStore(options: CountsStoreOptions) {
     ): Promise<string | "too late" | undefined> {
       const sets: [Key, Uint8Array][] = [[key, encodeCounts(counts)]];
       const summed = await summedTo();
-      if (minute < summed.hour * MINUTES_PER_HOUR) return "too late";
+      // An hour that was summed up by a clock that ran ahead is summed up again.
+      if (minute < summed.hour * MINUTES_PER_HOUR && !isAhead(summed.hour)) return "too late";
       const checks = [{ key, stamp }, { key: COUNTS_SUMMED, stamp: summed.stamp }];
       return await store.commit({ checks, sets }) ?? undefined;
     },
 
     /** Sums up and drops what is due, if anything is. */
     async upkeep(): Promise<void> {
-      if (now() < upkeepMs) return;
+      // Either way: the clock may have been set back.
+      if (Math.abs(now() - lookedMs) < PERIOD_MS.minute) return;
       // Not sooner where it fails, either: a minute later is early enough.
-      upkeepMs = now() + PERIOD_MS.minute;
+      lookedMs = now();
       try {
         await keepUp();
       } catch (error) {
@@ -202,26 +233,31 @@ export function createCountsStore(options: CountsStoreOptions) {
     },
 
     /** See `EventCounts.read`. */
-    async read<T>({ per, from, to }: CountsSpan, begin: () => Reading<T>): Promise<T> {
+    async read<T>({ per, ...span }: CountsSpan, begin: () => Reading<T>): Promise<T> {
       const length = PERIOD_MS[per];
-      const inMinutes = length / PERIOD_MS.minute;
-      const [first, end] = [Math.ceil(from / length), Math.ceil(to / length)];
+      const to = Math.ceil(span.to / length) * length;
       for (let reads = 1;; reads++) {
         const { hour: summed } = await summedTo();
         const reading = begin();
+        let from = Math.max(Math.ceil(span.from / length) * length, firstShown() * PERIOD_MS.day);
         let last: PeriodCounts | undefined;
         const add = (at: number, counts: Counts) => {
           if (last?.at === at) return addCounts(last.counts, counts);
           if (last !== undefined) reading.take(last);
           last = { at, counts };
         };
-        if (per !== "minute") await list(per, [first, end], (n, counts) => add(n * length, counts));
-        const unsummed = per === "minute" ? 0 : summed * MINUTES_PER_HOUR;
-        await list(
-          "minute",
-          [Math.max(first * inMinutes, unsummed), end * inMinutes],
-          (minute, counts) => add(Math.floor(minute / inMinutes) * length, counts),
-        );
+        // Days and hours that are summed up whole, then minutes: a clock that ran ahead may have left longer ones beyond.
+        for (const unit of PERIODS.slice(0, PERIODS.indexOf(per) + 1).toReversed()) {
+          const unitMs = PERIOD_MS[unit];
+          const whole = Math.floor((summed * PERIOD_MS.hour) / unitMs) * unitMs;
+          const upTo = unit === "minute" ? to : Math.min(to, whole);
+          await list(
+            unit,
+            [from / unitMs, upTo / unitMs],
+            (n, counts) => add(Math.floor((n * unitMs) / length) * length, counts),
+          );
+          from = Math.max(from, upTo);
+        }
         if (last !== undefined) reading.take(last);
         // An hour that was summed up meanwhile may be missing, or there twice.
         if ((await summedTo()).hour === summed || reads === READS) return reading.result();

@@ -13,7 +13,7 @@ export interface History {
 }
 
 /** Events read at once: some chunks if they are far apart, and 60 MB of memory if they are made to take much. */
-const EVENTS_AT_ONCE = 100;
+export const EVENTS_AT_ONCE = 100;
 
 /** The facts of the settled part of a log, in the order of the journal. Holds the places of all in memory. */
 export async function* factsOfLog(

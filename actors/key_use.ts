@@ -1,7 +1,8 @@
 /** When write keys were last used: kept in memory, written behind answers once in a while, the latest of all processes. */
 import { forgetOldest } from "../domain/forget_oldest.ts";
-import { writeKeyUsedKey } from "./keys.ts";
-import type { Store } from "./store.ts";
+import { writeKeyKey, writeKeyUsedKey } from "./keys.ts";
+import type { Entry, Store } from "./store.ts";
+import { DEFAULT_KEY_ID } from "./system.ts";
 
 /** What is written of a key's use is this much behind at the most; so often at most is it written by a process. */
 export const USE_WRITTEN_MS = 30_000;
@@ -35,9 +36,12 @@ export function createKeyUse(store: Store): KeyUse {
 
   async function write(id: string, use: Use): Promise<void> {
     for (let tries = 0; tries < TRIES; tries++) {
-      const entry = await store.get<number>(writeKeyUsedKey(id));
+      const keys = [writeKeyUsedKey(id), writeKeyKey(id)];
+      const [entry, writeKey] = await store.getMany(keys) as [Entry<number>, Entry];
       if (entry.value !== null && entry.value >= use.at) return;
-      const checks = [{ key: entry.key, stamp: entry.stamp }];
+      // Of a key that is deleted nothing is left: it is gone here, or its stamp is when this is written.
+      if (writeKey.stamp === null && id !== DEFAULT_KEY_ID) return;
+      const checks = [entry, writeKey].map(({ key, stamp }) => ({ key, stamp }));
       if (await store.commit({ checks, sets: [[entry.key, use.at]] }) !== null) return;
     }
   }

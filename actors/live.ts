@@ -10,7 +10,7 @@ import { setImmediate } from "node:timers";
 import type { StoredEvent } from "../domain/event.ts";
 import { CHUNK_EVENTS, lastPlaceOf, placeOf, senderOf, seqOf } from "./chunk.ts";
 import type { Journal } from "./journal.ts";
-import { BEAT_MS, createNotes, type Notes } from "./live_notes.ts";
+import { BEAT_MS, createNotes, LISTENED_MS, type Notes } from "./live_notes.ts";
 import type { Store } from "./store.ts";
 import { type Listener, type Live, type LivePosition, type News, TooManyListeners } from "./system.ts";
 
@@ -48,7 +48,12 @@ export interface LiveOptions {
 }
 
 /** `pace` is what the times between two looks are multiplied by. */
-const LIMITS = { maxBehindEvents: MAX_BEHIND_EVENTS, stalledMs: STALLED_MS, pace: 1 };
+const LIMITS = {
+  maxBehindEvents: MAX_BEHIND_EVENTS,
+  stalledMs: STALLED_MS,
+  listenedMs: LISTENED_MS,
+  pace: 1,
+};
 
 /** A listener as the feed knows it. */
 interface Heard {
@@ -60,9 +65,9 @@ interface Heard {
 
 /** Makes the feed of a process. */
 export function createLive({ store, journal, id, now, limits }: LiveOptions) {
-  const { maxBehindEvents, stalledMs, pace } = { ...LIMITS, ...limits };
+  const { maxBehindEvents, stalledMs, listenedMs, pace } = { ...LIMITS, ...limits };
   const listeners = new Set<Heard>();
-  const notes = createNotes({ store, id, now, pace, onNotes: wakeAll });
+  const notes = createNotes({ store, id, now, pace, listenedMs, onNotes: wakeAll });
   let waking: ReturnType<typeof setTimeout> | undefined;
   let watching: Promise<void> | undefined;
   let endPause = () => {};

@@ -18,10 +18,10 @@ export const BEAT_MS = 2_000;
 const BEAT_TRIES = 5;
 
 /** Others look this often, where they answer requests, whether somebody listens. */
-const LOOK_MS = 2_000;
+export const LOOK_MS = 2_000;
 
 /** Somebody listens as long as the key has moved within this time: a beat and a look may each be late once. */
-const LISTENED_MS = 6_000;
+export const LISTENED_MS = 6_000;
 
 /** Notes go to the store together, after this time. */
 const GATHER_MS = 250;
@@ -65,14 +65,16 @@ export interface NotesOptions {
   /** This process's name. */
   id: string;
   now(): number;
-  /** What all times are multiplied by: tests live faster. */
-  pace?: number;
+  /** What the times between two looks are multiplied by: tests live faster. */
+  pace: number;
+  /** {@link LISTENED_MS} */
+  listenedMs: number;
   /** Called when there are notes that a listener here has not seen. */
   onNotes(): void;
 }
 
 /** Makes the notes of a process. */
-export function createNotes({ store, id, now, pace = 1, onNotes }: NotesOptions) {
+export function createNotes({ store, id, now, pace, listenedMs, onNotes }: NotesOptions) {
   /** What listeners here have not all seen: `end` is the number of the next. */
   let kept: Note[] = [];
   let end = 0;
@@ -93,7 +95,7 @@ export function createNotes({ store, id, now, pace = 1, onNotes }: NotesOptions)
   let nextOf = new Map<string, number>();
 
   /** Where nobody was ever heard of it reads no clock, which would be most of the cost of asking. */
-  const isElsewhere = () => elsewhereMs > -Infinity && performance.now() - elsewhereMs < LISTENED_MS * pace;
+  const isElsewhere = () => elsewhereMs > -Infinity && performance.now() - elsewhereMs < listenedMs;
 
   /** One after the other, and a hint each: what fails is done again at its next time. */
   function work(task: () => Promise<void>): Promise<void> {

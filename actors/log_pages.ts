@@ -4,13 +4,14 @@ import type { StoredEvent } from "../domain/event.ts";
 import type { Mark } from "../domain/fact.ts";
 import { lastPlaceOf } from "./chunk.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
+import { EVENTS_AT_ONCE } from "./history.ts";
 import type { Journal } from "./journal.ts";
 import type { createLinked } from "./linked.ts";
 import { compareEntries, isLinkEntry, type LogEntry, mayBe, type OpenLog, readLog } from "./log.ts";
 import type { ActorHead, Loaded } from "./snapshot.ts";
 import type { Store } from "./store.ts";
 import { type ActorKind, InvalidCursor, type LogQuery } from "./system.ts";
-import { type Actor, EVENTS_AT_ONCE, type Extend, Outdated, type View, type Views } from "./view.ts";
+import { type Actor, type Extend, Outdated, type View, type Views } from "./view.ts";
 
 /** A page of a log ends before its limit once its events are so much JSON, of which 500 can take 300 MB of memory. */
 export const PAGE_LENGTH = 4 * 1024 * 1024;
@@ -39,6 +40,11 @@ export interface EntriesQuery {
   /** What stands in the journal after this place is on none. */
   upTo?: number | undefined;
   wanted(entry: LogEntry): boolean;
+  /**
+   * Asked of each entry that is read, also of those on a shared anonymous id that are another user's, of which there may be
+   * any number. True lets it through whatever it is, so that whoever goes through them comes to an end.
+   */
+  ends?(): boolean;
 }
 
 /** A log as it is gone through. */
@@ -68,7 +74,7 @@ export function createLogPages({ store, journal, views, linked }: LogPagesOption
   async function openEntries(
     extend: Extend,
     generation: number,
-    { kind, id, order, after, upTo = Infinity, wanted }: EntriesQuery,
+    { kind, id, order, after, upTo = Infinity, wanted, ends = () => false }: EntriesQuery,
   ): Promise<Entries> {
     const { view, sources } = kind === "user"
       ? await userSources(extend, generation, id)
@@ -79,7 +85,7 @@ export function createLogPages({ store, journal, views, linked }: LogPagesOption
         const place = { generation, kind: actor.kind, id: actor.id };
         return filtered(
           readLog(store, place, { log: open, order, after }),
-          (entry) => entry.place <= cut && owned(entry) && wanted(entry),
+          (entry) => entry.place <= cut && (ends() || owned(entry) && wanted(entry)),
         );
       }),
       order,

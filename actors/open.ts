@@ -120,7 +120,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   // So that those which wait here are found too.
   erasure.onErase(quarantine.flush);
   erasure.onErase(feed.forget);
-  const rateLimits = createRateLimits({ store, owner });
+  const rateLimits = createRateLimits({ store, owner, now });
   settling.wake();
   return {
     commit: committer.commit,

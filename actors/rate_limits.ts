@@ -6,7 +6,7 @@
  */
 import { forgetOldest } from "../domain/forget_oldest.ts";
 import { type Bucket, fullBucket, type RateLimit, refilled, secondsUntil } from "../domain/token_bucket.ts";
-import { rateLimitKey } from "./keys.ts";
+import { rateLimitKey, writeKeyKey } from "./keys.ts";
 import type { Entry, Store } from "./store.ts";
 import type { RateDecision, RateLimits } from "./system.ts";
 
@@ -30,7 +30,7 @@ const TRIES = 5;
 
 /** What stands in the store for a write key. */
 interface Stored extends Bucket {
-  /** When each process last took of it, ms since 1970. */
+  /** When each process last took of it, by the bucket's time. */
   by: Record<string, number>;
 }
 
@@ -40,6 +40,12 @@ interface Copy {
   limit: RateLimit;
   /** Taken, and not told to the store yet. */
   untold: number;
+  /**
+   * How far the bucket's time is ahead of this process's clock. Buckets have a time of their own: that of whichever clock
+   * is furthest ahead, so that no process waits for what another has filled already. Only what passes by a clock matters
+   * then, not what it shows.
+   */
+  aheadMs: number;
   /** The stored bucket as it was left, to see by the next what the others took. */
   left: Bucket | undefined;
   /** Whether it began with what is stored. */
@@ -50,10 +56,11 @@ interface Copy {
   syncing: Promise<void> | undefined;
 }
 
-/** What the limits need: `owner` tells this process from others. */
+/** What the limits need: `owner` tells this process from others, `now` is the clock that requests are stamped by. */
 export interface RateLimitsOptions {
   store: Store;
   owner: string;
+  now(): number;
 }
 
 /** A debt is paid back within so long: what was taken while storage was away for minutes was nobody's fault. */
@@ -62,24 +69,31 @@ const DEBT_S = 10;
 const mostDebt = ({ burst, perSecond }: RateLimit): number => burst + DEBT_S * perSecond;
 
 /** Makes the limits over a store. */
-export function createRateLimits({ store, owner }: RateLimitsOptions): RateLimits {
+export function createRateLimits(options: RateLimitsOptions): RateLimits {
+  const { store, owner } = options;
   const copies = new Map<string, Copy>();
 
   /** Brings a copy and the stored bucket together. Throws where storage does not answer; the copy then stays as it is. */
   async function sync(id: string, copy: Copy, now: number): Promise<void> {
     for (let tries = 0; tries < TRIES; tries++) {
       const { limit, untold: told } = copy;
-      const entry = await store.get<Stored>(rateLimitKey(id));
-      const found = foundBucket(entry, limit, now);
+      const keys = [rateLimitKey(id), writeKeyKey(id)];
+      const [entry, writeKey] = await store.getMany(keys) as [Entry<Stored>, Entry];
+      // Now, not when it was asked for: what others wrote meanwhile would be taken for a clock that is ahead.
+      const here = options.now();
+      copy.aheadMs = Math.max(copy.aheadMs, (entry.value?.at ?? -Infinity) - here);
+      const found = foundBucket(entry, limit, here + copy.aheadMs);
       const by = activeSharers(entry.value?.by ?? {}, found.at);
       delete by[owner];
       const sharers = Object.keys(by).length + 1;
-      const level = Math.max(found.level - told, -mostDebt(limit));
-      if (told > 0) {
+      const level = Math.min(mostStored(limit), Math.max(found.level - told, -mostDebt(limit)));
+      // Less than nothing where more was given back than taken.
+      // Of a key that is deleted nothing is left: it is gone here, or its stamp is when this is written.
+      if (told !== 0 && writeKey.stamp !== null) {
         by[owner] = found.at;
         const next: Stored = { level, at: found.at, by: newest(by) };
         const written = await store.commit({
-          checks: [{ key: entry.key, stamp: entry.stamp }],
+          checks: [entry, writeKey].map(({ key, stamp }) => ({ key, stamp })),
           sets: [[entry.key, next]],
         });
         if (written === null) continue;
@@ -88,7 +102,10 @@ export function createRateLimits({ store, owner }: RateLimitsOptions): RateLimit
       copy.left = { level, at: found.at };
       copy.untold -= told;
       // Taken while this was under way.
-      copy.bucket = { level: Math.min(limit.burst, level) - copy.untold, at: found.at };
+      copy.bucket = {
+        level: Math.min(limit.burst, Math.min(limit.burst, level) - copy.untold),
+        at: found.at,
+      };
       copy.syncedAt = now;
       return;
     }
@@ -104,6 +121,7 @@ export function createRateLimits({ store, owner }: RateLimitsOptions): RateLimit
       bucket: fullBucket(limit, now),
       limit,
       untold: 0,
+      aheadMs: 0,
       left: undefined,
       loaded: false,
       others: 0,
@@ -118,7 +136,7 @@ export function createRateLimits({ store, owner }: RateLimitsOptions): RateLimit
   function decide(id: string, copy: Copy, { events, now }: { events: number; now: number }): RateDecision {
     const { limit } = copy;
     const perSecond = limit.perSecond - copy.others;
-    copy.bucket = refilled(copy.bucket, { perSecond, most: limit.burst, now });
+    copy.bucket = refilled(copy.bucket, { perSecond, most: limit.burst, now: now + copy.aheadMs });
     const admitted = copy.bucket.level >= events;
     if (admitted) {
       copy.bucket.level -= events;
@@ -152,6 +170,12 @@ export function createRateLimits({ store, owner }: RateLimitsOptions): RateLimit
         return decide(id, copy, { events, now });
       });
     },
+    giveBack(id, limit, { events, now }) {
+      const copy = copies.get(id) ?? copyOf(id, limit, now);
+      copy.bucket.level = Math.min(copy.limit.burst, copy.bucket.level + events);
+      copy.untold -= events;
+      return decide(id, copy, { events: 0, now });
+    },
     size: () => copies.size,
     async close() {
       await Promise.all([...copies.values()].map(({ syncing }) => syncing));
@@ -164,13 +188,17 @@ function isChanged(one: RateLimit, other: RateLimit): boolean {
 }
 
 /**
- * The stored bucket at a time. It may hold what comes in two rounds of telling even if the burst is less: what was taken
- * meanwhile is told later, and would otherwise be taken from what was never filled.
+ * A stored bucket holds what comes in two rounds of telling even if the burst is less: what was taken meanwhile is told
+ * later, and would otherwise be taken from what was never filled.
  */
+function mostStored({ burst, perSecond }: RateLimit): number {
+  return Math.max(burst, (perSecond * 2 * SYNC_MS) / 1000);
+}
+
+/** The stored bucket at a time of its own. */
 function foundBucket({ value }: Entry<Stored>, limit: RateLimit, now: number): Bucket {
   if (value === null) return fullBucket(limit, now);
-  const most = Math.max(limit.burst, (limit.perSecond * 2 * SYNC_MS) / 1000);
-  return refilled(value, { perSecond: limit.perSecond, most, now });
+  return refilled(value, { perSecond: limit.perSecond, most: mostStored(limit), now });
 }
 
 function activeSharers(by: Record<string, number>, now: number): Record<string, number> {

@@ -79,6 +79,9 @@ export class TooManyWriteKeys extends RangeError {
   override name = "TooManyWriteKeys";
 }
 
+/** The id of the write key that the environment gives; it is not stored. */
+export const DEFAULT_KEY_ID = "default";
+
 /** A write key as administrators see it; the key itself is kept only as a digest. */
 export interface WriteKey {
   id: string;
@@ -169,6 +172,12 @@ export interface RateLimits {
     limit: RateLimit,
     taking: { events: number; now: number },
   ): RateDecision | Promise<RateDecision>;
+  /** Gives back what was taken for events that were not taken after all, and says what is left then. */
+  giveBack(
+    writeKeyId: string,
+    limit: RateLimit,
+    giving: { events: number; now: number },
+  ): RateDecision;
   /** How many keys are remembered. */
   size(): number;
   close(): Promise<void>;
@@ -183,7 +192,7 @@ export type Period = typeof PERIODS[number];
 /** The same in ms. Days are those of UTC. */
 export const PERIOD_MS: Record<Period, number> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 
-/** How long counts are kept, of minutes too, in ms. */
+/** How long counts are shown, of minutes too, in ms. */
 export const COUNTS_KEPT_MS = 30 * PERIOD_MS.day;
 
 /** A stretch of time in ms since 1970, in periods that begin in it. */

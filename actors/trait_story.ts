@@ -1,16 +1,17 @@
 /** Why a trait is what it is: the register says which event set it, the log which events had set it before. */
 import type { Person } from "../domain/person.ts";
+import { EVENTS_AT_ONCE } from "./history.ts";
 import type { Journal } from "./journal.ts";
 import { type LogEntry, mayBe } from "./log.ts";
 import type { createLogPages } from "./log_pages.ts";
 import type { TraitStory } from "./system.ts";
-import { EVENTS_AT_ONCE, type Extend, type Views } from "./view.ts";
+import type { Extend, Views } from "./view.ts";
 
 /** What was replaced is told so often at the most. */
 export const MAX_REPLACED = 100;
 
 /**
- * Entries of the log that are gone through for it, some 200 values of the store; and events of the right type among them
+ * Entries of the log that are gone through for it, some 200 values of the store, whoever owns them; and events of the right type among them
  * that are read, each perhaps in a chunk of its own.
  */
 export const WHY_ENTRIES = 50_000;
@@ -69,8 +70,9 @@ export function createTraitStory({ journal, views, userPerson, openEntries }: Tr
         id: userId,
         order: "desc",
         after: [at, place],
-        // One more than may be is let through, to be the end.
-        wanted: (entry) => ++looked > WHY_ENTRIES || mayBe(entry, { type: "identify" }),
+        wanted: (entry) => mayBe(entry, { type: "identify" }),
+        // One more than may be is let through.
+        ends: () => ++looked > WHY_ENTRIES,
       });
       const { replaced, more } = await replacedBefore(entries, name, () => looked > WHY_ENTRIES);
       await check();

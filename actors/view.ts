@@ -17,7 +17,7 @@ import { type ActorName, type Fact, factOf } from "../domain/fact.ts";
 import { emptyGroup, evolveGroup, type Group, groupFromJson, type GroupJson } from "../domain/group.ts";
 import { emptyPerson, evolvePerson, type Person, personFromJson, type PersonJson } from "../domain/person.ts";
 import { lastPlaceOf } from "./chunk.ts";
-import { factsOfLog, foldAnonymousLog } from "./history.ts";
+import { EVENTS_AT_ONCE, factsOfLog, foldAnonymousLog } from "./history.ts";
 import type { Journal } from "./journal.ts";
 import { actorKey } from "./keys.ts";
 import { EMPTY_LOG, isLinkEntry, type LogEntry, type OpenLog, readLog, tagOf } from "./log.ts";
@@ -31,9 +31,6 @@ export const TRIES = 50;
 
 /** A read that takes no longer than this is through before an old generation is deleted. */
 export const SHORT_MS = 1_000;
-
-/** Log entries whose events are read at once. */
-export const EVENTS_AT_ONCE = 100;
 
 /** The store and the tail at one head. */
 export interface View {

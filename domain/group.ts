@@ -1,6 +1,6 @@
 /** What is known of a group (a company, a team) from its log: its traits, how often it was named, first and last. */
 import type { Fact } from "./fact.ts";
-import { joinRegisters, NO_ROOM, type Register, type Registers, setRegister } from "./register.ts";
+import { NO_ROOM, type Register, type Registers, setRegister } from "./register.ts";
 import { STATE_BYTES } from "./person.ts";
 
 /** The state; times in ms, `Infinity` and `-Infinity` before the first event. */
@@ -33,17 +33,6 @@ export function evolveGroup(group: Group, fact: Fact): Group {
     }
   }
   return group;
-}
-
-/** Joins `from` into `into`, whose logs are disjoint. Mutates and returns `into`. */
-export function joinGroups(into: Group, from: Group): Group {
-  joinRegisters(into.traits, from.traits);
-  into.count += from.count;
-  into.first = Math.min(into.first, from.first);
-  into.last = Math.max(into.last, from.last);
-  into.bytes += from.bytes;
-  into.dropped += from.dropped;
-  return into;
 }
 
 /** A group as JSON: the stored format of {@link FOLD_VERSION}. */

@@ -1,10 +1,9 @@
 /** The routes of administrators: write keys. */
 import { Hono } from "hono";
 import { z } from "zod";
-import { TooManyWriteKeys, type WriteKey } from "../actors/system.ts";
+import { DEFAULT_KEY_ID, TooManyWriteKeys, type WriteKey } from "../actors/system.ts";
 import { EVENT_TYPES } from "../domain/event.ts";
 import { readBody, unknownMember } from "./admin_body.ts";
-import { DEFAULT_KEY_ID } from "./authentication.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "./handle.ts";
 import { invalid, jsonResponse, type Problem } from "./problem.ts";
 import { decodePart } from "./reading.ts";

@@ -4,7 +4,7 @@
  */
 import { hash, timingSafeEqual } from "node:crypto";
 import { Buffer } from "node:buffer";
-import type { System, WriteKey } from "../actors/system.ts";
+import { DEFAULT_KEY_ID, type System, type WriteKey } from "../actors/system.ts";
 import type { EventType } from "../domain/event.ts";
 import type { RateLimit } from "../domain/token_bucket.ts";
 import { createAuthenticationLimit } from "./authentication_limit.ts";
@@ -32,9 +32,6 @@ export interface Secrets {
   /** Wrong credentials a minute from one address before it is answered 429; 0 is no limit. */
   authFailuresPerMinute: number;
 }
-
-/** The id of the write key that the environment gives; it is not stored. */
-export const DEFAULT_KEY_ID = "default";
 
 /** What events that an administrator sends bear in place of a write key's id. */
 export const ADMIN_KEY_ID = "admin";

@@ -2,7 +2,7 @@
 import { Hono } from "hono";
 import { z } from "zod";
 import { NO_CONTRACT } from "../actors/contracts.ts";
-import { type Author, TooManyContracts } from "../actors/system.ts";
+import { type Author, DEFAULT_KEY_ID, TooManyContracts } from "../actors/system.ts";
 import { commonContracts } from "../domain/common_contracts.ts";
 import { CONTRACT_MODES, type Draft, type UnknownEvents } from "../domain/contract.ts";
 import { EVENT_TYPES } from "../domain/event.ts";
@@ -10,7 +10,7 @@ import type { Budget } from "../domain/checker.ts";
 import { shown } from "../domain/json.ts";
 import type { Schema, SchemaProblem } from "../domain/schema.ts";
 import { readBody, unknownMember } from "./admin_body.ts";
-import { ADMIN_KEY_ID, DEFAULT_KEY_ID } from "./authentication.ts";
+import { ADMIN_KEY_ID } from "./authentication.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "./handle.ts";
 import type { Gate } from "./intake.ts";
 import { createLane } from "./lane.ts";

@@ -36,6 +36,8 @@ export interface Gate {
   admit?(source: Source, events: number): Problem | undefined | Promise<Problem | undefined>;
   /** Last before the commit: may enrich the event in place, then says why it is not taken (403, 422), or nothing. */
   judge?(event: StoredEvent, source: Source): Rejection | undefined;
+  /** Told that events which it admitted are not taken after all, as a whole (413, 503), and may come again. */
+  giveBack?(source: Source, events: number): void;
 }
 
 /** Something that is told what became of events; it never throws, and is quick. */
@@ -62,15 +64,24 @@ export function createIntake(gates: readonly Gate[], witnesses: readonly Witness
       const refusal = admitting[at]!.admit!(source, events);
       if (refusal instanceof Promise) {
         const next = at + 1;
-        return refusal.then((problem) => problem ?? admit(source, events, next));
+        return refusal.then((problem) => problem ?? admit(source, events, next), (error) => {
+          giveBack(source, events, next - 1);
+          throw error;
+        });
       }
       if (refusal !== undefined) return refusal;
     }
     return undefined;
   }
 
+  /** To the gates that have admitted: all, or those before one that failed. */
+  function giveBack(source: Source, events: number, end = admitting.length): void {
+    for (let at = 0; at < end; at++) admitting[at]!.giveBack?.(source, events);
+  }
+
   return {
     admit: (source, events) => admit(source, events),
+    giveBack: (source, events) => giveBack(source, events),
     judge(event, source) {
       for (const gate of judging) {
         const rejection = gate.judge!(event, source);

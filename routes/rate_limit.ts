@@ -27,6 +27,13 @@ export function createRateLimitGate({ rateLimits }: Pick<System, "rateLimits">):
       const tell = (made: RateDecision) => answer(source, { limit, events, decision: made });
       return decision instanceof Promise ? decision.then(tell) : tell(decision);
     },
+    giveBack(source, events) {
+      const limit = source.caller.rateLimit;
+      if (limit === undefined) return;
+      const now = source.receivedAt;
+      const decision = rateLimits.giveBack(source.caller.writeKeyId, limit, { events, now });
+      source.answerHeaders = headersOf(limit, decision);
+    },
   };
 }
 
@@ -44,13 +51,9 @@ function answer(
   source: Source,
   { limit, events, decision }: { limit: RateLimit; events: number; decision: RateDecision },
 ): Problem | undefined {
-  const { burst, perSecond } = limit;
-  source.answerHeaders = {
-    "ratelimit-policy": `${POLICY};q=${burst};w=${Math.max(1, Math.ceil(burst / perSecond))}`,
-    "ratelimit": `${POLICY};r=${decision.remaining};t=${decision.fullInS}`,
-    "access-control-expose-headers": EXPOSED,
-  };
+  source.answerHeaders = headersOf(limit, decision);
   if (decision.admitted) return undefined;
+  const { burst, perSecond } = limit;
   const rule = `this write key may send ${perSecond} events a second and ${burst} at once`;
   const refusal = { reason: "rate_limited", headers: source.answerHeaders } as const;
   if (events > burst) {
@@ -67,5 +70,16 @@ function answer(
     code: "rate_limited",
     detail: `${rule}: ${found} may come now, and nothing was taken`,
     retryAfterS: decision.enoughInS,
+  };
+}
+
+function headersOf(
+  { burst, perSecond }: RateLimit,
+  { remaining, fullInS }: RateDecision,
+): Record<string, string> {
+  return {
+    "ratelimit-policy": `${POLICY};q=${burst};w=${Math.max(1, Math.ceil(burst / perSecond))}`,
+    "ratelimit": `${POLICY};r=${remaining};t=${fullInS}`,
+    "access-control-expose-headers": EXPOSED,
   };
 }

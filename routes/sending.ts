@@ -153,10 +153,17 @@ export async function takeOne(
   const rejection = accepted.rejection ?? intake.judge(accepted.event, source);
   if (rejection !== undefined) {
     intake.rejected(value, rejection, source);
+    if (rejection.reason === "too_large") intake.giveBack(source, 1);
     return { problem: refusalOf(problemOf(rejection), source) };
   }
   const events = [accepted.event!];
-  const receipts = await system.commit(events, caller.writeKeyId);
+  let receipts: readonly Receipt[];
+  try {
+    receipts = await system.commit(events, caller.writeKeyId);
+  } catch (error) {
+    intake.giveBack(source, 1);
+    throw error;
+  }
   intake.committed(events, receipts, source);
   const [receipt] = receipts;
   if (receipt === undefined) throw new Error("a commit of one event gave no receipt");
@@ -202,6 +209,10 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
   const source = sourceOf(parts, c, { caller, defaults });
   const refusal = await intake.admit(source, items.length);
   if (refusal !== undefined) return refusal;
+  const refuseAll = (problem: Problem) => {
+    intake.giveBack(source, items.length);
+    return refusalOf(problem, source);
+  };
   const options = { receivedAt: source.receivedAt, newId, allowedTypes: caller.allowedTypes, defaults };
   const events: StoredEvent[] = [];
   const rejected: { index: number; rejection: Rejection }[] = [];
@@ -213,12 +224,10 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
     else rejected.push({ index, rejection: refused });
     if (source.isLong) {
       await othersTurn(source);
-      if (parts.now() - source.receivedAt > JUDGING_MS) return refusalOf(TOO_LONG, source);
+      if (parts.now() - source.receivedAt > JUDGING_MS) return refuseAll(TOO_LONG);
     }
   }
-  if (defaults !== undefined && exceedsFilled(bytes, defaults, events)) {
-    return refusalOf(tooLargeFilled(), source);
-  }
+  if (defaults !== undefined && exceedsFilled(bytes, defaults, events)) return refuseAll(tooLargeFilled());
 
   let duplicates = 0;
   if (events.length > 0) {
@@ -227,7 +236,8 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
       intake.committed(events, receipts, source);
       for (const { duplicate } of receipts) duplicates += duplicate ? 1 : 0;
     } catch (error) {
-      if (error instanceof BatchTooLarge) return refusalOf(tooLargeCompressed(error), source);
+      if (error instanceof BatchTooLarge) return refuseAll(tooLargeCompressed(error));
+      intake.giveBack(source, items.length);
       throw error;
     }
   }

@@ -98,7 +98,12 @@ function systemOf(store: Store): System {
       remove: outside,
       sweep: outside,
     },
-    rateLimits: { take: outside, size: () => 0, close: () => Promise.resolve() },
+    rateLimits: {
+      take: outside,
+      giveBack: () => ({ admitted: true, remaining: 0, fullInS: 0, enoughInS: 0 }),
+      size: () => 0,
+      close: () => Promise.resolve(),
+    },
     stats: async () => {
       const head = await store.stored();
       return { head, settled: head, unsettled: 0 };

@@ -64,6 +64,9 @@ async function read(counts: EventCounts, per: Period, span: { from?: number; to?
   });
 }
 
+/** From one to another, without it. */
+const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => from + n);
+
 const sum = (numbers: number[]) => numbers.reduce((a, b) => a + b, 0);
 
 async function keysOf(store: Store): Promise<string[]> {
@@ -185,10 +188,44 @@ Deno.test("counts are kept for 30 days, and then dropped, of minutes, hours and 
   deepStrictEqual(kept, { minute: 31, hour: 31, day: 31 });
   const oldest = Math.min(...(await read(counts, "minute")).map(([at]) => START + at));
   ok(oldest >= clock.ms - COUNTS_KEPT_MS);
+  strictEqual(
+    (await keysOf(test.store)).filter((key) => key.startsWith("minute")).length,
+    31,
+    "no more is stored",
+  );
   clock.ms += 40 * DAY;
   take(counts, clock.ms, 1);
-  await read(counts, "day");
-  deepStrictEqual(await keysOf(test.store), ["minute own"], "nothing else is left");
+  for (const per of PERIODS) strictEqual((await read(counts, per, { to: clock.ms + DAY })).length, 1);
+});
+
+Deno.test("however long nothing came, the newest 30 days on which something did stay until others take their places", async () => {
+  await using test = await open();
+  const { clock } = test;
+  const counts = test.process();
+  const countDays = async (days: number) => {
+    for (let day = 0; day < days; day++) {
+      clock.ms += DAY;
+      take(counts, clock.ms, 1);
+      await read(counts, "day");
+    }
+  };
+  await countDays(30);
+  clock.ms += 365 * DAY;
+  const all = { to: START + 1_000 * DAY };
+  await countDays(10);
+  strictEqual((await read(counts, "day", all)).length, 10, "by the clock the others are too old to be shown");
+  // Set back, as one that was wrong.
+  const later = clock.ms;
+  clock.ms = START + 31 * DAY;
+  const days = (await read(counts, "day", all)).map(([at]) => Math.floor(at / DAY));
+  // The last was not summed up when it was last dropped.
+  deepStrictEqual(days, [...numbers(10, 31), ...numbers(396, 406)].map((day) => day - 1));
+  clock.ms = later;
+  await countDays(30);
+  clock.ms = START + 31 * DAY;
+  for (const per of PERIODS) {
+    strictEqual((await read(counts, per, all)).length, 31, `${per}: nothing else is left`);
+  }
 });
 
 Deno.test("more than can be dropped by one operation goes all the same", async () => {
@@ -201,10 +238,65 @@ Deno.test("more than can be dropped by one operation goes all the same", async (
     await read(counts, "minute", { from: clock.ms, to: clock.ms + 1 });
   }
   strictEqual((await read(counts, "minute")).length, 250);
-  clock.ms += 31 * DAY;
-  await read(counts, "day");
-  deepStrictEqual(await keysOf(test.store), []);
+  for (let day = 1; day <= 31; day++) {
+    clock.ms = START + day * DAY;
+    take(counts, clock.ms, 1);
+    await read(counts, "day");
+  }
+  deepStrictEqual((await read(counts, "minute")).map(([at]) => at / DAY), numbers(1, 32));
 });
+
+/** A month of history, and a process whose clock is wrong by so much for some hours, and then set right. */
+const WRONG: [what: string, wrongMs: number][] = [
+  ["40 days ahead", 40 * DAY],
+  ["31 days ahead", 31 * DAY],
+  ["5 hours ahead", 5 * HOUR],
+  ["5 hours behind", -5 * HOUR],
+  ["29 days behind", -29 * DAY],
+];
+
+for (const [what, wrongMs] of WRONG) {
+  for (const isAlone of [true, false]) {
+    const where = isAlone ? "alone" : "beside another";
+    Deno.test(`a clock that is ${what} destroys no history and counts nothing twice: ${where}`, async () => {
+      await using test = await open();
+      const { clock } = test;
+      let wrong = 0;
+      const [right, bad] = [test.process(), test.process(test.store, () => clock.ms + wrong)];
+      let counted = 0;
+      const count = async (counts: EventCounts, at: number) => {
+        take(counts, at, 1);
+        await read(counts, "minute", { from: at, to: at + 1 });
+        counted++;
+      };
+      for (let hour = 0; hour < 30 * 24; hour += 8) {
+        clock.ms = START + hour * HOUR;
+        await count(isAlone ? bad : right, clock.ms);
+      }
+      const history = { from: START + 2.5 * DAY, to: START + 28 * DAY };
+      const before = await Promise.all(PERIODS.map((per) => read(right, per, history)));
+      wrong = wrongMs;
+      for (let minute = 0; minute < 200; minute += 3) {
+        clock.ms += 3 * MINUTE;
+        await count(bad, clock.ms + wrong);
+        if (!isAlone) await count(right, clock.ms);
+      }
+      wrong = 0;
+      for (let hour = 0; hour < 3; hour++) {
+        clock.ms += HOUR;
+        await count(bad, clock.ms);
+      }
+      for (const [i, per] of PERIODS.entries()) {
+        if (wrongMs > -DAY) deepStrictEqual(await read(right, per, history), before[i], per);
+        const all = { from: START - 40 * DAY, to: START + 100 * DAY };
+        const total = sum((await read(right, per, all)).map(([, events]) => events));
+        // A clock that is ahead takes the places of the oldest days by days of its own, of which it has two here.
+        const lost = wrongMs > 30 * DAY ? 6 : 0;
+        ok(total <= counted && total >= counted - lost, `${per}: ${total} of ${counted}`);
+      }
+    });
+  }
+}
 
 for (const fault of FAULTS) {
   Deno.test(`a write that is ${fault} makes nothing count twice, and loses nothing that memory has`, async () => {

@@ -265,6 +265,34 @@ Deno.test("of what was replaced more often than is told, the newest are, and fro
   }
 });
 
+Deno.test("of an anonymous id that users share a trait is told within bounds, though all between is another's", async () => {
+  await using place = await MEMORY.make();
+  const system = await openOn(await place.open());
+  const link = (userId: string, atMs: number) =>
+    eventWith({ type: "identify", userId, anonymousId: "shared", atMs });
+  const plan = (value: string, more: object) =>
+    eventWith({ type: "identify", traits: { plan: value }, ...more });
+  const others = (events: number, fromMs: number) =>
+    Array.from({ length: events }, (_, n) => eventWith({ anonymousId: "shared", atMs: fromMs + n }));
+  const why = async () => await system.reader.trait("u", "plan") as TraitStory;
+  try {
+    await system.commit([link("u", 0), plan("old", { anonymousId: "shared", atMs: 1 }), link("v", 10)], "k");
+    await system.commit([plan("new", { userId: "u", atMs: 1e6 })], "k");
+    await sendAll(system, others(1_000, 20));
+    const { replaced, moreBefore } = await why();
+    deepStrictEqual([replaced.map(({ value }) => value), moreBefore], [["old"], null]);
+    await sendAll(system, others(WHY_ENTRIES, 2_000));
+    for (const settles of [false, true]) {
+      if (settles) await settle(system);
+      const { value, replaced, moreBefore } = await why();
+      deepStrictEqual([value, replaced], ["new", []]);
+      ok(moreBefore! > new Date(BEGIN_MS + 10).toISOString(), moreBefore!);
+    }
+  } finally {
+    await system.close();
+  }
+});
+
 Deno.test("of somebody with very many events a trait is told within bounds, and what one changed is not", async () => {
   await using place = await MEMORY.make();
   const system = await openOn(await place.open());

@@ -1,14 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import type { Fact } from "../../domain/fact.ts";
-import {
-  emptyGroup,
-  evolveGroup,
-  type Group,
-  groupFromJson,
-  groupToJson,
-  joinGroups,
-} from "../../domain/group.ts";
+import { emptyGroup, evolveGroup, type Group, groupFromJson, groupToJson } from "../../domain/group.ts";
 import { STATE_BYTES } from "../../domain/person.ts";
 import { groupProfile } from "../../domain/profile.ts";
 import { factWith, groupSays, HOSTILE_NAMES, mapOf, personFacts, runs, shuffled } from "./facts.ts";
@@ -16,7 +9,6 @@ import { factWith, groupSays, HOSTILE_NAMES, mapOf, personFacts, runs, shuffled 
 const fold = (facts: Fact[], from = emptyGroup()): Group =>
   facts.reduce((group, fact) => evolveGroup(group, fact), from);
 const stored = (group: Group): Group => groupFromJson(JSON.parse(JSON.stringify(groupToJson(group))));
-const joinSays = (group: Group) => groupSays({ ...group, bytes: 0 });
 const groupFacts = personFacts.map((facts) => facts.map((fact) => ({ ...fact, type: "group" as const })));
 
 Deno.test("the same facts in any order and any split give the same group, stored and read again between", () => {
@@ -32,21 +24,6 @@ Deno.test("the same facts in any order and any split give the same group, stored
       }
       deepStrictEqual(groupSays(group), groupSays(fold(facts)));
       deepStrictEqual(stored(group), group);
-    }),
-    runs(200),
-  );
-});
-
-Deno.test("groups of disjoint logs join to the same one in any grouping", () => {
-  fc.assert(
-    fc.property(groupFacts, fc.nat(30), fc.nat(30), (facts, a, b) => {
-      const [from, to] = [Math.min(a, b), Math.max(a, b)];
-      const parts = () =>
-        [fold(facts.slice(0, from)), fold(facts.slice(from, to)), fold(facts.slice(to))] as const;
-      const [x, y, z] = parts();
-      const [p, q, r] = parts();
-      deepStrictEqual(joinSays(joinGroups(joinGroups(x, y), z)), joinSays(fold(facts)));
-      deepStrictEqual(joinSays(joinGroups(r, joinGroups(q, p))), joinSays(fold(facts)));
     }),
     runs(200),
   );

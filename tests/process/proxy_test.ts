@@ -91,7 +91,7 @@ Deno.test({
     await using viewer = await openViewer(proxy.url, { token: ADMIN_TOKEN });
     for (let n = 0; n < 3; n++) {
       await send(JSON.stringify({ type: "page", userId: "u", messageId: `m${n}` }));
-      await viewer.until("it", () => viewer.lines.at(-1)?.messageId === `m${n}`, 2_000);
+      await viewer.until("it", () => viewer.lines.at(-1)?.messageId === `m${n}`);
     }
 
     for (const ms of await cutOff) {

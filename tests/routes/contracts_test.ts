@@ -159,16 +159,21 @@ Deno.test("while a batch is held against costly contracts, other requests have t
   ok(answered > 2, `${answered} requests between`);
 });
 
-Deno.test("a batch that contracts take longer than 10 s for is 503, of which nothing is accepted", async () => {
+Deno.test("a batch that contracts take longer than 10 s for is 503, of which nothing is accepted and nothing is spent", async () => {
   await using test = await openTestApp();
   await put(test, "costly", COSTLY);
-  const sending = test.send("/api/v1/events/batch", { batch: LONG_BATCH });
+  const made = { name: "limited", rateLimit: { perSecond: 1_000, burst: LONG_BATCH.length } };
+  const { body: { key } } = await ask(test, "POST", "/api/v1/admin/keys", made);
+  const sending = test.send("/api/v1/events/batch", { batch: LONG_BATCH }, {
+    headers: { authorization: `Bearer ${key}` },
+  });
   // Its first events are being looked at: it has the time of its receipt.
   await test.send("/api/v1/events", { type: "page", userId: "u" });
   test.clock.nowMs += 10_001;
   const { status, headers, body } = await sending;
   deepStrictEqual([status, headers.get("retry-after"), body.code], [503, "1", "overloaded"]);
   match(body.detail, /fewer events at a time/);
+  match(headers.get("ratelimit")!, new RegExp(`;r=${LONG_BATCH.length};`));
   strictEqual((await test.system.stats()).head, 1);
   strictEqual((await test.send("/api/v1/events", LONG)).status, 200);
 });

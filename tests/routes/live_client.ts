@@ -2,6 +2,9 @@
 import { createParser } from "eventsource-parser";
 import { ADMIN_TOKEN } from "./test_app.ts";
 
+/** What a test waits for comes sooner than this, or never: it says nothing of how fast it should come. */
+export const NEVER_MS = 120_000;
+
 /** A line of the view. */
 // deno-lint-ignore no-explicit-any -- a test looks at members that it names, and fails where they are missing.
 export type Line = Record<string, any>;
@@ -19,8 +22,8 @@ export interface Viewer extends AsyncDisposable {
   lastId(): string | undefined;
   /** Whether the server has ended the stream. */
   ended: Promise<void>;
-  /** Resolves when it is so, looked at after each chunk; throws after `ms`. */
-  until(what: string, isSo: () => boolean, ms?: number): Promise<void>;
+  /** Resolves when it is so, looked at after each chunk; throws where it never is. */
+  until(what: string, isSo: () => boolean): Promise<void>;
   /** Leaves. */
   close(): Promise<void>;
 }
@@ -79,13 +82,13 @@ export async function openViewer(
     comments,
     lastId: () => lastId,
     ended,
-    async until(what, isSo, ms = 10_000) {
+    async until(what, isSo) {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const look = () => isSo() && resolve();
       looks.push(look);
       const timer = setTimeout(
-        () => reject(new Error(`${what}: not within ${ms} ms; ${lines.length} lines came`)),
-        ms,
+        () => reject(new Error(`${what}: not within ${NEVER_MS} ms; ${lines.length} lines came`)),
+        NEVER_MS,
       );
       look();
       try {

@@ -9,6 +9,9 @@ import { ADMIN_TOKEN, openTestApp, openTestSystem } from "./test_app.ts";
 
 const LIVE = "/api/v1/admin/live";
 
+/** As a time between two looks, or what it is multiplied by: there are none after the first. */
+const NO_LOOKS = 1_000_000;
+
 /** The routes on a port. */
 async function openServer(
   { limits, heartbeatMs, system: given }: {
@@ -49,15 +52,13 @@ const idsOf = ({ lines }: Viewer) => lines.map(({ messageId }) => messageId);
 const numbered = (count: number, prefix = "m") =>
   Array.from({ length: count }, (_, n) => track(`${prefix}${n}`));
 
-Deno.test("an accepted event shows within a fraction of a second, with what says whose it is", async () => {
-  await using server = await openServer();
+Deno.test("an accepted event shows without waiting for a look at the journal, with what says whose it is", async () => {
+  await using server = await openServer({ limits: { pace: NO_LOOKS } });
   await using viewer = await openViewer(server.url);
   strictEqual(viewer.status, 200);
   await server.send("/api/v1/events", track("m0"));
-  const began = performance.now();
   await server.send("/api/v1/events", track("m1", { groupId: "g1", properties: { secret: 1 } }));
   await viewer.until("both", () => viewer.lines.length === 2);
-  ok(performance.now() - began < 1_000);
   const { receivedAt, position, ...line } = viewer.lines[1]!;
   deepStrictEqual(line, {
     status: "accepted",
@@ -335,9 +336,8 @@ Deno.test("a client that reads nothing for long is let go, so that another has i
   }));
   strictEqual((await server.get(LIVE, { authorization: `Bearer ${ADMIN_TOKEN}` })).status, 503);
   const event = "E".repeat(500);
-  const until = performance.now() + 15_000;
+  // Until one has its place.
   for (let n = 0, status = 503; status !== 200; n++) {
-    ok(performance.now() < until, "one has its place");
     const batch = Array.from({ length: 500 }, (_, i) => track(`m${n}_${i}`, { event }));
     await server.send("/api/v1/events/batch", { batch });
     ({ status } = await server.get(LIVE, { authorization: `Bearer ${ADMIN_TOKEN}` }));
@@ -354,27 +354,21 @@ Deno.test("one more than may listen is told to come later, and has a place once 
   ok(Number(refused.headers.get("retry-after")) >= 1);
   await viewers[0]!.close();
   // The server learns of it when it next writes.
-  const until = performance.now() + 10_000;
-  let status = 503;
-  while (status !== 200 && performance.now() < until) {
+  for (let status = 503; status !== 200;) {
     await server.send("/api/v1/events", track(crypto.randomUUID()));
     ({ status } = await server.get(LIVE, asAdmin));
   }
-  strictEqual(status, 200);
   for (const viewer of viewers.slice(1)) await viewer.close();
 });
 
 Deno.test("while nobody listens nothing is noted; a stop ends every stream, and lets nobody listen any more", async () => {
-  await using server = await openServer();
-  server.system.live.wanted(performance.now());
-  await sleep(50);
-  strictEqual(server.system.live.wanted(performance.now()), false);
+  // Nothing else would end a stream, which waits for news, before the test is given up.
+  await using server = await openServer({ heartbeatMs: NO_LOOKS, limits: { pace: NO_LOOKS } });
+  while (server.system.live.wanted(performance.now())) await sleep(5);
   await using viewer = await openViewer(server.url);
   strictEqual(server.system.live.wanted(performance.now()), true);
-  const began = performance.now();
   await server.app.stop();
   await viewer.ended;
-  ok(performance.now() - began < 1_000);
   const late = await server.system.live.listen({});
   strictEqual(await late.next(10_000), undefined);
 });

@@ -1,6 +1,7 @@
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import type { Key } from "../../actors/keys.ts";
 import { openStore } from "../../actors/store.ts";
+import { createIntake } from "../../routes/intake.ts";
 import { createMetrics } from "../../routes/metrics.ts";
 import { type Family, readOpenMetrics } from "./openmetrics.ts";
 import {
@@ -108,7 +109,7 @@ Deno.test("/metrics counts events by outcome and type, and rejected ones by code
 Deno.test("/metrics counts events of requests that are refused whole", async () => {
   const metrics = createMetrics({ startedAt: 0, memory: () => MEMORY });
   const problem = { reason: "rate_limited", code: "rate_limited", detail: "" } as const;
-  const intake = { admit: () => problem, judge: () => undefined, committed: () => {}, rejected: () => {} };
+  const intake = { ...createIntake([], []), admit: () => problem };
   const source = {} as never;
   const later = metrics.watch({ ...intake, admit: () => Promise.resolve(problem) });
   strictEqual(metrics.watch(intake).admit(source, 500), problem);

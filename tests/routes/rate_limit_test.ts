@@ -1,12 +1,21 @@
 /** Rate limits of write keys over HTTP, by a clock that is told. What two processes make of them is in `tests/process/`. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import type { RateLimit } from "../../domain/token_bucket.ts";
-import { AS_ADMIN, openTestApp, type TestApp } from "./test_app.ts";
+import { BatchTooLarge, NotServing, StorageUnavailable } from "../../actors/system.ts";
+import { type Answer, AS_ADMIN, openTestApp, openTestSystem, type TestApp } from "./test_app.ts";
 
 const KEYS = "/api/v1/admin/keys";
 const TRACK = { type: "track", userId: "u1", event: "x" };
 const basic = (key: string) => ({ authorization: `Basic ${btoa(`${key}:`)}` });
 const batchOf = (n: number) => ({ batch: Array(n).fill(TRACK) });
+
+/** A system that goes by the clock that is told. */
+async function openTold() {
+  const clock = { nowMs: Date.now() };
+  return { clock, system: await openTestSystem(":memory:", { now: () => clock.nowMs }) };
+}
+
+const open = async () => await openTestApp(await openTold());
 
 /** A new key with a limit, and what sends by it. */
 async function limited(test: TestApp, rateLimit?: RateLimit) {
@@ -24,7 +33,7 @@ async function limited(test: TestApp, rateLimit?: RateLimit) {
 }
 
 Deno.test("a key sends its burst at once, then gets 429 until its rate has filled the bucket", async () => {
-  await using test = await openTestApp();
+  await using test = await open();
   const key = await limited(test, { perSecond: 2, burst: 3 });
   deepStrictEqual(key.shown.rateLimit, { perSecond: 2, burst: 3 });
   for (let n = 0; n < 3; n++) strictEqual((await key.one()).status, 200);
@@ -41,7 +50,7 @@ Deno.test("a key sends its burst at once, then gets 429 until its rate has fille
 });
 
 Deno.test("a batch costs its events, and one that wants more than there is is 429 whole and costs nothing", async () => {
-  await using test = await openTestApp();
+  await using test = await open();
   const key = await limited(test, { perSecond: 100, burst: 600 });
   strictEqual((await key.batch(500)).status, 200);
   const before = (await test.system.stats()).head;
@@ -56,7 +65,7 @@ Deno.test("a batch costs its events, and one that wants more than there is is 42
 });
 
 Deno.test("a batch larger than the burst is 429, and says that it is never taken", async () => {
-  await using test = await openTestApp();
+  await using test = await open();
   const key = await limited(test, { perSecond: 10, burst: 20 });
   const refused = await key.batch(21);
   deepStrictEqual([refused.status, refused.body.code], [429, "batch_over_burst"]);
@@ -65,7 +74,7 @@ Deno.test("a batch larger than the burst is 429, and says that it is never taken
 });
 
 Deno.test("answers of a key with a limit say what is left, and browsers may read it; others say nothing", async () => {
-  await using test = await openTestApp();
+  await using test = await open();
   const key = await limited(test, { perSecond: 5, burst: 10 });
   const said = ({ headers }: { headers: Headers }) =>
     ["ratelimit-policy", "ratelimit", "access-control-expose-headers"].map((name) => headers.get(name));
@@ -92,7 +101,7 @@ const COSTS: [what: string, event: unknown, status: number, left: number][] = [
 
 for (const [what, event, status, left] of COSTS) {
   Deno.test(`${what} costs ${9 - left}`, async () => {
-    await using test = await openTestApp();
+    await using test = await open();
     await test.send("/api/v1/events", { ...TRACK, messageId: "known" });
     const key = await limited(test, { perSecond: 1, burst: 10 });
     await key.one();
@@ -100,6 +109,72 @@ for (const [what, event, status, left] of COSTS) {
     match((await key.batch(500)).headers.get("ratelimit") ?? "", new RegExp(`;r=${left};`));
   });
 }
+
+/** What is admitted and then not taken as a whole: `fails` is what a commit does. */
+const FAILURES: [what: string, fails: () => Error, status: number][] = [
+  ["storage does not answer", () => new StorageUnavailable("gone"), 503],
+  ["the clock was moved", () => new NotServing("the clock was moved", "clock_moved"), 503],
+];
+
+for (const [what, fails, status] of FAILURES) {
+  Deno.test(`where ${what} an event and a batch cost nothing, so that trying again is not paid twice`, async () => {
+    const { clock, system } = await openTold();
+    let isFailing = false;
+    const commit: typeof system.commit = (...given) =>
+      isFailing ? Promise.reject(fails()) : system.commit(...given);
+    await using test = await openTestApp({ clock, system: { ...system, commit } });
+    const key = await limited(test, { perSecond: 0.01, burst: 10 });
+    strictEqual((await key.one()).status, 200);
+    isFailing = true;
+    for (let n = 0; n < 20; n++) {
+      strictEqual((await key.one()).status, status);
+      strictEqual((await key.batch(9)).status, status);
+    }
+    isFailing = false;
+    strictEqual((await key.batch(9)).status, 200);
+    strictEqual((await key.one()).status, 429);
+  });
+}
+
+Deno.test("where storage does not say whether somebody is suppressed an event costs nothing either", async () => {
+  const { clock, system } = await openTold();
+  let isFailing = false;
+  const suppression = {
+    ...system.suppression,
+    fresh: () => isFailing ? Promise.reject(new StorageUnavailable("gone")) : undefined,
+  };
+  await using test = await openTestApp({ clock, system: { ...system, suppression } });
+  const key = await limited(test, { perSecond: 0.01, burst: 1 });
+  isFailing = true;
+  for (let n = 0; n < 3; n++) strictEqual((await key.one()).status, 503);
+  isFailing = false;
+  strictEqual((await key.one()).status, 200);
+});
+
+Deno.test("what is refused with 413 as a whole costs nothing, and its answer says what is left", async () => {
+  const { clock, system } = await openTold();
+  const commit: typeof system.commit = (events, writeKeyId) =>
+    events.length === 7 ? Promise.reject(new BatchTooLarge("too large")) : system.commit(events, writeKeyId);
+  await using test = await openTestApp({ clock, system: { ...system, commit } });
+  const key = await limited(test, { perSecond: 0.01, burst: 500 });
+  const said: [number, string | null][] = [];
+  const note = ({ status, headers }: Answer) => said.push([status, headers.get("ratelimit")]);
+  note(await key.one());
+  note(await key.batch(7));
+  note(
+    await key.at("/api/v1/events/batch", {
+      ...batchOf(499),
+      context: { long: "x".repeat(10_000) },
+    }),
+  );
+  note(await key.one({ ...TRACK, properties: { long: "x".repeat(100_000) } }));
+  deepStrictEqual(said, [
+    [200, '"events";r=499;t=100'],
+    [413, '"events";r=499;t=100'],
+    [413, '"events";r=499;t=100'],
+    [413, '"events";r=499;t=100'],
+  ]);
+});
 
 const SEGMENT: [path: string, body: unknown][] = [
   ["/v1/track", TRACK],
@@ -110,7 +185,7 @@ const SEGMENT: [path: string, body: unknown][] = [
 
 for (const [path, body] of SEGMENT) {
   Deno.test(`${path} is limited as the others are`, async () => {
-    await using test = await openTestApp();
+    await using test = await open();
     const key = await limited(test, { perSecond: 0.1, burst: 1 });
     strictEqual((await key.at(path, body)).status, 200);
     const refused = await key.at(path, body);
@@ -120,7 +195,7 @@ for (const [path, body] of SEGMENT) {
 }
 
 Deno.test("a limit that is changed, taken away and set holds for the next request, and keys don't share one", async () => {
-  await using test = await openTestApp();
+  await using test = await open();
   const key = await limited(test, { perSecond: 1, burst: 1 });
   const other = await limited(test, { perSecond: 1, burst: 1 });
   const change = (rateLimit: RateLimit | null) =>
@@ -135,7 +210,7 @@ Deno.test("a limit that is changed, taken away and set holds for the next reques
 });
 
 Deno.test("a key that is rotated has two secrets for a while, of one key, and then one", async () => {
-  await using test = await openTestApp();
+  await using test = await open();
   const { body: made } = await test.send(KEYS, { name: "x", rateLimit: { perSecond: 0.01, burst: 3 } }, {
     headers: AS_ADMIN,
   });
@@ -174,7 +249,7 @@ const BAD_ROTATIONS: [what: string, id: string | undefined, body: unknown, statu
 
 for (const [what, id, body, status] of BAD_ROTATIONS) {
   Deno.test(`rotating with ${what} is ${status}, and changes nothing`, async () => {
-    await using test = await openTestApp();
+    await using test = await open();
     const key = await limited(test);
     const path = `${KEYS}/${id ?? key.id}/rotate`;
     strictEqual((await test.send(path, body, { headers: AS_ADMIN })).status, status);

@@ -64,6 +64,8 @@ export interface TestApp extends AsyncDisposable {
 /** What a test may have otherwise. */
 export interface TestOptions
   extends Partial<Pick<AppDeps, "bodyLimits" | "heartbeatMs" | "lookUp" | "metrics" | "system">> {
+  /** Where the system goes by the same clock: otherwise the routes alone have one that is told. */
+  clock?: TestApp["clock"];
   logLevel?: LogLevel;
   authFailuresPerMinute?: number;
   withoutWriteKey?: boolean;
@@ -79,7 +81,7 @@ export interface TestOptions
 /** Opens the routes for one test. Every answer is held against the OpenAPI document. */
 export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
   const system = options.system ?? await openTestSystem();
-  const clock = { nowMs: Date.now() };
+  const clock = options.clock ?? { nowMs: Date.now() };
   const logged: Record<string, unknown>[] = [];
   const ulid = monotonicFactory();
   const now = () => clock.nowMs;

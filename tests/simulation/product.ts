@@ -41,7 +41,6 @@ const SMALL_BOUNDS: Record<string, Record<string, number>> = {
   "actors/log.ts": { PAGE_ENTRIES: 2, OPEN_ENTRIES: 3 },
   "actors/members.ts": { ROWS_PER_WRITE: 1, READS_AT_ONCE: 2 },
   "actors/operations.ts": { WRITE_BYTES: 2_500, WRITE_MUTATIONS: 4 },
-  "actors/view.ts": { EVENTS_AT_ONCE: 2 },
   "actors/rebuild.ts": { ROUND_EVENTS: 7, MAX_WRITTEN: 5, DELETES: 3 },
   "actors/seen.ts": { PART_DIGESTS: 2, FILTER_PART_BYTES: 8, RUNS_TO_MERGE: 2 },
   "actors/settle.ts": {
