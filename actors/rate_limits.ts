@@ -87,8 +87,7 @@ export function createRateLimits(options: RateLimitsOptions): RateLimits {
       delete by[owner];
       const sharers = Object.keys(by).length + 1;
       const level = Math.min(mostStored(limit), Math.max(found.level - told, -mostDebt(limit)));
-      // Less than nothing where more was given back than taken.
-      // Of a key that is deleted nothing is left: it is gone here, or its stamp is when this is written.
+      // It is less than nothing where more was given back than taken. Of a key that is deleted nothing is left: it is gone here, or its stamp is when this is written.
       if (told !== 0 && writeKey.stamp !== null) {
         by[owner] = found.at;
         const next: Stored = { level, at: found.at, by: newest(by) };
@@ -102,10 +101,8 @@ export function createRateLimits(options: RateLimitsOptions): RateLimits {
       copy.left = { level, at: found.at };
       copy.untold -= told;
       // Taken while this was under way.
-      copy.bucket = {
-        level: Math.min(limit.burst, Math.min(limit.burst, level) - copy.untold),
-        at: found.at,
-      };
+      const there = Math.min(limit.burst, level) - copy.untold;
+      copy.bucket = { level: Math.min(limit.burst, there), at: found.at };
       copy.syncedAt = now;
       return;
     }
