@@ -66,7 +66,7 @@ export const draftSchema = z.strictObject({
   context.addIssue({ code: "custom", path: ["event"], message: "must be left out: only track has one" });
 });
 
-/** Of `POST …/contracts/common`. */
+/** Of `POST /api/v1/admin/common-contracts`. */
 export const commonSchema = z.strictObject({ mode }, { error: unknownMember });
 
 /** Of `POST …/contracts/{name}/check`. */
@@ -114,7 +114,7 @@ export function contractRoutes(parts: Parts): Hono<RouteEnv> {
     "/api/v1/admin/contracts",
     adminOnly(parts, async () => jsonResponse({ contracts: await contracts.list() })),
   );
-  routes.post("/api/v1/admin/contracts/common", adminOnly(parts, (c) => putCommon(parts, c)));
+  routes.post("/api/v1/admin/common-contracts", adminOnly(parts, (c) => putCommon(parts, c)));
   routes.get(
     "/api/v1/admin/contracts/:name",
     named(async (_, name) => {

@@ -48,11 +48,15 @@ export function countedRoutes(
 ): Hono<RouteEnv> {
   for (const { method, path, handler } of routes.routes) {
     const count = requests.of(method, path);
-    into.on(method, path, async (c, next) => {
-      nameSpan(method, path);
-      const response: Response | undefined = await handler(c, next);
-      if (response !== undefined) count(response.status);
+    const counted = (response: Response) => {
+      count(response.status);
       return response;
+    };
+    // No function of its own that waits: that would be on the path of every event.
+    into.on(method, path, (c, next): Response | Promise<Response> => {
+      nameSpan(method, path);
+      const answer: Response | Promise<Response> = handler(c, next);
+      return answer instanceof Promise ? answer.then(counted) : counted(answer);
     });
   }
   return into;

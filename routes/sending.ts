@@ -184,9 +184,9 @@ function refusalOf(problem: Problem, { answerHeaders }: Source): Problem {
 function sourceOf(
   { now, peerOf }: Parts,
   c: RouteContext,
-  from: Pick<Source, "caller" | "type" | "defaults">,
+  { caller, type, defaults }: Pick<Source, "caller" | "type" | "defaults">,
 ): Source {
-  return { ...from, receivedAt: now(), request: c.req.raw, address: () => peerOf(c) };
+  return { caller, type, defaults, receivedAt: now(), request: c.req.raw, address: () => peerOf(c) };
 }
 
 /** What a batch says of an event that it does not accept. */

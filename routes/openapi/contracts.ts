@@ -139,7 +139,7 @@ export const contracts: Group = {
       },
       refusals: ["BadContract", "NotFound"],
     },
-    "POST /api/v1/admin/contracts/common": {
+    "POST /api/v1/admin/common-contracts": {
       summary: "Switch on the contracts of the eight common track events",
       right: "admin",
       body: { schema: commonSchema, examples: { "Count what breaks them": { mode: "monitor" } } },

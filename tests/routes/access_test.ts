@@ -138,8 +138,8 @@ const ROUTES: Row[] = [
   admin("GET /api/v1/admin/live", { path: at("/api/v1/admin/live") }),
   admin("GET /api/v1/admin/events/:messageId", { path: at("/api/v1/admin/events/planted_event") }),
   admin("GET /api/v1/admin/contracts", { path: at("/api/v1/admin/contracts") }),
-  admin("POST /api/v1/admin/contracts/common", {
-    path: at("/api/v1/admin/contracts/common"),
+  admin("POST /api/v1/admin/common-contracts", {
+    path: at("/api/v1/admin/common-contracts"),
     body: { mode: "monitor" },
   }),
   admin("GET /api/v1/admin/contracts/:name", { path: contract("") }),

@@ -383,19 +383,19 @@ Deno.test("there are at most so many contracts", async () => {
 
 Deno.test("one call puts the eight common contracts, and another changes their mode", async () => {
   await using test = await openTestApp();
-  const { status, body } = await ask(test, "POST", path("common"), { mode: "enforce" });
+  const { status, body } = await ask(test, "POST", "/api/v1/admin/common-contracts", { mode: "enforce" });
   strictEqual(status, 200);
   strictEqual(body.contracts.length, 8);
   strictEqual(
     (await test.send("/api/v1/events", order({ total: 1 }))).body.errors[0].path,
     "properties.order_id",
   );
-  const again = await ask(test, "POST", path("common"), { mode: "enforce" });
+  const again = await ask(test, "POST", "/api/v1/admin/common-contracts", { mode: "enforce" });
   deepStrictEqual(again.body, body, "the same again changes nothing");
-  await ask(test, "POST", path("common"), { mode: "monitor" });
+  await ask(test, "POST", "/api/v1/admin/common-contracts", { mode: "monitor" });
   strictEqual((await test.send("/api/v1/events", order({ total: 1 }))).status, 200);
   for (const bad of [{}, { mode: "x" }, { mode: "enforce", more: 1 }]) {
-    strictEqual((await ask(test, "POST", path("common"), bad)).status, 400);
+    strictEqual((await ask(test, "POST", "/api/v1/admin/common-contracts", bad)).status, 400);
   }
 });
 
