@@ -5,6 +5,9 @@ import { spawnTask } from "../routes/spawned.ts";
 import { missingForBrowser, openBrowser } from "./browser.ts";
 import { installPackages, testWhere } from "./packages.ts";
 
+/** The example installs its package first, over the network, beside other tests that do so. */
+const INSTALL_MS = 180_000;
+
 testWhere(missingForBrowser, {
   what: "the example's page",
   name: "the example's page shows its own clicks, and asks no host but its own",
@@ -14,7 +17,7 @@ testWhere(missingForBrowser, {
     await eventually("the example has started", () => {
       url = /^Open (\S+) and click/m.exec(example.output())?.[1];
       return Promise.resolve(url !== undefined);
-    }, { ms: 60_000 });
+    }, { ms: INSTALL_MS });
     await using packages = await installPackages();
     await using browser = openBrowser(packages);
     await browser.goto(url!);
