@@ -90,8 +90,10 @@ export function createLogPages({ store, journal, views, linked }: LogPagesOption
       }),
       order,
     );
+    // Whoever was ever linked has events of their own; the tail may remember links of somebody who was erased.
+    const { loaded: { head: known }, tail } = sources[0]!.actor;
     return {
-      isKnown: sources.some(({ actor }) => actor.loaded.head !== undefined || actor.tail.length > 0),
+      isKnown: known !== undefined || tail.length > 0,
       cut,
       entries,
       async check() {

@@ -166,6 +166,37 @@ Deno.test("another process that holds the person in memory shows nothing of them
   await other.close();
 });
 
+Deno.test("who is erased has no log, though the tail still knows of a device that is another's now", async () => {
+  await using place = await MEMORY.make();
+  const open = await place.open();
+  const settles = Promise.withResolvers<void>();
+  let [isBegun, isErased] = [false, false];
+  const store: Store = {
+    ...open,
+    async commit(write) {
+      const isOfSettler = write.sets.some(([key]) => key[0] === "settled");
+      if (isOfSettler && !isBegun) {
+        // The round has its end: what comes now stands beside it in the tail, which keeps both until both are settled.
+        isBegun = true;
+        await system.commit([eventWith({ anonymousId: "device" })], "key");
+      }
+      if (isOfSettler && isErased) await settles.promise;
+      isErased ||= write.sets.some(([key]) => key[0] === "erased");
+      return await open.commit(write);
+    },
+  };
+  const system = await openOn(store);
+  const link = (userId: string, atMs: number) =>
+    eventWith({ type: "identify", userId, anonymousId: "device", atMs });
+  await system.commit([link(U, 1), link("other", 2), eventWith({ anonymousId: "device", atMs: 3 })], "key");
+  await system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  const query = { limit: 10, order: "asc" } as const;
+  strictEqual(await system.reader.log("user", U, query), null);
+  strictEqual((await system.reader.log("user", "other", query))!.events.length, 3);
+  settles.resolve();
+  await system.close();
+});
+
 Deno.test("a replay of everything that had begun puts nothing to use of who was erased meanwhile", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
