@@ -167,7 +167,9 @@ export function createRateLimits(options: RateLimitsOptions): RateLimits {
         return decide(id, copy, { events, now });
       });
     },
-    giveBack(id, limit, { events, now }) {
+    giveBack(id, limit, events) {
+      // Not when the request came, which may be long ago by now: time would seem to have gone back.
+      const now = options.now();
       const copy = copies.get(id) ?? copyOf(id, limit, now);
       copy.bucket.level = Math.min(copy.limit.burst, copy.bucket.level + events);
       copy.untold -= events;

@@ -173,11 +173,7 @@ export interface RateLimits {
     taking: { events: number; now: number },
   ): RateDecision | Promise<RateDecision>;
   /** Gives back what was taken for events that were not taken after all, and says what is left then. */
-  giveBack(
-    writeKeyId: string,
-    limit: RateLimit,
-    giving: { events: number; now: number },
-  ): RateDecision;
+  giveBack(writeKeyId: string, limit: RateLimit, events: number): RateDecision;
   /** How many keys are remembered. */
   size(): number;
   close(): Promise<void>;

@@ -30,8 +30,7 @@ export function createRateLimitGate({ rateLimits }: Pick<System, "rateLimits">):
     giveBack(source, events) {
       const limit = source.caller.rateLimit;
       if (limit === undefined) return;
-      const now = source.receivedAt;
-      const decision = rateLimits.giveBack(source.caller.writeKeyId, limit, { events, now });
+      const decision = rateLimits.giveBack(source.caller.writeKeyId, limit, events);
       source.answerHeaders = headersOf(limit, decision);
     },
   };

@@ -224,7 +224,8 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
     else rejected.push({ index, rejection: refused });
     if (source.isLong) {
       await othersTurn(source);
-      if (parts.now() - source.receivedAt > JUDGING_MS) return refuseAll(TOO_LONG);
+      // Nothing is given back: its sender had what the limit is for, the server's time.
+      if (parts.now() - source.receivedAt > JUDGING_MS) return refusalOf(TOO_LONG, source);
     }
   }
   if (defaults !== undefined && exceedsFilled(bytes, defaults, events)) return refuseAll(tooLargeFilled());
