@@ -8,8 +8,8 @@
 import { decodeCursor, encodeCursor } from "./cursor.ts";
 import { type Key, REJECTED, rejectedKey } from "./keys.ts";
 import { BATCH_BYTES, BATCH_EVENTS, createRejected, type Share, shown, type Stored } from "./rejected.ts";
-import { sleep, type Store } from "./store.ts";
-import { InvalidCursor, type Quarantine, type RejectedEvent } from "./system.ts";
+import { DAMAGED, sleep, type Store } from "./store.ts";
+import { InvalidCursor, type Quarantine, type RejectedEvent, StorageFault } from "./system.ts";
 
 /** How long a rejected event is kept. */
 const KEPT_MS = 7 * 86_400_000;
@@ -178,7 +178,10 @@ export function createQuarantine({ store, now, newId, erasures }: QuarantineOpti
         more = rejected.length === limit || bytes > PAGE_BYTES;
         if (more) break;
         if (now() - value!.at >= KEPT_MS) continue;
-        rejected.push(shown(key[1] as string, value!));
+        const whole = shown(key[1] as string, value!);
+        // What is damaged can't be sent again either, and goes when its week is over.
+        if (whole === undefined) continue;
+        rejected.push(whole);
         bytes += value!.body.length;
       }
       const last = rejected.at(-1);
@@ -187,7 +190,10 @@ export function createQuarantine({ store, now, newId, erasures }: QuarantineOpti
     async get(id: string) {
       await written();
       const { value } = await store.get<Stored>(rejectedKey(id));
-      return value === null || now() - value.at >= KEPT_MS ? undefined : shown(id, value);
+      if (value === null || now() - value.at >= KEPT_MS) return undefined;
+      const whole = shown(id, value);
+      if (whole === undefined) throw new StorageFault(DAMAGED);
+      return whole;
     },
     async remove(id: string) {
       await written();
