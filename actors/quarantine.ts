@@ -119,6 +119,9 @@ export function createQuarantine({ store, now, newId, erasures }: QuarantineOpti
   async function write(batch: readonly Waiting[]): Promise<number> {
     let room: Waiting[] = [];
     await move(async (total) => {
+      // Ids are used once: where one stands, the write that was denied was done, and all of it.
+      const tried = await store.getMany(room.map(({ id }) => rejectedKey(id)));
+      if (tried.some(({ value }) => value !== null)) return undefined;
       room = [];
       const all = { ...total };
       const shares = await sharesOf(batch.map(({ stored }) => stored.writeKeyId));

@@ -15,6 +15,12 @@ const NAMED_EVENTS = 10;
 /** A change that another process gets ahead of is tried so often. */
 const TRIES = 10;
 
+/**
+ * So many of the latest changes the total names: a write that was denied may have been done (KV Connect), and others may
+ * have changed it since.
+ */
+const REMEMBERED = 50;
+
 /** What stands under a key: the event as JSON in UTF-8. */
 export type Stored = Omit<RejectedEvent, "id" | "event"> & { at: number; body: Uint8Array };
 
@@ -24,11 +30,11 @@ export interface Share {
   bytes: number;
 }
 
-/** What is kept in all, and the change that made it so. */
+/** What is kept in all, and the latest changes that made it so. */
 export interface Total extends Share {
   /** The last wish for erasure whose person was looked for here; absent is none. */
   erased?: number;
-  op?: string;
+  ops?: string[];
 }
 
 /** A change of what is kept; what is kept in all and of each write key follows from what comes and what goes. */
@@ -40,7 +46,10 @@ export interface Move {
   deletes: Key[];
 }
 
-/** What to change, by what is kept; nothing if there is nothing to do. */
+/**
+ * What to change, by what is kept; nothing if there is nothing to do. Asked again after a write that was denied, and which
+ * may have been done so long ago that the total no longer names it: what was changed already must count for nothing.
+ */
 export type Plan = (total: Total) => Move | undefined | Promise<Move | undefined>;
 
 /** Whose rejected events go: a user's, and those of anonymous ids; another user's only lose these names. */
@@ -71,11 +80,12 @@ export function createRejected({ store, newId, renew }: RejectedOptions) {
     for (let tries = 0; tries < TRIES; tries++) {
       const entry = await store.get<Total>(REJECTED_COUNT);
       // Storage denied a write that it did.
-      if (op !== undefined && entry.value?.op === op) return;
+      if (op !== undefined && entry.value?.ops?.includes(op)) return;
       const planned = await plan(entry.value ?? { events: 0, bytes: 0 });
       if (planned === undefined) return;
       op = newId();
-      const total: Total = { events: 0, bytes: 0, ...entry.value, op };
+      const ops = [...entry.value?.ops ?? [], op].slice(-REMEMBERED);
+      const total: Total = { events: 0, bytes: 0, ...entry.value, ops };
       if (planned.erased !== undefined) total.erased = planned.erased;
       const shares = await counted(total, planned);
       // All that changes a share changes the total too, so its stamp is enough.

@@ -289,6 +289,55 @@ for (const fault of ["done but denied", "lost"] satisfies Fault[]) {
   });
 }
 
+for (const changes of [1, 100]) {
+  Deno.test(`a write that is done but denied counts once, though others change the total ${changes} times before it is looked at`, async () => {
+    let isDenied = true;
+    await using test = await open((store) => ({
+      ...store,
+      async commit(write) {
+        const stamp = await store.commit(write);
+        if (!isDenied) return stamp;
+        isDenied = false;
+        const other = test.other();
+        for (let n = 0; n < changes; n++) {
+          test.keep({ n }, other, "other");
+          await other.flush();
+        }
+        return null;
+      },
+    }));
+    for (let n = 0; n < 50; n++) test.keep({ n });
+    strictEqual((await test.events()).length, 50 + changes);
+    strictEqual(test.quarantine.dropped(), 0);
+    const { said, kept } = await test.shares();
+    deepStrictEqual(said, kept);
+    strictEqual((await test.total())!.events, 50 + changes);
+  });
+}
+
+Deno.test("one that is deleted by a write that is done but denied was deleted, though others change the total before it is looked at", async () => {
+  let isDenied = false;
+  await using test = await open((store) => ({
+    ...store,
+    async commit(write) {
+      const stamp = await store.commit(write);
+      if (!isDenied) return stamp;
+      isDenied = false;
+      const other = test.other();
+      test.keep({ of: "other" }, other);
+      await other.flush();
+      return null;
+    },
+  }));
+  test.keep({ n: 1 });
+  const { rejected: [{ id } = { id: "" }] } = await test.quarantine.list({ limit: 1 });
+  isDenied = true;
+  deepStrictEqual([await test.quarantine.remove(id), await test.quarantine.remove(id)], [true, false]);
+  deepStrictEqual(await test.events(), [{ of: "other" }]);
+  const { said, kept } = await test.shares();
+  deepStrictEqual(said, kept);
+});
+
 Deno.test("storage that fails breaks nobody who keeps an event", async () => {
   let fails = true;
   await using test = await open((store) => ({
