@@ -214,8 +214,8 @@ const OF_A_MINUTE: Share = { events: MINUTE_EVENTS, bytes: MINUTE_BYTES };
 const IN_ALL: Share = { events: MAX_REJECTED, bytes: MAX_REJECTED_BYTES };
 
 /**
- * Whether one more event of so many bytes is kept: a write key has at most as much as there is room left. So one that
- * floods gets half of all, the next half of the rest, and there is always some for another.
+ * Whether one more event of so many bytes is kept: a write key has at most as much as there is room left. So no key fills
+ * it: one that floods gets half of all, the next half of the rest. Many one after the other do: ten a minute, 14 all.
  */
 function fits(bytes: number, { own, all, max }: { own: Share; all: Share; max: Share }): boolean {
   return own.events + 1 <= max.events - all.events && own.bytes + bytes <= max.bytes - all.bytes;

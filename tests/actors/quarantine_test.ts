@@ -93,7 +93,7 @@ Deno.test("a flood of large events keeps half of the bytes of a minute", async (
   strictEqual((await test.events()).length, kept);
 });
 
-Deno.test("however many write keys flood a minute, they keep alike, and another finds room", async () => {
+Deno.test("write keys that flood a minute at once keep alike, and another finds room", async () => {
   await using test = await open();
   const kept = new Map<string, number>();
   for (let n = 0; n < 5_000; n++) {
@@ -103,6 +103,17 @@ Deno.test("however many write keys flood a minute, they keep alike, and another 
   deepStrictEqual([...kept.values()], Array.from({ length: 4 }, () => MINUTE_EVENTS / 5));
   for (let n = 0; n < 50; n++) ok(test.keep({ n }, test.quarantine, "other"));
   strictEqual((await test.events()).length, MINUTE_EVENTS * 4 / 5 + 50);
+});
+
+Deno.test("no write key fills a minute, and ten that flood one after the other do", async () => {
+  await using test = await open();
+  const kept = Array.from({ length: 11 }, (_, key) => {
+    let count = 0;
+    while (test.keep({ key }, test.quarantine, `k${key}`)) count++;
+    return count;
+  });
+  deepStrictEqual(kept, [400, 200, 100, 50, 25, 13, 6, 3, 2, 1, 0]);
+  strictEqual((await test.events()).length, MINUTE_EVENTS);
 });
 
 Deno.test("a write key that holds half of all that may be kept keeps no more, and another does", async () => {
