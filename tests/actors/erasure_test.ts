@@ -429,12 +429,17 @@ Deno.test("another process knows within 5 s who is suppressed, and so does one t
   await other.suppression.refresh();
   await other.suppression.add({ kind: "anonymous", id: "gone5" });
   ok(ids.every((userId) => other.suppression.isSuppressed({ userId })));
-  const began = performance.now();
-  while (!one.suppression.isSuppressed({ anonymousId: "gone5" })) {
-    ok(performance.now() - began < 5_000);
+  const isKnown = () => one.suppression.isSuppressed({ anonymousId: "gone5" });
+  ok(!isKnown());
+  const real = performance.now.bind(performance);
+  performance.now = () => real() + 5_000;
+  try {
+    // As before an answer.
     await one.suppression.fresh();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  } finally {
+    performance.now = real;
   }
+  ok(isKnown());
   const third = await openOn(await place.open());
   ok(ids.every((userId) => third.suppression.isSuppressed({ userId })));
   for (const system of [one, other, third]) await system.close();
