@@ -1,4 +1,5 @@
 /** What stands of rejected events, and all changes of it: each moves the total, so that a late or repeated one fails. */
+import { isObject, type JsonObject } from "../domain/json.ts";
 import { type Key, REJECTED, REJECTED_COUNT, rejectedCountKey, rejectedKey } from "./keys.ts";
 import { DAMAGED, sleep, type Store } from "./store.ts";
 import { type RejectedEvent, StorageFault, StorageUnavailable } from "./system.ts";
@@ -14,6 +15,12 @@ const NAMED_EVENTS = 10;
 /** A change that another process gets ahead of is tried so often. */
 const TRIES = 10;
 
+/**
+ * So many of the latest changes the total names: a write that was denied may have been done (KV Connect), and others may
+ * have changed it since.
+ */
+const REMEMBERED = 50;
+
 /** What stands under a key: the event as JSON in UTF-8. */
 export type Stored = Omit<RejectedEvent, "id" | "event"> & { at: number; body: Uint8Array };
 
@@ -23,11 +30,11 @@ export interface Share {
   bytes: number;
 }
 
-/** What is kept in all, and the change that made it so. */
+/** What is kept in all, and the latest changes that made it so. */
 export interface Total extends Share {
   /** The last wish for erasure whose person was looked for here; absent is none. */
   erased?: number;
-  op?: string;
+  ops?: string[];
 }
 
 /** A change of what is kept; what is kept in all and of each write key follows from what comes and what goes. */
@@ -39,7 +46,10 @@ export interface Move {
   deletes: Key[];
 }
 
-/** What to change, by what is kept; nothing if there is nothing to do. */
+/**
+ * What to change, by what is kept; nothing if there is nothing to do. Asked again after a write that was denied, and which
+ * may have been done so long ago that the total no longer names it: what was changed already must count for nothing.
+ */
 export type Plan = (total: Total) => Move | undefined | Promise<Move | undefined>;
 
 /** Whose rejected events go: a user's, and those of anonymous ids; another user's only lose these names. */
@@ -70,11 +80,12 @@ export function createRejected({ store, newId, renew }: RejectedOptions) {
     for (let tries = 0; tries < TRIES; tries++) {
       const entry = await store.get<Total>(REJECTED_COUNT);
       // Storage denied a write that it did.
-      if (op !== undefined && entry.value?.op === op) return;
+      if (op !== undefined && entry.value?.ops?.includes(op)) return;
       const planned = await plan(entry.value ?? { events: 0, bytes: 0 });
       if (planned === undefined) return;
       op = newId();
-      const total: Total = { events: 0, bytes: 0, ...entry.value, op };
+      const ops = [...entry.value?.ops ?? [], op].slice(-REMEMBERED);
+      const total: Total = { events: 0, bytes: 0, ...entry.value, ops };
       if (planned.erased !== undefined) total.erased = planned.erased;
       const shares = await counted(total, planned);
       // All that changes a share changes the total too, so its stamp is enough.
@@ -98,12 +109,13 @@ export function createRejected({ store, newId, renew }: RejectedOptions) {
 
   /** Brings the total and the shares of the write keys to where a change leads; gives the shares that it touches. */
   async function counted(total: Total, { added = [], removed = [] }: Move): Promise<[Key, Share][]> {
-    const shares = await sharesOf([...added, ...removed].map(({ writeKeyId }) => writeKeyId));
+    const shares = await sharesOf([...added, ...removed].map(keyOf));
     for (const [some, sign] of [[added, 1], [removed, -1]] as const) {
-      for (const { writeKeyId, body } of some) {
-        for (const count of [total, shares.get(writeKeyId)!]) {
+      for (const stored of some) {
+        const bytes = bytesOf(stored);
+        for (const count of [total, shares.get(keyOf(stored))!]) {
           count.events = Math.max(0, count.events + sign);
-          count.bytes = Math.max(0, count.bytes + sign * body.length);
+          count.bytes = Math.max(0, count.bytes + sign * bytes);
         }
       }
     }
@@ -143,7 +155,9 @@ export function createRejected({ store, newId, renew }: RejectedOptions) {
         const sets: [Key, Stored][] = [];
         for (const { key, value } of await store.getMany<Stored>(keys)) {
           if (value === null) continue;
-          const { event } = shown(key[1] as string, value);
+          const event = eventOf(value);
+          // It was whole when it was found; it is found as it is when this is tried again.
+          if (event === undefined) throw new StorageFault(DAMAGED);
           for (const member of NAMES) if (ids.has(textOf(event[member]) ?? "")) delete event[member];
           removed.push(value);
           sets.push([key, { ...value, body: new TextEncoder().encode(JSON.stringify(event)) }]);
@@ -159,8 +173,9 @@ export function createRejected({ store, newId, renew }: RejectedOptions) {
     sharesOf,
     removeAll,
     /**
-     * Removes all that name a person whom the wish of a number erases; gives how many. After its first step no process
-     * keeps an event any more that came before it knew of that (`quarantine.ts`), and what was kept before is found.
+     * Removes all that name a person whom the wish of a number erases, and what is so damaged that nobody can tell whom it
+     * names; gives how many. After its first step no process keeps an event any more that came before it knew of that
+     * (`quarantine.ts`), and what was kept before is found.
      */
     async erase({ userId, anonymousIds = [] }: Names, no: number): Promise<number> {
       await move((total) => {
@@ -173,9 +188,9 @@ export function createRejected({ store, newId, renew }: RejectedOptions) {
       for await (const { key, value } of store.list<Stored>({ prefix: REJECTED }, { batchSize: 20 })) {
         await renew?.();
         const id = key[1] as string;
-        const { event } = shown(id, value!);
-        const user = textOf(event.userId);
-        if (userId !== undefined && user === userId) found.push(id);
+        const event = eventOf(value!);
+        const user = textOf(event?.userId);
+        if (event === undefined || (userId !== undefined && user === userId)) found.push(id);
         else if (NAMES.some((member) => ids.has(textOf(event[member]) ?? ""))) {
           (user === undefined ? found : named).push(id);
         }
@@ -195,12 +210,29 @@ function textOf(id: unknown): string | undefined {
   return typeof id === "string" && id !== "" ? id : undefined;
 }
 
-/** A rejected event as it is shown. Throws {@link StorageFault} where its bytes are damaged. */
-export function shown(id: string, { at: _, body, ...rest }: Stored): RejectedEvent {
+/** Whose share an event is of, and how much; of what is damaged nobody may be able to tell. */
+function keyOf({ writeKeyId }: Partial<Stored>): string {
+  return typeof writeKeyId === "string" ? writeKeyId : "";
+}
+
+function bytesOf({ body }: Partial<Stored>): number {
+  return body instanceof Uint8Array ? body.length : 0;
+}
+
+/** The event that a stored one holds; undefined where its bytes are damaged. */
+function eventOf({ body }: Partial<Stored>): JsonObject | undefined {
   try {
-    return { id, ...rest, event: JSON.parse(new TextDecoder().decode(body)) };
+    const event: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    return isObject(event) ? event : undefined;
   } catch {
-    // Without the cause, which would quote it.
-    throw new StorageFault(DAMAGED);
+    return undefined;
   }
+}
+
+/** A rejected event as it is shown; undefined where its bytes are damaged. */
+export function shown(id: string, stored: Stored): RejectedEvent | undefined {
+  const event = eventOf(stored);
+  if (event === undefined) return undefined;
+  const { at: _, body: __, ...rest } = stored;
+  return { id, ...rest, event };
 }

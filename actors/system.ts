@@ -375,9 +375,11 @@ export interface Quarantine {
   keep(rejected: Omit<RejectedEvent, "id">): void;
   /** Events that found no room since this process started, or came while somebody was erased whose they may be. */
   dropped(): number;
+  /** Newest first, without those whose bytes are damaged. */
   list(
     query: { limit: number; cursor?: string },
   ): Promise<{ rejected: RejectedEvent[]; cursor: string | null }>;
+  /** Throws {@link StorageFault} where its bytes are damaged. */
   get(id: string): Promise<RejectedEvent | undefined>;
   remove(id: string): Promise<boolean>;
   /** Removes what is older than a week. */

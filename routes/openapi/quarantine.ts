@@ -30,7 +30,7 @@ export const quarantine: Group = {
   operations: {
     "GET /api/v1/admin/rejected": {
       summary: "Events that were not taken",
-      description: "Newest first.",
+      description: "Newest first, without those whose bytes in the database are damaged.",
       right: "admin",
       query: rejectedQuery,
       answers: {

@@ -14,7 +14,7 @@ import {
 } from "../../actors/rebuild.ts";
 import type { Store } from "../../actors/store.ts";
 import { MAX_SUPPRESSED } from "../../actors/suppression.ts";
-import { type Person, StorageUnavailable, type System } from "../../actors/system.ts";
+import { type Person, StorageFault, StorageUnavailable, type System } from "../../actors/system.ts";
 import { wishedErasures } from "../../actors/wishes.ts";
 import type { StoredEvent } from "../../domain/event.ts";
 import { oracleOf, withoutPerson } from "./erased.ts";
@@ -42,14 +42,54 @@ Deno.test("an anonymous id that is erased is in nobody's events, and its user ke
   deepStrictEqual(await verified(place), []);
 });
 
+/** Bytes of rejected events that are no longer what they were. */
+const DAMAGED_EVENTS: Record<string, object> = {
+  "cut off": { body: new TextEncoder().encode('{"userId":') },
+  "no object": { body: new TextEncoder().encode("null") },
+  "no text": { body: Uint8Array.of(...new TextEncoder().encode('{"userId":"'), 0xff, 0x22, 0x7d) },
+  "without its body": { bodx: new Uint8Array(), body: undefined },
+  "without its write key": { writeKeyIe: "key", writeKeyId: undefined, body: new Uint8Array() },
+};
+
+for (const [how, damage] of Object.entries(DAMAGED_EVENTS)) {
+  Deno.test(`a rejected event that is ${how} keeps nobody from being erased, and goes`, async () => {
+    await using place = await MEMORY.make();
+    const store = await place.open();
+    const system = await openOn(store);
+    await system.commit([eventWith({ userId: U }), eventWith({ userId: "other" })], "key");
+    const whole = { receivedAt: "", writeKeyId: "key", status: 400, code: "c", message: "m" };
+    await store.commit({
+      checks: [],
+      sets: [[["rejected", "damaged"], { at: BEGIN_MS, ...whole, ...damage }]],
+    });
+    system.quarantine.keep({ ...whole, event: { userId: U } });
+    system.quarantine.keep({ ...whole, event: { userId: "stays" } });
+    const events = async () =>
+      (await system.quarantine.list({ limit: 10 })).rejected.map(({ event }) => event.userId).sort();
+    deepStrictEqual(await events(), [U, "stays"]);
+    const both = [U, "other"].map((id) => system.erasure.erase({ kind: "user", id }, { suppress: false }));
+    deepStrictEqual((await Promise.all(both)).map(({ erased }) => erased), [
+      { events: 1, logs: 1, groups: 0, rejected: 2 },
+      { events: 1, logs: 1, groups: 0, rejected: 0 },
+    ]);
+    deepStrictEqual(await events(), ["stays"]);
+    strictEqual(await system.quarantine.remove("damaged"), false);
+    await system.close();
+  });
+}
+
 const damages: Record<string, (store: Store) => Promise<unknown>> = {
   "a chunk": async (store) => {
     const { value, key } = await store.get<Chunk>(["journal", 1]);
     return await store.commit({ checks: [], sets: [[key, { ...value!, body: value!.body.slice(4) }]] });
   },
-  "a rejected event": (store) => {
-    const rejected = { at: BEGIN_MS, body: new TextEncoder().encode('{"userId":') };
-    return store.commit({ checks: [], sets: [[["rejected", "damaged"], rejected]] });
+  "the list of rejected events": (store) => {
+    const { list } = store;
+    store.list = (range, options) => {
+      if ("prefix" in range && range.prefix[0] === "rejected") throw new StorageFault("damaged");
+      return list(range, options);
+    };
+    return Promise.resolve();
   },
 };
 
@@ -389,12 +429,17 @@ Deno.test("another process knows within 5 s who is suppressed, and so does one t
   await other.suppression.refresh();
   await other.suppression.add({ kind: "anonymous", id: "gone5" });
   ok(ids.every((userId) => other.suppression.isSuppressed({ userId })));
-  const began = performance.now();
-  while (!one.suppression.isSuppressed({ anonymousId: "gone5" })) {
-    ok(performance.now() - began < 5_000);
+  const isKnown = () => one.suppression.isSuppressed({ anonymousId: "gone5" });
+  ok(!isKnown());
+  const real = performance.now.bind(performance);
+  performance.now = () => real() + 5_000;
+  try {
+    // As before an answer.
     await one.suppression.fresh();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  } finally {
+    performance.now = real;
   }
+  ok(isKnown());
   const third = await openOn(await place.open());
   ok(ids.every((userId) => third.suppression.isSuppressed({ userId })));
   for (const system of [one, other, third]) await system.close();
