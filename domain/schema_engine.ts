@@ -3,9 +3,17 @@
  * value. Every schema within it pays its price when the engine comes to it, out of what it was given to spend: so
  * neither references that lead back and forth nor a large event can take it long.
  */
-import { _, Ajv2020, type ErrorObject, type KeywordCxt, type Options } from "ajv/dist/2020.js";
+import {
+  _,
+  Ajv2020,
+  type CodeKeywordDefinition,
+  type ErrorObject,
+  type KeywordCxt,
+  type Options,
+} from "ajv/dist/2020.js";
 import { type Budget, type Checker, TOO_COSTLY, type Violation } from "./checker.ts";
 import { canonicalJson, dotted, isObject, shown } from "./json.ts";
+import { MAX_ERRORS } from "./rejection.ts";
 import {
   PRICE,
   type Price,
@@ -134,13 +142,15 @@ function compile({ schema, patterns }: ReadySchema, { allErrors }: { allErrors: 
   regExp.code = "";
   const engine = new Ajv2020({ ...OPTIONS, allErrors, code: { ...OPTIONS.code, regExp } });
   addPrice(engine, spend);
+  mendReferences(engine);
+  mendContains(engine);
   addUniqueItems(engine, spend);
   addMultipleOf(engine);
   const validate = engine.compile(schema);
   return (value, budget) => {
     purse.units = budget.units;
     try {
-      return validate(value) ? NOTHING : validate.errors!.map(violationOf);
+      return validate(value) ? NOTHING : validate.errors!.slice(0, MAX_ERRORS).map(violationOf);
     } catch (error) {
       // The stack ends where a schema leads back to itself at once, which is a cost like another.
       if (error === SPENT || error instanceof RangeError) return TOO_COSTLY;
@@ -173,6 +183,57 @@ function sizeOf(value: unknown): number {
   if (typeof value === "string") return value.length / CHARACTERS_PER_UNIT;
   if (Array.isArray(value)) return value.length;
   return isObject(value) ? Object.keys(value).length : 0;
+}
+
+/**
+ * Where a reference fails, the engine makes a new list of all errors that stand and those behind the reference: of n that
+ * fail one after the other it copies n²/2. Here they join the list that is there, and no more of them than are told.
+ */
+function mendReferences(engine: Ajv2020): void {
+  changeKeyword(engine, "$ref", (context) => {
+    const { gen } = context;
+    const result = context.result.bind(context);
+    context.result = (isRight, onRight, onWrong) =>
+      result(isRight, onRight, () => {
+        const before = gen.const("before", _`vErrors`);
+        gen.assign(_`vErrors`, _`null`);
+        onWrong!();
+        gen.assign(_`vErrors`, _`${gen.scopeValue("func", { ref: joined })}(${before}, vErrors)`);
+        gen.assign(_`errors`, _`vErrors.length`);
+      });
+  });
+}
+
+function joined(before: ErrorObject[] | null, found: ErrorObject[]): ErrorObject[] {
+  if (before === null) return found;
+  for (let n = 0; n < found.length && n < MAX_ERRORS; n++) before.push(found[n]!);
+  return before;
+}
+
+/**
+ * Of an array that does not contain what it must, the engine tells what is wrong with each item, and last that none is
+ * right. Here it tells the last: the others are thousands, of which each takes memory.
+ */
+function mendContains(engine: Ajv2020): void {
+  changeKeyword(engine, "contains", (context) => {
+    const subschema = context.subschema.bind(context);
+    context.subschema = (item, isRight) => {
+      const made = subschema(item, isRight);
+      context.gen.if(_`!${isRight}`, () => context.reset());
+      return made;
+    };
+  });
+}
+
+/** Lets the code that the engine makes for a keyword be made in a context that is changed before. */
+function changeKeyword(engine: Ajv2020, keyword: string, change: (context: KeywordCxt) => void): void {
+  // The engine has copied it, so that no other engine has it changed.
+  const { definition } = engine.RULES.all[keyword] as { definition: CodeKeywordDefinition };
+  const { code } = definition;
+  definition.code = (context) => {
+    change(context);
+    code(context);
+  };
 }
 
 /** In the place of the engine's own, which compares each with each. */
