@@ -270,37 +270,75 @@ function createWalk() {
   };
 }
 
-/** The longest way from a schema through those of which code is made for it, each of them once. */
-function levelsOf(root: JsonObject, definitions: Record<string, Schema>): number {
-  const known = new Map<Schema, number>();
-  return levels(root);
+/** A definition as code is made of it, once: what stands within belongs to it, what it refers to does not. */
+interface Body {
+  /** When it was come to. */
+  number: number;
+  /** How many schemas stand in a row within it. */
+  levels: number;
+  leadsTo: Schema[];
+}
 
-  function levels(schema: Schema): number {
-    if (typeof schema === "boolean") return 1;
-    const there = known.get(schema);
-    if (there !== undefined) return there;
-    known.set(schema, 0);
-    let deepest = 0;
-    for (const [keyword, value] of Object.entries(schema)) {
-      for (const next of nextOf(keyword, value)) deepest = Math.max(deepest, levels(next));
+/**
+ * How many schemas at most lead from one to the next while code is made. The engine goes where a reference leads before it
+ * goes on, and comes to each definition once: so through definitions that lead back to each other it may go as deep as
+ * all of them together, whatever the order in which it takes them. That much is reckoned for them; the rest is exact.
+ */
+function levelsOf(root: JsonObject, definitions: Record<string, Schema>): number {
+  const bodies = new Map<Schema, Body>();
+  /** Those of a definition with all behind it, once they are known. */
+  const known = new Map<Schema, number>();
+  const open: Schema[] = [];
+  // The root itself is another than the definition that a reference to it leads to.
+  const start = { ...root };
+  visit(start);
+  return known.get(start)!;
+
+  /** Tarjan's algorithm. Gives the number of the first that is open and that the definition leads back to. */
+  function visit(definition: Schema): number {
+    const body = { number: bodies.size, levels: 0, leadsTo: [] };
+    bodies.set(definition, body);
+    open.push(definition);
+    lookInto(definition, { body, level: 1 });
+    let first = body.number;
+    for (const next of body.leadsTo) {
+      if (!known.has(next)) first = Math.min(first, bodies.get(next)?.number ?? visit(next));
     }
-    known.set(schema, deepest + 1);
-    return deepest + 1;
+    if (first === body.number) close(open.splice(open.indexOf(definition)));
+    return first;
   }
 
-  function nextOf(keyword: string, value: unknown): Schema[] {
-    switch (KEYWORDS[keyword]) {
-      case "schema":
-        return [value as Schema];
-      case "schemas":
-        return value as Schema[];
-      case "map":
-        return Object.values(value as Record<string, Schema>);
-      case "ref":
-        return [definitions[(value as string).slice(REFERENCE.length)]!];
-      default:
-        return [];
+  function close(circle: readonly Schema[]): void {
+    let levels = 0;
+    let behind = 0;
+    for (const definition of circle) {
+      const body = bodies.get(definition)!;
+      levels += body.levels;
+      for (const next of body.leadsTo) behind = Math.max(behind, known.get(next) ?? 0);
     }
+    for (const definition of circle) known.set(definition, levels + behind);
+  }
+
+  function lookInto(schema: Schema, { body, level }: { body: Body; level: number }): void {
+    body.levels = Math.max(body.levels, level);
+    for (const [keyword, value] of Object.entries(schema)) {
+      if (keyword === "$ref") body.leadsTo.push(definitions[(value as string).slice(REFERENCE.length)]!);
+      else for (const next of within(keyword, value)) lookInto(next, { body, level: level + 1 });
+    }
+  }
+}
+
+/** The schemas that stand under a keyword. */
+function within(keyword: string, value: unknown): Schema[] {
+  switch (KEYWORDS[keyword]) {
+    case "schema":
+      return [value as Schema];
+    case "schemas":
+      return value as Schema[];
+    case "map":
+      return Object.values(value as Record<string, Schema>);
+    default:
+      return [];
   }
 }
 

@@ -631,6 +631,32 @@ Deno.test("a chain of references as long as may be is taken, and a longer one re
   deepStrictEqual(check(inCircles, [[]]), []);
 });
 
+Deno.test("definitions that lead to each other are as deep as all of them, whatever order they are gone through in", () => {
+  const to = (name: string) => ({ $ref: `#/$defs/${name}` });
+  /** A walk in the order of members sees half of the way: one chain lies behind the other. */
+  function twoChains(length: number): unknown {
+    const $defs: Record<string, unknown> = {};
+    for (let i = 1; i < length; i++) {
+      $defs[`x${i}`] = to(`x${i + 1}`);
+      $defs[`y${i}`] = i === 1 ? { properties: { r: to("x1"), s: to("y2") } } : to(`y${i + 1}`);
+    }
+    Object.assign($defs, { [`x${length}`]: { properties: { q: to("y1") } }, [`y${length}`]: {} });
+    return { properties: { a: to("y1") }, allOf: [to("x1")], $defs };
+  }
+  strictEqual(refused(twoChains(MAX_LEVELS / 2 - 3)), undefined);
+  match(refused(twoChains(MAX_LEVELS / 2 + 1))!.message, /more than 250 schemas in a row/);
+  /** One within the other, each of which the innermost refers to. */
+  function nest(levels: number): unknown {
+    let path = "#";
+    const all = Array.from({ length: levels }, () => ({ $ref: path += "/items" }));
+    let inner: unknown = { properties: Object.fromEntries(all.map((each, n) => [`p${n}`, each])) };
+    for (let n = 0; n < levels; n++) inner = { items: inner };
+    return inner;
+  }
+  strictEqual(refused(nest(15)), undefined);
+  match(refused(nest(25))!.message, /more than 250 schemas in a row/);
+});
+
 Deno.test("very many violations are not all told, and take no memory each", () => {
   const found = check({ items: { type: "string" } }, ones(16_000));
   ok(found.length <= MAX_ERRORS && found !== "too costly", `${found.length}`);
