@@ -24,10 +24,10 @@ export const MAX_SUBSCHEMAS = 500;
 export const MAX_KEYWORDS = 1_000;
 
 /**
- * Schemas that lead from one to the next, by reference or as one within the other: the engine's stack has room for some 400
+ * Schemas that lead from one to the next, by reference or as one within the other: the engine's stack has room for some 320
  * in a process that has done nothing yet, and more later on. What one process takes, all must.
  */
-export const MAX_LEVELS = 250;
+export const MAX_LEVELS = 200;
 
 /** Patterns within a schema, those of property names counted: each becomes a program. */
 export const MAX_PATTERNS = 50;
@@ -58,6 +58,8 @@ export interface ReadySchema {
   schema: Schema;
   /** Its patterns by their text: making one takes a millisecond. */
   patterns: ReadonlyMap<string, Pattern>;
+  /** Whether it asks what no other part of it has evaluated. */
+  isUnevaluatedAsked: boolean;
   problem?: undefined;
 }
 
@@ -104,10 +106,17 @@ const GROWING = [
 const COMPARING = ["enum", "const", "required", "dependentRequired"] as const;
 const NAMING = ["properties", "dependentSchemas"] as const;
 
-/** The price of a schema: what it costs whatever the value is, and whether the value's size comes on top. */
+/** Keywords whose schemas tell the one that they stand in which properties they have evaluated. */
+const MERGING = ["$ref", "allOf", "anyOf", "oneOf", "if", "then", "else", "dependentSchemas"] as const;
+
+/** The price of a schema: what it costs whatever the value is, and what comes on top by the value's size. */
 export interface Price {
   units: number;
+  /** Whether the value is gone through. */
   grows: boolean;
+  /** How often evaluated properties are passed on: those of the value, and as many as are named for it. */
+  merges: number;
+  names: number;
 }
 
 /** The keyword under which a schema's {@link Price} stands. */
@@ -118,7 +127,7 @@ export function readSchema(given: unknown): ReadySchema | { problem: SchemaProbl
   if (!isSchema(given)) {
     return { problem: { path: "", message: `must be a JSON Schema, found ${shown(given)}` } };
   }
-  if (typeof given === "boolean") return { schema: given, patterns: new Map() };
+  if (typeof given === "boolean") return { schema: given, patterns: new Map(), isUnevaluatedAsked: false };
   const look = beginLook(MAX_SCHEMA_BYTES);
   const excess = findProblem(given, look) ?? findExcess(given, look);
   if (excess !== undefined) {
@@ -147,6 +156,7 @@ function createWalk() {
   let schemas = 0;
   let keywords = 0;
   let patternCount = 0;
+  let isUnevaluatedAsked = false;
   const patterns = new Map<string, Pattern>();
   /** What stands at each place of the document, by JSON Pointer; and the pointers of anchors. */
   const places = new Map<string, Schema>();
@@ -166,6 +176,7 @@ function createWalk() {
     for (const [keyword, value] of Object.entries(schema)) {
       const at = [...path, keyword];
       const kind = KEYWORDS[keyword];
+      if (keyword.startsWith("unevaluated")) isUnevaluatedAsked = true;
       if (kind === undefined) throw new Refusal(at, "is not a keyword of JSON Schema 2020-12");
       // Each of these names becomes code; other lists become loops.
       keywords += keyword === "dependentRequired" ? sizeOf(value) : 1;
@@ -263,10 +274,13 @@ function createWalk() {
   }
 
   return {
-    read: (schema: JsonObject): ReadySchema => ({
-      schema: resolve(readOne(schema, []) as JsonObject),
-      patterns,
-    }),
+    read(schema: JsonObject): ReadySchema {
+      const root = readOne(schema, []) as JsonObject;
+      const resolved = resolve(root);
+      const definitions = resolved.$defs as Record<string, Schema> | undefined ?? {};
+      for (const each of isUnevaluatedAsked ? places.values() : []) addMerging(each, definitions);
+      return { schema: resolved, patterns, isUnevaluatedAsked };
+    },
   };
 }
 
@@ -322,7 +336,7 @@ function levelsOf(root: JsonObject, definitions: Record<string, Schema>): number
   function lookInto(schema: Schema, { body, level }: { body: Body; level: number }): void {
     body.levels = Math.max(body.levels, level);
     for (const [keyword, value] of Object.entries(schema)) {
-      if (keyword === "$ref") body.leadsTo.push(definitions[(value as string).slice(REFERENCE.length)]!);
+      if (keyword === "$ref") body.leadsTo.push(referredTo(value, definitions));
       else for (const next of within(keyword, value)) lookInto(next, { body, level: level + 1 });
     }
   }
@@ -386,7 +400,37 @@ function priceOf(ready: JsonObject): Price {
   for (const keyword of NAMING) {
     if (keyword in ready) units += Object.keys(ready[keyword] as JsonObject).length / NAMES_PER_VALUE;
   }
-  return { units: Math.ceil(units), grows: GROWING.some((keyword) => keyword in ready) };
+  return { units: Math.ceil(units), grows: GROWING.some((keyword) => keyword in ready), merges: 0, names: 0 };
+}
+
+/** Has a schema pay for the evaluated properties that are passed on to it. */
+function addMerging(schema: Schema, definitions: Record<string, Schema>): void {
+  const price = isObject(schema) ? schema[PRICE] as Price | undefined : undefined;
+  if (price === undefined) return;
+  price.merges = mergedBy(schema, definitions).length;
+  if (price.merges === 0) return;
+  const names = new Set<string>();
+  // Those that are found while it is gone through are gone through too.
+  const all = new Set([schema]);
+  for (const each of all) {
+    if (typeof each === "boolean") continue;
+    for (const name of Object.keys(each.properties ?? {})) names.add(name);
+    for (const next of mergedBy(each, definitions)) all.add(next);
+  }
+  price.names = names.size;
+}
+
+/** The schemas that are held against the same value. */
+function mergedBy(schema: Schema, definitions: Record<string, Schema>): Schema[] {
+  if (typeof schema === "boolean") return [];
+  return MERGING.flatMap((keyword) => {
+    if (!(keyword in schema)) return [];
+    return keyword === "$ref" ? [referredTo(schema[keyword], definitions)] : within(keyword, schema[keyword]);
+  });
+}
+
+function referredTo(reference: unknown, definitions: Record<string, Schema>): Schema {
+  return definitions[(reference as string).slice(REFERENCE.length)]!;
 }
 
 /** How many values a value holds, itself counted, with long strings as several. */

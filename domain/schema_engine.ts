@@ -40,6 +40,10 @@ const CHARACTERS_PER_ITEM_UNIT = 2;
 /** What looking for the others of a first violation may cost: each that is found takes memory. */
 const OTHERS_UNITS = 20_000;
 
+/** Evaluated properties that are passed on for a unit each; of more, each takes so many. */
+const FEW_MERGED = 100;
+const UNITS_PER_MERGED = 5;
+
 const NOTHING: readonly Violation[] = [];
 
 /** How far a quotient may be off a whole number: sums of amounts are so far off, */
@@ -122,7 +126,10 @@ function problemOfShape(schema: Schema): SchemaProblem | undefined {
 /** Thrown through the engine's code where nothing is left to spend. */
 const SPENT = new Error("spent");
 
-function compile({ schema, patterns }: ReadySchema, { allErrors }: { allErrors: boolean }): Checker {
+function compile(
+  { schema, patterns, isUnevaluatedAsked }: ReadySchema,
+  { allErrors }: { allErrors: boolean },
+): Checker {
   const purse: Budget = { units: 0 };
   const spend = (units: number): void => {
     purse.units -= units;
@@ -141,6 +148,8 @@ function compile({ schema, patterns }: ReadySchema, { allErrors }: { allErrors: 
   };
   regExp.code = "";
   const engine = new Ajv2020({ ...OPTIONS, allErrors, code: { ...OPTIONS.code, regExp } });
+  // What was evaluated is kept and passed on only where somebody asks for the rest.
+  engine.opts.unevaluated = isUnevaluatedAsked;
   addPrice(engine, spend);
   mendReferences(engine);
   mendContains(engine);
@@ -168,13 +177,22 @@ function addPrice(engine: Ajv2020, spend: (units: number) => void): void {
     keyword: PRICE,
     before: "$ref",
     code({ gen, schema, data }: KeywordCxt) {
-      const { units, grows } = schema as Price;
-      const pay = gen.scopeValue("func", { ref: grows ? spendBySize : spend });
-      gen.code(grows ? _`${pay}(${units}, ${data})` : _`${pay}(${units})`);
+      const { units, grows, merges, names } = schema as Price;
+      const pay = (how: unknown) => gen.scopeValue("func", { ref: how });
+      if (merges > 0) gen.code(_`${pay(spendOnMerging)}(${units}, ${data}, ${merges}, ${names})`);
+      else if (grows) gen.code(_`${pay(spendBySize)}(${units}, ${data})`);
+      else gen.code(_`${pay(spend)}(${units})`);
     },
   });
+
   function spendBySize(units: number, value: unknown): void {
     spend(units + sizeOf(value));
+  }
+
+  function spendOnMerging(units: number, value: unknown, merges: number, names: number): void {
+    const size = sizeOf(value);
+    const merged = names + (isObject(value) ? size : 0);
+    spend(units + size + merges * merged * (merged > FEW_MERGED ? UNITS_PER_MERGED : 1));
   }
 }
 
