@@ -46,11 +46,15 @@ const UNITS_PER_MERGED = 5;
 
 const NOTHING: readonly Violation[] = [];
 
-/** How far a quotient may be off a whole number: sums of amounts are so far off, */
-const MAX_OFF = 1e-8;
+/** How far the sum of a sender's amounts may be off a multiple: a part of it, and of a step at most. */
+const MAX_OFF_OF_VALUE = 1e-12;
+const MAX_OFF_OF_STEP = 0.01;
 
-/** and a number and its step, each rounded to a double, by 1.5 of these at the most. */
-const MAX_RELATIVE_OFF = 2 * Number.EPSILON;
+/** What two roundings to a double and a division may be off, as a part of the quotient: 1.5 of its last digits. */
+const MAX_ROUNDED_OFF = 2 * Number.EPSILON;
+
+/** The most decimal places of which the power of ten is a double: 10 ** 22. */
+const MAX_PLACES = 22;
 
 /** No reference leads out, nothing is fetched, nothing is logged. */
 const OPTIONS: Options = {
@@ -293,18 +297,46 @@ function addMultipleOf(engine: Ajv2020): void {
     schemaType: "number",
     error: { message: ({ schema }) => `must be multiple of ${schema}` },
     code(context: KeywordCxt) {
-      const isOf = context.gen.scopeValue("func", { ref: isMultiple });
-      context.fail(_`!${isOf}(${context.data}, ${context.schema as number})`);
+      const step = stepOf(context.schema as number);
+      const isOf = context.gen.scopeValue("func", { ref: (value: number) => isMultiple(value, step) });
+      context.fail(_`!${isOf}(${context.data})`);
     },
   });
 }
 
-/** Whether a number is a multiple of a step, or as near to one as the sums of a sender or the digits of a double go. */
-function isMultiple(value: number, step: number): boolean {
+/** A step as a fraction of whole numbers, the second a power of ten, where it is one as written. */
+interface Step {
+  step: number;
+  above: number;
+  below: number;
+}
+
+function stepOf(step: number): Step {
+  for (let places = 0; places <= MAX_PLACES; places++) {
+    const below = 10 ** places;
+    const above = Math.round(step * below);
+    if (Number.isSafeInteger(above) && above / below === step) return { step, above, below };
+  }
+  return { step, above: step, below: 1 };
+}
+
+/**
+ * Whether a number is a multiple of a step: the double that is nearest to one as it is written in decimal, or as near to
+ * one as the sums of a sender are.
+ */
+function isMultiple(value: number, { step, above, below }: Step): boolean {
   if (value % step === 0) return true;
   const quotient = value / step;
-  const off = Math.abs(quotient - Math.round(quotient));
-  return off <= Math.max(MAX_OFF, Math.abs(quotient) * MAX_RELATIVE_OFF);
+  const nearest = Math.round(quotient);
+  const off = Math.abs(quotient - nearest);
+  const multiple = nearest * above;
+  // Beyond them doubles do not hold so many decimal places, and neighbours are not told apart; whole numbers are.
+  if (Math.abs(multiple) > Number.MAX_SAFE_INTEGER) {
+    return below > 1 && off <= Math.abs(quotient) * MAX_ROUNDED_OFF;
+  }
+  // A quotient of two whole numbers that doubles hold is rounded as the decimal is when it is read.
+  if (multiple / below === value) return true;
+  return off <= Math.min(MAX_OFF_OF_STEP, Math.abs(quotient) * MAX_OFF_OF_VALUE);
 }
 
 function violationOf({ instancePath, keyword, params, message = "", data }: ErrorObject): Violation {

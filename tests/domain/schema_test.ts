@@ -540,6 +540,39 @@ Deno.test("an amount that is a thousandth off is no multiple of 0.01, as long as
   }));
 });
 
+/** What is off by more than rounding, however small or large it is; and what is not. */
+const OFF: [step: number, wrong: number[], right: number[]][] = [
+  [1, [1e-9, 5.000000004, 1125899906842624.5, -0.5], [0, 5, -7, 9007199254740991, 1e300, 0.7 + 0.1 + 0.2]],
+  [2, [9007199254740991, 1125899906842625], [9007199254740992, 1125899906842624]],
+  [0.01, [11258999068426.245, 1e-11, 0.0100000001, 1e-300], [
+    11258999068426.24,
+    11258999068426.25,
+    0.1 + 0.2,
+    1000.1 - 1000,
+    10_000_000.1 + 0.2,
+  ]],
+  [0.07, [0.08, 7.0000001], [0.07, 0.14, 7, 700_000_000_000.07 - 0.07]],
+  [7, [1e300], [7e15, 49]],
+  [1e-7, [1.5e-7], [1e-7, 3e-7, 123.4567891]],
+];
+
+for (const [step, wrong, right] of OFF) {
+  Deno.test(`a multiple of ${step} is one but for rounding`, () => {
+    for (const value of wrong) {
+      deepStrictEqual(check({ multipleOf: step }, value), [" multipleOf"], `${value}`);
+    }
+    for (const value of right) deepStrictEqual(check({ multipleOf: step }, value), [], `${value}`);
+  });
+}
+
+Deno.test("a number that is no multiple of a step as it is written is none, as long as a double holds all of it", () => {
+  const amount = fc.bigInt({ min: 10n, max: 10n ** 9n });
+  fc.assert(fc.property(amount, fc.bigInt({ min: 2n, max: 10_000n }), fc.nat(4), (value, step, places) => {
+    const told = check({ multipleOf: asNumber(step, places) }, asNumber(value, places)).length === 0;
+    strictEqual(told, value % step === 0n);
+  }));
+});
+
 Deno.test("a sum of amounts as JavaScript adds them is a multiple of 0.01", () => {
   fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: 100_000 }), { maxLength: 50 }), (cents) => {
     deepStrictEqual(check({ multipleOf: 0.01 }, cents.reduce((sum, each) => sum + each / 100, 0)), []);
