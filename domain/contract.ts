@@ -99,26 +99,26 @@ export function judge(contracts: Contracts, event: StoredEvent, judging: Judging
   const enforced = { units: EVENT_UNITS };
   const monitored = { units: EVENT_UNITS };
   const errors: Rejection["errors"] = [];
-  let code = "contract_violation";
+  /** The enforced contract that took all that there was: those behind it are not asked, and it is told first. */
+  let costly: string | undefined;
   for (const { name, mode, check } of meeting) {
+    if (mode === "enforce" && costly !== undefined) continue;
     const found = check(event, mode === "enforce" ? enforced : monitored);
-    if (found === TOO_COSTLY) {
-      count(name, mode);
-      if (mode === "monitor") continue;
-      code = "contract_too_costly";
-      errors.unshift({ path: "", message: tooCostly(name) });
-      break;
-    }
-    if (found.length === 0) continue;
+    if (found !== TOO_COSTLY && found.length === 0) continue;
     count(name, mode);
-    if (mode === "enforce") {
-      for (const violation of found.slice(0, MAX_ERRORS - errors.length)) {
-        errors.push(errorOf(violation, name));
-      }
+    if (mode === "monitor") continue;
+    if (found === TOO_COSTLY) costly = name;
+    else {
+      errors.push(
+        ...found.slice(0, MAX_ERRORS - errors.length).map((violation) => errorOf(violation, name)),
+      );
     }
   }
+  if (costly !== undefined) errors.unshift({ path: "", message: tooCostly(costly) });
   turn.units -= 2 * EVENT_UNITS - Math.max(0, enforced.units) - Math.max(0, monitored.units);
-  return errors.length === 0 ? undefined : { reason: "contract", code, ...errors[0]!, errors };
+  if (errors.length === 0) return undefined;
+  const code = costly === undefined ? "contract_violation" : "contract_too_costly";
+  return { reason: "contract", code, ...errors[0]!, errors: errors.slice(0, MAX_ERRORS) };
 }
 
 function judgeUnknown(

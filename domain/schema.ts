@@ -24,10 +24,10 @@ export const MAX_SUBSCHEMAS = 500;
 export const MAX_KEYWORDS = 1_000;
 
 /**
- * Schemas that lead from one to the next, by reference or as one within the other: the engine's stack has room for some 400
+ * Schemas that lead from one to the next, by reference or as one within the other: the engine's stack has room for some 320
  * in a process that has done nothing yet, and more later on. What one process takes, all must.
  */
-export const MAX_LEVELS = 250;
+export const MAX_LEVELS = 200;
 
 /** Patterns within a schema, those of property names counted: each becomes a program. */
 export const MAX_PATTERNS = 50;
@@ -58,6 +58,8 @@ export interface ReadySchema {
   schema: Schema;
   /** Its patterns by their text: making one takes a millisecond. */
   patterns: ReadonlyMap<string, Pattern>;
+  /** Whether it asks what no other part of it has evaluated. */
+  isUnevaluatedAsked: boolean;
   problem?: undefined;
 }
 
@@ -104,10 +106,17 @@ const GROWING = [
 const COMPARING = ["enum", "const", "required", "dependentRequired"] as const;
 const NAMING = ["properties", "dependentSchemas"] as const;
 
-/** The price of a schema: what it costs whatever the value is, and whether the value's size comes on top. */
+/** Keywords whose schemas tell the one that they stand in which properties they have evaluated. */
+const MERGING = ["$ref", "allOf", "anyOf", "oneOf", "if", "then", "else", "dependentSchemas"] as const;
+
+/** The price of a schema: what it costs whatever the value is, and what comes on top by the value's size. */
 export interface Price {
   units: number;
+  /** Whether the value is gone through. */
   grows: boolean;
+  /** How often evaluated properties are passed on: those of the value, and as many as are named for it. */
+  merges: number;
+  names: number;
 }
 
 /** The keyword under which a schema's {@link Price} stands. */
@@ -118,7 +127,7 @@ export function readSchema(given: unknown): ReadySchema | { problem: SchemaProbl
   if (!isSchema(given)) {
     return { problem: { path: "", message: `must be a JSON Schema, found ${shown(given)}` } };
   }
-  if (typeof given === "boolean") return { schema: given, patterns: new Map() };
+  if (typeof given === "boolean") return { schema: given, patterns: new Map(), isUnevaluatedAsked: false };
   const look = beginLook(MAX_SCHEMA_BYTES);
   const excess = findProblem(given, look) ?? findExcess(given, look);
   if (excess !== undefined) {
@@ -147,6 +156,7 @@ function createWalk() {
   let schemas = 0;
   let keywords = 0;
   let patternCount = 0;
+  let isUnevaluatedAsked = false;
   const patterns = new Map<string, Pattern>();
   /** What stands at each place of the document, by JSON Pointer; and the pointers of anchors. */
   const places = new Map<string, Schema>();
@@ -166,6 +176,7 @@ function createWalk() {
     for (const [keyword, value] of Object.entries(schema)) {
       const at = [...path, keyword];
       const kind = KEYWORDS[keyword];
+      if (keyword.startsWith("unevaluated")) isUnevaluatedAsked = true;
       if (kind === undefined) throw new Refusal(at, "is not a keyword of JSON Schema 2020-12");
       // Each of these names becomes code; other lists become loops.
       keywords += keyword === "dependentRequired" ? sizeOf(value) : 1;
@@ -263,44 +274,85 @@ function createWalk() {
   }
 
   return {
-    read: (schema: JsonObject): ReadySchema => ({
-      schema: resolve(readOne(schema, []) as JsonObject),
-      patterns,
-    }),
+    read(schema: JsonObject): ReadySchema {
+      const root = readOne(schema, []) as JsonObject;
+      const resolved = resolve(root);
+      const definitions = resolved.$defs as Record<string, Schema> | undefined ?? {};
+      for (const each of isUnevaluatedAsked ? places.values() : []) addMerging(each, definitions);
+      return { schema: resolved, patterns, isUnevaluatedAsked };
+    },
   };
 }
 
-/** The longest way from a schema through those of which code is made for it, each of them once. */
-function levelsOf(root: JsonObject, definitions: Record<string, Schema>): number {
-  const known = new Map<Schema, number>();
-  return levels(root);
+/** A definition as code is made of it, once: what stands within belongs to it, what it refers to does not. */
+interface Body {
+  /** When it was come to. */
+  number: number;
+  /** How many schemas stand in a row within it. */
+  levels: number;
+  leadsTo: Schema[];
+}
 
-  function levels(schema: Schema): number {
-    if (typeof schema === "boolean") return 1;
-    const there = known.get(schema);
-    if (there !== undefined) return there;
-    known.set(schema, 0);
-    let deepest = 0;
-    for (const [keyword, value] of Object.entries(schema)) {
-      for (const next of nextOf(keyword, value)) deepest = Math.max(deepest, levels(next));
+/**
+ * How many schemas at most lead from one to the next while code is made. The engine goes where a reference leads before it
+ * goes on, and comes to each definition once: so through definitions that lead back to each other it may go as deep as
+ * all of them together, whatever the order in which it takes them. That much is reckoned for them; the rest is exact.
+ */
+function levelsOf(root: JsonObject, definitions: Record<string, Schema>): number {
+  const bodies = new Map<Schema, Body>();
+  /** Those of a definition with all behind it, once they are known. */
+  const known = new Map<Schema, number>();
+  const open: Schema[] = [];
+  // The root itself is another than the definition that a reference to it leads to.
+  const start = { ...root };
+  visit(start);
+  return known.get(start)!;
+
+  /** Tarjan's algorithm. Gives the number of the first that is open and that the definition leads back to. */
+  function visit(definition: Schema): number {
+    const body = { number: bodies.size, levels: 0, leadsTo: [] };
+    bodies.set(definition, body);
+    open.push(definition);
+    lookInto(definition, { body, level: 1 });
+    let first = body.number;
+    for (const next of body.leadsTo) {
+      if (!known.has(next)) first = Math.min(first, bodies.get(next)?.number ?? visit(next));
     }
-    known.set(schema, deepest + 1);
-    return deepest + 1;
+    if (first === body.number) close(open.splice(open.indexOf(definition)));
+    return first;
   }
 
-  function nextOf(keyword: string, value: unknown): Schema[] {
-    switch (KEYWORDS[keyword]) {
-      case "schema":
-        return [value as Schema];
-      case "schemas":
-        return value as Schema[];
-      case "map":
-        return Object.values(value as Record<string, Schema>);
-      case "ref":
-        return [definitions[(value as string).slice(REFERENCE.length)]!];
-      default:
-        return [];
+  function close(circle: readonly Schema[]): void {
+    let levels = 0;
+    let behind = 0;
+    for (const definition of circle) {
+      const body = bodies.get(definition)!;
+      levels += body.levels;
+      for (const next of body.leadsTo) behind = Math.max(behind, known.get(next) ?? 0);
     }
+    for (const definition of circle) known.set(definition, levels + behind);
+  }
+
+  function lookInto(schema: Schema, { body, level }: { body: Body; level: number }): void {
+    body.levels = Math.max(body.levels, level);
+    for (const [keyword, value] of Object.entries(schema)) {
+      if (keyword === "$ref") body.leadsTo.push(referredTo(value, definitions));
+      else for (const next of within(keyword, value)) lookInto(next, { body, level: level + 1 });
+    }
+  }
+}
+
+/** The schemas that stand under a keyword. */
+function within(keyword: string, value: unknown): Schema[] {
+  switch (KEYWORDS[keyword]) {
+    case "schema":
+      return [value as Schema];
+    case "schemas":
+      return value as Schema[];
+    case "map":
+      return Object.values(value as Record<string, Schema>);
+    default:
+      return [];
   }
 }
 
@@ -348,7 +400,37 @@ function priceOf(ready: JsonObject): Price {
   for (const keyword of NAMING) {
     if (keyword in ready) units += Object.keys(ready[keyword] as JsonObject).length / NAMES_PER_VALUE;
   }
-  return { units: Math.ceil(units), grows: GROWING.some((keyword) => keyword in ready) };
+  return { units: Math.ceil(units), grows: GROWING.some((keyword) => keyword in ready), merges: 0, names: 0 };
+}
+
+/** Has a schema pay for the evaluated properties that are passed on to it. */
+function addMerging(schema: Schema, definitions: Record<string, Schema>): void {
+  const price = isObject(schema) ? schema[PRICE] as Price | undefined : undefined;
+  if (price === undefined) return;
+  price.merges = mergedBy(schema, definitions).length;
+  if (price.merges === 0) return;
+  const names = new Set<string>();
+  // Those that are found while it is gone through are gone through too.
+  const all = new Set([schema]);
+  for (const each of all) {
+    if (typeof each === "boolean") continue;
+    for (const name of Object.keys(each.properties ?? {})) names.add(name);
+    for (const next of mergedBy(each, definitions)) all.add(next);
+  }
+  price.names = names.size;
+}
+
+/** The schemas that are held against the same value. */
+function mergedBy(schema: Schema, definitions: Record<string, Schema>): Schema[] {
+  if (typeof schema === "boolean") return [];
+  return MERGING.flatMap((keyword) => {
+    if (!(keyword in schema)) return [];
+    return keyword === "$ref" ? [referredTo(schema[keyword], definitions)] : within(keyword, schema[keyword]);
+  });
+}
+
+function referredTo(reference: unknown, definitions: Record<string, Schema>): Schema {
+  return definitions[(reference as string).slice(REFERENCE.length)]!;
 }
 
 /** How many values a value holds, itself counted, with long strings as several. */

@@ -3,9 +3,17 @@
  * value. Every schema within it pays its price when the engine comes to it, out of what it was given to spend: so
  * neither references that lead back and forth nor a large event can take it long.
  */
-import { _, Ajv2020, type ErrorObject, type KeywordCxt, type Options } from "ajv/dist/2020.js";
+import {
+  _,
+  Ajv2020,
+  type CodeKeywordDefinition,
+  type ErrorObject,
+  type KeywordCxt,
+  type Options,
+} from "ajv/dist/2020.js";
 import { type Budget, type Checker, TOO_COSTLY, type Violation } from "./checker.ts";
 import { canonicalJson, dotted, isObject, shown } from "./json.ts";
+import { MAX_ERRORS } from "./rejection.ts";
 import {
   PRICE,
   type Price,
@@ -32,13 +40,21 @@ const CHARACTERS_PER_ITEM_UNIT = 2;
 /** What looking for the others of a first violation may cost: each that is found takes memory. */
 const OTHERS_UNITS = 20_000;
 
+/** Evaluated properties that are passed on for a unit each; of more, each takes so many. */
+const FEW_MERGED = 100;
+const UNITS_PER_MERGED = 5;
+
 const NOTHING: readonly Violation[] = [];
 
-/** How far a quotient may be off a whole number: sums of amounts are so far off, */
-const MAX_OFF = 1e-8;
+/** How far the sum of a sender's amounts may be off a multiple: a part of it, and of a step at most. */
+const MAX_OFF_OF_VALUE = 1e-12;
+const MAX_OFF_OF_STEP = 0.01;
 
-/** and a number and its step, each rounded to a double, by 1.5 of these at the most. */
-const MAX_RELATIVE_OFF = 2 * Number.EPSILON;
+/** What two roundings to a double and a division may be off, as a part of the quotient: 1.5 of its last digits. */
+const MAX_ROUNDED_OFF = 2 * Number.EPSILON;
+
+/** The most decimal places of which the power of ten is a double: 10 ** 22. */
+const MAX_PLACES = 22;
 
 /** No reference leads out, nothing is fetched, nothing is logged. */
 const OPTIONS: Options = {
@@ -114,7 +130,10 @@ function problemOfShape(schema: Schema): SchemaProblem | undefined {
 /** Thrown through the engine's code where nothing is left to spend. */
 const SPENT = new Error("spent");
 
-function compile({ schema, patterns }: ReadySchema, { allErrors }: { allErrors: boolean }): Checker {
+function compile(
+  { schema, patterns, isUnevaluatedAsked }: ReadySchema,
+  { allErrors }: { allErrors: boolean },
+): Checker {
   const purse: Budget = { units: 0 };
   const spend = (units: number): void => {
     purse.units -= units;
@@ -133,14 +152,18 @@ function compile({ schema, patterns }: ReadySchema, { allErrors }: { allErrors: 
   };
   regExp.code = "";
   const engine = new Ajv2020({ ...OPTIONS, allErrors, code: { ...OPTIONS.code, regExp } });
+  // What was evaluated is kept and passed on only where somebody asks for the rest.
+  engine.opts.unevaluated = isUnevaluatedAsked;
   addPrice(engine, spend);
+  mendReferences(engine);
+  mendContains(engine);
   addUniqueItems(engine, spend);
   addMultipleOf(engine);
   const validate = engine.compile(schema);
   return (value, budget) => {
     purse.units = budget.units;
     try {
-      return validate(value) ? NOTHING : validate.errors!.map(violationOf);
+      return validate(value) ? NOTHING : validate.errors!.slice(0, MAX_ERRORS).map(violationOf);
     } catch (error) {
       // The stack ends where a schema leads back to itself at once, which is a cost like another.
       if (error === SPENT || error instanceof RangeError) return TOO_COSTLY;
@@ -158,13 +181,22 @@ function addPrice(engine: Ajv2020, spend: (units: number) => void): void {
     keyword: PRICE,
     before: "$ref",
     code({ gen, schema, data }: KeywordCxt) {
-      const { units, grows } = schema as Price;
-      const pay = gen.scopeValue("func", { ref: grows ? spendBySize : spend });
-      gen.code(grows ? _`${pay}(${units}, ${data})` : _`${pay}(${units})`);
+      const { units, grows, merges, names } = schema as Price;
+      const pay = (how: unknown) => gen.scopeValue("func", { ref: how });
+      if (merges > 0) gen.code(_`${pay(spendOnMerging)}(${units}, ${data}, ${merges}, ${names})`);
+      else if (grows) gen.code(_`${pay(spendBySize)}(${units}, ${data})`);
+      else gen.code(_`${pay(spend)}(${units})`);
     },
   });
+
   function spendBySize(units: number, value: unknown): void {
     spend(units + sizeOf(value));
+  }
+
+  function spendOnMerging(units: number, value: unknown, merges: number, names: number): void {
+    const size = sizeOf(value);
+    const merged = names + (isObject(value) ? size : 0);
+    spend(units + size + merges * merged * (merged > FEW_MERGED ? UNITS_PER_MERGED : 1));
   }
 }
 
@@ -173,6 +205,57 @@ function sizeOf(value: unknown): number {
   if (typeof value === "string") return value.length / CHARACTERS_PER_UNIT;
   if (Array.isArray(value)) return value.length;
   return isObject(value) ? Object.keys(value).length : 0;
+}
+
+/**
+ * Where a reference fails, the engine makes a new list of all errors that stand and those behind the reference: of n that
+ * fail one after the other it copies n²/2. Here they join the list that is there, and no more of them than are told.
+ */
+function mendReferences(engine: Ajv2020): void {
+  changeKeyword(engine, "$ref", (context) => {
+    const { gen } = context;
+    const result = context.result.bind(context);
+    context.result = (isRight, onRight, onWrong) =>
+      result(isRight, onRight, () => {
+        const before = gen.const("before", _`vErrors`);
+        gen.assign(_`vErrors`, _`null`);
+        onWrong!();
+        gen.assign(_`vErrors`, _`${gen.scopeValue("func", { ref: joined })}(${before}, vErrors)`);
+        gen.assign(_`errors`, _`vErrors.length`);
+      });
+  });
+}
+
+function joined(before: ErrorObject[] | null, found: ErrorObject[]): ErrorObject[] {
+  if (before === null) return found;
+  for (let n = 0; n < found.length && n < MAX_ERRORS; n++) before.push(found[n]!);
+  return before;
+}
+
+/**
+ * Of an array that does not contain what it must, the engine tells what is wrong with each item, and last that none is
+ * right. Here it tells the last: the others are thousands, of which each takes memory.
+ */
+function mendContains(engine: Ajv2020): void {
+  changeKeyword(engine, "contains", (context) => {
+    const subschema = context.subschema.bind(context);
+    context.subschema = (item, isRight) => {
+      const made = subschema(item, isRight);
+      context.gen.if(_`!${isRight}`, () => context.reset());
+      return made;
+    };
+  });
+}
+
+/** Lets the code that the engine makes for a keyword be made in a context that is changed before. */
+function changeKeyword(engine: Ajv2020, keyword: string, change: (context: KeywordCxt) => void): void {
+  // The engine has copied it, so that no other engine has it changed.
+  const { definition } = engine.RULES.all[keyword] as { definition: CodeKeywordDefinition };
+  const { code } = definition;
+  definition.code = (context) => {
+    change(context);
+    code(context);
+  };
 }
 
 /** In the place of the engine's own, which compares each with each. */
@@ -214,18 +297,46 @@ function addMultipleOf(engine: Ajv2020): void {
     schemaType: "number",
     error: { message: ({ schema }) => `must be multiple of ${schema}` },
     code(context: KeywordCxt) {
-      const isOf = context.gen.scopeValue("func", { ref: isMultiple });
-      context.fail(_`!${isOf}(${context.data}, ${context.schema as number})`);
+      const step = stepOf(context.schema as number);
+      const isOf = context.gen.scopeValue("func", { ref: (value: number) => isMultiple(value, step) });
+      context.fail(_`!${isOf}(${context.data})`);
     },
   });
 }
 
-/** Whether a number is a multiple of a step, or as near to one as the sums of a sender or the digits of a double go. */
-function isMultiple(value: number, step: number): boolean {
+/** A step as a fraction of whole numbers, the second a power of ten, where it is one as written. */
+interface Step {
+  step: number;
+  above: number;
+  below: number;
+}
+
+function stepOf(step: number): Step {
+  for (let places = 0; places <= MAX_PLACES; places++) {
+    const below = 10 ** places;
+    const above = Math.round(step * below);
+    if (Number.isSafeInteger(above) && above / below === step) return { step, above, below };
+  }
+  return { step, above: step, below: 1 };
+}
+
+/**
+ * Whether a number is a multiple of a step: the double that is nearest to one as it is written in decimal, or as near to
+ * one as the sums of a sender are.
+ */
+function isMultiple(value: number, { step, above, below }: Step): boolean {
   if (value % step === 0) return true;
   const quotient = value / step;
-  const off = Math.abs(quotient - Math.round(quotient));
-  return off <= Math.max(MAX_OFF, Math.abs(quotient) * MAX_RELATIVE_OFF);
+  const nearest = Math.round(quotient);
+  const off = Math.abs(quotient - nearest);
+  const multiple = nearest * above;
+  // Beyond them doubles do not hold so many decimal places, and neighbours are not told apart; whole numbers are.
+  if (Math.abs(multiple) > Number.MAX_SAFE_INTEGER) {
+    return below > 1 && off <= Math.abs(quotient) * MAX_ROUNDED_OFF;
+  }
+  // A quotient of two whole numbers that doubles hold is rounded as the decimal is when it is read.
+  if (multiple / below === value) return true;
+  return off <= Math.min(MAX_OFF_OF_STEP, Math.abs(quotient) * MAX_OFF_OF_VALUE);
 }
 
 function violationOf({ instancePath, keyword, params, message = "", data }: ErrorObject): Violation {

@@ -154,6 +154,29 @@ Deno.test("an event that would take too long is refused where that is enforced, 
   deepStrictEqual(monitored, { rejection: undefined, counted: ["monitor c"] });
 });
 
+Deno.test("of an event that is told too costly no more errors are told than of others, and this one first", () => {
+  const items = { properties: { properties: { properties: { list: { items: { type: "string" } } } } } };
+  const { rejection, counted } = judged([
+    asking("wrong", { schema: items }),
+    asking("costly", { schema: { allOf: Array.from({ length: 40 }, () => costly) } }),
+    asking("behind", { schema: { required: ["none"] } }),
+  ], list(8_000));
+  strictEqual(rejection!.code, "contract_too_costly");
+  match(rejection!.errors[0]!.message, /contract costly/);
+  match(rejection!.errors[1]!.message, /contract wrong/);
+  strictEqual(rejection!.errors.length, MAX_ERRORS);
+  deepStrictEqual(counted, ["enforce wrong", "enforce costly"]);
+});
+
+Deno.test("a contract that is monitored counts also what is too costly for one before it", () => {
+  const { rejection, counted } = judged([
+    asking("costly", { schema: { allOf: Array.from({ length: 40 }, () => costly) } }),
+    asking("monitored", { schema: { required: ["none"] }, mode: "monitor" }),
+  ], list(8_000));
+  strictEqual(rejection!.code, "contract_too_costly");
+  deepStrictEqual(counted, ["enforce costly", "monitor monitored"]);
+});
+
 Deno.test("an event is judged the same however much was spent on others before it, and says what it took", () => {
   const turn = { units: 0 };
   const contracts = [asking("c", { schema: { allOf: Array.from({ length: 8 }, () => costly) } })];
