@@ -35,7 +35,8 @@ const PATIENCE_MS = 30_000;
 const TICKS_PER_S = 100;
 
 /** As `deno task start` has them, for all targets. */
-const V8_FLAGS = "--v8-flags=--max-old-space-size=512,--no-allocation-site-pretenuring,--max-semi-space-size=8";
+const V8_FLAGS =
+  "--v8-flags=--max-old-space-size=512,--no-allocation-site-pretenuring,--max-semi-space-size=8";
 
 const ROOT = new URL("../../", import.meta.url);
 
