@@ -163,7 +163,7 @@ function compile(
   return (value, budget) => {
     purse.units = budget.units;
     try {
-      return validate(value) ? NOTHING : validate.errors!.slice(0, MAX_ERRORS).map(violationOf);
+      return validate(value) ? NOTHING : told(validate.errors!);
     } catch (error) {
       // The stack ends where a schema leads back to itself at once, which is a cost like another.
       if (error === SPENT || error instanceof RangeError) return TOO_COSTLY;
@@ -180,7 +180,9 @@ function addPrice(engine: Ajv2020, spend: (units: number) => void): void {
   engine.addKeyword({
     keyword: PRICE,
     before: "$ref",
-    code({ gen, schema, data }: KeywordCxt) {
+    code({ gen, schema, data, it }: KeywordCxt) {
+      // What is wrong with one of several, or with what must not be, is counted; what it is, is not asked at first.
+      if (it.compositeRule && !it.opts.allErrors) Object.assign(it, { createErrors: false });
       const { units, grows, merges, names } = schema as Price;
       const pay = (how: unknown) => gen.scopeValue("func", { ref: how });
       if (merges > 0) gen.code(_`${pay(spendOnMerging)}(${units}, ${data}, ${merges}, ${names})`);
@@ -337,6 +339,11 @@ function isMultiple(value: number, { step, above, below }: Step): boolean {
   // A quotient of two whole numbers that doubles hold is rounded as the decimal is when it is read.
   if (multiple / below === value) return true;
   return off <= Math.min(MAX_OFF_OF_STEP, Math.abs(quotient) * MAX_OFF_OF_VALUE);
+}
+
+/** Those that are only counted have no keyword; the one that they are counted for has. */
+function told(errors: readonly ErrorObject[]): Violation[] {
+  return errors.filter(({ keyword }) => keyword !== undefined).slice(0, MAX_ERRORS).map(violationOf);
 }
 
 function violationOf({ instancePath, keyword, params, message = "", data }: ErrorObject): Violation {
