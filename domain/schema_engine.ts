@@ -158,6 +158,7 @@ function compile(
   mendReferences(engine);
   mendContains(engine);
   addUniqueItems(engine, spend);
+  addEquality(engine);
   addMultipleOf(engine);
   const validate = engine.compile(schema);
   return (value, budget) => {
@@ -285,6 +286,47 @@ function addUniqueItems(engine: Ajv2020, spend: (units: number) => void): void {
     }
     return true;
   }
+}
+
+/** In the place of the engine's own, which asks a value for its `valueOf` and `constructor`, and a sender may name so. */
+function addEquality(engine: Ajv2020): void {
+  engine.removeKeyword("const");
+  engine.removeKeyword("enum");
+  engine.addKeyword({
+    keyword: "const",
+    error: { message: "must be equal", params: ({ schemaCode }) => _`{allowedValue: ${schemaCode}}` },
+    code(context: KeywordCxt) {
+      const isOf = context.gen.scopeValue("func", { ref: isEqual });
+      context.fail(_`!${isOf}(${context.data}, ${context.schemaCode})`);
+    },
+  });
+  engine.addKeyword({
+    keyword: "enum",
+    schemaType: "array",
+    error: { message: "must be one of", params: ({ schemaCode }) => _`{allowedValues: ${schemaCode}}` },
+    code(context: KeywordCxt) {
+      const isOf = context.gen.scopeValue("func", { ref: isOneOf });
+      context.fail(_`!${isOf}(${context.data}, ${context.schemaCode})`);
+    },
+  });
+}
+
+function isOneOf(value: unknown, all: readonly unknown[]): boolean {
+  for (const each of all) if (isEqual(value, each)) return true;
+  return false;
+}
+
+/** Whether two values are equal as JSON. Takes as long as the second is large, which was paid for. */
+function isEqual(value: unknown, expected: unknown): boolean {
+  if (value === expected) return true;
+  if (Array.isArray(expected)) {
+    return Array.isArray(value) && value.length === expected.length &&
+      expected.every((each, n) => isEqual(value[n], each));
+  }
+  if (!isObject(expected) || !isObject(value)) return false;
+  const keys = Object.keys(expected);
+  return Object.keys(value).length === keys.length &&
+    keys.every((key) => Object.hasOwn(value, key) && isEqual(value[key], expected[key]));
 }
 
 /**

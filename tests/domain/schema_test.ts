@@ -467,6 +467,23 @@ Deno.test("an array that does not contain what it must is told by this, whatever
   }
 });
 
+Deno.test("members of a value may have the names of those that JavaScript asks for", () => {
+  const named = JSON.parse('{"valueOf":1,"constructor":2,"toString":3,"hasOwnProperty":4,"__proto__":5}');
+  for (
+    const keyword of [(value: unknown) => ({ const: value }), (value: unknown) => ({ enum: [1, value] })]
+  ) {
+    deepStrictEqual(check(keyword(named), named), []);
+    deepStrictEqual(check(keyword({ ...named, valueOf: 2 }), named).length, 1);
+    deepStrictEqual(check(keyword({}), named).length, 1);
+    deepStrictEqual(check(keyword(named), {}).length, 1);
+    deepStrictEqual(check(keyword({ a: [named] }), { a: [named] }), []);
+    for (const name of Object.keys(named)) {
+      deepStrictEqual(check(keyword({ a: 1 }), JSON.parse(`{"${name}":false}`)).length, 1, name);
+      deepStrictEqual(check(keyword({}), JSON.parse(`{"${name}":false}`)).length, 1, name);
+    }
+  }
+});
+
 Deno.test("passing on a few evaluated properties is no matter", () => {
   const order = (names: string[]) => ({ properties: Object.fromEntries(names.map((name) => [name, true])) });
   const parts = [["sku", "price"], ["name", "quantity"], ["coupon"]].map(order);
