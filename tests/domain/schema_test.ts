@@ -512,6 +512,16 @@ Deno.test("what is spent comes off the budget, and one that is used up checks no
   strictEqual(made.check([], budget), TOO_COSTLY);
 });
 
+Deno.test("each of several of which one must be right, and a reference, cost more than a schema alone", () => {
+  const texts = (length: number, each: unknown) => Array.from({ length }, () => each);
+  const $defs = { text: { type: "string" } };
+  for (const keyword of ["anyOf", "oneOf"]) {
+    strictEqual(check({ [keyword]: texts(300, { type: "string" }) }, 1, 800), "too costly");
+    strictEqual(check({ [keyword]: texts(300, text), $defs }, 1, 1_450), "too costly");
+    strictEqual(check({ allOf: texts(300, { type: "number" }) }, 1, 400).length, 0);
+  }
+});
+
 const FORMATTED: Record<string, [right: string[], wrong: string[]]> = {
   "date-time": [["2025-03-15T14:30:00Z", "2025-03-15T14:30:00.123+02:00"], [
     "2025-03-15",
