@@ -39,9 +39,9 @@ export interface Checked extends Contract {
 }
 
 /**
- * Units that the enforced contracts of one event may spend, and the monitored ones as many: some 10 ms, 25 at the very most,
- * for a hostile event and schema. Each event has its own, whatever it came with: so it is judged the same alone, in any
- * batch and when a draft is tried.
+ * Units that the enforced contracts of one event may spend, and the monitored ones as many: some 10 ms each, 21 for the worst
+ * that was found, so 43 for an event that spends both. Each event has its own, whatever it came with: so it is judged
+ * the same alone and in any batch. A draft that is tried has all of them, which in force it shares.
  */
 export const EVENT_UNITS = 300_000;
 

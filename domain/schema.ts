@@ -47,6 +47,12 @@ const NAMES_PER_VALUE = 4;
 /** Units for a format, whose check is slowest on a short text that is nearly of it. */
 const FORMAT_UNITS = 40;
 
+/** Units for each of several of which one must be right: where there are hundreds, each is slow. */
+const BRANCH_UNITS = 2;
+
+/** Units for a reference: what is wrong behind it is handed on in a list. */
+const REFERENCE_UNITS = 2;
+
 /** What is wrong with a schema, and where, dotted from its root. */
 export interface SchemaProblem {
   path: string;
@@ -101,6 +107,9 @@ const GROWING = [
   "contains",
   "unevaluatedItems",
 ] as const;
+
+/** Keywords of several schemas, of which all may be gone through though each is wrong. */
+const BRANCHING = ["anyOf", "oneOf"] as const;
 
 /** Keywords whose own values are gone through, and those whose names are looked for. */
 const COMPARING = ["enum", "const", "required", "dependentRequired"] as const;
@@ -252,6 +261,7 @@ function createWalk() {
       }
       if (!numbers.has(target)) numbers.set(target, numbers.size);
       const reference = `${REFERENCE}${numbers.get(target)}`;
+      (from[PRICE] as Price).units += REFERENCE_UNITS;
       if (keyword === "$ref") from.$ref = reference;
       else from.allOf = [...from.allOf as Schema[] ?? [], { $ref: reference }];
     }
@@ -396,6 +406,9 @@ function decoded(fragment: string): string | undefined {
 function priceOf(ready: JsonObject): Price {
   let units = 1;
   if ("format" in ready) units += FORMAT_UNITS;
+  for (const keyword of BRANCHING) {
+    if (keyword in ready) units += (ready[keyword] as Schema[]).length * BRANCH_UNITS;
+  }
   for (const keyword of COMPARING) if (keyword in ready) units += sizeOf(ready[keyword]);
   for (const keyword of NAMING) {
     if (keyword in ready) units += Object.keys(ready[keyword] as JsonObject).length / NAMES_PER_VALUE;

@@ -158,12 +158,13 @@ function compile(
   mendReferences(engine);
   mendContains(engine);
   addUniqueItems(engine, spend);
+  addEquality(engine);
   addMultipleOf(engine);
   const validate = engine.compile(schema);
   return (value, budget) => {
     purse.units = budget.units;
     try {
-      return validate(value) ? NOTHING : validate.errors!.slice(0, MAX_ERRORS).map(violationOf);
+      return validate(value) ? NOTHING : told(validate.errors!);
     } catch (error) {
       // The stack ends where a schema leads back to itself at once, which is a cost like another.
       if (error === SPENT || error instanceof RangeError) return TOO_COSTLY;
@@ -180,7 +181,9 @@ function addPrice(engine: Ajv2020, spend: (units: number) => void): void {
   engine.addKeyword({
     keyword: PRICE,
     before: "$ref",
-    code({ gen, schema, data }: KeywordCxt) {
+    code({ gen, schema, data, it }: KeywordCxt) {
+      // What is wrong with one of several, or with what must not be, is counted; what it is, is not asked at first.
+      if (it.compositeRule && !it.opts.allErrors) Object.assign(it, { createErrors: false });
       const { units, grows, merges, names } = schema as Price;
       const pay = (how: unknown) => gen.scopeValue("func", { ref: how });
       if (merges > 0) gen.code(_`${pay(spendOnMerging)}(${units}, ${data}, ${merges}, ${names})`);
@@ -285,6 +288,47 @@ function addUniqueItems(engine: Ajv2020, spend: (units: number) => void): void {
   }
 }
 
+/** In the place of the engine's own, which asks a value for its `valueOf` and `constructor`, and a sender may name so. */
+function addEquality(engine: Ajv2020): void {
+  engine.removeKeyword("const");
+  engine.removeKeyword("enum");
+  engine.addKeyword({
+    keyword: "const",
+    error: { message: "must be equal", params: ({ schemaCode }) => _`{allowedValue: ${schemaCode}}` },
+    code(context: KeywordCxt) {
+      const isOf = context.gen.scopeValue("func", { ref: isEqual });
+      context.fail(_`!${isOf}(${context.data}, ${context.schemaCode})`);
+    },
+  });
+  engine.addKeyword({
+    keyword: "enum",
+    schemaType: "array",
+    error: { message: "must be one of", params: ({ schemaCode }) => _`{allowedValues: ${schemaCode}}` },
+    code(context: KeywordCxt) {
+      const isOf = context.gen.scopeValue("func", { ref: isOneOf });
+      context.fail(_`!${isOf}(${context.data}, ${context.schemaCode})`);
+    },
+  });
+}
+
+function isOneOf(value: unknown, all: readonly unknown[]): boolean {
+  for (const each of all) if (isEqual(value, each)) return true;
+  return false;
+}
+
+/** Whether two values are equal as JSON. Takes as long as the second is large, which was paid for. */
+function isEqual(value: unknown, expected: unknown): boolean {
+  if (value === expected) return true;
+  if (Array.isArray(expected)) {
+    return Array.isArray(value) && value.length === expected.length &&
+      expected.every((each, n) => isEqual(value[n], each));
+  }
+  if (!isObject(expected) || !isObject(value)) return false;
+  const keys = Object.keys(expected);
+  return Object.keys(value).length === keys.length &&
+    keys.every((key) => Object.hasOwn(value, key) && isEqual(value[key], expected[key]));
+}
+
 /**
  * In the place of the engine's own, which knows an error as large for every quotient: a decimal amount and its step are
  * both rounded to binary, so that their quotient is off by some of its own last digits.
@@ -337,6 +381,11 @@ function isMultiple(value: number, { step, above, below }: Step): boolean {
   // A quotient of two whole numbers that doubles hold is rounded as the decimal is when it is read.
   if (multiple / below === value) return true;
   return off <= Math.min(MAX_OFF_OF_STEP, Math.abs(quotient) * MAX_OFF_OF_VALUE);
+}
+
+/** Those that are only counted have no keyword; the one that they are counted for has. */
+function told(errors: readonly ErrorObject[]): Violation[] {
+  return errors.filter(({ keyword }) => keyword !== undefined).slice(0, MAX_ERRORS).map(violationOf);
 }
 
 function violationOf({ instancePath, keyword, params, message = "", data }: ErrorObject): Violation {
