@@ -13,14 +13,10 @@ testWhere(missingForBrowser, {
   name: "the example's page shows its own clicks, and asks no host but its own",
   async fn() {
     await using example = spawnTask(ROOT, "example", { PORT: "0" });
-    let url: string | undefined;
-    await eventually("the example has started", () => {
-      url = /^Open (\S+) and click/m.exec(example.output())?.[1];
-      return Promise.resolve(url !== undefined);
-    }, { ms: INSTALL_MS });
+    const url = await example.url(/^Open (\S+) and click/m, INSTALL_MS);
     await using packages = await installPackages();
     await using browser = openBrowser(packages);
-    await browser.goto(url!);
+    await browser.goto(url);
     const shows = (id: string) => browser.evaluate(`document.getElementById("${id}").innerText`);
     const click = (id: string) => browser.evaluate(`document.getElementById("${id}").click()`);
     const shown = (id: string, what: RegExp) =>

@@ -13,6 +13,8 @@ const KEPT = [
   "HTTP_PROXY",
   "NO_PROXY",
   "DENO_CERT",
+  "DENO_TLS_CA_STORE",
+  "NODE_EXTRA_CA_CERTS",
 ];
 
 /** Longest time for a start, on a machine that does other things too. */
@@ -40,8 +42,8 @@ export interface Spawned extends AsyncDisposable {
   process: Deno.ChildProcess;
   output(): string;
   errors(): string;
-  /** Waits for the line that says where it listens. */
-  url(): Promise<string>;
+  /** Waits, so many ms at most, for the line that says where it listens, and gives its first group; throws with what it wrote. */
+  url(line?: RegExp, ms?: number): Promise<string>;
   /** Waits for its end. */
   status: Promise<Deno.CommandStatus>;
   /** Stops it as an operator would, and waits. */
@@ -87,10 +89,10 @@ export function spawnTask(directory: string, task: string, env: Record<string, s
     stop,
     output: () => output,
     errors: () => errors,
-    async url() {
-      const latest = Date.now() + START_MS;
+    async url(line = /^signalfold listens on (\S+)$/m, ms = START_MS) {
+      const latest = Date.now() + ms;
       while (!hasEnded && Date.now() < latest) {
-        const found = /^signalfold listens on (\S+)$/m.exec(output);
+        const found = line.exec(output);
         if (found !== null) return found[1]!;
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
