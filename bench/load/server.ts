@@ -34,11 +34,12 @@ const PATIENCE_MS = 30_000;
 /** The kernel's clock ticks of /proc, a second: 100 on every Linux that Deno runs on. */
 const TICKS_PER_S = 100;
 
-/** As `deno task start` has them, for all targets. */
-const V8_FLAGS =
-  "--v8-flags=--max-old-space-size=512,--no-allocation-site-pretenuring,--max-semi-space-size=8";
-
 const ROOT = new URL("../../", import.meta.url);
+
+/** V8's flags of all targets: those of `deno task start`, from `deno.json` itself. */
+const V8_FLAGS = /--v8-flags=\S+/.exec(
+  JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT))).tasks.start,
+)![0];
 
 /** Starts a server and waits until `GET /healthz` answers. Throws with the end of its log where it does not. */
 export async function startServer(start: Start): Promise<Server> {
