@@ -36,7 +36,7 @@ const DEFAULT_LAST = 1_000;
 /** Versions in one page. */
 const MAX_VERSIONS = 50;
 
-/** Units that are spent in a row, some 3 ms, 8 at the very most: then other requests get their turn. */
+/** Units after which other requests get their turn: some 3 ms, and what the event that goes beyond them takes. */
 const TURN_UNITS = 100_000;
 
 /** Drafts that are tried at once: each reads a stretch of the journal. Others wait. */
