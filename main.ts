@@ -21,6 +21,11 @@ const AGAIN_MS = 500;
 const CLOSE_MS = 500;
 /** How long a stop may take in all: whoever sent the signal kills after 5 s. */
 const STOP_MS = 4700;
+/**
+ * Deno KV closes its file behind the answer, and says nothing of the end of it: a process that ends sooner leaves a WAL
+ * beside the file (2 of 60 stops did).
+ */
+const FILE_MS = 100;
 
 const DAY_MS = 86_400_000;
 
@@ -139,6 +144,7 @@ function stopOnSignal({ app, server, system, log }: Stoppable): void {
     await Promise.race([server.shutdown(), new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]);
     await system.close();
     log.flush();
+    await new Promise((resolve) => setTimeout(resolve, FILE_MS));
     Deno.exit(0);
   }
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

@@ -4,7 +4,7 @@
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { createLedger, newSeed, randomOf } from "./ledger.ts";
-import { ROOT, runCommand, runTask, sleep, startServer, tempDir } from "./server.ts";
+import { closeInOrder, ROOT, runCommand, runTask, sleep, startServer, tempDir } from "./server.ts";
 
 /** The two blocks of the section, in its order: how a backup is made, and how one is put in place. */
 function commands(): [backup: string, restore: string] {
@@ -112,6 +112,8 @@ Deno.test("a backup of a damaged database is told of, and not kept", async () =>
     strictEqual((await server.send(batch)).status, 200);
     await server.end("SIGTERM");
   }
+  // Else the log beside it may hold every page that is damaged here.
+  await closeInOrder(kvPath);
   const bytes = await Deno.readFile(kvPath);
   bytes.fill(0xff, 4096 * 4);
   await Deno.writeFile(kvPath, bytes);

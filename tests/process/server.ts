@@ -1,4 +1,5 @@
 /** A server as `deno task start` runs it: a process of its own, on a free port, over a database file; and the tasks beside it. */
+import { dirname } from "node:path";
 import { VARIABLES } from "../../config.ts";
 
 /** The root of the repository. */
@@ -251,4 +252,13 @@ export async function eventually(
     await sleep(everyMs);
   }
   return performance.now() - began;
+}
+
+/** Closes a database of a server that ended in order or not, as SQLite does it: what its log holds goes into the file. */
+export async function closeInOrder(kvPath: string): Promise<void> {
+  (await Deno.openKv(kvPath)).close();
+  await eventually("no log beside the file", async () => {
+    const names = await Array.fromAsync(Deno.readDir(dirname(kvPath)), ({ name }) => name);
+    return !names.some((name) => name.endsWith("-wal"));
+  });
 }

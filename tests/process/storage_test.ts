@@ -3,11 +3,19 @@
  * version has settled. Each time the error is clear, what was answered stays, and all goes on when the cause is gone.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
-import { dirname } from "node:path";
 import { FOLD_VERSION } from "../../domain/fact.ts";
 import { copyRepository, spawnTask } from "../routes/spawned.ts";
 import { MAY_MOUNT, run, smallDisk } from "./mounts.ts";
-import { ADMIN_TOKEN, eventually, runTask, type Server, startServer, tempDir, WRITE_KEY } from "./server.ts";
+import {
+  ADMIN_TOKEN,
+  closeInOrder,
+  eventually,
+  runTask,
+  type Server,
+  startServer,
+  tempDir,
+  WRITE_KEY,
+} from "./server.ts";
 
 const BATCH = 100;
 
@@ -78,15 +86,6 @@ Deno.test({
     await verify(kvPath);
   },
 });
-
-/** Closes a database of a server that ended in order or not, as SQLite does it: what its log holds goes into the file. */
-async function closeInOrder(kvPath: string): Promise<void> {
-  (await Deno.openKv(kvPath)).close();
-  await eventually("no log beside the file", async () => {
-    const names = await Array.fromAsync(Deno.readDir(dirname(kvPath)), ({ name }) => name);
-    return !names.some((name) => name.endsWith("-wal"));
-  });
-}
 
 Deno.test({
   name:
@@ -202,6 +201,7 @@ Deno.test("a damaged page fails what needs it, by name in the log, and nothing e
     await settled(server);
     await server.end("SIGTERM");
   }
+  await closeInOrder(kvPath);
   await Deno.copyFile(kvPath, `${kvPath}.before`);
   await damage(kvPath, '"id":"user_30"');
   {
