@@ -37,6 +37,8 @@ if (Deno.args.includes("--help")) {
   Deno.exit(0);
 }
 const files = Deno.args;
+const option = files.find((file) => file.startsWith("-") && file !== "-");
+if (option !== undefined) fail(`no option ${option}\n\n${HELP}`);
 if (files.length === 0) fail(`give a file\n\n${HELP}`);
 const totalBytes = files.reduce((sum, file) => sum + (file === "-" ? 0 : sizeOf(file)), 0);
 const settings = taskSettings();
@@ -58,20 +60,13 @@ let batchPlace = "";
 const waiting: { receipts: Promise<Receipt[]>; from: string }[] = [];
 
 for (const file of files) {
-  let lineNumber = 0;
-  for await (const line of createInterface({ input: await open(file), crlfDelay: Infinity })) {
-    place = `${files.length > 1 ? `${file} ` : ""}line ${++lineNumber}`;
-    if (line.trim() === "") continue;
-    await system.suppression.fresh()?.catch((error) => fail(`${place}: ${error.message}`));
-    const event = eventOf(line);
-    if (event === undefined) continue;
-    const lineBytes = Buffer.byteLength(line);
-    if (batchBytes + lineBytes > BATCH_BYTES) await send();
-    if (batch.length === 0) batchPlace = place;
-    batch.push(event);
-    batchBytes += lineBytes;
-    if (batch.length === BATCH_EVENTS) await send();
-    progress.update(bytes, Math.max(totalBytes, bytes));
+  try {
+    await take(file);
+  } catch (error) {
+    // Errors of reading and of inflating bear a code; what has none was not foreseen.
+    const { code, message } = error as { code?: unknown; message: string };
+    if (code === undefined) throw error;
+    failIn(file, String(code).startsWith("Z_") ? "inflated" : "read", message);
   }
 }
 await send();
@@ -87,6 +82,28 @@ function sizeOf(path: string): number {
     return statSync(path).size;
   } catch (error) {
     fail(`${path} can't be read: ${(error as Error).message}`);
+  }
+}
+
+function failIn(file: string, what: "inflated" | "read", why: string): never {
+  fail(`${file} can't be ${what}: ${why}; what is in stays, import again`);
+}
+
+async function take(file: string): Promise<void> {
+  let lineNumber = 0;
+  for await (const line of createInterface({ input: await open(file), crlfDelay: Infinity })) {
+    place = `${files.length > 1 ? `${file} ` : ""}line ${++lineNumber}`;
+    if (line.trim() === "") continue;
+    await system.suppression.fresh()?.catch((error) => fail(`${place}: ${error.message}`));
+    const event = eventOf(line);
+    if (event === undefined) continue;
+    const lineBytes = Buffer.byteLength(line);
+    if (batchBytes + lineBytes > BATCH_BYTES) await send();
+    if (batch.length === 0) batchPlace = place;
+    batch.push(event);
+    batchBytes += lineBytes;
+    if (batch.length === BATCH_EVENTS) await send();
+    progress.update(bytes, Math.max(totalBytes, bytes));
   }
 }
 
@@ -112,7 +129,7 @@ async function open(file: string): Promise<Readable> {
   if (head[0] !== 0x1f || head[1] !== 0x8b) return text;
   // Reading lines would take an error for the end of the file.
   return pipeline(text, createGunzip(), (error) => {
-    if (error) fail(`${file} can't be inflated: ${error.message}; what is in stays, import again`);
+    if (error) failIn(file, "inflated", error.message);
   });
 }
 

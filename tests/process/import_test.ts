@@ -110,6 +110,42 @@ Deno.test("a gzip file that was cut off is named, and the task ends with status 
   match(stderr, /^signalfold: .*cut\.gz can't be inflated: .*; what is in stays, import again$/m);
 });
 
+Deno.test("what can't be read is named in one line, and the task ends with status 2", async (t) => {
+  await using dir = await tempDir();
+  const whole = gzipSync(
+    linesOf(Array.from({ length: 2000 }, (_, n) => ({ ...EXPORTED[1], messageId: `m${n}` }))),
+  );
+  const wrongSum = new Uint8Array(whole);
+  wrongSum[whole.length - 8]! ^= 1;
+  const cases: [name: string, bytes: Uint8Array | "folder", expected: RegExp][] = [
+    [
+      "no-gzip.gz",
+      new Uint8Array([0x1f, 0x8b, 1, 2, 3]),
+      /^signalfold: .*no-gzip\.gz can't be inflated: .+; what is in/,
+    ],
+    ["wrong-sum.gz", wrongSum, /^signalfold: .*wrong-sum\.gz can't be inflated: .+; what is in/],
+    ["a-folder", "folder", /^signalfold: .*a-folder can't be read: EISDIR.+; what is in/],
+  ];
+  for (const [name, bytes, expected] of cases) {
+    await t.step(name, async () => {
+      const path = `${dir.path}/${name}`;
+      if (bytes === "folder") await Deno.mkdir(path);
+      else await Deno.writeFile(path, bytes);
+      const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "import", path);
+      strictEqual(code, 2, stderr);
+      strictEqual(stdout, "");
+      match(stderr, expected);
+      strictEqual(stderr.trimEnd().split("\n").length, 1, stderr);
+    });
+  }
+});
+
+Deno.test("an option that import does not have is refused, and is no file", async () => {
+  const { code, stderr } = await runTask(":memory:", "import", "--dry-run");
+  strictEqual(code, 2);
+  match(stderr, /^signalfold: no option --dry-run$/m);
+});
+
 Deno.test("a line that is no event is named by its file and its number where there are several files", async () => {
   await using dir = await tempDir();
   const files = ["a.json", "b.json"].map((name) => `${dir.path}/${name}`);
