@@ -26,7 +26,8 @@ let events = 0;
 try {
   for await (const { lines, done, total } of exportEvents(store)) {
     await writer.write(encoder.encode(lines.join("\n") + "\n"));
-    events = done;
+    // Not `done`, which counts what was erased too.
+    events += lines.length;
     progress.update(done, total);
   }
 } catch (error) {

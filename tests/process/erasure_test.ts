@@ -69,6 +69,7 @@ Deno.test("who is erased is gone in all processes, from export, import and, once
 
   const exported = await runTask(kvPath, "export");
   strictEqual(exported.stdout.split("\n").filter((line) => line.includes(PERSON)).length, 0);
+  match(exported.stderr, new RegExp(`exported ${exported.stdout.trimEnd().split("\n").length} events`));
   // An old export brings nobody back: ids are known within the window, and who is suppressed is not taken after it.
   const imported = await runTask(kvPath, "import", old);
   strictEqual(imported.code, 1);
