@@ -3,7 +3,7 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { DEFAULT_KEY_ID, TooManyWriteKeys, type WriteKey } from "../actors/system.ts";
 import { EVENT_TYPES } from "../domain/event.ts";
-import { readBody, unknownMember } from "./admin_body.ts";
+import { bodyErrors, readBody, unknownMember } from "./admin_body.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "./handle.ts";
 import { invalid, jsonResponse, type Problem } from "./problem.ts";
 import { decodePart } from "./reading.ts";
@@ -57,7 +57,7 @@ export const newKeySchema = z.strictObject({
   allowedTypes: allowedTypes.nullable().optional(),
   enabled: enabled.optional(),
   rateLimit: rateLimit.nullable().optional(),
-}, { error: unknownMember });
+}, { error: bodyErrors });
 
 /** `allowedTypes: null` allows all types again, `rateLimit: null` any number of events. */
 export const keyPatchSchema = z.strictObject({
@@ -65,7 +65,7 @@ export const keyPatchSchema = z.strictObject({
   allowedTypes: allowedTypes.nullable().optional(),
   enabled: enabled.optional(),
   rateLimit: rateLimit.nullable().optional(),
-}, { error: unknownMember });
+}, { error: bodyErrors });
 
 /** The longest time for which two secrets of one key are taken: a month. */
 const MAX_GRACE_S = 30 * 86_400;
@@ -79,7 +79,7 @@ export const rotationSchema = z.strictObject({
     MAX_GRACE_S,
     `must be at most ${MAX_GRACE_S}`,
   ).default(GRACE_S),
-}, { error: unknownMember });
+}, { error: bodyErrors });
 
 /** Whether the environment gives a write key: it is shown, and can't be changed here. */
 export interface AdminOptions {

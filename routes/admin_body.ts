@@ -9,6 +9,10 @@ import { invalid, type Problem } from "./problem.ts";
 export const unknownMember: z.core.$ZodErrorMap = ({ code }) =>
   code === "unrecognized_keys" ? "is not known" : undefined;
 
+/** What strict schemas of a whole body say: of such a member, and of what is no object. */
+export const bodyErrors: z.core.$ZodErrorMap = (issue) =>
+  unknownMember(issue) ?? "the body must be a JSON object";
+
 /** Reads a body and checks it by a schema; the problem names the places that are wrong. */
 export async function readBody<Schema extends z.ZodType>(
   { bodies }: Parts,

@@ -9,7 +9,7 @@ import { EVENT_TYPES } from "../domain/event.ts";
 import type { Budget } from "../domain/checker.ts";
 import { shown } from "../domain/json.ts";
 import type { Schema, SchemaProblem } from "../domain/schema.ts";
-import { readBody, unknownMember } from "./admin_body.ts";
+import { bodyErrors, readBody } from "./admin_body.ts";
 import { ADMIN_KEY_ID } from "./authentication.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "./handle.ts";
 import type { Gate } from "./intake.ts";
@@ -61,13 +61,13 @@ export const draftSchema = z.strictObject({
   writeKeyIds: z.array(wellFormed(MAX_KEY_ID_LENGTH), "must be an array of ids of write keys")
     .min(1, "must hold at least one id; leave it out to mean all")
     .max(MAX_WRITE_KEY_IDS, `must hold at most ${MAX_WRITE_KEY_IDS} ids`).optional(),
-}, { error: unknownMember }).superRefine(({ type, event }, context) => {
+}, { error: bodyErrors }).superRefine(({ type, event }, context) => {
   if (event === undefined || type === "track") return;
   context.addIssue({ code: "custom", path: ["event"], message: "must be left out: only track has one" });
 });
 
 /** Of `POST /api/v1/admin/common-contracts`. */
-export const commonSchema = z.strictObject({ mode }, { error: unknownMember });
+export const commonSchema = z.strictObject({ mode }, { error: bodyErrors });
 
 /** Of `POST …/contracts/{name}/check`. */
 export const checkQuery = z.object({

@@ -86,6 +86,27 @@ const BAD_KEYS: [what: string, body: unknown, named: string][] = [
   ["nothing", undefined, ""],
 ];
 
+for (const body of [[], "5", "null", '"text"']) {
+  Deno.test(`a body of administration that is ${JSON.stringify(body)} is told to be an object, in our own words`, async () => {
+    await using test = await openTestApp();
+    const { id } = (await create(test, { name: "x" })).body;
+    const answers = [
+      await create(test, body),
+      await change(test, id, body),
+      await test.send(`${KEYS}/${id}/rotate`, body, { headers: AS_ADMIN }),
+      await test.send("/api/v1/admin/contracts/c", body, { method: "PUT", headers: AS_ADMIN }),
+      await test.send("/api/v1/admin/contracts/c/check", body, { headers: AS_ADMIN }),
+      await test.send("/api/v1/admin/common-contracts", body, { headers: AS_ADMIN }),
+    ];
+    for (const answer of answers) {
+      deepStrictEqual([answer.status, answer.body.errors], [400, [{
+        path: "",
+        message: "the body must be a JSON object",
+      }]]);
+    }
+  });
+}
+
 for (const [what, body, named] of BAD_KEYS) {
   Deno.test(`making a write key of ${what} is 400 and names "${named}"`, async () => {
     await using test = await openTestApp();
