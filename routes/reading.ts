@@ -204,6 +204,7 @@ async function page(kind: ActorKind, load: () => Promise<object | null>): Promis
 }
 
 /** The answer for somebody of whom no event is known. */
-export function neverSeen(kind: string): Problem {
-  return { reason: "not_found", code: "not_found", detail: `no event of this ${kind} was ever seen` };
+export function neverSeen(kind: ActorKind | "id"): Problem {
+  const whom = kind === "anonymous" ? "anonymous id" : kind;
+  return { reason: "not_found", code: "not_found", detail: `no event of this ${whom} was ever seen` };
 }

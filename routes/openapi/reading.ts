@@ -169,7 +169,7 @@ export const reading: Group = {
       schema: userSchema,
       example: jane,
     }),
-    "GET /api/v1/users/{userId}/events": log("A user's own events"),
+    "GET /api/v1/users/{userId}/events": log("A user's events, those of their anonymous ids included"),
     "GET /api/v1/anonymous/{anonymousId}": profile("The profile of an anonymous id", {
       description: "Of the user, once an event has linked the two.",
       schema: z.union([userSchema, anonymousSchema]),

@@ -1,4 +1,4 @@
-import { deepStrictEqual, strictEqual } from "node:assert";
+import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { StorageUnavailable } from "../../actors/system.ts";
 import { PAST_WEIGHT, PROFILE_WEIGHT, READS_AT_ONCE } from "../../routes/reading.ts";
 import { AS_ADMIN, openTestApp, openTestSystem } from "./test_app.ts";
@@ -72,6 +72,7 @@ for (const path of UNSEEN) {
     await using test = await openTestApp();
     const { status, body } = await test.get(path);
     deepStrictEqual([status, body.code, body.success], [404, "not_found", false]);
+    match(body.detail, /^no event of this (user|anonymous id|group|id) was ever seen$/);
   });
 }
 
