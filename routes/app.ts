@@ -156,8 +156,9 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
     taken++;
     try {
       const response = hasHost(request) ? await router.fetch(request, connection) : refuseHost(request);
-      if (request.method !== "GET" && !request.bodyUsed) await bodies.drain(request);
-      return response;
+      if (request.method === "GET" || request.bodyUsed) return response;
+      await bodies.drain(request);
+      return request.method === "HEAD" ? withoutLength(response) : response;
     } finally {
       taken--;
       if (taken === 0) allAnswered();
@@ -178,6 +179,14 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
       return stopped.promise;
     },
   };
+}
+
+/**
+ * The answer to a `HEAD`, whose body is left out: the runtime would say that it is 0 bytes long, which a `GET` is not (RFC
+ * 9110, section 8.6). Of a stream it says no length.
+ */
+function withoutLength(response: Response): Response {
+  return new Response(new ReadableStream({ start: (body) => body.close() }), response);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** What only a real connection shows: bodies that stall or break off, and answers that come before a body's end. */
 import { match, ok, strictEqual } from "node:assert";
 import type { BodyLimits } from "../../routes/body.ts";
-import { openTestApp, WRITE_KEY } from "./test_app.ts";
+import { ADMIN_TOKEN, openTestApp, WRITE_KEY } from "./test_app.ts";
 
 const EVENT = JSON.stringify({ type: "track", userId: "u1", event: "x" });
 
@@ -48,6 +48,31 @@ async function readAnswer(connection: Deno.Conn): Promise<string> {
 }
 
 const readAll = (connection: Deno.Conn) => new Response(connection.readable).text();
+
+Deno.test("a HEAD is answered as a GET is, without a body, and says no length that the GET has not", async () => {
+  await using server = await openServer();
+  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+  for (
+    const path of [
+      "/healthz",
+      "/openapi.json",
+      "/api/v1/users/nobody",
+      "/v1/projects/unknown/settings",
+      "/v1/track",
+    ]
+  ) {
+    const answers = [];
+    for (const method of ["GET", "HEAD"]) {
+      const answer = await fetch(server.url + path, { method, headers });
+      answers.push({ answer, length: (await answer.text()).length });
+    }
+    const [get, head] = answers as [typeof answers[0], typeof answers[0]];
+    strictEqual(head.answer.status, get.answer.status, path);
+    strictEqual(head.answer.headers.get("content-type"), get.answer.headers.get("content-type"), path);
+    strictEqual(head.length, 0, path);
+    ok([null, String(get.length)].includes(head.answer.headers.get("content-length")), path);
+  }
+});
 
 const HALF_BODIES: [what: string, sent: string][] = [
   ["of known length", head({ "content-length": "100" }) + "{"],
