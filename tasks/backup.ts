@@ -21,9 +21,7 @@ if (file === "--help") {
 }
 if (file === undefined || file.startsWith("-") || more.length > 0) fail(`give one file to write\n\n${HELP}`);
 const { storage } = taskSettings();
-if (storage === ":memory:" || /^https?:/.test(storage)) {
-  fail("KV_URL is not a file: use deno task export, or the means of its server");
-}
+if (/^https?:/.test(storage)) fail("KV_URL is not a file: use deno task export, or the means of its server");
 if (exists(file)) fail(`${file} exists already: choose another name`);
 
 const began = performance.now();

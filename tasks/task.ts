@@ -13,11 +13,14 @@ export interface TaskSettings {
   newId(): string;
 }
 
-/** The settings of a task: those of the server, without its secrets. */
+/** The settings of a task: those of the server, without its secrets. Storage that no server can share ends the task. */
 export function taskSettings(): TaskSettings {
+  const storage = Deno.env.get("KV_URL") || DEV_KV_URL;
+  if (storage === ":memory:") fail("KV_URL is :memory:, which no other process can reach");
+  if (storage.includes(",")) fail("KV_URL must not contain a comma");
   const ulid = monotonicFactory();
   return {
-    storage: Deno.env.get("KV_URL") || DEV_KV_URL,
+    storage,
     dedupMs: 0,
     onFault: (error) => console.error(`settling failed, and is tried again: ${error}`),
     now: Date.now,
@@ -32,7 +35,6 @@ export function taskSettings(): TaskSettings {
 export function existingSettings(): TaskSettings {
   const settings = taskSettings();
   const { storage } = settings;
-  if (storage === ":memory:") fail("KV_URL is :memory:, which no other process can reach");
   if (/^https?:/.test(storage) || isThere(storage)) return settings;
   fail(
     `there is no database at ${storage}: KV_URL must name the one of the servers, which make it when they start`,

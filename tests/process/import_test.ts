@@ -140,6 +140,29 @@ Deno.test("what can't be read is named in one line, and the task ends with statu
   }
 });
 
+Deno.test("no task takes a KV_URL that no server shares: what it did would be lost", async () => {
+  await using dir = await tempDir();
+  const file = `${dir.path}/events.ndjson`;
+  await Deno.writeTextFile(file, linesOf([EXPORTED[0]]));
+  const tasks = [["import", file], ["export"], ["replay"], ["keys", "list"], [
+    "backup",
+    `${dir.path}/backup.db`,
+  ]];
+  const urls = [[":memory:", "is :memory:, which no other"], [
+    `${dir.path}/a,b.db`,
+    "must not contain a comma",
+  ]] as const;
+  for (const [url, why] of urls) {
+    for (const [name, ...args] of tasks) {
+      const { code, stdout, stderr } = await runTask(url, name!, ...args);
+      deepStrictEqual([name, code, stdout], [name, 2, ""]);
+      match(stderr, new RegExp(`^signalfold: KV_URL ${why}`, "m"));
+    }
+  }
+  const left = await Array.fromAsync(Deno.readDir(dir.path), (entry) => entry.name);
+  deepStrictEqual(left, ["events.ndjson"]);
+});
+
 Deno.test("an option that import does not have is refused, and is no file", async () => {
   const { code, stderr } = await runTask(":memory:", "import", "--dry-run");
   strictEqual(code, 2);
