@@ -33,6 +33,19 @@ Deno.test("the same seed gives the same history, event by event, and another see
   }
 });
 
+Deno.test("what asks for no history is refused: it would come to no violation", async () => {
+  for (
+    const args of [["--histories", "abc"], ["--histories", "0"], ["--seed", "x"], ["--bug", "none"], [
+      "--found",
+    ]]
+  ) {
+    const main = new URL("./simulation/main.ts", import.meta.url).pathname;
+    const command = new Deno.Command(Deno.execPath(), { args: ["run", "-A", "--no-check", main, ...args] });
+    const { code, stdout } = await command.output();
+    deepStrictEqual([args, code, stdout.length], [args, 2, 0]);
+  }
+});
+
 Deno.test(`${HISTORIES} histories come to no violation, and have all faults, processes, events and actors`, async () => {
   const { totals, find } = await hunt({ from: 1, histories: HISTORIES });
   strictEqual(find, undefined, `seed ${find?.seed}: ${find?.violation}`);

@@ -1,9 +1,4 @@
-/**
- * `deno task sim`: lives through histories and reports. `--seed N` lives through one again, and prints all that happens in it.
- *
- * Options: `--histories N` (50,000 if it is not said), `--from N` (the first seed), `--seed N`, `--bug NAME` plants a bug,
- * `--bugs` lists them. Ends with status 1 where something happened that must not.
- */
+/** `deno task sim`: lives through histories and reports, with status 1 where something happened that must not. */
 import { parseArgs } from "node:util";
 import { showProgress } from "../../tasks/progress.ts";
 import { live } from "./history.ts";
@@ -11,22 +6,64 @@ import { hunt, type Totals } from "./hunt.ts";
 import { bugNamed, BUGS } from "./planted.ts";
 import { loadProducts } from "./product.ts";
 
-const HISTORIES = 50_000;
+const HELP = `deno task sim [--histories N] [--from N] [--bug NAME] | --seed N [--bug NAME] | --bugs
 
-const { values } = parseArgs({
-  options: {
-    histories: { type: "string", default: String(HISTORIES) },
-    from: { type: "string", default: "1" },
-    seed: { type: "string" },
-    bug: { type: "string" },
-    bugs: { type: "boolean", default: false },
-  },
-});
+Processes of the real code over a store in which everything goes wrong, each history made by its number alone. Status 1
+at a violation, and its number.
+
+  --histories N   50,000 by default
+  --from N        the number of the first, 1 by default
+  --seed N        lives through history N again, and prints all that happens in it
+  --bug NAME      plants a bug
+  --bugs          lists those that can be planted
+  --help          this text`;
+
+const values = readOptions();
+if (values.help) {
+  console.log(HELP);
+  Deno.exit(0);
+}
+const histories = wholeNumber("histories", values.histories);
+const from = wholeNumber("from", values.from);
+if (values.bug !== undefined && !BUGS.some(({ name }) => name === values.bug)) {
+  fail(`no bug is called ${JSON.stringify(values.bug)}: --bugs lists them`);
+}
 
 if (values.bugs) {
   for (const { name, rule } of BUGS) console.log(`${name}\n    ${rule}`);
-} else if (values.seed !== undefined) await liveAgain(Number(values.seed));
+} else if (values.seed !== undefined) await liveAgain(wholeNumber("seed", values.seed));
 else await huntAll();
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        histories: { type: "string", default: "50000" },
+        from: { type: "string", default: "1" },
+        seed: { type: "string" },
+        bug: { type: "string" },
+        bugs: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    fail((error as Error).message);
+  }
+}
+
+/** What is no number would be no history, and no history has a violation. */
+function wholeNumber(name: string, text: string): number {
+  const number = Number(text);
+  if (text.trim() !== "" && Number.isSafeInteger(number) && number >= (name === "histories" ? 1 : 0)) {
+    return number;
+  }
+  fail(`--${name} must be a whole number, found ${text}`);
+}
+
+function fail(problem: string): never {
+  console.error(`sim: ${problem}\n\n${HELP}`);
+  Deno.exit(2);
+}
 
 async function liveAgain(seed: number): Promise<void> {
   const products = await loadProducts(values.bug === undefined ? [] : bugNamed(values.bug).patches);
@@ -42,8 +79,6 @@ async function liveAgain(seed: number): Promise<void> {
 }
 
 async function huntAll(): Promise<void> {
-  const histories = Number(values.histories);
-  const from = Number(values.from);
   const progress = showProgress("simulation", "histories");
   const began = performance.now();
   const { totals, find } = await hunt({
