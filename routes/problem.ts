@@ -1,7 +1,7 @@
 /** Refusals as senders and readers see them: problem details for HTTP (RFC 9457), from one table of reasons. */
 import { CORS_HEADERS } from "./cors.ts";
 import { SECURITY_HEADERS } from "./security_headers.ts";
-import { isSendingPath } from "./sending_paths.ts";
+import { isFamilyPath, isSendingPath } from "./sending_paths.ts";
 
 /** Every reason for which a request is refused, with its status. There is no other place that says one. */
 export const STATUS_OF = {
@@ -81,6 +81,9 @@ export function problemResponse(
     detail,
     success: false,
     code,
+    // As Segment's own refusals have it. Clients for Python read it of every refusal, and where it is missing they take
+    // the refusal for a broken connection: they try what will never be taken again and again, and hold all behind it.
+    ...isFamilyPath(path) && { message: detail },
     ...listsErrors && { errors: problem.errors ?? [{ path: "", message: detail }] },
     requestId,
   };

@@ -46,3 +46,8 @@ const settingsPath = /^\/v1\/projects\/[^/]+\/settings$/;
 export function isSendingPath(path: string): boolean {
   return sendingPaths.has(path) || settingsPath.test(path);
 }
+
+/** Whether a path is one of Segment's family, and not our own: its clients look for their own words in what is answered. */
+export function isFamilyPath(path: string): boolean {
+  return isSendingPath(path) && path !== EVENT_PATH && path !== BATCH_PATH;
+}

@@ -212,6 +212,7 @@ export const problemSchema = z.object({
   detail: z.string().meta({ description: "One sentence for people." }),
   success: z.literal(false),
   code: z.string().meta({ description: "Stable, for programs." }),
+  message: z.string().optional().meta({ description: "The detail again, on paths of Segment's family." }),
   errors: fieldErrors.optional().meta({ description: "Of 400 and 422: what is wrong, and where." }),
   requestId: z.string().meta({ description: "As in `X-Request-Id`, and in the server's log." }),
 }).meta({ id: "Problem", description: "Why a request is refused: problem details for HTTP (RFC 9457)." });

@@ -20,7 +20,7 @@ export interface Browser extends AsyncDisposable {
   /** Evaluates an expression in the page, waits for it if it is a promise, and gives its value. */
   evaluate(expression: string): Promise<unknown>;
   screenshot(path: string): Promise<void>;
-  /** What went wrong in the page, what the browser complained of, and the origins that it asked. */
+  /** What went wrong in the page, what the browser complained of, the origins that it asked, and how many requests got no answer. */
   seen(): Promise<Seen>;
 }
 
@@ -29,6 +29,7 @@ export interface Seen {
   errors: string[];
   complaints: string[];
   origins: string[];
+  failures: number;
 }
 
 /** Starts a browser with a new profile. */
@@ -68,9 +69,12 @@ export interface Site extends AsyncDisposable {
   origin: string;
 }
 
+/** A file in `node_modules`, or a module that a bundler makes a script of. */
+export type Script = string | { bundle: string };
+
 /** Serves a page; every script that it asks for is that of a package, and every other path is another page. */
-export function serveSite({ path }: Packages, { script, html }: { script: string; html: string }): Site {
-  const source = Deno.readTextFileSync(`${path}/node_modules/${script}`);
+export function serveSite(packages: Packages, { script, html }: { script: Script; html: string }): Site {
+  const source = read(packages, script);
   const answer = (body: string, type: string) => new Response(body, { headers: { "content-type": type } });
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {
     const { pathname } = new URL(request.url);
@@ -80,4 +84,14 @@ export function serveSite({ path }: Packages, { script, html }: { script: string
   });
   const origin = `http://localhost:${server.addr.port}`;
   return { url: `${origin}/`, origin, [Symbol.asyncDispose]: () => server.shutdown() };
+}
+
+function read({ path }: Packages, script: Script): string {
+  if (typeof script === "string") return Deno.readTextFileSync(`${path}/node_modules/${script}`);
+  Deno.writeTextFileSync(`${path}/bundled.js`, `export * from "${script.bundle}";`);
+  const args = ["bundle", "--quiet", "--platform", "browser", "bundled.js"];
+  const { success, stdout, stderr } = new Deno.Command(Deno.execPath(), { args, cwd: path }).outputSync();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(`${script.bundle} can't be bundled: ${decoder.decode(stderr)}`);
+  return decoder.decode(stdout);
 }

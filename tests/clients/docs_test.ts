@@ -5,7 +5,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { gzipSync } from "node:zlib";
 import { eventually, ROOT, runTask, tempDir } from "../process/server.ts";
-import { missingForBrowser, openBrowser, serveSite } from "./browser.ts";
+import { missingForBrowser, openBrowser, type Script, serveSite } from "./browser.ts";
 import { has, installPackages, type Packages, testWhere } from "./packages.ts";
 import { PYTHON, SENDERS } from "./senders.ts";
 import { openStage, type Stage, WRITE_KEY } from "./stage.ts";
@@ -59,7 +59,7 @@ const LANGUAGES: Record<string, { missing: string | undefined; run: (text: strin
     },
   },
   py: {
-    missing: SENDERS.find(({ name }) => name === "segment-analytics-python")!.missing,
+    missing: SENDERS.find(({ module, missing }) => module !== undefined && missing !== undefined)?.missing,
     run: (text) => run(PYTHON, ["-c", text], ROOT),
   },
   sh: {
@@ -76,7 +76,7 @@ async function arrived(userId: string): Promise<void> {
   await eventually(`${userId} ordered`, async () => {
     const { status, body } = await stage!.server.ask(path);
     return status === 200 && body.events["Order Completed"]?.count === 1;
-  }, { ms: 20_000 });
+  }, { ms: 120_000 });
   if (userId === "docs-curl") return;
   await eventually(
     `${userId} is pro`,
@@ -102,11 +102,14 @@ for (
   });
 }
 
-const SCRIPTS: Record<string, string> = {
+const SCRIPTS: Record<string, Script> = {
   "docs-analytics-next": "@segment/analytics-next/dist/umd/index.js",
   "docs-customerio-browser": "@customerio/cdp-analytics-browser/dist/umd/index.js",
   "docs-hightouch-browser": "@ht-sdks/events-sdk-js-browser/dist/umd/index.js",
   "docs-rudder-browser": "@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js",
+  "docs-rudder-js": "rudder-sdk-js/dist/npm/index.js",
+  "docs-dittofeed-web": { bundle: "@dittofeed/sdk-web" },
+  "docs-jitsu-page": "@jitsu/js/dist/jitsu.es.js",
 };
 
 for (const { text } of SNIPPETS.filter(({ language }) => language === "html")) {
@@ -188,12 +191,11 @@ Deno.test("every snippet is run by a test", () => {
 Deno.test("the page's table names each client with the version that is tested", () => {
   const { imports } = JSON.parse(Deno.readTextFileSync(`${ROOT}tests/clients/packages/deno.json`));
   const { "playwright-core": _, ...clients } = imports as Record<string, string>;
-  const python = /^segment-analytics-python==(.*)$/m.exec(
-    Deno.readTextFileSync(`${ROOT}tests/clients/packages/requirements.txt`),
-  )![1]!;
+  const requirements = Deno.readTextFileSync(`${ROOT}tests/clients/packages/requirements.txt`);
+  const versionOf = (name: string) => new RegExp(`^${name}==(.*)$`, "m").exec(requirements)![1]!;
   const tested = [
     ...Object.entries(clients).map(([name, specifier]) => [name, specifier.split("@").at(-1)!]),
-    ["segment-analytics-python", python],
+    ...SENDERS.filter(({ module }) => module !== undefined).map(({ name }) => [name, versionOf(name)]),
   ];
   const rows = [...DOCUMENT.matchAll(/^\| `([^`]+)` +\| (\S+) +\|/gm)].map((
     [, name, version],

@@ -2,7 +2,7 @@
 import { has, type Packages } from "./packages.ts";
 import { WRITE_KEY } from "./stage.ts";
 
-/** The Python that has Segment's client: `CLIENTS_PYTHON`, or the one on the path. */
+/** The Python that has the clients for it: `CLIENTS_PYTHON`, or the one on the path. */
 export const PYTHON = Deno.env.get("CLIENTS_PYTHON") || "python3";
 
 /** A program may take so long: a client waits between its tries. */
@@ -19,14 +19,21 @@ export interface Sender {
   retries: boolean;
   /** Whether it sends batches. */
   batches: boolean;
+  /** Its module in Python; one without is for Node. */
+  module?: string;
 }
 
 const withNode = { missing: has("node", "--version") ? undefined : "Node" };
-const python = {
-  missing: has(PYTHON, "-c", "import segment.analytics")
-    ? undefined
-    : "a Python with segment-analytics-python in CLIENTS_PYTHON",
-};
+
+/** The clients for Python all grew from Segment's. */
+const inPython = (name: string, module: string): Sender => ({
+  name,
+  module,
+  missing: has(PYTHON, "-c", `import ${module}`) ? undefined : `a Python with ${name} in CLIENTS_PYTHON`,
+  lacks: [],
+  retries: true,
+  batches: true,
+});
 
 /** Every client, by its name on its registry. */
 export const SENDERS: readonly Sender[] = [
@@ -36,7 +43,10 @@ export const SENDERS: readonly Sender[] = [
   { name: "@customerio/cdp-analytics-node", ...withNode, lacks: [], retries: true, batches: true },
   { name: "@dittofeed/sdk-node", ...withNode, lacks: ["group", "alias"], retries: false, batches: true },
   { name: "@jitsu/js", ...withNode, lacks: ["screen", "alias"], retries: false, batches: false },
-  { name: "segment-analytics-python", ...python, lacks: [], retries: true, batches: true },
+  inPython("segment-analytics-python", "segment.analytics"),
+  inPython("rudder-sdk-python", "rudderstack.analytics"),
+  inPython("customerio-cdp-analytics", "customerio.analytics"),
+  inPython("events-sdk-python", "hightouch.htevents"),
 ];
 
 /** What a program is told. */
@@ -51,13 +61,12 @@ export interface Sending {
 /** Runs a scenario of `programs/send` to its end, and gives what the client says has failed. */
 export async function send(
   { path }: Packages,
-  { name }: Sender,
+  { name, module }: Sender,
   scenario: "every" | "bad" | "many" | "twice",
   { url, userId, key = WRITE_KEY, count = 0, paceMs = 0 }: Sending,
 ): Promise<string[]> {
-  const isPython = name === "segment-analytics-python";
-  const command = new Deno.Command(isPython ? PYTHON : "node", {
-    args: isPython ? ["send.py", scenario] : ["send.mjs", name, scenario],
+  const command = new Deno.Command(module === undefined ? "node" : PYTHON, {
+    args: module === undefined ? ["send.mjs", name, scenario] : ["send.py", module, scenario],
     cwd: path,
     env: { URL: url, KEY: key, USER_ID: userId, COUNT: String(count), PACE_MS: String(paceMs) },
     stdin: "null",

@@ -11,7 +11,7 @@ import { eventually, sleep, startServer, tempDir } from "../process/server.ts";
 import { installPackages, type Packages, testWhere } from "./packages.ts";
 import { send, type Sender, SENDERS } from "./senders.ts";
 import { openStage, readLog, type Stage, WRITE_KEY } from "./stage.ts";
-import { type Mishap, RETRY_AFTER_S } from "./wire.ts";
+import { eventsOf, type Exchange, type Mishap, RETRY_AFTER_S } from "./wire.ts";
 
 /** One stage and one folder of packages for all tests here: they name users of their own. */
 let stage: Stage | undefined;
@@ -112,6 +112,21 @@ const ON_THE_WIRE: Record<string, { path: string; headers: Record<string, string
     headers: { "content-type": "application/json", "content-encoding": "gzip" },
     body: /"anonymousId": null/,
   },
+  "rudder-sdk-python": {
+    path: "/v1/batch",
+    headers: { "content-type": "application/json", "content-encoding": "gzip" },
+    body: /"anonymousId": null/,
+  },
+  "customerio-cdp-analytics": {
+    path: "/v1/batch",
+    headers: { "content-type": "application/json", "content-encoding": "gzip" },
+    body: /"anonymousId": null/,
+  },
+  "events-sdk-python": {
+    path: "/v1/batch",
+    headers: { "content-type": "application/json", "content-encoding": "gzip" },
+    body: /"anonymousId": null/,
+  },
 };
 
 for (const sender of SENDERS) {
@@ -174,13 +189,81 @@ for (const sender of SENDERS.filter(({ retries }) => retries)) {
   }
 }
 
-/**
- * Clients that say anew when they send, each time they try. The others repeat the first `sentAt`: by the correction for
- * skewed clocks, what they send again then happened later by as long as it was delayed.
- */
-const SAY_WHEN = ["@segment/analytics-node", "@customerio/cdp-analytics-node", "segment-analytics-python"];
+/** What each says of when it sends, as it tries again; `sentAt` is what the correction for skewed clocks goes by. */
+const SAYS_WHEN: Record<string, "anew" | "as at first" | "nothing"> = {
+  "@segment/analytics-node": "anew",
+  "segment-analytics-python": "anew",
+  "rudder-sdk-python": "anew",
+  "customerio-cdp-analytics": "anew",
+  "events-sdk-python": "anew",
+  "@customerio/cdp-analytics-node": "nothing",
+  "analytics-node": "as at first",
+  "@rudderstack/rudder-sdk-node": "as at first",
+};
 
-for (const sender of SENDERS.filter(({ name }) => SAY_WHEN.includes(name))) {
+const THEN_COUNTS_AS = {
+  "anew": "counts as later by what its last try took, and no more",
+  "nothing": "counts as when it happened",
+  "as at first": "counts as later by as long as it waited",
+};
+
+for (const sender of SENDERS.filter(({ retries }) => retries)) {
+  const says = SAYS_WHEN[sender.name]!;
+  const what = `says ${says} when it sends, and an event that is sent again ${THEN_COUNTS_AS[says]}`;
+  testOf(sender, what, async (userId) => {
+    const { wire, log } = stage!;
+    const before = wire.exchanges.length;
+    wire.mishaps.push(503);
+    deepStrictEqual(await send(packages!, sender, "many", { url: wire.url, userId, count: 1 }), []);
+    const [refused, taken] = wire.exchanges.slice(before) as [Exchange, Exchange];
+    const [event] = await log(pathOf(userId)) as Record<string, string>[];
+    const ms = (name: string) => Date.parse(event![name]!);
+    const [first, second] = [refused, taken].map(({ body }) => /"sentAt": ?"([^"]*)"/.exec(body)?.[1]);
+    const [{ timestamp, originalTimestamp = timestamp }] = eventsOf(taken.body) as unknown as [
+      Record<string, string>,
+    ];
+    const happenedAt = Date.parse(originalTimestamp!);
+    if (says === "nothing") {
+      deepStrictEqual([first, second], [undefined, undefined]);
+      strictEqual(ms("timestamp"), happenedAt);
+      return;
+    }
+    // Segment's correction: client and server have one clock here, so that whatever it changes is wrong.
+    strictEqual(ms("timestamp"), ms("receivedAt") - (Date.parse(second!) - happenedAt));
+    strictEqual(first === second, says === "as at first");
+    const waitedMs = taken.atMs - refused.atMs;
+    if (says === "as at first") ok(ms("timestamp") - happenedAt >= waitedMs - 5, `${waitedMs} ms`);
+  });
+
+  testOf(sender, "sends again what was taken, and the first copy counts, with its times", async (userId) => {
+    const { wire, log } = stage!;
+    const before = wire.exchanges.length;
+    wire.keepsBack = () => true;
+    try {
+      const sending = send(packages!, sender, "many", { url: wire.url, userId, count: 1 });
+      await eventually("taken", async () => (await log(pathOf(userId))).length === 1, { ms: 60_000 });
+      const first = await log(pathOf(userId));
+      wire.keepsBack = () => false;
+      wire.down();
+      wire.up();
+      deepStrictEqual(await sending, []);
+      const outcomes = wire.exchanges.slice(before).map(({ outcome }) => outcome);
+      // A client that gave up waiting has tried once more.
+      deepStrictEqual([outcomes[0], outcomes.at(-1)], ["lost answer", 200]);
+      deepStrictEqual(await log(pathOf(userId)), first);
+    } finally {
+      wire.keepsBack = () => false;
+    }
+  });
+}
+
+/**
+ * Clients that send on while a batch of theirs waits to be tried again. Of the others, `analytics-node` and RudderStack's
+ * for Node have what waited count as later, and those for Python but Segment's wait with all of it.
+ */
+const SENDS_ON = ["@segment/analytics-node", "@customerio/cdp-analytics-node", "segment-analytics-python"];
+
+for (const sender of SENDERS.filter(({ name }) => SENDS_ON.includes(name))) {
   testOf(sender, "may have a batch overtaken by a later one, and the newer trait stays", async (userId) => {
     const { wire, server } = stage!;
     const before = wire.exchanges.length;

@@ -57,6 +57,18 @@ Deno.test("a bad event on a route of one event is 400, with the reason", async (
   deepStrictEqual([status, body.success, body.errors[0].path], [400, false, "event"]);
 });
 
+Deno.test("a refusal on a path of the family says code and message, as its clients look for them; our own has the detail", async () => {
+  await using test = await openTestApp();
+  for (const path of [...TYPED.map(([path]) => path), ...BATCHES, `${BATCHES[0]}/`]) {
+    const { status, body } = await test.send(path, "{");
+    deepStrictEqual([status, body.code, body.message], [400, "invalid_json", body.detail], path);
+  }
+  for (const path of ["/api/v1/events", "/api/v1/events/batch"]) {
+    const { status, body } = await test.send(path, "{");
+    deepStrictEqual([status, "message" in body], [400, false]);
+  }
+});
+
 for (const path of BATCHES) {
   Deno.test(`${path} takes a batch, and a bad event in it does not keep the others out`, async () => {
     await using test = await openTestApp();

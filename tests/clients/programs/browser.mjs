@@ -7,6 +7,9 @@ import { createInterface } from "node:readline";
 // By name at run time: it is no dependency of the project, only of the folder where this runs.
 const { chromium } = await import("playwright-core");
 
+/** A browser or a page that has not started by then has failed, in ms: a machine may be slow, or do other things. */
+const PATIENCE_MS = 120_000;
+
 const ARGUMENTS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -21,10 +24,15 @@ const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM,
   headless: true,
   args: ARGUMENTS,
+  timeout: PATIENCE_MS,
 });
 const page = await browser.newPage({ viewport: { width: 1000, height: 760 } });
-/** What the page said went wrong, what the browser complained of (a policy that was broken), which origins it asked. */
-const seen = { errors: [], complaints: [], origins: [] };
+page.setDefaultTimeout(PATIENCE_MS);
+/**
+ * What the page said went wrong, what the browser complained of (a policy that was broken), which origins it asked, and
+ * how many requests got no answer.
+ */
+const seen = { errors: [], complaints: [], origins: [], failures: 0 };
 page.on("pageerror", (error) => seen.errors.push(String(error)));
 page.on("console", (message) => {
   if (message.type() === "error") seen.complaints.push(message.text());
@@ -33,6 +41,8 @@ page.on("request", (request) => {
   const { origin } = new URL(request.url());
   if (!seen.origins.includes(origin)) seen.origins.push(origin);
 });
+
+page.on("requestfailed", () => seen.failures++);
 
 const steps = {
   goto: async (url) => void await page.goto(url),

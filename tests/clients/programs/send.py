@@ -1,11 +1,12 @@
-"""`python send.py every|bad|many|twice`: what send.mjs does, by Segment's client for Python."""
+"""`python send.py MODULE every|bad|many|twice`: what send.mjs does, by Segment's client for Python or one that grew from it."""
 
+import importlib
 import json
 import os
 import sys
 import time
 
-from segment.analytics import Client
+Client = importlib.import_module(sys.argv[1] + ".client").Client
 
 user_id = os.environ["USER_ID"]
 failures = []
@@ -49,6 +50,6 @@ def twice():
     client.identify(user_id, {"plan": "new"})
 
 
-{"every": every, "bad": bad, "many": many, "twice": twice}[sys.argv[1]]()
+{"every": every, "bad": bad, "many": many, "twice": twice}[sys.argv[2]]()
 client.flush()
 print(json.dumps({"failures": failures}))
