@@ -3,7 +3,7 @@
  * comes from a content delivery network: the page's scripts are those of the packages.
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
-import { eventually, type Server, sleep, startServer, tempDir } from "../process/server.ts";
+import { eventually, freePort, type Server, sleep, startServer, tempDir } from "../process/server.ts";
 import { type Browser, missingForBrowser, openBrowser, serveSite } from "./browser.ts";
 import { installPackages, type Packages, testWhere } from "./packages.ts";
 import { openStage, readLog, type Stage, WRITE_KEY } from "./stage.ts";
@@ -61,9 +61,7 @@ const upTo = (count: number) => Array.from({ length: count }, (_, index) => inde
 /** Waits until so many counted events of a user are there, and a little longer for any that are too many. */
 async function settled(server: Server, userId: string, numbers: number[]): Promise<void> {
   const log = async () => numbersOf(await readLog(server, pathOf(userId)));
-  await eventually(`${numbers.length} events`, async () => (await log()).length >= numbers.length, {
-    ms: 60_000,
-  });
+  await eventually(`${numbers.length} events`, async () => (await log()).length >= numbers.length);
   await sleep(300);
   deepStrictEqual(await log(), numbers);
 }
@@ -177,7 +175,8 @@ test("analytics-next sends what it holds when its page is left, by a request tha
 test("analytics-next sends all, once, over a kill of the server in mid-flight", async () => {
   await using dir = await tempDir();
   const kvPath = `${dir.path}/kv.db`;
-  let server = await startServer(kvPath, { WRITE_KEY });
+  const env = { WRITE_KEY, PORT: String(freePort()) };
+  let server = await startServer(kvPath, env);
   try {
     const { url } = server;
     await withSegment({ url }, async (browser) => {
@@ -186,7 +185,7 @@ test("analytics-next sends all, once, over a kill of the server in mid-flight", 
       await eventually("some have arrived", async () => (await readLog(server, "users/survivor")).length > 5);
       await server.end("SIGKILL");
       await sleep(300);
-      server = await startServer(kvPath, { WRITE_KEY, PORT: new URL(url).port });
+      server = await startServer(kvPath, env);
       await sending;
       await settled(server, "survivor", upTo(40));
     });
@@ -219,7 +218,7 @@ for (const useBeacon of [false, true]) {
     await eventually("all have arrived", async () => {
       const { body } = await server.ask(`/api/v1/${pathOf(userId)}`);
       return body.eventCount >= 6;
-    }, { ms: 30_000 });
+    });
     const { body } = await server.ask(`/api/v1/${pathOf(userId)}`);
     deepStrictEqual(body.counts, { track: 2, identify: 1, page: 1, screen: 0, group: 1, alias: 1 });
     deepStrictEqual(body.traits, { plan: "pro" });
@@ -248,9 +247,7 @@ for (const mishap of [429, 503, "lost answer"] satisfies Mishap[]) {
     await using browser = openBrowser(packages!);
     await browser.goto(site.url);
     await browser.evaluate(`analytics.identify(${JSON.stringify(userId)})`);
-    await eventually("identified", async () => (await readLog(server, pathOf(userId))).length === 1, {
-      ms: 30_000,
-    });
+    await eventually("identified", async () => (await readLog(server, pathOf(userId))).length === 1);
     const before = wire.exchanges.length;
     wire.mishaps.push(mishap);
     await browser.evaluate(`(() => { for (let n = 1; n <= 4; n++) analytics.track("Counted", { n }); })()`);
