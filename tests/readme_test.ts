@@ -9,6 +9,7 @@
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { settingsTable, VARIABLES } from "../config.ts";
+import { writes } from "./process/server.ts";
 import { copyRepository, spawnTask } from "./routes/spawned.ts";
 
 const README = Deno.readTextFileSync(new URL("../README.md", import.meta.url));
@@ -129,9 +130,7 @@ Deno.test({
     try {
       await using server = spawnTask(directory, "dev", { PORT: "0" });
       const url = await server.url();
-      for (let tries = 0; tries < 100 && !server.output().includes("Ctrl+C"); tries++) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
+      await writes({ written: server.output }, /Ctrl\+C/);
       strictEqual(masked(server.output()), masked(greeting!.text));
       const [key, token] = ["write key", "admin token"].map((name) =>
         new RegExp(`${name} +(\\S+)`).exec(server.output())![1]!

@@ -4,7 +4,7 @@
  * in `browser_retries_test.ts`.
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
-import { eventually, type Server, sleep, startServer, tempDir } from "../process/server.ts";
+import { eventually, freePort, type Server, sleep, startServer, tempDir } from "../process/server.ts";
 import { type Browser, missingForBrowser, openBrowser, serveSite } from "./browser.ts";
 import { BROWSER_CLIENTS, openPage } from "./browser_clients.ts";
 import { installPackages, type Packages, testWhere } from "./packages.ts";
@@ -12,9 +12,6 @@ import { openStage, readLog, type Stage, WRITE_KEY } from "./stage.ts";
 import { RETRY_AFTER_S } from "./wire.ts";
 
 const SEGMENT = "@segment/analytics-next/dist/umd/index.js";
-
-/** Machines differ, and one may do other things. */
-const PATIENCE = { ms: 120_000 };
 
 let packages: Packages | undefined;
 let stage: Stage | undefined;
@@ -65,7 +62,7 @@ const upTo = (count: number) => Array.from({ length: count }, (_, index) => inde
 /** Waits until so many counted events of a user are there, and a little longer for any that are too many. */
 async function settled(server: Server, userId: string, numbers: number[]): Promise<void> {
   const log = async () => numbersOf(await readLog(server, pathOf(userId)));
-  await eventually(`${numbers.length} events`, async () => (await log()).length >= numbers.length, PATIENCE);
+  await eventually(`${numbers.length} events`, async () => (await log()).length >= numbers.length);
   await sleep(300);
   deepStrictEqual(await log(), numbers);
 }
@@ -140,7 +137,6 @@ test("analytics-next waits as long as the Retry-After of a 429 says, which it ma
     await eventually(
       "it has arrived",
       async () => (await readLog(server, "users/patient")).length === 1,
-      PATIENCE,
     );
   });
   const [refused, taken] = wire.exchanges.slice(before).filter(({ method }) => method === "POST");
@@ -166,7 +162,8 @@ test("analytics-next sends what it holds when its page is left, by a request tha
 test("analytics-next sends all, once, over a kill of the server in mid-flight", async () => {
   await using dir = await tempDir();
   const kvPath = `${dir.path}/kv.db`;
-  let server = await startServer(kvPath, { WRITE_KEY });
+  const env = { WRITE_KEY, PORT: String(freePort()) };
+  let server = await startServer(kvPath, env);
   try {
     const { url } = server;
     await withSegment({ url }, async (browser) => {
@@ -175,11 +172,10 @@ test("analytics-next sends all, once, over a kill of the server in mid-flight", 
       await eventually(
         "some have arrived",
         async () => (await readLog(server, "users/survivor")).length > 5,
-        PATIENCE,
       );
       await server.end("SIGKILL");
       await sleep(300);
-      server = await startServer(kvPath, { WRITE_KEY, PORT: new URL(url).port });
+      server = await startServer(kvPath, env);
       await sending;
       await settled(server, "survivor", upTo(40));
     });
@@ -244,7 +240,7 @@ for (const client of BROWSER_CLIENTS) {
     };
     const sent = Object.values(counts).reduce((sum, count) => sum + count);
     const profile = async () => (await server.ask(`/api/v1/${pathOf(userId)}`)).body;
-    await eventually("all have arrived", async () => (await profile()).eventCount >= sent, PATIENCE);
+    await eventually("all have arrived", async () => (await profile()).eventCount >= sent);
     const body = await profile();
     deepStrictEqual(body.counts, counts);
     deepStrictEqual(body.traits, { plan: "pro" });

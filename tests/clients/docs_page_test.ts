@@ -9,7 +9,7 @@ import { installPackages, testWhere } from "./packages.ts";
 
 /** Waits until something stands in the page. */
 async function appears(browser: Browser, expression: string): Promise<void> {
-  await eventually(expression, async () => Boolean(await browser.evaluate(expression)), { ms: 20_000 });
+  await eventually(expression, async () => Boolean(await browser.evaluate(expression)));
 }
 
 const click = (selector: string) => `document.querySelector(${JSON.stringify(selector)}).click()`;

@@ -76,7 +76,7 @@ async function arrived(userId: string): Promise<void> {
   await eventually(`${userId} ordered`, async () => {
     const { status, body } = await stage!.server.ask(path);
     return status === 200 && body.events["Order Completed"]?.count === 1;
-  }, { ms: 120_000 });
+  });
   if (userId === "docs-curl") return;
   await eventually(
     `${userId} is pro`,

@@ -20,7 +20,7 @@ testWhere(missingForBrowser, {
     const shows = (id: string) => browser.evaluate(`document.getElementById("${id}").innerText`);
     const click = (id: string) => browser.evaluate(`document.getElementById("${id}").click()`);
     const shown = (id: string, what: RegExp) =>
-      eventually(`${id} shows ${what}`, async () => what.test(String(await shows(id))), { ms: 30_000 });
+      eventually(`${id} shows ${what}`, async () => what.test(String(await shows(id))));
 
     await shown("events", /page\s+Example/);
     await click("view");

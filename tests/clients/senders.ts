@@ -6,7 +6,7 @@ import { WRITE_KEY } from "./stage.ts";
 export const PYTHON = Deno.env.get("CLIENTS_PYTHON") || "python3";
 
 /** A program may take so long: a client waits between its tries. */
-const PROGRAM_MS = 90_000;
+const PROGRAM_MS = 300_000;
 
 /** A client, and what it can do. */
 export interface Sender {

@@ -110,9 +110,7 @@ Deno.test("over KV Connect settling has a thread of its own, SIGTERM ends the pr
       (await process.send({ type: "track", userId: "u", event: "A", messageId: "m" })).body.duplicate,
       true,
     );
-    const { code, ms } = await process.end("SIGTERM");
-    strictEqual(code, 0, process.written());
-    ok(ms < 5_000, `${ms} ms`);
+    strictEqual((await process.end("SIGTERM")).code, 0, process.written());
     ok(!process.written().includes("settling goes on in the server's thread"), process.written());
   }
   await using process = await startServer(server.url, ENV);

@@ -1,5 +1,5 @@
 /** The real self-hosted server, `denokv`, where this machine has it: `cargo install denokv --locked`. */
-import { eventually } from "../process/server.ts";
+import { eventually, freePort } from "../process/server.ts";
 import { ACCESS_TOKEN } from "./server.ts";
 
 /** A `denokv` that runs on a folder of its own. */
@@ -71,10 +71,4 @@ export async function startDenokv(): Promise<Denokv> {
       await Deno.remove(folder, { recursive: true });
     },
   };
-}
-
-/** A port that nobody listens on. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

@@ -14,6 +14,7 @@ export function startRelay(toPort: number, onPort = 0): Relay {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: onPort });
   const open = new Map<number, () => void>();
   const ended: Promise<void>[] = [];
+  let isClosed = false;
   const accepting = accept();
 
   async function accept(): Promise<void> {
@@ -27,6 +28,8 @@ export function startRelay(toPort: number, onPort = 0): Relay {
     const { port } = server.localAddr;
     const breaker = new AbortController();
     open.set(port, () => breaker.abort());
+    // It may have been on its way to the server when all others were broken.
+    if (isClosed) breaker.abort();
     const { signal } = breaker;
     // Whoever closes first closes both: what else is under way on either is lost.
     await Promise.race([
@@ -48,6 +51,7 @@ export function startRelay(toPort: number, onPort = 0): Relay {
     url: `http://127.0.0.1:${listener.addr.port}/`,
     breakOff: (port) => open.get(port)?.(),
     async close() {
+      isClosed = true;
       listener.close();
       await accepting;
       for (const breakOff of open.values()) breakOff();

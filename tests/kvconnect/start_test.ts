@@ -4,7 +4,7 @@ import { openStore, type Store } from "../../actors/store.ts";
 import { eventWith, openOn, settle } from "../actors/histories.ts";
 import { MEMORY } from "../actors/stores.ts";
 import { randomOf } from "../process/ledger.ts";
-import { eventually, sleep, startServer } from "../process/server.ts";
+import { eventually, freePort, sleep, startServer } from "../process/server.ts";
 import { createDatabase } from "./database.ts";
 import "./kinds.ts";
 import { startRelay } from "./relay.ts";
@@ -14,11 +14,7 @@ const ENV = { DENO_KV_ACCESS_TOKEN: ACCESS_TOKEN };
 
 Deno.test("a store is opened though its KV Connect server comes up a while later", async () => {
   await using server = startKvConnect({ database: createDatabase(randomOf(1)) });
-  let port: number;
-  {
-    using free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    port = free.addr.port;
-  }
+  const port = freePort();
   const opening = openStore(`http://127.0.0.1:${port}/`);
   await sleep(700);
   const relay = startRelay(Number(new URL(server.url).port), port);
@@ -29,12 +25,10 @@ Deno.test("a store is opened though its KV Connect server comes up a while later
 });
 
 Deno.test("where no KV Connect server comes, it does not start, and says so in one line", async () => {
-  let url: string;
-  {
-    using free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    url = `http://127.0.0.1:${free.addr.port}/`;
-  }
-  const error = await startServer(url, ENV).then(() => undefined, (error) => error as Error);
+  const error = await startServer(`http://127.0.0.1:${freePort()}/`, ENV).then(
+    () => undefined,
+    (error) => error as Error,
+  );
   match(error?.message ?? "it started", /signalfold does not start: KV_URL can't be opened: .+/);
 });
 
@@ -45,15 +39,15 @@ Deno.test("SIGTERM ends a process within 5 s though its KV Connect server is gon
   await server[Symbol.asyncDispose]();
   const unanswered = process.send({ type: "track", userId: "u", event: "B" }).catch(() => undefined);
   await sleep(200);
-  const { ms } = await process.end("SIGTERM");
-  ok(ms < 5_000, `${ms} ms`);
+  strictEqual((await process.end("SIGTERM")).signal, null, "by itself");
   ok((await unanswered)?.status !== 200, "what was not stored is not acknowledged");
 });
 
 Deno.test("calls that storage leaves unanswered stay few, and it is in use again as soon as it is back", async () => {
   await using server = startKvConnect({ database: createDatabase(randomOf(3)) });
   const toPort = Number(new URL(server.url).port);
-  let relay = startRelay(toPort);
+  const port = freePort();
+  let relay = startRelay(toPort, port);
   const store = await openStore(relay.url);
   await store.get(["head"]);
   await relay.close();
@@ -65,10 +59,8 @@ Deno.test("calls that storage leaves unanswered stay few, and it is in use again
     Array.from({ length: 1000 }, () => Promise.race([store.get(["head"]), sleep(1_000)])),
   );
   strictEqual(failed.filter(({ status }) => status === "fulfilled").length, 1, "one went through to try");
-  relay = startRelay(toPort, Number(new URL(relay.url).port));
-  await eventually("it is in use again", () => store.get(["head"]).then(() => true, () => false), {
-    ms: 3_000,
-  });
+  relay = startRelay(toPort, port);
+  await eventually("it is in use again", () => store.get(["head"]).then(() => true, () => false));
   await sleep(500);
   ok(server.seen.requests - before < 60, `${server.seen.requests - before} requests`);
   store.close();

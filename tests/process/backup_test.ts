@@ -4,7 +4,7 @@
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { createLedger, newSeed, randomOf } from "./ledger.ts";
-import { closeInOrder, ROOT, runCommand, runTask, sleep, startServer, tempDir } from "./server.ts";
+import { closeInOrder, eventually, ROOT, runCommand, runTask, startServer, tempDir } from "./server.ts";
 
 /** The two blocks of the section, in its order: how a backup is made, and how one is put in place. */
 function commands(): [backup: string, restore: string] {
@@ -42,10 +42,11 @@ Deno.test("a backup made under load, put in the place of a lost database, holds 
     await using server = await startServer(kvPath);
     const stop = new AbortController();
     const load = ledger.load(server, { workers: 3, signal: stop.signal, restMs: 30 });
-    await sleep(3_000);
+    await eventually("a load that was answered", () => ledger.answered().length > 5_000);
     before = ledger.answered().map(({ messageId }) => messageId);
     await runBlock(makeBackup, { kvPath, backup });
-    await sleep(500);
+    const during = ledger.answered().length;
+    await eventually("more after it", () => ledger.answered().length > during);
     stop.abort();
     await load;
     strictEqual((await server.ask("/healthz")).status, 200);
@@ -113,7 +114,7 @@ Deno.test("a backup of a damaged database is told of, and not kept", async () =>
     await server.end("SIGTERM");
   }
   // Else the log beside it may hold every page that is damaged here.
-  await closeInOrder(kvPath);
+  closeInOrder(kvPath);
   const bytes = await Deno.readFile(kvPath);
   bytes.fill(0xff, 4096 * 4);
   await Deno.writeFile(kvPath, bytes);

@@ -25,12 +25,11 @@ Deno.test("a contract that is put, changed or deleted holds in the other server 
       const { status: changed } = await one.ask(CONTRACT, { method, ...body !== undefined && { body } });
       ok(changed === 200 || changed === 204);
       strictEqual((await one.send(order)).status, status, "at once where it was changed");
-      const ms = await eventually(
+      await eventually(
         `${method} holds in the other`,
         async () => (await two.send(order)).status === status,
         { ms: CHANGE_MS },
       );
-      ok(ms < CHANGE_MS);
     };
     await change("PUT", 422, draft("enforce"));
     await change("PUT", 200, draft("monitor"));

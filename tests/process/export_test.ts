@@ -1,7 +1,7 @@
 /** `deno task export` and `deno task import`: what goes out comes in again, once. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { createLedger, newSeed, randomOf, readLog, type SentEvent } from "./ledger.ts";
-import { runCommand, runTask, type Server, sleep, startServer, tempDir } from "./server.ts";
+import { eventually, runCommand, runTask, type Server, startServer, tempDir } from "./server.ts";
 
 /** Everything that a server shows of some users, anonymous ids and groups. */
 async function everything(server: Server): Promise<Record<string, unknown>> {
@@ -32,7 +32,11 @@ Deno.test("an export, imported into an empty database, shows the same; imported 
   let expected;
   {
     await using server = await startServer(from);
-    await ledger.load(server, { workers: 4, signal: AbortSignal.timeout(500), restMs: 50 });
+    const stop = new AbortController();
+    const load = ledger.load(server, { workers: 4, signal: stop.signal, restMs: 50 });
+    await eventually("a load that was answered", () => ledger.answered().length > 1_000);
+    stop.abort();
+    await load;
     expected = await everything(server);
   }
   const task = (name: string) => `"${Deno.execPath()}" task --quiet ${name}`;
@@ -92,7 +96,7 @@ Deno.test("an export beside a server under load holds all that was answered befo
   const ledger = createLedger("live", randomOf(newSeed("export under load")));
   const stop = new AbortController();
   const load = ledger.load(server, { workers: 3, signal: stop.signal, restMs: 30 });
-  await sleep(700);
+  await eventually("a load that was answered", () => ledger.answered().length > 1_000);
   const before = ledger.answered().map(({ messageId }) => messageId);
   const { code, stdout, stderr } = await runTask(kvPath, "export");
   stop.abort();

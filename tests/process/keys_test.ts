@@ -15,7 +15,7 @@ Deno.test("deno task keys makes, lists, changes, rotates and deletes keys that a
     return JSON.parse(stdout);
   };
   const sends = (key: string, status: number) =>
-    eventually(`${status}`, async () => (await server.send(TRACK, key)).status === status, { ms: 6_000 });
+    eventually(`${status}`, async () => (await server.send(TRACK, key)).status === status, { ms: 5_000 });
 
   const { id, key, createdAt, ...made } = await keys("create", "web", "--rate", "0.01", "--burst", "1");
   match(key, /^c[a-z0-9]{24}$/);

@@ -1,5 +1,5 @@
 /** A server as `deno task start` runs it: a process of its own, on a free port, over a database file; and the tasks beside it. */
-import { dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { VARIABLES } from "../../config.ts";
 
 /** The root of the repository. */
@@ -9,12 +9,12 @@ export const ROOT = new URL("../../", import.meta.url).pathname;
 export const ADMIN_TOKEN = "process_admin_token";
 export const WRITE_KEY = "process_write_key";
 
-/** A server that has not started by then has failed, in ms. */
-const PATIENCE_MS = 60_000;
+/** A server that has not started, or ended, by then has failed, in ms: no test says how fast a machine is. */
+const PATIENCE_MS = 120_000;
 /** A task that has not ended by then has failed, in ms: a replay of much takes its time on a machine that does other things. */
 const TASK_MS = 240_000;
-/** A request that is not answered by then has failed, in ms: longer than the server's own 10 s. */
-const ANSWER_MS = 20_000;
+/** A request that is not answered by then has failed, in ms: much longer than the server's own 10 s. */
+const ANSWER_MS = 120_000;
 
 /** Everything that signalfold reads from the environment, unset: whatever the shell of the tests has set. */
 const BLANK = Object.fromEntries(
@@ -28,11 +28,10 @@ export interface Answer {
   body: any;
 }
 
-/** How a process ended, and how long that took. */
+/** How a process ended: with 0 where it did so in order, which it has less than 5 s for by its own clock (`main.ts`). */
 export interface End {
   code: number;
   signal: Deno.Signal | null;
-  ms: number;
 }
 
 /** A process that serves. */
@@ -132,10 +131,9 @@ async function serverOf(child: Deno.ChildProcess): Promise<Server> {
   const closeClient = once(() => client.close());
 
   async function end(signal: Deno.Signal): Promise<End> {
-    const began = performance.now();
     if (!ended) child.kill(signal);
     const { code, signal: by } = await within(PATIENCE_MS, gone, "the server's end");
-    return { code, signal: by, ms: performance.now() - began };
+    return { code, signal: by };
   }
 
   const url = await within(PATIENCE_MS, listening.promise, "the server's start").catch(async (error) => {
@@ -240,25 +238,102 @@ export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Asks again, every `everyMs`, until it is so; gives how long that took, or throws after `ms`. */
+/** What never comes is given up after so long, in ms. */
+const NEVER_MS = 120_000;
+
+/**
+ * Asks again, every `everyMs`, until it is so; throws where it was not so when asked `ms` after the beginning or later,
+ * however long the machine takes to ask.
+ */
 export async function eventually(
   what: string,
-  isSo: () => Promise<boolean>,
-  { ms = 10_000, everyMs = 50 } = {},
-): Promise<number> {
+  isSo: () => boolean | Promise<boolean>,
+  { ms = NEVER_MS, everyMs = 50 } = {},
+): Promise<void> {
   const began = performance.now();
-  while (!await isSo()) {
-    if (performance.now() - began > ms) throw new Error(`${what}: not within ${ms} ms`);
+  for (;;) {
+    const askedMs = performance.now() - began;
+    if (await isSo()) return;
+    if (askedMs > ms) throw new Error(`${what}: not within ${ms} ms`);
     await sleep(everyMs);
   }
-  return performance.now() - began;
+}
+
+/** Waits until a server has written something: a pipe is read a while after it was written to. */
+export async function writes(server: Pick<Server, "written">, text: RegExp): Promise<void> {
+  await eventually(`${text} is written`, () => text.test(server.written())).catch((error) => {
+    throw new Error(`${error.message}: ${server.written()}`);
+  });
 }
 
 /** Closes a database of a server that ended in order or not, as SQLite does it: what its log holds goes into the file. */
-export async function closeInOrder(kvPath: string): Promise<void> {
-  (await Deno.openKv(kvPath)).close();
-  await eventually("no log beside the file", async () => {
-    const names = await Array.fromAsync(Deno.readDir(dirname(kvPath)), ({ name }) => name);
-    return !names.some((name) => name.endsWith("-wal"));
-  });
+export function closeInOrder(kvPath: string): void {
+  // Deno KV closes behind the answer, whenever; this has closed the file, and deleted the log, when it returns.
+  const database = new DatabaseSync(kvPath);
+  database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  database.close();
+}
+
+/**
+ * A port that the system gives nobody by itself, free when it was looked at: for what listens on it later, or twice. A port
+ * that was given for 0 and let go may be given to somebody else before.
+ */
+export function freePort(): number {
+  for (;;) {
+    // Linux gives from 32768 on, others from 49152; and no browser refuses one of these, as it does 10080.
+    const port = 11_000 + Math.floor(Math.random() * 21_000);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+}
+
+/** A request on a connection of its own, which the server has begun to read: it asked for the body. */
+export interface Begun extends Disposable {
+  connection: Deno.Conn;
+  /** Sends more of the body. */
+  write(text: string): Promise<void>;
+  /** All that comes until the server closes. */
+  answer(): Promise<string>;
+}
+
+/** Posts an event's head, and resolves when the server reads the body, of which nothing is sent yet. */
+export async function beginEvent(
+  url: string,
+  { writeKey, length }: { writeKey: string; length: number },
+): Promise<Begun> {
+  const { hostname, port } = new URL(url);
+  const connection = await Deno.connect({ hostname, port: Number(port) });
+  const write = async (text: string) => void await connection.write(new TextEncoder().encode(text));
+  const lines = [
+    "POST /api/v1/events HTTP/1.1",
+    "host: x",
+    `x-write-key: ${writeKey}`,
+    "expect: 100-continue",
+    "connection: close",
+    `content-length: ${length}`,
+  ];
+  await write(`${lines.join("\r\n")}\r\n\r\n`);
+  // Which is sent when the body is first asked for (RFC 9110, section 10.1.1), and ends in an empty line.
+  let asked = "";
+  for (const byte = new Uint8Array(1); !asked.endsWith("\r\n\r\n");) {
+    if (await connection.read(byte) === null) break;
+    asked += String.fromCharCode(byte[0]!);
+  }
+  if (!/^HTTP\/1\.1 100 /.test(asked)) throw new Error(`the body was not asked for: ${asked}`);
+  return {
+    connection,
+    write,
+    answer: () => new Response(connection.readable).text(),
+    [Symbol.dispose]() {
+      try {
+        connection.close();
+      } catch {
+        // Closed already, by the end of its stream.
+      }
+    },
+  };
 }

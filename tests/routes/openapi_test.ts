@@ -8,6 +8,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { EVENT_TYPES } from "../../domain/event.ts";
 import { openApiDocument, VERSION } from "../../routes/openapi/document.ts";
+import { eventually } from "../process/server.ts";
 import { DOCUMENT, misfit, type OperationObject, pointerOf } from "./documented.ts";
 import {
   AS_ADMIN,
@@ -113,12 +114,9 @@ async function rejectedBy({ system, send }: TestApp): Promise<string> {
   );
   await send("/api/v1/events", { type: "track", userId: "user_123", event: "Kept Out" });
   await system.contracts.remove(name, AUTHOR);
-  for (let tries = 0; tries < 200; tries++) {
-    const { rejected: [newest] } = await system.quarantine.list({ limit: 1 });
-    if (newest !== undefined) return newest.id;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  throw new Error("what is rejected is not kept");
+  const newest = async () => (await system.quarantine.list({ limit: 1 })).rejected[0];
+  await eventually("what is rejected is kept", async () => await newest() !== undefined, { everyMs: 5 });
+  return (await newest())!.id;
 }
 
 const AUTHOR = { by: "admin", address: "192.0.2.1" };

@@ -1,6 +1,7 @@
 /** What only a real connection shows: bodies that stall or break off, and answers that come before a body's end. */
 import { match, ok, strictEqual } from "node:assert";
 import type { BodyLimits } from "../../routes/body.ts";
+import { beginEvent, eventually, sleep } from "../process/server.ts";
 import { ADMIN_TOKEN, openTestApp, WRITE_KEY } from "./test_app.ts";
 
 const EVENT = JSON.stringify({ type: "track", userId: "u1", event: "x" });
@@ -112,8 +113,7 @@ Deno.test("a sender that goes away before the answer has its event accepted all 
   const connection = await server.connect();
   await write(connection, head({ "content-length": `${EVENT.length}` }) + EVENT);
   connection.close();
-  const latest = Date.now() + 5000;
-  while ((await server.get("/api/v1/users/u1")).status !== 200 && Date.now() < latest);
+  await eventually("it is there", async () => (await server.get("/api/v1/users/u1")).status === 200);
   strictEqual((await server.get("/api/v1/users/u1")).body.eventCount, 1);
 });
 
@@ -150,17 +150,10 @@ Deno.test("one connection takes one request after another, refused or not", asyn
   strictEqual(statuses.join(" "), "200 401 200 200");
 });
 
-/** What was written a while ago has reached the server: many times what it takes on a machine that is busy. */
-const taken = () => new Promise((resolve) => setTimeout(resolve, 500));
-
 Deno.test("stop() refuses what comes, and resolves once what was taken is answered", async () => {
   await using server = await openServer();
-  const connection = await server.connect();
-  await write(
-    connection,
-    head({ "content-length": `${EVENT.length}`, connection: "close" }) + EVENT.slice(0, 5),
-  );
-  await taken();
+  using request = await beginEvent(server.url, { writeKey: WRITE_KEY, length: EVENT.length });
+  await request.write(EVENT.slice(0, 5));
   let hasStopped = false;
   const stopped = server.app.stop().then(() => hasStopped = true);
 
@@ -170,21 +163,25 @@ Deno.test("stop() refuses what comes, and resolves once what was taken is answer
   strictEqual(refused.headers.get("access-control-allow-origin"), "*");
   strictEqual(hasStopped, false);
 
-  await write(connection, EVENT.slice(5));
-  match(await readAll(connection), /^HTTP\/1\.1 200/);
+  await request.write(EVENT.slice(5));
+  match(await request.answer(), /^HTTP\/1\.1 200/);
   await stopped;
 });
 
 Deno.test("a body that the server's own end breaks off is 503, so that its sender tries again", async () => {
   const server = await openServer();
-  const connection = await server.connect();
-  await write(connection, head({ "content-length": "100" }) + "{");
-  await taken();
+  using request = await beginEvent(server.url, { writeKey: WRITE_KEY, length: 1_000 });
+  await request.write("{");
   server.app.stop();
   const closed = server[Symbol.asyncDispose]();
-  await taken();
-  await write(connection, "{");
-  match(await readAnswer(connection), /^HTTP\/1\.1 503 /);
-  connection.close();
+  // The first byte that comes when the end has begun breaks it off.
+  let isAnswered = false;
+  const answer = readAnswer(request.connection).finally(() => isAnswered = true);
+  for (let n = 2; n < 1_000 && !isAnswered; n++) {
+    await request.write("{").catch(() => {});
+    await sleep(50);
+  }
+  match(await answer, /^HTTP\/1\.1 503 /);
+  request[Symbol.dispose]();
   await closed;
 });

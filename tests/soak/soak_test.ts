@@ -1,7 +1,7 @@
 /** The tools of `deno task soak`, on some seconds of it: what they would have to see, they see. */
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert";
 import { newSeed } from "../process/ledger.ts";
-import { sleep, startServer, tempDir } from "../process/server.ts";
+import { eventually, sleep, startServer, tempDir } from "../process/server.ts";
 import type { Interval } from "./generator.ts";
 import { judgeMemory, type Sample } from "./memory.ts";
 import { soak } from "./soak_run.ts";
@@ -21,7 +21,10 @@ Deno.test("a server that stalls makes each request late that arrives meanwhile, 
     seed: newSeed("soak"),
     onInterval: (interval) => void intervals.push(interval),
   });
-  await sleep(3_000);
+  await eventually(
+    "the load is under way",
+    async () => (await server.ask("/api/v1/admin/stats")).body.head > 0,
+  );
   Deno.kill(server.pid, "SIGSTOP");
   await sleep(STALL_MS);
   Deno.kill(server.pid, "SIGCONT");

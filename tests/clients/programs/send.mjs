@@ -46,7 +46,7 @@ async function many() {
 /** Two that say different things of one trait, so far apart that each is in a batch of its own. */
 async function twice() {
   analytics.identify({ userId, traits: { plan: "old", name: "Jane" } });
-  await sleep(600);
+  await sleep(1500);
   analytics.identify({ userId, traits: { plan: "new" } });
 }
 

@@ -46,7 +46,7 @@ def many():
 
 def twice():
     client.identify(user_id, {"plan": "old", "name": "Jane"})
-    time.sleep(0.6)
+    time.sleep(1.5)
     client.identify(user_id, {"plan": "new"})
 
 
