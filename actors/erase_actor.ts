@@ -112,15 +112,3 @@ export async function deleteParts(
   }
   await operations.flush();
 }
-
-/** Deletes all keys of a range. */
-export async function deleteAll(
-  { store, write }: Pick<Place, "write"> & { store: Store },
-  range: Range,
-): Promise<void> {
-  const operations = createOperations(write);
-  for await (const { key } of store.list(range, { batchSize: 200 })) {
-    await operations.add({ sets: [], deletes: [key] });
-  }
-  await operations.flush();
-}

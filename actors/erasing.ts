@@ -7,7 +7,7 @@ import { anonymousFromJson, type AnonymousJson, ownerAt, ownerOf, ownersOf } fro
 import { type Fact, linkedBy } from "../domain/fact.ts";
 import { withoutName } from "../domain/event.ts";
 import { type Chunk, ERASED_LINE, placeOf, rewriteChunk, seqOf } from "./chunk.ts";
-import { deleteAll, deleteParts, eraseActors } from "./erase_actor.ts";
+import { deleteParts, eraseActors } from "./erase_actor.ts";
 import type { Events } from "./events.ts";
 import { type Fence, LostFence } from "./fence.ts";
 import { erasuresOf, type Settled } from "./journal.ts";
@@ -26,7 +26,7 @@ import {
 } from "./keys.ts";
 import { isLinkEntry, type LogEntry, mayBe, readLog } from "./log.ts";
 import { applyMembers, type MemberChange, sourcesOf } from "./members.ts";
-import { createOperations, type Size } from "./operations.ts";
+import { createOperations, deleteRange, type Size } from "./operations.ts";
 import { createRejected } from "./rejected.ts";
 import { deleteGeneration, generationsIn, GRACE_MS, type Rebuild } from "./rebuild.ts";
 import { type Place, replayActor, SLICE_ACTORS } from "./settle.ts";
@@ -105,7 +105,7 @@ export async function fulfil(fence: Fence<Settled>, options: ErasingOptions): Pr
     const rejected = (wish.rejected ?? 0) + gone;
     await fence.write({ sets: [[wishKey(no), wish = { ...wish, rejected, done: true }]] });
   }
-  await deleteAll(place, { prefix: planPrefix(no) });
+  await deleteRange(place, { prefix: planPrefix(no) });
   await finish(fence, options, { no, wish });
   return true;
 }
@@ -141,7 +141,7 @@ async function makePlan(
     ? await planUser(place, wish.id)
     : await planAnonymous(place, wish.id);
   // Of a plan that was begun before, more parts may be there.
-  await deleteAll(place, { prefix: planPrefix(no) });
+  await deleteRange(place, { prefix: planPrefix(no) });
   const parts = await writePlan(place, no, plan);
   if (wish.suppress) await suppressUnder(fence, place.store, current);
   const count = (isOne: (kind: ActorKind) => boolean) => plan.names.filter(([kind]) => isOne(kind)).length;

@@ -156,7 +156,8 @@ export const generationPrefixes = (generation: number): Key[] =>
 export const piecePrefixes = (generation: number): Key[] =>
   ["actor", "part"].map((name) => ["piece", name, generation]);
 
-/** A part of a run of the seen index, and a part of the run's filter. */
+/** All runs of the seen index; a part of one, and a part of its filter. */
+export const SEEN: Key = ["seen"];
 export const seenKey = (run: number, part: number): Key => ["seen", run, "ids", part];
 export const seenFilterKey = (run: number, part: number): Key => ["seen", run, "filter", part];
 

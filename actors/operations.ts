@@ -1,11 +1,15 @@
 /** Writes gathered into operations, as many in one as KV takes. */
 import { type Key, keyBytes } from "./keys.ts";
 import type { Writes } from "./snapshot.ts";
+import type { Range, Store } from "./store.ts";
 
 /** An operation gathers writes up to these; what must be in one may be more, up to what KV takes (1,000; 800 KiB; 80 KiB of keys). */
 const WRITE_BYTES = 500_000;
 const WRITE_MUTATIONS = 800;
 const WRITE_KEY_BYTES = 50_000;
+
+/** Keys that are read at once to be deleted: their values come along, of up to 64 KiB. */
+const DELETED_AT_ONCE = 200;
 
 /** About how much of an operation writes take. */
 export interface Size {
@@ -42,6 +46,18 @@ export function createOperations(write: (writes: Writes) => Promise<void>): Oper
     },
     flush,
   };
+}
+
+/** Deletes all keys of a range, by `write`. */
+export async function deleteRange(
+  { store, write }: { store: Store; write(writes: Writes): Promise<void> },
+  range: Range,
+): Promise<void> {
+  const operations = createOperations(write);
+  for await (const { key } of store.list(range, { batchSize: DELETED_AT_ONCE })) {
+    await operations.add({ sets: [], deletes: [key] });
+  }
+  await operations.flush();
 }
 
 /** Whether an operation has room for so much. */

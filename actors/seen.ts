@@ -6,8 +6,8 @@
  * has a Bloom filter that a process keeps in memory, so that a new id costs no read and a repeated one costs one.
  */
 import { DIGEST_BYTES, DIGEST_WORDS, digestsIn } from "./chunk.ts";
-import { type Key, seenFilterKey, seenKey } from "./keys.ts";
-import type { Store } from "./store.ts";
+import { type Key, SEEN, seenFilterKey, seenKey } from "./keys.ts";
+import type { Range, Store } from "./store.ts";
 
 /** A run as the value `settled` lists it. */
 export interface Run {
@@ -333,4 +333,17 @@ export function keysOfRun(run: Run): Key[] {
     ...Array.from({ length: run.parts }, (_, part) => seenKey(run.id, part)),
     ...Array.from({ length: run.filterParts }, (_, part) => seenFilterKey(run.id, part)),
   ];
+}
+
+/** The ranges of keys between all that a list of runs names: what stands there is of a run that was cut off half made or half deleted. */
+export function rangesBeside(runs: readonly Run[]): Range[] {
+  const ranges: Range[] = [];
+  let start = SEEN;
+  for (const { id, parts, filterParts } of runs.toSorted((a, b) => a.id - b.id)) {
+    // A filter's parts come before the others of its run.
+    ranges.push({ start, end: seenFilterKey(id, 0) });
+    ranges.push({ start: seenFilterKey(id, filterParts), end: seenKey(id, 0) });
+    start = seenKey(id, parts);
+  }
+  return [...ranges, { prefix: SEEN, start }];
 }

@@ -10,7 +10,8 @@ import { gather, type Gathered } from "./gather.ts";
 import { fulfil } from "./erasing.ts";
 import { erasuresOf, type Head, NOTHING_SETTLED, type Settled } from "./journal.ts";
 import { ERASING, HEAD, type Key, SETTLED } from "./keys.ts";
-import { dueForMerge, keysOfRun, makeRun, mergeRuns, type Run, withinWindow } from "./seen.ts";
+import { deleteRange } from "./operations.ts";
+import { dueForMerge, keysOfRun, makeRun, mergeRuns, rangesBeside, type Run, withinWindow } from "./seen.ts";
 import { settleRound } from "./settle.ts";
 import { sleep, type Store } from "./store.ts";
 import { StorageFault } from "./system.ts";
@@ -96,6 +97,8 @@ export function createSettler(options: SettlerOptions): Settler {
   /** No erasure is tried before. */
   let eraseMs = -Infinity;
   let retryFactor = 1;
+  /** Whether no part of a run is left in the store that was cut off half made or half deleted, as far as is known. */
+  let isSwept = false;
 
   async function loop(): Promise<void> {
     while (again && !closed) {
@@ -104,6 +107,7 @@ export function createSettler(options: SettlerOptions): Settler {
         while (!closed && await step());
       } catch (error) {
         if (closed) break;
+        isSwept = false;
         const isLost = error instanceof LostFence;
         if (!isLost) options.onFault(error);
         again = true;
@@ -144,6 +148,9 @@ export function createSettler(options: SettlerOptions): Settler {
       await sleep(RETRY_MS);
       return true;
     }
+    const { owner, until } = fence.value();
+    // Another, who did not give its lease back: it was cut off, whatever it was at.
+    if (owner !== options.owner && until > 0) isSwept = false;
     await workUnder(fence, () => work(fence));
     retryFactor = 1;
     return true;
@@ -235,6 +242,10 @@ export function createSettler(options: SettlerOptions): Settler {
       events: fence.value().events - before.events,
     });
     await merge(fence);
+    if (!isSwept) await sweep(fence);
+    const { head: now } = await progress();
+    // Where nothing is left to do it gives the lease back, so that nobody waits for it.
+    if (closed || now.seq === gathered.end) await fence.write({ change: { until: 0 } });
   }
 
   /** Puts the ids of a round in the seen index and moves `settled`, in one operation at the end. */
@@ -258,20 +269,29 @@ export function createSettler(options: SettlerOptions): Settler {
     for (const run of before.runs) if (!kept.includes(run)) await deleteAll(fence, run);
   }
 
-  /** Merges runs that are due; then, where nothing is left to do, gives the lease back, so that nobody waits for it. */
+  /** Merges runs that are due. */
   async function merge(fence: Fence<Settled>): Promise<void> {
-    const { runs, nextRun, seq } = fence.value();
+    const { runs, nextRun } = fence.value();
     const spanMs = options.windowMs === 0 ? Infinity : options.windowMs * RUN_SPAN;
     const due = dueForMerge(runs, spanMs);
-    if (due.length > 0) {
-      const merged = mergeRuns(store, nextRun, due);
-      await writeAll(fence, merged.sets);
-      const rest = runs.filter((run) => !due.includes(run));
-      await fence.write({ change: { runs: [...rest, merged.run], nextRun: nextRun + 1 } });
-      for (const run of due) await deleteAll(fence, run);
+    if (due.length === 0) return;
+    const merged = mergeRuns(store, nextRun, due);
+    await writeAll(fence, merged.sets);
+    const rest = runs.filter((run) => !due.includes(run));
+    await fence.write({ change: { runs: [...rest, merged.run], nextRun: nextRun + 1 } });
+    for (const run of due) await deleteAll(fence, run);
+  }
+
+  /**
+   * Deletes what no list names of the seen index, in ranges that are mostly empty. All that writes there moves the fence: so
+   * it is nobody's who is at work, or the first write of this fails.
+   */
+  async function sweep(fence: Fence<Settled>): Promise<void> {
+    for (const range of rangesBeside(fence.value().runs)) {
+      await fence.renew();
+      await deleteRange({ store, write: fence.write }, range);
     }
-    const { head } = await progress();
-    if (closed || head.seq === seq) await fence.write({ change: { until: 0 } });
+    isSwept = true;
   }
 
   function wake(): void {

@@ -40,8 +40,8 @@ export const ADMIN_KEY_ID = "admin";
 const MAX_CREDENTIAL_LENGTH = 1024;
 
 /** Headers whose digests are kept, so that a busy sender is digested once; only valid ones get in. */
-const MAX_KNOWN_HEADERS = 1000;
-const MAX_KNOWN_HEADER_LENGTH = 2 * MAX_CREDENTIAL_LENGTH;
+export const MAX_KNOWN_HEADERS = 1000;
+export const MAX_KNOWN_HEADER_LENGTH = 2 * MAX_CREDENTIAL_LENGTH;
 
 const MAY_ALL: readonly Right[] = ["send", "read", "admin"];
 const MAY_READ: readonly Right[] = ["read"];
@@ -62,6 +62,8 @@ export interface Authentication {
   byId(writeKeyId: string): Promise<Caller | null>;
   /** Why the caller may not do this, or nothing. `address` is the peer's, asked for only when a credential is wrong. */
   refuse(caller: Caller | null | undefined, right: Right, address: () => string): Problem | undefined;
+  /** How many headers are remembered. */
+  size(): number;
 }
 
 /** Makes the authentication for the secrets of the environment and the stored write keys. */
@@ -174,6 +176,8 @@ export function createAuthentication(
       if (retryAfterS !== undefined) return { ...TOO_MANY_FAILURES, retryAfterS };
       return right === "send" ? UNKNOWN_SENDER : UNKNOWN_READER;
     },
+
+    size: () => known.size,
   };
 }
 

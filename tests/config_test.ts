@@ -110,6 +110,21 @@ const BAD: [what: string, env: Record<string, string>, line: RegExp][] = [
   ],
   ["an AUTH_FAILURES_PER_MINUTE below 0", { AUTH_FAILURES_PER_MINUTE: "-1" }, /^AUTH_FAILURES_PER_MINUTE /],
   [
+    "an AUTH_FAILURES_PER_MINUTE that is no limit",
+    { AUTH_FAILURES_PER_MINUTE: "1000001" },
+    /^AUTH_FAILURES_PER_MINUTE must be a whole number from 0 to 1000000$/,
+  ],
+  [
+    "a DEDUP_DAYS of more than ten years",
+    { DEDUP_DAYS: "3651" },
+    /^DEDUP_DAYS must be a whole number from 0 to 3650$/,
+  ],
+  [
+    "more TRUSTED_PROXIES than stand before any server",
+    { TRUSTED_PROXIES: "11" },
+    /^TRUSTED_PROXIES must be a whole number from 0 to 10$/,
+  ],
+  [
     "a LOG_LEVEL that is none",
     { LOG_LEVEL: "loud" },
     /^LOG_LEVEL must be one of debug, info, warn, error, off$/,

@@ -22,12 +22,13 @@ export interface Clock {
 /** Opens a system whose clock is given; what makes settling fail goes to `faults`. */
 export function openOn(
   storage: string | Store,
-  { clock = { ms: BEGIN_MS }, dedupMs = 0, faults = [], searchChunks, liveLimits }: {
+  { clock = { ms: BEGIN_MS }, dedupMs = 0, faults = [], searchChunks, liveLimits, observer }: {
     clock?: Clock;
     dedupMs?: number;
     faults?: unknown[];
     searchChunks?: number;
     liveLimits?: OpenOptions["liveLimits"];
+    observer?: OpenOptions["observer"];
   } = {},
 ): Promise<System> {
   return openSystem({
@@ -39,6 +40,7 @@ export function openOn(
     onFault: (error) => void faults.push(error),
     ...searchChunks !== undefined && { searchChunks },
     ...liveLimits !== undefined && { liveLimits },
+    ...observer !== undefined && { observer },
   });
 }
 

@@ -240,6 +240,21 @@ Deno.test("who came before the first event gets all of them after it, without th
   }
 });
 
+Deno.test("who comes back from 50,000 events ago is told of each; from one more, how many are passed over", async () => {
+  const system = await openOn(":memory:");
+  const commit = (n: number) => system.commit(Array.from({ length: n }, () => eventWith()), "k");
+  const nothing = { place: 0, count: 0 };
+  for (let n = 0; n < 50; n++) await commit(1_000);
+  const near = await system.live.listen({ after: nothing, mayWant: () => true });
+  const { skipped, events } = (await near.next(5_000))!;
+  ok(skipped === 0 && events.length > 0);
+  near.close();
+  await commit(1);
+  const far = await system.live.listen({ after: nothing, mayWant: () => true });
+  strictEqual((await far.next(5_000))!.skipped, 50_001);
+  await system.close();
+});
+
 Deno.test(`${MAX_LISTENERS} may listen, and another once one is closed`, async () => {
   await using both = await openTwo();
   const listeners = [];

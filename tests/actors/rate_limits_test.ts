@@ -328,3 +328,14 @@ Deno.test("a key's last use is written at most every half minute, the latest of 
   await two.close();
   deepStrictEqual(await two.lastUsed(["k"]), [START + 2 * USE_WRITTEN_MS]);
 });
+
+Deno.test("a bucket tells of a bounded number of processes, however many take of it", async () => {
+  await using shared = await openShared(100);
+  await offer(shared, {
+    limit: { perSecond: 1_000_000, burst: 1_000_000 },
+    perTick: shared.limits.map(() => 1),
+    ms: TICK_MS,
+  });
+  const { value } = await shared.store.get<{ by: Record<string, number> }>(rateLimitKey("k"));
+  strictEqual(Object.keys(value!.by).length, 64);
+});

@@ -33,3 +33,15 @@ Deno.test("requests that wait hold 64 MiB of JSON at the most: one more is refus
   for (const receipts of await Promise.all(waiting)) strictEqual(receipts[0]!.duplicate, false);
   await system.close();
 });
+
+Deno.test("requests that wait share commits of 1 MiB of JSON at the most, however well they compress", async () => {
+  const commits: number[] = [];
+  const system = await openOn(":memory:", {
+    observer: { committed: ({ events }) => void commits.push(events) },
+  });
+  const request = () => system.commit([eventWith({ properties: { text: "x".repeat(30 * 1024) } })], "k");
+  await Promise.all(Array.from({ length: 200 }, request));
+  strictEqual(commits.reduce((sum, events) => sum + events, 0), 200);
+  ok(Math.max(...commits) <= 34, `${commits}`);
+  await system.close();
+});

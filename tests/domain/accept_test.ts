@@ -751,6 +751,17 @@ Deno.test("readStored() reads an event of the greatest size, although its traits
   deepStrictEqual(readStored(JSON.parse(JSON.stringify(stored)), options).event, stored);
 });
 
+Deno.test("readStored() reads a line as long as an event can be stored, and not one byte more", () => {
+  const lineOf = (bytes: number) => {
+    const line = { ...track(), messageId: "m1", timestamp: RECEIVED, receivedAt: RECEIVED };
+    const empty = jsonBytes({ ...line, properties: { a: "" } });
+    return { ...line, properties: { a: "x".repeat(bytes - empty) } };
+  };
+  const longest = lineOf(MAX_STORED_EVENT_BYTES);
+  deepStrictEqual(readStored(longest, options).event, longest);
+  strictEqual(readStored(lineOf(MAX_STORED_EVENT_BYTES + 1), options).rejection?.code, "event_too_large");
+});
+
 // Laws, over events that are nearly right and over anything at all.
 
 const text = fc.oneof(fc.string({ unit: "binary", maxLength: 8 }), fc.string({ maxLength: 8 }));

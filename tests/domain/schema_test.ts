@@ -132,6 +132,12 @@ const VIOLATIONS: [name: string, schema: unknown, value: unknown, violation: obj
     keyword: "enum",
     found: '"b"',
   }],
+  ["an enum of many says ten", { enum: Array.from({ length: 500 }, (_, n) => n) }, "b", {
+    path: "",
+    rule: "must be one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9",
+    keyword: "enum",
+    found: '"b"',
+  }],
   ["a place in an array is told by its number", { items: { minimum: 1 } }, [1, 0], {
     path: "1",
     rule: "must be >= 1",
@@ -566,6 +572,16 @@ for (const [format, [right, wrong]] of Object.entries(FORMATTED)) {
     strictEqual(FORMATS[format]!("1".repeat(MAX_FORMAT_LENGTH + 1)), false);
   });
 }
+
+Deno.test("a text longer than a format may have is of none, whatever it says", () => {
+  const uri = (units: number) => "https://example.com/".padEnd(units, "x");
+  ok(FORMATS.uri!(uri(MAX_FORMAT_LENGTH)));
+  ok(!FORMATS.uri!(uri(MAX_FORMAT_LENGTH + 1)));
+  // RFC 1123, section 2.1, and RFC 1035, section 2.3.4: 253 letters, digits, hyphens and dots.
+  const host = (units: number) => "abcdefg.".repeat(32).slice(-units);
+  ok(FORMATS.hostname!(`${host(252)}a`));
+  ok(!FORMATS.hostname!(`${host(253)}a`));
+});
 
 /** Amounts in hundredths as clients have them: up to where a double holds no more hundredths. */
 const hundredths = fc.bigInt({ min: -(10n ** 15n), max: 10n ** 15n });

@@ -1,6 +1,19 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import {
+  createAuthentication,
+  MAX_KNOWN_HEADER_LENGTH,
+  MAX_KNOWN_HEADERS,
+} from "../../routes/authentication.ts";
 import { createAuthenticationLimit, MAX_ADDRESSES } from "../../routes/authentication_limit.ts";
-import { ADMIN_TOKEN, AS_ADMIN, openTestApp, READ_TOKEN, type TestApp, WRITE_KEY } from "./test_app.ts";
+import {
+  ADMIN_TOKEN,
+  AS_ADMIN,
+  openTestApp,
+  openTestSystem,
+  READ_TOKEN,
+  type TestApp,
+  WRITE_KEY,
+} from "./test_app.ts";
 
 const SENDING = "/api/v1/events";
 const TRACK = { type: "track", userId: "u1", event: "x" };
@@ -112,6 +125,43 @@ for (const [what, headers, reading, admin] of READERS) {
     }
   });
 }
+
+/** The authentication over stored keys, and one of these; and headers that say it, each with another number of blanks. */
+async function openAuthentication() {
+  const system = await openTestSystem();
+  const { key } = await system.writeKeys.create({ name: "shop" });
+  const secrets = { adminToken: ADMIN_TOKEN, writeKey: WRITE_KEY, authFailuresPerMinute: 0 };
+  const authentication = createAuthentication(secrets, system.writeKeys, Date.now);
+  const knows = async (credential: string, blanks = 1) => {
+    const headers = new Headers({ authorization: `Bearer${" ".repeat(blanks)}${credential}` });
+    return await authentication.byHeaders(headers) !== null;
+  };
+  return { key, knows, size: authentication.size, [Symbol.asyncDispose]: () => system.close() };
+}
+
+Deno.test("a bounded number of right headers is remembered, and one that was forgotten is as right as before", async () => {
+  await using test = await openAuthentication();
+  ok(MAX_KNOWN_HEADERS <= 10_000, "each may have 2 KiB");
+  for (let blanks = 1; blanks <= MAX_KNOWN_HEADERS + 100; blanks++) {
+    ok(await test.knows(blanks % 2 === 0 ? WRITE_KEY : test.key, blanks));
+    strictEqual(test.size(), Math.min(blanks, MAX_KNOWN_HEADERS));
+  }
+  for (const blanks of [1, 2, MAX_KNOWN_HEADERS + 100]) {
+    ok(await test.knows(blanks % 2 === 0 ? WRITE_KEY : test.key, blanks));
+  }
+  strictEqual(test.size(), MAX_KNOWN_HEADERS);
+});
+
+Deno.test("headers that are wrong, or longer than a credential makes them, are not remembered", async () => {
+  await using test = await openAuthentication();
+  ok(MAX_KNOWN_HEADER_LENGTH <= 8192, "of a thousand");
+  const blanks = MAX_KNOWN_HEADER_LENGTH - "Bearer".length - WRITE_KEY.length;
+  strictEqual(await test.knows("wrong"), false);
+  ok(await test.knows(WRITE_KEY, blanks + 1));
+  strictEqual(test.size(), 0);
+  ok(await test.knows(WRITE_KEY, blanks));
+  strictEqual(test.size(), 1);
+});
 
 async function fail(test: TestApp, times: number, from = "192.0.2.7") {
   let last = await test.send(SENDING, TRACK, { headers: basic("wrong:"), from });

@@ -293,6 +293,7 @@ const BAD: [what: string, draft: unknown, at: string, code?: string][] = [
   ["an event of a page", { ...ORDER, type: "page" }, "event"],
   ["no write keys", { ...ORDER, writeKeyIds: [] }, "writeKeyIds"],
   ["many write keys", { ...ORDER, writeKeyIds: Array.from({ length: 51 }, () => "k") }, "writeKeyIds"],
+  ["a long id of a write key", { ...ORDER, writeKeyIds: ["k", "x".repeat(51)] }, "writeKeyIds.1"],
   ["a member that is not known", { ...ORDER, writeKeyId: "x" }, "writeKeyId"],
   ["a schema that is none", { ...ORDER, schema: 5 }, "schema", "invalid_schema"],
   ["a wrong keyword", { ...ORDER, schema: { type: "strin" } }, "schema.type", "invalid_schema"],

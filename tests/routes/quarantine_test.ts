@@ -268,6 +268,15 @@ Deno.test("the list is by pages, newest first", async () => {
   }
 });
 
+Deno.test("an id longer than any is of nothing that is kept", async () => {
+  await using test = await openTestApp();
+  const path = `/api/v1/admin/rejected/${"x".repeat(5_000)}`;
+  for (const [method, rest] of [["DELETE", ""], ["POST", "/resend"]] as const) {
+    const { status } = await test.send(`${path}${rest}`, undefined, { method, headers: AS_ADMIN });
+    strictEqual(status, 404);
+  }
+});
+
 Deno.test("a batch that is refused whole keeps nothing: it will be sent again", async () => {
   await using test = await openTestApp();
   const text = "x".repeat(30_000);

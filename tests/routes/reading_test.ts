@@ -195,3 +195,48 @@ Deno.test("reads of users don't wait for reads of groups, which may wait for set
   settled.resolve(null);
   for (const { status } of await Promise.all(groups)) strictEqual(status, 404);
 });
+
+Deno.test("a page of a log weighs more, the more events it may hold", async () => {
+  const system = await openTestSystem();
+  let underWay = 0;
+  let most = 0;
+  const log: typeof system.reader.log = async () => {
+    most = Math.max(most, ++underWay);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    underWay--;
+    return null;
+  };
+  await using test = await openTestApp({ system: { ...system, reader: { ...system.reader, log } } });
+  for (const [limit, weight] of [[1, 2], [100, 2], [101, 3], [500, 6]] as const) {
+    most = 0;
+    const reads = Array.from({ length: 50 }, () => test.get(`/api/v1/users/u1/events?limit=${limit}`));
+    for (const { status } of await Promise.all(reads)) strictEqual(status, 404);
+    strictEqual(most, Math.floor(READS_AT_ONCE / weight));
+  }
+});
+
+Deno.test("who has a longer id than an event can have, or a longer cursor than a page gives, is not looked for", async () => {
+  const system = await openTestSystem();
+  const looked: string[] = [];
+  const reader = {
+    ...system.reader,
+    user: (id: string) => Promise.resolve((looked.push(id), null)),
+    log: (_: string, id: string) => Promise.resolve((looked.push(id), null)),
+    trait: (id: string) => Promise.resolve((looked.push(id), null)),
+  };
+  await using test = await openTestApp({ system: { ...system, reader } });
+  for (const [units, times] of [[512, 3], [513, 0]] as const) {
+    const id = "x".repeat(units);
+    looked.length = 0;
+    for (const rest of ["", "/events", "/traits/plan/why"]) {
+      strictEqual((await test.get(`/api/v1/users/${id}${rest}`)).status, 404);
+    }
+    strictEqual(looked.length, times);
+  }
+  looked.length = 0;
+  for (const [units, status] of [[8192, 404], [8193, 400]] as const) {
+    const path = `/api/v1/users/u1/events?cursor=${"x".repeat(units)}`;
+    strictEqual((await test.get(path)).status, status);
+  }
+  strictEqual(looked.length, 1);
+});

@@ -140,9 +140,27 @@ export const BUGS: readonly Bug[] = [
     rule: "Clean-up: only once the key has changed and does not name them",
     patches: [{
       file: "actors/settler.ts",
-      find: "      const rest = runs.filter((run) => !due.includes(run));",
+      find: "    const rest = runs.filter((run) => !due.includes(run));",
       replace:
-        "      for (const run of due) await deleteAll(fence, run);\n      const rest = runs.filter((run) => !due.includes(run));",
+        "    for (const run of due) await deleteAll(fence, run);\n    const rest = runs.filter((run) => !due.includes(run));",
+    }],
+  },
+  {
+    name: "what was cut off of the seen index is left",
+    rule: "Clean-up: what a run that is on no list has left is deleted",
+    patches: [{
+      file: "actors/settler.ts",
+      find: "    if (!isSwept) await sweep(fence);\n",
+      replace: "",
+    }],
+  },
+  {
+    name: "what a list from before the merge does not name is deleted",
+    rule: "Clean-up: what the list names is never deleted",
+    patches: [{
+      file: "actors/settler.ts",
+      find: "rangesBeside(fence.value().runs)",
+      replace: "rangesBeside(fence.value().runs.slice(0, -1))",
     }],
   },
   {

@@ -1,8 +1,9 @@
 /** What must be true when the weather has cleared and everything has come to rest. */
 import { canonicalState } from "../../actors/canonical.ts";
 import { erasuresOf } from "../../actors/journal.ts";
-import { ERASING, generationPrefixes, type Key } from "../../actors/keys.ts";
+import { ERASING, generationPrefixes, type Key, SEEN } from "../../actors/keys.ts";
 import { readLog } from "../../actors/log.ts";
+import { keysOfRun } from "../../actors/seen.ts";
 import { type ActorHead, load } from "../../actors/snapshot.ts";
 import { type Store, storeOf } from "../../actors/store.ts";
 import type { ActorKind } from "../../actors/system.ts";
@@ -35,6 +36,9 @@ export interface RestScene {
 
 /** The share of histories in which the tool that verifies is run at the end: it is as long as all other checks. */
 const VERIFIED = 0.1;
+
+/** The share of histories in which a process begins anew at the end, settles, and must have left no stray. */
+const SWEPT = 0.3;
 
 /** A tick that did not come to the end is followed by so many. */
 const MORE_TICKS = 5;
@@ -79,6 +83,7 @@ export async function checkAll(scene: RestScene): Promise<void> {
   if (site.windowMs === 0) must(await life.ask(() => repeatAll(scene, fresh)), "sending again");
   if (random.chance(VERIFIED)) must(await life.ask(() => verify(scene, life.newId)), "verifying");
   life.end();
+  if (random.chance(SWEPT)) await checkStrays(scene);
 }
 
 /** Value of an outcome; in clear weather there is no other. */
@@ -111,6 +116,32 @@ async function repeatAll({ watch }: RestScene, system: Parameters<typeof ask>[0]
   }
   if (watch.head().events !== events) {
     throw new Violation("invariant 1: what was sent again is in the journal again");
+  }
+}
+
+/** After the first round of a process that begins anew, nothing is left of runs of the seen index but those that are listed. */
+async function checkStrays({ site, products, watch }: RestScene): Promise<void> {
+  const life = beginLife(site, products[0]!);
+  const settled = await life.ask(async () => {
+    const system = await products[0]!.openSystem({
+      storage: life.store,
+      now: () => Math.floor(site.wallMs()),
+      newId: life.newId,
+      randomBytes: () => {},
+      dedupMs: site.windowMs,
+      onFault: (error) => site.world.fail(new Violation(`settling failed: ${textOf(error)}`)),
+    });
+    const at = new Date(site.wallMs()).toISOString();
+    await system.commit([
+      { type: "track", event: "last", messageId: "last", userId: "u1", timestamp: at, receivedAt: at },
+    ], "key");
+    await system.tick!();
+  });
+  must(settled, "settling at last");
+  life.end();
+  const named = new Set(watch.settled().runs.flatMap(keysOfRun).map((key) => key.join("/")));
+  for await (const { key } of plainStore(site).list({ prefix: SEEN })) {
+    if (!named.has(key.join("/"))) throw new Violation(`a stray of the seen index: ${key.join("/")}`);
   }
 }
 

@@ -28,6 +28,7 @@ import {
   seenKey,
   SETTLED,
 } from "../../actors/keys.ts";
+import { keysOfRun } from "../../actors/seen.ts";
 import type { ActorKind } from "../../actors/system.ts";
 import type { Wish } from "../../actors/wishes.ts";
 import type { StoredEvent } from "../../domain/event.ts";
@@ -176,7 +177,8 @@ export function createWatch(
   function checkDelete(key: Deno.KvKey, isFenced: boolean): void {
     const [name, generation] = key;
     if (name === "journal" || name === "head" || name === "settled") broken(2, `${key.join("/")} is deleted`);
-    if (name === "seen" && settled().runs.some(({ id }) => id === generation)) {
+    const inUse = name === "seen" ? settled().runs.filter(({ id }) => id === generation) : [];
+    if (inUse.flatMap(keysOfRun).some((each) => compareKeys(each, key) === 0)) {
       broken(1, `a run in use is deleted`);
     }
     if (name !== "actor" && name !== "log" && name !== "part") return;
