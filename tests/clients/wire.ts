@@ -57,7 +57,7 @@ export interface Wire extends AsyncDisposable {
   unanswered: Set<string>;
   /** The server goes down: answers that were kept back are lost, and see {@link TRIES_THAT_BREAK}. */
   down(): void;
-  /** The server is there again, at its old address. */
+  /** The server is there again, at the target. */
   up(): void;
 }
 
