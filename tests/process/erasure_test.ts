@@ -88,22 +88,31 @@ Deno.test("who is erased is gone in all processes, from export, import and, once
   ok(!(one.written() + other.written()).includes("planted"));
 });
 
+/** Kills a server in the midst of an erasure; gives whether it was in time: whoever looks may be slower than the server. */
+async function killedWhen(half: "it is wished" | "its plan is stored", kvPath: string): Promise<boolean> {
+  await using server = await startServer(kvPath);
+  for (let n = 0; n < 10; n++) strictEqual((await server.send(batchOf(n))).status, 200);
+  const store = await openStore(kvPath);
+  const wish = async () => (await store.get<Wish>(wishKey(1))).value;
+  let isOver = false;
+  const erasing = erase(server).catch(() => undefined).finally(() => isOver = true);
+  const isHalf = async () => half === "it is wished" ? await wish() : (await wish())?.plan;
+  while (!isOver && !await isHalf()) await sleep(1);
+  await server.end("SIGKILL");
+  await erasing;
+  const isWished = await wish() !== null;
+  store.close();
+  return isWished;
+}
+
 for (const half of ["it is wished", "its plan is stored"] as const) {
   Deno.test(`an erasure whose server is killed when ${half} is finished by the next`, async () => {
     await using dir = await tempDir();
-    const kvPath = `${dir.path}/kv.db`;
-    {
-      await using server = await startServer(kvPath);
-      for (let n = 0; n < 10; n++) strictEqual((await server.send(batchOf(n))).status, 200);
-      const store = await openStore(kvPath);
-      const wish = async () => (await store.get<Wish>(wishKey(1))).value;
-      const erasing = erase(server).catch(() => undefined);
-      const isHalf = async () => half === "it is wished" ? await wish() : (await wish())?.plan;
-      while (!await isHalf()) await sleep(1);
-      await server.end("SIGKILL");
-      await erasing;
-      ok(await wish() !== null, "it was killed too late");
-      store.close();
+    let kvPath = "";
+    for (let tries = 1, isHalf = false; !isHalf; tries++) {
+      ok(tries <= 50, "it was killed too late, again and again");
+      kvPath = `${dir.path}/${tries}.db`;
+      isHalf = await killedWhen(half, kvPath);
     }
     await using server = await startServer(kvPath);
     // What was begun is gone on with unasked; who asks again is told what came of it, if it was not over before.
