@@ -6,18 +6,21 @@ import { MEMORY } from "./stores.ts";
 Deno.test("requests that wait hold 64 MiB of JSON at the most: one more is refused at once, and those are stored", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
-  const gate = Promise.withResolvers<void>();
+  const [gate, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let isOpen = false;
   const system = await openOn({
     ...store,
     async commit(write) {
-      if (!isOpen && write.sets.some(([key]) => key[0] === "journal")) await gate.promise;
+      if (!isOpen && write.sets.some(([key]) => key[0] === "journal")) {
+        begun.resolve();
+        await gate.promise;
+      }
       return await store.commit(write);
     },
   });
   const request = () => [eventWith({ properties: { text: "x".repeat(33 * 1024 * 1024) } })];
   const first = system.commit([eventWith()], "k");
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await begun.promise;
   const waiting = [system.commit(request(), "k"), system.commit(request(), "k")];
   await rejects(system.commit([eventWith()], "k"), (error) => {
     ok(error instanceof StorageUnavailable);

@@ -19,7 +19,7 @@ import { FORMATS, MAX_FORMAT_LENGTH } from "../../domain/schema_format.ts";
 import { MAX_PATTERN_LENGTH, MAX_PROGRAM, readPattern } from "../../domain/schema_pattern.ts";
 
 /** A machine that does other things takes its time; what hangs takes longer than anybody waits. */
-const PATIENCE_MS = 3_000;
+const PATIENCE_MS = 60_000;
 
 /** What is wrong with a value, `path keyword` of each; or that it would take too long. */
 function check(schema: unknown, value: unknown, units = EVENT_UNITS): string[] | "too costly" {
