@@ -84,10 +84,13 @@ Deno.test("/metrics of a server shows what it does, commits and settling too, as
     await server.send(Array.from({ length: 100 }, (_, i) => ({ type: "page", userId: `u${i}` })));
   }
   await server.send({ type: "page" });
-  await eventually(
-    "a round",
-    async () => valueOf((await scrape(server)).families, "signalfold_unsettled_events") === 0,
-  );
+  // The thread that settles tells of a round a while after what it has written can be read.
+  await eventually("a round, and what is told of it", async () => {
+    const { families } = await scrape(server);
+    return valueOf(families, "signalfold_unsettled_events") === 0 &&
+      valueOf(families, "signalfold_settle_events", "_sum") === 300 &&
+      valueOf(families, "signalfold_seen_ids") === 300;
+  });
   const { text, families } = await scrape(server);
   const values = Object.fromEntries([
     ["signalfold_commit_duration_seconds", "_count"],

@@ -6,9 +6,9 @@ import { eventually, type Server, sleep, startServer, tempDir } from "./server.t
  * Events a second, and at once: little, so that a busy machine offers several times as much all the same; and the burst of
  * five seconds, so that nothing is lost while it does something else for as long.
  */
-const RATE_LIMIT = { perSecond: 50, burst: 250 };
+const RATE_LIMIT = { perSecond: 20, burst: 100 };
 const BATCH = 10;
-const SECONDS = 10;
+const SECONDS = 15;
 /** How long each of two senders to a server rests between its batches. */
 const EVERY_MS = 10;
 
