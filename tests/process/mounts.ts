@@ -8,7 +8,11 @@ async function mayMount(): Promise<boolean> {
   const folder = await Deno.makeTempDir();
   try {
     await run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder);
-    await run("umount", folder);
+    try {
+      await run("mount", "-o", "remount,ro", folder);
+    } finally {
+      await run("umount", folder);
+    }
     return true;
   } catch {
     return false;
