@@ -47,7 +47,10 @@ export type Kv = Pick<Deno.Kv, "get" | "getMany" | "list" | "atomic" | "close">;
 /** How long one call may take before it counts as unanswered; above the client library's own retries, which never end. */
 export const ANSWER_MS = 10_000;
 
-/** How long `database is locked`, thrown with several processes on one file, is met by another try. */
+/** What SQLite says where another process writes, as a TypeError too. */
+const LOCKED = /database is locked|SQLITE_BUSY|database table is locked/;
+
+/** How long {@link LOCKED}, thrown with several processes on one file, is met by another try. */
 const LOCKED_MS = 5_000;
 
 /** Entries that a scan reads at once: values may have 64 KiB. */
@@ -160,8 +163,7 @@ async function unlessLocked<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } catch (error) {
-      const locked = error instanceof Error &&
-        /database is locked|SQLITE_BUSY|database table is locked/.test(error.message);
+      const locked = error instanceof Error && LOCKED.test(error.message);
       if (!locked || performance.now() - began > LOCKED_MS) throw error;
       await sleep(waitMs * (0.5 + Math.random()));
     }
@@ -210,7 +212,8 @@ function createAnswered() {
       const message = error instanceof Error ? error.message : String(error);
       if (FAULT.test(message)) throw new StorageFault(`storage: ${message}`, { cause: error });
       // Any other TypeError is ours: a value or a key over a limit.
-      if (error instanceof TypeError || error instanceof RangeError) throw error;
+      const isOurs = error instanceof TypeError || error instanceof RangeError;
+      if (isOurs && !LOCKED.test(message)) throw error;
       throw new StorageUnavailable(`storage: ${message}`, 1, { cause: error });
     } finally {
       clearTimeout(timer);

@@ -23,6 +23,9 @@ export interface HandleOptions {
   frailty?: number;
 }
 
+/** What SQLite says where another process writes, by a TypeError of Deno KV. */
+const LOCKED = "database is locked";
+
 /** A slow answer takes up to so long: longer than a lease, and at times longer than a call may take. */
 const SLOW_MS = 12_000;
 
@@ -72,8 +75,8 @@ export function openHandle(options: HandleOptions): Kv {
       const there = way();
       const back = there + way() + (fault === "read: slow" ? random.between(500, SLOW_MS) : 0);
       if (fault === "read throws" || fault === "read: database is locked") {
-        const message = fault === "read throws" ? "connection reset" : "database is locked";
-        return world.at(back, owner, () => reject(new Error(message)));
+        const error = fault === "read throws" ? new Error("connection reset") : new TypeError(LOCKED);
+        return world.at(back, owner, () => reject(error));
       }
       world.silently(there, () => {
         const answer = serve();
@@ -97,7 +100,7 @@ export function openHandle(options: HandleOptions): Kv {
       const answer = (act: () => void) => {
         if (!dead) world.at(back - there, owner, act);
       };
-      const refuse = (message: string) => world.at(back, owner, () => reject(new Error(message)));
+      const refuse = (error: Error) => world.at(back, owner, () => reject(error));
       const late = () =>
         world.silently(random.between(1_000, LATE_MS), () => {
           const landed = database.apply(operation) !== null;
@@ -108,14 +111,14 @@ export function openHandle(options: HandleOptions): Kv {
         case "conflict for nothing":
           return world.at(back, owner, () => resolve(result(null)));
         case "throws before applying":
-          return refuse("connection reset");
+          return refuse(new Error("connection reset"));
         case "database is locked":
-          return refuse("database is locked");
+          return refuse(new TypeError(LOCKED));
         case "request lost":
         case "killed before applying":
           return;
         case "lands late after a throw":
-          refuse("connection reset");
+          refuse(new Error("connection reset"));
           return late();
         case "lands late after no answer":
           return late();
