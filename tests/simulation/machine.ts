@@ -4,6 +4,7 @@ import type { System } from "../../actors/system.ts";
 import type { Database } from "./database.ts";
 import { openHandle } from "./handle.ts";
 import type { Product } from "./product.ts";
+import { beginThread } from "./thread.ts";
 import type { Counts, Weather } from "./weather.ts";
 import { type Owner, Violation, type World } from "./world.ts";
 
@@ -92,6 +93,11 @@ export function createMachine(site: Site, product: Product, { frailty = 1 } = {}
   let life = beginLife(site, product, { frailty });
   let system: System | undefined;
   let skewMs = 0;
+  /**
+   * Whether its settler has a thread of its own, as where storage is a file or a server. Not where histories are of
+   * replays: a process that stands still as a whole is what these are about.
+   */
+  const isThreaded = site.weather.theme !== "replays" && world.random.chance(0.5);
   const waiting: (() => void)[] = [];
 
   function start(): void {
@@ -100,14 +106,18 @@ export function createMachine(site: Site, product: Product, { frailty = 1 } = {}
     const mine = life;
     world.note(7, () => `p${mine.owner.id} starts`);
     mine.onDeath(restart);
+    const now = () => Math.floor(site.wallMs() + skewMs);
+    const ofThread = { process: mine, frailty, now };
+    const threaded = { ...mine.store, beginThread: () => beginThread(site, product, ofThread) };
     mine.ask(() =>
       product.openSystem({
-        storage: mine.store,
-        now: () => Math.floor(site.wallMs() + skewMs),
+        storage: isThreaded ? threaded : mine.store,
+        now,
         newId: mine.newId,
         randomBytes: (bytes) => bytes.fill(7),
         dedupMs: site.windowMs,
         onFault(error) {
+          if (String(error).startsWith("settling goes on in the server's thread")) return;
           if (isExpected(error) || (error instanceof Error && error.name === "NewerFold")) return;
           world.fail(new Violation(`settling failed: ${textOf(error)}`));
         },

@@ -553,6 +553,33 @@ export const BUGS: readonly Bug[] = [
       replace: "",
     }],
   },
+  {
+    name: "a thread that died has no successor",
+    rule: "Decision 0008: where the thread ends by a fault, settling goes on in the server's",
+    patches: [{
+      file: "actors/settler_thread.ts",
+      find: /(lineno}`\);\n) +settleHere\(\);/,
+      replace: "$1",
+    }],
+  },
+  {
+    name: "the successor of a thread is not told that somebody waits",
+    rule: "Decision 0008: who waits hurries the settler, wherever it is",
+    patches: [{
+      file: "actors/settler_thread.ts",
+      find: "if (here !== undefined) return here.hurry();",
+      replace: "",
+    }],
+  },
+  {
+    name: "a thread is not told that somebody waits",
+    rule: "Decision 0008: who waits hurries the settler, wherever it is",
+    patches: [{
+      file: "actors/settler_thread.ts",
+      find: 'hurried = true;\n      tell({ type: "hurry" });',
+      replace: "hurried = true;",
+    }],
+  },
 ];
 
 /** The planted bug of a name. Throws where there is none. */

@@ -3,6 +3,8 @@
  * as it stands; a patch makes a bound smaller, or plants a bug.
  */
 
+import type { ThreadSelf } from "./thread.ts";
+
 /** A change of one source file: `find` must stand in it exactly once. */
 export interface Patch {
   file: string;
@@ -16,6 +18,8 @@ export interface Product {
   openTools: typeof import("../../actors/tools.ts").openTools;
   storeOf: typeof import("../../actors/store.ts").storeOf;
   exportEvents: typeof import("../../actors/export.ts").exportEvents;
+  /** Settles in a thread: what `settler_worker.ts` does with its own. */
+  settleIn(thread: ThreadSelf): void;
 }
 
 const ROOT = new URL("../../", import.meta.url);
@@ -63,6 +67,41 @@ const UNCOMPRESSED: readonly Patch[] = [
   { file: "actors/chunk.ts", find: "zstdDecompressSync(chunk.body)", replace: "chunk.body" },
 ];
 
+/**
+ * Who is given a store that can begin a thread settles in one. The code of the thread is made a function of what is
+ * global to it.
+ */
+const THREADED: readonly Patch[] = [
+  {
+    file: "actors/open.ts",
+    find: 'typeof storage === "string" && storage !== ":memory:";',
+    replace: 'typeof storage === "object" && "beginThread" in storage;',
+  },
+  {
+    file: "actors/settler_thread.ts",
+    find: /new Worker\(.+\);$/m,
+    replace: "options.storage.beginThread();",
+  },
+  {
+    file: "actors/settler_worker.ts",
+    find: /^const thread = self as unknown as {[^}]+};$/m,
+    replace: "export function settleIn(thread) {",
+  },
+  {
+    file: "actors/settler_worker.ts",
+    find: "await openStore(data.storage)",
+    replace: "await thread.openStore()",
+  },
+  { file: "actors/settler_worker.ts", find: "now: Date.now,", replace: "now: thread.now," },
+  { file: "actors/settler_worker.ts", find: "() => crypto.randomUUID(),", replace: "thread.newId," },
+  { file: "actors/settler_worker.ts", find: "error: traceOf(error) })", replace: "error })" },
+  {
+    file: "actors/settler_worker.ts",
+    find: "    settler.wake();\n  }\n};",
+    replace: "    settler.wake();\n  }\n};\n}",
+  },
+];
+
 /** The patches that make bounds small. */
 export const SMALL: readonly Patch[] = [
   ...UNCOMPRESSED,
@@ -87,26 +126,28 @@ export async function loadProduct(patches: readonly Patch[]): Promise<Product> {
   const folder = await Deno.makeTempDir({ prefix: "simulation-" });
   try {
     const files = new Set<string>();
+    const all = [...THREADED, ...patches];
     for (const name of FOLDERS) {
       await Deno.mkdir(`${folder}/${name}`);
       for await (const { name: file } of Deno.readDir(new URL(name, ROOT))) {
         const path = `${name}/${file}`;
         files.add(path);
         const text = await Deno.readTextFile(new URL(path, ROOT));
-        await Deno.writeTextFile(`${folder}/${path}`, patched(path, text, patches));
+        await Deno.writeTextFile(`${folder}/${path}`, patched(path, text, all));
       }
     }
     const stray = patches.find(({ file }) => !files.has(file));
     if (stray !== undefined) throw new Error(`a patch is for ${stray.file}, which there is not`);
     const load = (path: string) => import(`file://${folder}/actors/${path}`);
-    const [open, tools, store, exporting] = await Promise.all(
-      ["open.ts", "tools.ts", "store.ts", "export.ts"].map(load),
+    const [open, tools, store, exporting, worker] = await Promise.all(
+      ["open.ts", "tools.ts", "store.ts", "export.ts", "settler_worker.ts"].map(load),
     );
     return {
       openSystem: open.openSystem,
       openTools: tools.openTools,
       storeOf: store.storeOf,
       exportEvents: exporting.exportEvents,
+      settleIn: worker.settleIn,
     };
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -45,6 +45,8 @@ export const PROCESS_FAULTS = [
 /** What else is counted: what follows from faults. */
 export const OUTCOMES = [
   "killed",
+  /** That of the settler, alone: its process settles on without it. */
+  "thread died",
   "conflict",
   "late write landed",
   "late write refused",
