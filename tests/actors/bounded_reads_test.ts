@@ -83,6 +83,20 @@ test(
 );
 
 test(
+  "groups with more bytes of traits than are shown are listed, and the profile says of how many they are left out",
+  times(100, (n) => [
+    eventWith({ type: "group", userId: "u", groupId: `g${n}`, traits: { text: "x".repeat(30_000) } }),
+  ]),
+  async ({ reader }) => {
+    const profile = (await reader.user("u"))!;
+    const groups = profile.groups as { traits: Record<string, unknown> }[];
+    strictEqual(groups.length, 100);
+    strictEqual(groups.filter(({ traits }) => traits.text !== undefined).length, 40);
+    strictEqual(profile.dropped, 60);
+  },
+);
+
+test(
   "an id with more events in the tail than are read at once is whole",
   times(350, (n) => [
     eventWith({ type: "identify", userId: "u", traits: { [`t${n}`]: n } }),

@@ -492,7 +492,50 @@ Deno.test("no more than so many erasures wait", async () => {
   await rejects(system.erasure.erase({ kind: "user", id: U }, { suppress: false }), {
     name: "NotServing",
     code: "erasure_under_way",
+    message: "1000 erasures are waiting: ask again later",
   });
+  await system.close();
+});
+
+Deno.test("who asks for an erasure waits for 30 s, and is told that it goes on", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const system = await openOn(store);
+  const now = () => BEGIN_MS;
+  // Another process holds the fence, and does nothing with it.
+  const fence = await takeFence({
+    store,
+    key: SETTLED,
+    empty: NOTHING_SETTLED,
+    owner: "other",
+    now,
+    newId: String,
+  });
+  await fence!.write({});
+  const real = performance.now.bind(performance);
+  let aheadMs = 0;
+  performance.now = () => real() + aheadMs;
+  try {
+    let told: string | undefined;
+    const asked = system.erasure.erase({ kind: "user", id: U }, { suppress: false })
+      .catch((error) => told = error.message);
+    while (await wishedErasures(store) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    aheadMs = 25_000;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    strictEqual(told, undefined);
+    aheadMs = 30_000;
+    let isTold = true;
+    const timer = setTimeout(() => {
+      isTold = false;
+      system.close();
+    }, 5_000);
+    await asked;
+    clearTimeout(timer);
+    ok(isTold, "who asks waits for longer");
+    strictEqual(told, "the erasure goes on: ask again, to know when it is done");
+  } finally {
+    performance.now = real;
+  }
   await system.close();
 });
 

@@ -208,6 +208,26 @@ Deno.test("an event larger than a value may be is counted, not kept", async () =
   deepStrictEqual([await test.events(), test.quarantine.dropped()], [[], 1]);
 });
 
+Deno.test("a page ends at 4 MiB of events, and the next goes on from there", async () => {
+  await using test = await open();
+  const processes = [test.quarantine, test.other(), test.other(), test.other()];
+  let kept = 0;
+  for (const process of processes) {
+    while (test.keep({ n: kept, text: "x".repeat(40_000) }, process)) kept++;
+    await process.flush();
+  }
+  ok(kept > 150, `${kept}`);
+  const pages: number[] = [];
+  let cursor: string | null | undefined;
+  while (cursor !== null) {
+    const page = await test.quarantine.list({ limit: 10_000, ...cursor !== undefined && { cursor } });
+    pages.push(page.rejected.length);
+    cursor = page.cursor;
+  }
+  strictEqual(pages[0], Math.ceil(4 * 1024 * 1024 / 40_024));
+  strictEqual(pages.reduce((sum, page) => sum + page), kept);
+});
+
 Deno.test("events that come together are written together", async () => {
   let writes = 0;
   await using test = await open((store) => ({
