@@ -54,6 +54,10 @@ const FRAILTY = 10;
 const READERS = 3;
 const MAX_READS = 15;
 
+/** Readers who ask at each step of a replay, so that some are at it when it switches; and so many in a history at the most. */
+const CROWD = 5;
+const MAX_CROWD = 90;
+
 /** How many people are erased in a history: in most nobody. */
 const ERASURES = [0, 0, 0, 1, 1, 2];
 
@@ -82,6 +86,8 @@ interface Scene {
   told: Told;
   /** How long senders go on to begin (ms). */
   spanMs: number;
+  /** Told of each step that a replay of everything writes down, the last of them just before its switch. */
+  replaying: { onStep(): void };
 }
 
 /** Lives through the history of a seed. */
@@ -122,10 +128,12 @@ function createScene(
   const weather = drawWeather(random);
   const windowMs = random.chance(0.25) ? WINDOW_MS : 0;
   const watch: Watch = createWatch({ get: (key) => database.get(key as Deno.KvKey), counts, windowMs });
+  const replaying = { onStep() {} };
   const database = createDatabase({
     onApply(operation) {
       try {
         watch.check(operation);
+        if (operation.sets.some(([key]) => key[0] === "rebuild")) replaying.onStep();
       } catch (error) {
         world.fail(error);
         throw error;
@@ -184,6 +192,7 @@ function createScene(
     told,
     spanMs,
     weather,
+    replaying,
   };
 }
 
@@ -199,7 +208,13 @@ async function play(scene: Scene & { weather: Weather }): Promise<void> {
     runTool(scene, tool, random.between(0, spanMs + 3_000))
   );
   works.push(...tools);
-  if (weather.theme === "replays") works.push(...readMeanwhile(scene, Promise.all(tools)));
+  const crowd: Promise<void>[] = [];
+  if (weather.theme === "replays") {
+    works.push(...readMeanwhile(scene, Promise.all(tools)));
+    scene.replaying.onStep = () => {
+      for (let n = 0; n < CROWD && crowd.length < MAX_CROWD; n++) crowd.push(read(scene, 0));
+    };
+  }
   if (random.chance(0.3)) works.push(stop(scene));
   for (let i = random.pick(ERASURES); i > 0; i--) works.push(erase(scene));
   for (let i = random.pick([0, 0, 1, 3]); i > 0; i--) {
@@ -209,8 +224,9 @@ async function play(scene: Scene & { weather: Weather }): Promise<void> {
     });
   }
   await Promise.all(works);
+  await Promise.all(crowd);
   // The weather clears.
-  Object.assign(weather, { writes: [], reads: [], freezes: 0 });
+  Object.assign(weather, { writes: [], reads: [], switches: 0, freezes: 0 });
   await world.pause(CLEARED_MS);
   await sendRest(scene);
   await checkAll(scene);

@@ -84,6 +84,8 @@ export interface Weather {
   theme: Theme;
   writes: Rates<typeof WRITE_FAULTS[number]>;
   reads: Rates<typeof READ_FAULTS[number]>;
+  /** The share of switches of generations that are done without their process being told so. */
+  switches: number;
   /** The share of calls at which a process freezes. */
   freezes: number;
   /** The longest usual way of a request to the store, or of its answer (ms). */
@@ -101,7 +103,7 @@ const READ_SHARE = 0.01;
 
 /** Draws the weather: some faults don't occur at all, so that others are seen undisturbed. */
 export function drawWeather(random: Random): Weather {
-  const theme = random.pick<Theme>(["anything", "anything", "anything", "readers", "replays"]);
+  const theme = random.pick<Theme>(["anything", "anything", "anything", "readers", "replays", "replays"]);
   const severity = random.pick(theme === "anything" ? [0, 0.3, 1, 1, 2] : [0, 0.3]);
   const rate = (share: number) => random.chance(0.4) ? 0 : severity * share * random.next();
   const shareOf = (fault: Counted) =>
@@ -118,6 +120,7 @@ export function drawWeather(random: Random): Weather {
     reads: READ_FAULTS.map((fault) =>
       [fault, rate(shareOf(fault)) * (fault.startsWith("kill") ? 0.2 : 1)] as const
     ),
+    switches: theme === "replays" ? random.pick([0, 0.5, 0.8]) : 0,
     freezes: theme === "replays" ? 0.001 : random.chance(0.5) ? 0 : 0.001 * random.next(),
     wayMs: random.pick([0.2, 1, 1, 5, 30]),
     batchRows: random.pick([1, 2, 3, 1000]),
