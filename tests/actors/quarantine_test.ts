@@ -332,23 +332,32 @@ for (const fault of ["done but denied", "lost"] satisfies Fault[]) {
   });
 }
 
+/** A store that does one write and denies it, the first from when it may; `meanwhile` comes before its sender is told. */
+function denyingOne(store: Store, may: () => boolean, meanwhile: () => Promise<void>): Store {
+  let isOver = false;
+  return {
+    ...store,
+    async commit(write) {
+      const stamp = await store.commit(write);
+      if (isOver || !may()) return stamp;
+      isOver = true;
+      await meanwhile();
+      return null;
+    },
+  };
+}
+
 for (const changes of [1, 100]) {
   Deno.test(`a write that is done but denied counts once, though others change the total ${changes} times before it is looked at`, async () => {
-    let isDenied = true;
-    await using test = await open((store) => ({
-      ...store,
-      async commit(write) {
-        const stamp = await store.commit(write);
-        if (!isDenied) return stamp;
-        isDenied = false;
+    await using test = await open((store) =>
+      denyingOne(store, () => true, async () => {
         const other = test.other();
         for (let n = 0; n < changes; n++) {
           test.keep({ n }, other, "other");
           await other.flush();
         }
-        return null;
-      },
-    }));
+      })
+    );
     for (let n = 0; n < 50; n++) test.keep({ n });
     strictEqual((await test.events()).length, 50 + changes);
     strictEqual(test.quarantine.dropped(), 0);
@@ -359,22 +368,17 @@ for (const changes of [1, 100]) {
 }
 
 Deno.test("one that is deleted by a write that is done but denied was deleted, though others change the total before it is looked at", async () => {
-  let isDenied = false;
-  await using test = await open((store) => ({
-    ...store,
-    async commit(write) {
-      const stamp = await store.commit(write);
-      if (!isDenied) return stamp;
-      isDenied = false;
+  let denies = false;
+  await using test = await open((store) =>
+    denyingOne(store, () => denies, async () => {
       const other = test.other();
       test.keep({ of: "other" }, other);
       await other.flush();
-      return null;
-    },
-  }));
+    })
+  );
   test.keep({ n: 1 });
   const { rejected: [{ id } = { id: "" }] } = await test.quarantine.list({ limit: 1 });
-  isDenied = true;
+  denies = true;
   deepStrictEqual([await test.quarantine.remove(id), await test.quarantine.remove(id)], [true, false]);
   deepStrictEqual(await test.events(), [{ of: "other" }]);
   const { said, kept } = await test.shares();

@@ -16,25 +16,14 @@ import {
   openPage,
   type Then,
 } from "./browser_clients.ts";
-import { installPackages, type Packages, testWhere } from "./packages.ts";
-import { openStage, readLog, type Stage, WRITE_KEY } from "./stage.ts";
+import { testWhere } from "./packages.ts";
+import { readLog, sharedStage, WRITE_KEY } from "./stage.ts";
 import { eventsOf, type Exchange, openWire, type Sent } from "./wire.ts";
 
 /** A client waits between its tries, up to half a minute by itself; and machines differ. */
 const PATIENCE = { ms: 180_000 };
 
-let packages: Packages | undefined;
-let stage: Stage | undefined;
-
-Deno.test.beforeAll(async () => {
-  if (missingForBrowser !== undefined) return;
-  packages = await installPackages();
-  stage = await openStage();
-});
-Deno.test.afterAll(async () => {
-  await stage?.[Symbol.asyncDispose]();
-  await packages?.[Symbol.asyncDispose]();
-});
+const shared = sharedStage(missingForBrowser === undefined);
 
 /** A test of a client, whose user bears the test's name. */
 function testOf({ name }: BrowserClient, what: string, fn: (userId: string) => Promise<void>): void {
@@ -106,8 +95,8 @@ for (const client of BROWSER_CLIENTS) {
   for (const status of [429, 503] as const) {
     const then = client.whenRefused;
     testOf(client, `after ${status} with Retry-After: it ${then}, and nothing is doubled`, async (userId) => {
-      const { wire, server } = stage!;
-      await using page = await openPage(packages!, client, { url: wire.url });
+      const { wire, server } = shared.stage;
+      await using page = await openPage(shared.packages, client, { url: wire.url });
       await identify(server, page, userId);
       const before = wire.exchanges.length;
       const exchanges = () => wire.exchanges.slice(before);
@@ -134,7 +123,7 @@ for (const client of BROWSER_CLIENTS) {
     let server = await startServer(kvPath, { WRITE_KEY, PUBLIC_URL: wire.url });
     try {
       wire.target = server.url;
-      await using page = await openPage(packages!, client, { url: wire.url });
+      await using page = await openPage(shared.packages, client, { url: wire.url });
       await identify(server, page, userId);
 
       // The server takes two, and the client is not told.
@@ -176,10 +165,10 @@ for (const client of BROWSER_CLIENTS) {
 
 for (const client of BROWSER_CLIENTS.filter(({ whenRefused }) => whenRefused === "tries again")) {
   testOf(client, "beyond its key's rate limit: it waits, and sends all, once", async (userId) => {
-    const { wire, server } = stage!;
+    const { wire, server } = shared.stage;
     const body = { name: userId, rateLimit: { perSecond: 2, burst: 20 } };
     const { body: { key } } = await server.ask("/api/v1/admin/keys", { method: "POST", body });
-    await using page = await openPage(packages!, client, { url: wire.url, key });
+    await using page = await openPage(shared.packages, client, { url: wire.url, key });
     await identify(server, page, userId);
     const before = wire.exchanges.length;
     const exchanges = () => wire.exchanges.slice(before).filter(({ method }) => method === "POST");

@@ -7,24 +7,13 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { eventually, freePort, type Server, sleep, startServer, tempDir } from "../process/server.ts";
 import { type Browser, missingForBrowser, openBrowser, serveSite } from "./browser.ts";
 import { BROWSER_CLIENTS, openPage } from "./browser_clients.ts";
-import { installPackages, type Packages, testWhere } from "./packages.ts";
-import { openStage, readLog, type Stage, WRITE_KEY } from "./stage.ts";
+import { testWhere } from "./packages.ts";
+import { readLog, sharedStage, WRITE_KEY } from "./stage.ts";
 import { RETRY_AFTER_S } from "./wire.ts";
 
 const SEGMENT = "@segment/analytics-next/dist/umd/index.js";
 
-let packages: Packages | undefined;
-let stage: Stage | undefined;
-
-Deno.test.beforeAll(async () => {
-  if (missingForBrowser !== undefined) return;
-  packages = await installPackages();
-  stage = await openStage();
-});
-Deno.test.afterAll(async () => {
-  await stage?.[Symbol.asyncDispose]();
-  await packages?.[Symbol.asyncDispose]();
-});
+const shared = sharedStage(missingForBrowser === undefined);
 
 function test(name: string, fn: () => Promise<void>): void {
   testWhere(missingForBrowser, { what: "clients of browsers", name, fn });
@@ -46,8 +35,8 @@ async function withSegment(
         await new Promise((resolve) => setTimeout(resolve, paceMs));
       }
     }</script>`;
-  await using site = serveSite(packages!, { script: SEGMENT, html });
-  await using browser = openBrowser(packages!);
+  await using site = serveSite(shared.packages, { script: SEGMENT, html });
+  await using browser = openBrowser(shared.packages);
   await browser.goto(site.url);
   await run(browser, site.origin);
   deepStrictEqual((await browser.seen()).errors, []);
@@ -68,7 +57,7 @@ async function settled(server: Server, userId: string, numbers: number[]): Promi
 }
 
 test("analytics-next asks for its settings, sends one of every call, and asks no other host", async () => {
-  const { wire, server } = stage!;
+  const { wire, server } = shared.stage;
   const before = wire.exchanges.length;
   await withSegment({ url: wire.url }, async (browser, origin) => {
     await browser.evaluate(`(async () => {
@@ -109,7 +98,7 @@ const MODES: [what: string, options: Record<string, unknown>][] = [["one by one"
 
 for (const [mode, options] of MODES) {
   test(`analytics-next, ${mode}, gives a bad event up, and not the others`, async () => {
-    const { wire, server } = stage!;
+    const { wire, server } = shared.stage;
     const userId = `${mode}, a bad one`;
     const before = wire.exchanges.length;
     const tooMany = Object.fromEntries(Array.from({ length: 501 }, (_, n) => [`p${n}`, n]));
@@ -129,7 +118,7 @@ for (const [mode, options] of MODES) {
 }
 
 test("analytics-next waits as long as the Retry-After of a 429 says, which it may read from another origin", async () => {
-  const { wire, server } = stage!;
+  const { wire, server } = shared.stage;
   const before = wire.exchanges.length;
   await withSegment({ url: wire.url }, async (browser) => {
     wire.mishaps.push(429);
@@ -146,7 +135,7 @@ test("analytics-next waits as long as the Retry-After of a 429 says, which it ma
 });
 
 test("analytics-next sends what it holds when its page is left, by a request that outlives it", async () => {
-  const { wire, server } = stage!;
+  const { wire, server } = shared.stage;
   const config = { size: 50, timeout: 60_000 };
   const options = { deliveryStrategy: { strategy: "batching", config } };
   await withSegment({ url: wire.url, options }, async (browser, origin) => {
@@ -224,10 +213,10 @@ const PATHS: Record<string, { asks: string[]; sends: string[] }> = {
 
 for (const client of BROWSER_CLIENTS) {
   test(`${client.name}, sends one of every call that it has, and asks no other host`, async () => {
-    const { wire, server } = stage!;
+    const { wire, server } = shared.stage;
     const before = wire.exchanges.length;
     const userId = `${client.name}'s`.replaceAll("/", " ");
-    await using page = await openPage(packages!, client, { url: wire.url });
+    await using page = await openPage(shared.packages, client, { url: wire.url });
     await page.every(userId);
     const has = (type: string) => client.lacks.includes(type) ? 0 : 1;
     const counts = {

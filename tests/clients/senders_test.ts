@@ -8,24 +8,13 @@
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { eventually, freePort, sleep, startServer, tempDir } from "../process/server.ts";
-import { installPackages, type Packages, testWhere } from "./packages.ts";
+import { testWhere } from "./packages.ts";
 import { send, type Sender, SENDERS } from "./senders.ts";
-import { openStage, readLog, type Stage, WRITE_KEY } from "./stage.ts";
+import { readLog, sharedStage, WRITE_KEY } from "./stage.ts";
 import { eventsOf, type Exchange, type Mishap, RETRY_AFTER_S } from "./wire.ts";
 
 /** One stage and one folder of packages for all tests here: they name users of their own. */
-let stage: Stage | undefined;
-let packages: Packages | undefined;
-
-Deno.test.beforeAll(async () => {
-  if (SENDERS.every(({ missing }) => missing !== undefined)) return;
-  packages = await installPackages();
-  stage = await openStage();
-});
-Deno.test.afterAll(async () => {
-  await stage?.[Symbol.asyncDispose]();
-  await packages?.[Symbol.asyncDispose]();
-});
+const shared = sharedStage(SENDERS.some(({ missing }) => missing === undefined));
 
 /** A test of a client, whose user bears the test's name. */
 function testOf({ name, missing }: Sender, what: string, run: (userId: string) => Promise<void>): void {
@@ -40,7 +29,7 @@ const pathOf = (userId: string) => `users/${encodeURIComponent(userId)}`;
 
 /** The numbers of the counted events that arrived. */
 async function counted(userId: string): Promise<number[]> {
-  const events = await stage!.log(pathOf(userId));
+  const events = await shared.stage.log(pathOf(userId));
   return events.map(({ properties }) => (properties as { n: number }).n).sort((a, b) => a - b);
 }
 
@@ -48,8 +37,8 @@ const upTo = (count: number) => Array.from({ length: count }, (_, index) => inde
 
 for (const sender of SENDERS) {
   testOf(sender, "sends one of every call that it has", async (userId) => {
-    const { wire, server } = stage!;
-    deepStrictEqual(await send(packages!, sender, "every", { url: `${wire.url}/`, userId }), []);
+    const { wire, server } = shared.stage;
+    deepStrictEqual(await send(shared.packages, sender, "every", { url: `${wire.url}/`, userId }), []);
     const { status, body } = await server.ask(`/api/v1/${pathOf(userId)}`);
     strictEqual(status, 200);
     const has = (type: string) => sender.lacks.includes(type) ? 0 : 1;
@@ -131,9 +120,9 @@ const ON_THE_WIRE: Record<string, { path: string; headers: Record<string, string
 
 for (const sender of SENDERS) {
   testOf(sender, "sends what it was seen to send, also to a host that ends in a slash", async (userId) => {
-    const { wire } = stage!;
+    const { wire } = shared.stage;
     const before = wire.exchanges.length;
-    await send(packages!, sender, "many", { url: `${wire.url}/`, userId, count: 1 });
+    await send(shared.packages, sender, "many", { url: `${wire.url}/`, userId, count: 1 });
     const { path, headers, body, outcome } = wire.exchanges[before]!;
     const expected = ON_THE_WIRE[sender.name]!;
     const seen = Object.fromEntries(Object.keys(expected.headers).map((name) => [name, headers[name]]));
@@ -148,9 +137,9 @@ for (const sender of SENDERS) {
 
 for (const sender of SENDERS.filter(({ batches }) => batches)) {
   testOf(sender, "does not drop the others for a bad event among them", async (userId) => {
-    const { wire } = stage!;
+    const { wire } = shared.stage;
     const before = wire.exchanges.length;
-    deepStrictEqual(await send(packages!, sender, "bad", { url: wire.url, userId }), []);
+    deepStrictEqual(await send(shared.packages, sender, "bad", { url: wire.url, userId }), []);
     deepStrictEqual(await counted(userId), [1, 3]);
     const answers = wire.exchanges.slice(before).map(({ outcome, answer }) => ({
       outcome,
@@ -171,11 +160,11 @@ const MISHAPS: [what: string, mishaps: Mishap[]][] = [
 for (const sender of SENDERS.filter(({ retries }) => retries)) {
   for (const [what, mishaps] of MISHAPS) {
     testOf(sender, `tries again ${what}, and nothing is lost or doubled`, async (userId) => {
-      const { wire } = stage!;
+      const { wire } = shared.stage;
       const before = wire.exchanges.length;
       wire.mishaps.push(...mishaps);
       deepStrictEqual(
-        await send(packages!, sender, "many", { url: wire.url, userId, count: 12, paceMs: 5 }),
+        await send(shared.packages, sender, "many", { url: wire.url, userId, count: 12, paceMs: 5 }),
         [],
       );
       strictEqual(wire.mishaps.length, 0);
@@ -211,10 +200,10 @@ for (const sender of SENDERS.filter(({ retries }) => retries)) {
   const says = SAYS_WHEN[sender.name]!;
   const what = `says ${says} when it sends, and an event that is sent again ${THEN_COUNTS_AS[says]}`;
   testOf(sender, what, async (userId) => {
-    const { wire, log } = stage!;
+    const { wire, log } = shared.stage;
     const before = wire.exchanges.length;
     wire.mishaps.push(503);
-    deepStrictEqual(await send(packages!, sender, "many", { url: wire.url, userId, count: 1 }), []);
+    deepStrictEqual(await send(shared.packages, sender, "many", { url: wire.url, userId, count: 1 }), []);
     const [refused, taken] = wire.exchanges.slice(before) as [Exchange, Exchange];
     const [event] = await log(pathOf(userId)) as Record<string, string>[];
     const ms = (name: string) => Date.parse(event![name]!);
@@ -236,11 +225,11 @@ for (const sender of SENDERS.filter(({ retries }) => retries)) {
   });
 
   testOf(sender, "sends again what was taken, and the first copy counts, with its times", async (userId) => {
-    const { wire, log } = stage!;
+    const { wire, log } = shared.stage;
     const before = wire.exchanges.length;
     wire.keepsBack = () => true;
     try {
-      const sending = send(packages!, sender, "many", { url: wire.url, userId, count: 1 });
+      const sending = send(shared.packages, sender, "many", { url: wire.url, userId, count: 1 });
       await eventually("taken", async () => (await log(pathOf(userId))).length === 1, { ms: 60_000 });
       const first = await log(pathOf(userId));
       wire.keepsBack = () => false;
@@ -265,13 +254,13 @@ const SENDS_ON = ["@segment/analytics-node", "@customerio/cdp-analytics-node", "
 
 for (const sender of SENDERS.filter(({ name }) => SENDS_ON.includes(name))) {
   testOf(sender, "may have a batch overtaken by a later one, and the newer trait stays", async (userId) => {
-    const { wire, server } = stage!;
+    const { wire, server } = shared.stage;
     const before = wire.exchanges.length;
     const hasPassed = () =>
       wire.exchanges.slice(before).some(({ body, outcome }) => /"new"/.test(body) && outcome === 200);
     wire.refuses = (body) => /"old"/.test(body) && !/"new"/.test(body) && !hasPassed();
     try {
-      deepStrictEqual(await send(packages!, sender, "twice", { url: wire.url, userId }), []);
+      deepStrictEqual(await send(shared.packages, sender, "twice", { url: wire.url, userId }), []);
     } finally {
       wire.refuses = () => false;
     }
@@ -283,11 +272,11 @@ for (const sender of SENDERS.filter(({ name }) => SENDS_ON.includes(name))) {
 
 for (const sender of SENDERS.filter(({ retries }) => !retries)) {
   testOf(sender, "leaves trying again to its caller", async (userId) => {
-    const { wire } = stage!;
+    const { wire } = shared.stage;
     const before = wire.exchanges.length;
     wire.mishaps.push(503);
     // One of them ends with the error, one only prints it.
-    await send(packages!, sender, "many", { url: wire.url, userId, count: 1 }).catch(() => {});
+    await send(shared.packages, sender, "many", { url: wire.url, userId, count: 1 }).catch(() => {});
     deepStrictEqual(wire.exchanges.slice(before).map(({ outcome }) => outcome), [503]);
   });
 }
@@ -297,9 +286,9 @@ const STUBBORN = "@customerio/cdp-analytics-node";
 
 for (const sender of SENDERS.filter(({ name, retries }) => retries && name !== STUBBORN)) {
   testOf(sender, "stops at a 4xx, and says so", async (userId) => {
-    const { wire } = stage!;
+    const { wire } = shared.stage;
     const before = wire.exchanges.length;
-    const failures = await send(packages!, sender, "many", {
+    const failures = await send(shared.packages, sender, "many", {
       url: wire.url,
       userId,
       count: 1,
@@ -315,10 +304,10 @@ const OBEDIENT = ["@segment/analytics-node", "@rudderstack/rudder-sdk-node", "se
 
 for (const sender of SENDERS.filter(({ name }) => OBEDIENT.includes(name))) {
   testOf(sender, "waits as long as Retry-After says", async (userId) => {
-    const { wire } = stage!;
+    const { wire } = shared.stage;
     const before = wire.exchanges.length;
     wire.mishaps.push(429);
-    await send(packages!, sender, "many", { url: wire.url, userId, count: 3 });
+    await send(shared.packages, sender, "many", { url: wire.url, userId, count: 3 });
     const [refused, taken] = wire.exchanges.slice(before);
     strictEqual(refused?.outcome, 429);
     ok(taken!.atMs - refused!.atMs >= RETRY_AFTER_S * 1000 - 5, `${taken!.atMs - refused!.atMs} ms`);
@@ -327,12 +316,12 @@ for (const sender of SENDERS.filter(({ name }) => OBEDIENT.includes(name))) {
 
 for (const sender of SENDERS.filter(({ name }) => name === "@segment/analytics-node")) {
   testOf(sender, "waits for its key's rate limit, and then sends all, once", async (userId) => {
-    const { server, wire } = stage!;
+    const { server, wire } = shared.stage;
     const body = { name: userId, rateLimit: { perSecond: 1, burst: 3 } };
     const { body: { key } } = await server.ask("/api/v1/admin/keys", { method: "POST", body });
     const before = wire.exchanges.length;
     let isDone = false;
-    const sending = send(packages!, sender, "many", { url: wire.url, userId, count: 3, key })
+    const sending = send(shared.packages, sender, "many", { url: wire.url, userId, count: 3, key })
       .finally(() => isDone = true);
     // Until the client has felt it, however long it takes to start, somebody else takes each event that there is room for.
     while (!isDone && wire.exchanges.length === before) {
@@ -356,7 +345,7 @@ for (const sender of SENDERS.filter(({ retries }) => retries)) {
     let server = await startServer(kvPath, env);
     try {
       const { url } = server;
-      const sending = send(packages!, sender, "many", { url, userId, count, paceMs: 15 });
+      const sending = send(shared.packages, sender, "many", { url, userId, count, paceMs: 15 });
       await eventually("some have arrived", async () => (await readLog(server, pathOf(userId))).length > 10);
       await server.end("SIGKILL");
       await sleep(300);

@@ -1,5 +1,6 @@
 /** A real server on a real port, and a wire before it that clients are pointed at. */
 import { type Server, startServer, tempDir } from "../process/server.ts";
+import { installPackages, type Packages } from "./packages.ts";
 import { openWire, type Wire } from "./wire.ts";
 
 /** A write key as the product makes them: one client of the family takes no other shape. */
@@ -37,4 +38,31 @@ export async function openStage(): Promise<Stage> {
 export async function readLog(server: Server, path: string): Promise<Record<string, unknown>[]> {
   const { body } = await server.ask(`/api/v1/${path}/events?order=asc&limit=500`);
   return body.events ?? [];
+}
+
+/** What the tests of a file share: see {@link openStage} and {@link installPackages}. */
+export interface SharedStage {
+  readonly stage: Stage;
+  readonly packages: Packages;
+}
+
+/** Before the tests of a file the clients are installed and a stage is opened, if any test is run; after them both go. */
+export function sharedStage(isNeeded: boolean): SharedStage {
+  const stack = new AsyncDisposableStack();
+  let packages: Packages | undefined;
+  let stage: Stage | undefined;
+  Deno.test.beforeAll(async () => {
+    if (!isNeeded) return;
+    packages = stack.use(await installPackages());
+    stage = stack.use(await openStage());
+  });
+  Deno.test.afterAll(() => stack.disposeAsync());
+  return {
+    get stage() {
+      return stage!;
+    },
+    get packages() {
+      return packages!;
+    },
+  };
 }

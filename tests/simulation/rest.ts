@@ -6,7 +6,7 @@ import { readLog } from "../../actors/log.ts";
 import { keysOfRun } from "../../actors/seen.ts";
 import { type ActorHead, load } from "../../actors/snapshot.ts";
 import { type Store, storeOf } from "../../actors/store.ts";
-import type { ActorKind } from "../../actors/system.ts";
+import type { ActorKind, System } from "../../actors/system.ts";
 import type { Wishes } from "../../actors/wishes.ts";
 import { anonymousToJson, foldAnonymous } from "../../domain/anonymous.ts";
 import { type ActorName, type Fact, factOf } from "../../domain/fact.ts";
@@ -67,16 +67,7 @@ export async function checkAll(scene: RestScene): Promise<void> {
   must(await random.pick(machines).ask((system) => question(scene, system, 0.15)), "reading");
   const life = beginLife(site, random.pick(products));
   const fresh = must(
-    await life.ask(() =>
-      random.pick(products).openSystem({
-        storage: life.store,
-        now: () => Math.floor(site.wallMs()),
-        newId: life.newId,
-        randomBytes: () => {},
-        dedupMs: site.windowMs,
-        onFault: (error) => site.world.fail(new Violation(`settling failed: ${textOf(error)}`)),
-      })
-    ),
+    await life.ask(() => openFresh(scene, random.pick(products), life)),
     "opening",
   );
   must(await life.ask(() => question(scene, fresh, 0.5)), "reading");
@@ -84,6 +75,22 @@ export async function checkAll(scene: RestScene): Promise<void> {
   if (random.chance(VERIFIED)) must(await life.ask(() => verify(scene, life.newId)), "verifying");
   life.end();
   if (random.chance(SWEPT)) await checkStrays(scene);
+}
+
+/** A system that begins anew in a life of its own; in clear weather settling must not fail. */
+function openFresh(
+  { site }: RestScene,
+  product: Product,
+  { store, newId }: ReturnType<typeof beginLife>,
+): Promise<System> {
+  return product.openSystem({
+    storage: store,
+    now: () => Math.floor(site.wallMs()),
+    newId,
+    randomBytes: () => {},
+    dedupMs: site.windowMs,
+    onFault: (error) => site.world.fail(new Violation(`settling failed: ${textOf(error)}`)),
+  });
 }
 
 /** Value of an outcome; in clear weather there is no other. */
@@ -120,17 +127,12 @@ async function repeatAll({ watch }: RestScene, system: Parameters<typeof ask>[0]
 }
 
 /** After the first round of a process that begins anew, nothing is left of runs of the seen index but those that are listed. */
-async function checkStrays({ site, products, watch }: RestScene): Promise<void> {
-  const life = beginLife(site, products[0]!);
+async function checkStrays(scene: RestScene): Promise<void> {
+  const { site, watch } = scene;
+  const product = scene.products[0]!;
+  const life = beginLife(site, product);
   const settled = await life.ask(async () => {
-    const system = await products[0]!.openSystem({
-      storage: life.store,
-      now: () => Math.floor(site.wallMs()),
-      newId: life.newId,
-      randomBytes: () => {},
-      dedupMs: site.windowMs,
-      onFault: (error) => site.world.fail(new Violation(`settling failed: ${textOf(error)}`)),
-    });
+    const system = await openFresh(scene, product, life);
     const at = new Date(site.wallMs()).toISOString();
     await system.commit([
       { type: "track", event: "last", messageId: "last", userId: "u1", timestamp: at, receivedAt: at },
