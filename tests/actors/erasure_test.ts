@@ -512,23 +512,25 @@ Deno.test("who asks for an erasure waits for 30 s, and is told that it goes on",
     newId: String,
   });
   await fence!.write({});
-  const real = performance.now.bind(performance);
+  // It stands still, but for what the test adds: a machine may do something else meanwhile.
+  const real = performance.now;
+  const nowMs = performance.now();
   let aheadMs = 0;
-  performance.now = () => real() + aheadMs;
+  performance.now = () => nowMs + aheadMs;
   try {
     let told: string | undefined;
     const asked = system.erasure.erase({ kind: "user", id: U }, { suppress: false })
       .catch((error) => told = error.message);
     while (await wishedErasures(store) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-    aheadMs = 25_000;
+    aheadMs = 29_999;
     await new Promise((resolve) => setTimeout(resolve, 200));
     strictEqual(told, undefined);
-    aheadMs = 30_000;
+    aheadMs = 30_001;
     let isTold = true;
     const timer = setTimeout(() => {
       isTold = false;
       system.close();
-    }, 5_000);
+    }, 60_000);
     await asked;
     clearTimeout(timer);
     ok(isTold, "who asks waits for longer");
