@@ -4,10 +4,10 @@
  * Nothing here reads the environment: `main.ts` and `tasks/` hand it in.
  */
 import { z } from "zod";
-import { ADDRESS_POLICIES, type AddressPolicy } from "./domain/location.ts";
-import { UNKNOWN_EVENTS, type UnknownEvents } from "./domain/contract.ts";
-import { LOG_LEVELS, type LogLevel } from "./routes/log.ts";
-import { MAX_PROXIES } from "./routes/peer.ts";
+import { ADDRESS_POLICIES, type AddressPolicy } from "./domain/enrichment/location.ts";
+import { UNKNOWN_EVENTS, type UnknownEvents } from "./domain/contract/contract.ts";
+import { LOG_LEVELS, type LogLevel } from "./routes/http/logger.ts";
+import { MAX_PROXIES } from "./routes/handler/peer.ts";
 
 /** Visible ASCII (RFC 20, 0x21 to 0x7E): what an `Authorization` header can carry unquoted in any client. */
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;

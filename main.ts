@@ -5,13 +5,13 @@
 import { monotonicFactory } from "ulid";
 import { openSystem } from "./actors/open.ts";
 import type { System } from "./actors/system.ts";
-import { traceOf } from "./actors/trace.ts";
+import { traceOf } from "./actors/store/error_trace.ts";
 import { readConfig, type Settings, VARIABLES } from "./config.ts";
-import type { LookUp } from "./domain/location.ts";
+import type { LookUp } from "./domain/enrichment/location.ts";
 import { type App, createApp } from "./routes/app.ts";
-import { installedCountries, lookUpIn } from "./routes/location.ts";
-import { createLog, type Log } from "./routes/log.ts";
-import { createMetrics } from "./routes/metrics.ts";
+import { installedCountries, lookUpIn } from "./routes/ingest/location.ts";
+import { createLog, type Log } from "./routes/http/logger.ts";
+import { createMetrics } from "./routes/service/metrics.ts";
 
 /** How long requests may take to be answered once the process is told to stop. */
 const DRAIN_MS = 3000;

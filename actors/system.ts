@@ -1,11 +1,11 @@
 /** What the actors offer to the routes and to the tasks: the whole of signalfold behind one typed value. */
-import type { Changes } from "../domain/change.ts";
-import type { Contract, Draft, UnknownEvents } from "../domain/contract.ts";
-import type { Counts } from "../domain/counts.ts";
-import type { EventType, StoredEvent } from "../domain/event.ts";
-import type { Rejection } from "../domain/rejection.ts";
-import type { Budget } from "../domain/checker.ts";
-import type { RateLimit } from "../domain/token_bucket.ts";
+import type { Changes } from "../domain/profile/change.ts";
+import type { Contract, Draft, UnknownEvents } from "../domain/contract/contract.ts";
+import type { Counts } from "../domain/stats/counts.ts";
+import type { EventType, StoredEvent } from "../domain/event/event.ts";
+import type { Rejection } from "../domain/event/rejection.ts";
+import type { Budget } from "../domain/contract/checker.ts";
+import type { RateLimit } from "../domain/limits/token_bucket.ts";
 
 /** Thrown when storage does not answer in time: nothing was acknowledged, and a retry is safe. */
 export class StorageUnavailable extends Error {

@@ -5,15 +5,15 @@
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import { openSystem } from "../actors/open.ts";
-import { SUPPRESSED, suppressedKey } from "../actors/keys.ts";
-import { openStore } from "../actors/store.ts";
-import { MAX_SUPPRESSED, openSuppression } from "../actors/suppression.ts";
-import type { StoredEvent } from "../domain/event.ts";
+import { SUPPRESSED, suppressedKey } from "../actors/store/keys.ts";
+import { openStore } from "../actors/store/store.ts";
+import { MAX_SUPPRESSED, openSuppression } from "../actors/erasure/suppression.ts";
+import type { StoredEvent } from "../domain/event/event.ts";
 
 /** Events that are judged. */
 const JUDGED = 500_000;
 
-/** Digests in a page, as `actors/suppression.ts` has it. */
+/** Digests in a page, as `actors/erasure/suppression.ts` has it. */
 const PAGE_DIGESTS = 3_000;
 
 /** Events of the one who is erased, among as many of others. */

@@ -8,11 +8,11 @@
  * server that it slows, so its cost is overstated by what parsing it takes nobody, and reading it a little.
  */
 import { ulid } from "ulid";
-import { openStore } from "../actors/store.ts";
+import { openStore } from "../actors/store/store.ts";
 import type { System } from "../actors/system.ts";
-import type { StoredEvent } from "../domain/event.ts";
+import type { StoredEvent } from "../domain/event/event.ts";
 import { createApp } from "../routes/app.ts";
-import { createLog } from "../routes/log.ts";
+import { createLog } from "../routes/http/logger.ts";
 import type { Outcome } from "./load/report.ts";
 import { counting } from "./read.ts";
 import {

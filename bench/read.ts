@@ -7,10 +7,10 @@
  * Everything is settled before it is read. Values are counted by reads of a process that has just opened the database,
  * times are those of one that has read before, in turn with a bare `kv.get`, which they are multiples of.
  */
-import { HEAD } from "../actors/keys.ts";
-import { openStore, type Store } from "../actors/store.ts";
+import { HEAD } from "../actors/store/keys.ts";
+import { openStore, type Store } from "../actors/store/store.ts";
 import type { LogQuery, System } from "../actors/system.ts";
-import type { StoredEvent } from "../domain/event.ts";
+import type { StoredEvent } from "../domain/event/event.ts";
 import type { Outcome } from "./load/report.ts";
 import {
   figure,

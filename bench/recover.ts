@@ -6,9 +6,9 @@
  * The events are appended by a committer that has no settler beside it: what a process leaves that is killed before it
  * settles. Each round starts on a copy of that file, in turn with the ceiling, and the median of each counts.
  */
-import { createCommitter } from "../actors/committer.ts";
-import { createJournal } from "../actors/journal.ts";
-import { openStore } from "../actors/store.ts";
+import { createCommitter } from "../actors/journal/appender.ts";
+import { createJournal } from "../actors/journal/journal_state.ts";
+import { openStore } from "../actors/store/store.ts";
 import type { Outcome } from "./load/report.ts";
 import {
   COMMON,

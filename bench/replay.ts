@@ -6,17 +6,22 @@
  * The two take turns, and the median of each counts. What the benches of whole runs share stands here too.
  */
 import { parseArgs } from "node:util";
-import { type Chunk, eventsOf, placeOf } from "../actors/chunk.ts";
-import { journalKey } from "../actors/keys.ts";
+import { type Chunk, eventsOf, placeOf } from "../actors/journal/chunk.ts";
+import { journalKey } from "../actors/store/keys.ts";
 import { openSystem } from "../actors/open.ts";
-import { sleep, type Store } from "../actors/store.ts";
+import { sleep, type Store } from "../actors/store/store.ts";
 import { StorageUnavailable, type System } from "../actors/system.ts";
-import { openTools, type Tools } from "../actors/tools.ts";
-import { type Anonymous, emptyAnonymous, evolveAnonymous, foldAnonymous } from "../domain/anonymous.ts";
-import type { StoredEvent } from "../domain/event.ts";
-import { actorsOf, type Fact, factOf } from "../domain/fact.ts";
-import { emptyGroup, evolveGroup, type Group } from "../domain/group.ts";
-import { emptyPerson, evolvePerson, type Person } from "../domain/person.ts";
+import { openTools, type Tools } from "../actors/replay/maintenance.ts";
+import {
+  type Anonymous,
+  emptyAnonymous,
+  evolveAnonymous,
+  foldAnonymous,
+} from "../domain/profile/anonymous.ts";
+import type { StoredEvent } from "../domain/event/event.ts";
+import { actorsOf, type Fact, factOf } from "../domain/profile/fact.ts";
+import { emptyGroup, evolveGroup, type Group } from "../domain/profile/group.ts";
+import { emptyPerson, evolvePerson, type Person } from "../domain/profile/person.ts";
 import { TEMPLATES } from "./load/events.ts";
 import { barTable, type Outcome } from "./load/report.ts";
 

@@ -7,9 +7,9 @@
  * done as the committer does them, for the ids of a batch at once. No bar is set; the rates are shown beside bare reads
  * of as many values.
  */
-import { DIGEST_BYTES, DIGEST_WORDS, digestsIn } from "../actors/chunk.ts";
-import { createJournal, type Head, NOTHING_SETTLED, type Settled } from "../actors/journal.ts";
-import { HEAD, type Key, seenFilterKey, seenKey, SETTLED } from "../actors/keys.ts";
+import { DIGEST_BYTES, DIGEST_WORDS, digestsIn } from "../actors/journal/chunk.ts";
+import { createJournal, type Head, NOTHING_SETTLED, type Settled } from "../actors/journal/journal_state.ts";
+import { HEAD, type Key, seenFilterKey, seenKey, SETTLED } from "../actors/store/keys.ts";
 import {
   addProbes,
   dueForMerge,
@@ -20,8 +20,8 @@ import {
   type Probe,
   type Run,
   type SeenView,
-} from "../actors/seen.ts";
-import { openStore, type Store } from "../actors/store.ts";
+} from "../actors/journal/dedup_index.ts";
+import { openStore, type Store } from "../actors/store/store.ts";
 import type { Outcome } from "./load/report.ts";
 import { figure, row, runBench, type Stage, timed } from "./replay.ts";
 

@@ -2,14 +2,14 @@
 import { Hono } from "hono";
 import { RegExpRouter } from "hono/router/reg-exp-router";
 import type { System } from "../actors/system.ts";
-import type { AddressPolicy, LookUp } from "../domain/location.ts";
-import type { UnknownEvents } from "../domain/contract.ts";
-import { adminRoutes } from "./admin.ts";
-import { createAuthentication, type Secrets } from "./authentication.ts";
-import { BODY_LIMITS, type BodyLimits, createBodies, STOPPING } from "./body.ts";
-import { contractGate, contractRoutes } from "./contracts.ts";
-import { erasureRoutes, suppressionGate } from "./erasure.ts";
-import { docsRoutes } from "./docs.ts";
+import type { AddressPolicy, LookUp } from "../domain/enrichment/location.ts";
+import type { UnknownEvents } from "../domain/contract/contract.ts";
+import { adminRoutes } from "./admin/write_keys.ts";
+import { createAuthentication, type Secrets } from "./auth/authentication.ts";
+import { BODY_LIMITS, type BodyLimits, createBodies, STOPPING } from "./http/body.ts";
+import { contractGate, contractRoutes } from "./admin/contracts.ts";
+import { erasureRoutes, suppressionGate } from "./admin/erasure.ts";
+import { docsRoutes } from "./service/docs.ts";
 import {
   type ConnectionInfo,
   handle,
@@ -17,25 +17,25 @@ import {
   problemOf,
   type RouteContext,
   type RouteEnv,
-} from "./handle.ts";
-import { healthRoutes } from "./health.ts";
-import { createIntake, type Gate, type Witness } from "./intake.ts";
-import { liveRoutes } from "./live.ts";
-import { liveWitness } from "./live_lines.ts";
-import { locationGate } from "./location.ts";
-import type { Log } from "./log.ts";
-import { createMetrics, type Metrics, metricsRoutes } from "./metrics.ts";
-import { createPeerOf } from "./peer.ts";
-import { invalid, type Problem, problemResponse, STATUS_OF } from "./problem.ts";
-import { quarantineRoutes, quarantineWitness } from "./quarantine.ts";
-import { createKeyUseWitness, createRateLimitGate } from "./rate_limit.ts";
-import { readingRoutes } from "./reading.ts";
-import { countedRoutes, createRequestCounts, NO_ROUTE } from "./request_counts.ts";
-import { segmentRoutes } from "./segment.ts";
-import { sendingRoutes } from "./sending.ts";
-import { isSendingPath } from "./sending_paths.ts";
-import { countingWitness, statsRoutes } from "./stats.ts";
-import { storyRoutes } from "./stories.ts";
+} from "./handler/handle.ts";
+import { healthRoutes } from "./service/health.ts";
+import { createIntake, type Gate, type Witness } from "./ingest/pipeline.ts";
+import { liveRoutes } from "./admin/live.ts";
+import { liveWitness } from "./admin/live_lines.ts";
+import { locationGate } from "./ingest/location.ts";
+import type { Log } from "./http/logger.ts";
+import { createMetrics, type Metrics, metricsRoutes } from "./service/metrics.ts";
+import { createPeerOf } from "./handler/peer.ts";
+import { invalid, type Problem, problemResponse, STATUS_OF } from "./http/problem.ts";
+import { quarantineRoutes, quarantineWitness } from "./admin/quarantine.ts";
+import { createKeyUseWitness, createRateLimitGate } from "./ingest/rate_limit.ts";
+import { readingRoutes } from "./profiles/profiles.ts";
+import { countedRoutes, createRequestCounts, NO_ROUTE } from "./handler/request_counts.ts";
+import { segmentRoutes } from "./ingest/segment.ts";
+import { sendingRoutes } from "./ingest/events.ts";
+import { isSendingPath } from "./http/paths.ts";
+import { countingWitness, statsRoutes } from "./admin/stats.ts";
+import { storyRoutes } from "./profiles/explain.ts";
 
 /** The settings that the routes obey. */
 export interface AppSettings extends Secrets {

@@ -1,5 +1,5 @@
 /** `deno task dev`: makes what a first start needs, serves, and prints how to send an event. */
-import { newWriteKey } from "../actors/write_keys.ts";
+import { newWriteKey } from "../actors/governance/write_keys.ts";
 import { DEV_KV_URL, readConfig, type Settings } from "../config.ts";
 import { readEnvironment, refuse, serve } from "../main.ts";
 

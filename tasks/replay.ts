@@ -1,8 +1,8 @@
 /** `deno task replay`: folds logs again while servers run, or compares what is kept with what the logs fold to. */
 import { parseArgs } from "node:util";
-import { ReplayRefused } from "../actors/rebuild.ts";
+import { ReplayRefused } from "../actors/replay/replay_all.ts";
 import { type ActorKind, StorageUnavailable } from "../actors/system.ts";
-import { openTools, type Tools } from "../actors/tools.ts";
+import { openTools, type Tools } from "../actors/replay/maintenance.ts";
 import { fail } from "./fail.ts";
 import { showProgress } from "./progress.ts";
 import { existingSettings } from "./task.ts";

@@ -58,11 +58,11 @@ Deno.test(`${HISTORIES} histories come to no violation, and have all faults, pro
 
 Deno.test("a patch that does not fit the source, or fits twice, is refused", async () => {
   for (const find of ["no such words", "import "]) {
-    const refused = await loadProduct([{ file: "actors/chunk.ts", find, replace: "" }]).then(
+    const refused = await loadProduct([{ file: "actors/journal/chunk.ts", find, replace: "" }]).then(
       () => undefined,
       (error: Error) => error.message,
     );
-    ok(refused?.startsWith("a patch of actors/chunk.ts fits "), String(refused));
+    ok(refused?.startsWith("a patch of actors/journal/chunk.ts fits "), String(refused));
   }
 });
 

@@ -4,7 +4,7 @@
  * time, so that half of one can stay where the server dies.
  */
 import { type Receipt, StorageUnavailable } from "../../actors/system.ts";
-import type { StoredEvent } from "../../domain/event.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
 import { evolve, ownerOf, type Profile, shown } from "./profile.ts";
 import { serveRival, variable } from "./rival.ts";
 

@@ -5,7 +5,7 @@
 // @ts-types="@types/pg"
 import pg from "pg";
 import { type Receipt, StorageUnavailable } from "../../actors/system.ts";
-import type { StoredEvent } from "../../domain/event.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
 import { evolve, ownerOf, type Profile, shown } from "./profile.ts";
 import { serveRival, variable } from "./rival.ts";
 

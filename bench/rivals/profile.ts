@@ -1,5 +1,5 @@
 /** The profile that the rivals keep: what signalfold's holds of traits, counts and times, without identity and groups. */
-import type { StoredEvent } from "../../domain/event.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
 
 /** How often an event of one name came, and when first and last. */
 interface NameCount {

@@ -4,9 +4,9 @@
  */
 import { monotonicFactory } from "ulid";
 import { openSystem } from "../../actors/open.ts";
-import { newWriteKey } from "../../actors/write_keys.ts";
+import { newWriteKey } from "../../actors/governance/write_keys.ts";
 import { createApp } from "../../routes/app.ts";
-import { createLog } from "../../routes/log.ts";
+import { createLog } from "../../routes/http/logger.ts";
 import html from "./index.html" with { type: "text" };
 
 const port = Number(Deno.env.get("PORT") || 8001);

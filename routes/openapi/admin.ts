@@ -1,7 +1,7 @@
 /** The routes of administrators. */
 import { z } from "zod";
-import { EVENT_TYPES } from "../../domain/event.ts";
-import { keyPatchSchema, newKeySchema, rotationSchema } from "../admin.ts";
+import { EVENT_TYPES } from "../../domain/event/event.ts";
+import { keyPatchSchema, newKeySchema, rotationSchema } from "../admin/write_keys.ts";
 import type { Group } from "./operation.ts";
 import { time } from "./reading.ts";
 

@@ -1,8 +1,8 @@
 /** The routes of event contracts. */
 import { z } from "zod";
-import { CONTRACT_MODES } from "../../domain/contract.ts";
-import { EVENT_TYPES } from "../../domain/event.ts";
-import { checkQuery, commonSchema, draftSchema, versionsQuery } from "../contracts.ts";
+import { CONTRACT_MODES } from "../../domain/contract/contract.ts";
+import { EVENT_TYPES } from "../../domain/event/event.ts";
+import { checkQuery, commonSchema, draftSchema, versionsQuery } from "../admin/contracts.ts";
 import { described, type Group } from "./operation.ts";
 import { time } from "./reading.ts";
 

@@ -1,6 +1,6 @@
 /** The routes that erase people. */
 import { z } from "zod";
-import { erasureQuery } from "../erasure.ts";
+import { erasureQuery } from "../admin/erasure.ts";
 import { described, type Group, type Operation } from "./operation.ts";
 import { time } from "./reading.ts";
 

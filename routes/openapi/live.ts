@@ -1,7 +1,7 @@
 /** The live view. */
 import { z } from "zod";
-import { EVENT_TYPES } from "../../domain/event.ts";
-import { liveQuery } from "../live.ts";
+import { EVENT_TYPES } from "../../domain/event/event.ts";
+import { liveQuery } from "../admin/live.ts";
 import { described, type Group } from "./operation.ts";
 import { time } from "./reading.ts";
 

@@ -8,7 +8,7 @@ import type {
   ZodOpenApiOperationObject,
   ZodOpenApiResponseObject,
 } from "zod-openapi";
-import type { Right } from "../authentication.ts";
+import type { Right } from "../auth/authentication.ts";
 import { pathParameters } from "./parameters.ts";
 import { type Refusal, refusalResponse, REFUSALS } from "./refusals.ts";
 import { SECURITY } from "./security.ts";

@@ -1,6 +1,6 @@
 /** The parameters that stand in paths, each by one name wherever it stands. */
 import { z } from "zod";
-import { MAX_ID_LENGTH } from "../../domain/event.ts";
+import { MAX_ID_LENGTH } from "../../domain/event/event.ts";
 
 const id = (description: string, example: string) =>
   z.string().min(1).meta({ description, param: { example } });

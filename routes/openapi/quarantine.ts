@@ -1,6 +1,6 @@
 /** The routes of events that were not taken. */
 import { z } from "zod";
-import { rejectedQuery } from "../quarantine.ts";
+import { rejectedQuery } from "../admin/quarantine.ts";
 import type { Group } from "./operation.ts";
 import { cursorSchema, time } from "./reading.ts";
 import { EVENT_ERROR_CODES } from "./refusals.ts";

@@ -1,7 +1,7 @@
 /** The routes that show profiles, groups, logs and members. */
 import { z } from "zod";
-import { EVENT_TYPES } from "../../domain/event.ts";
-import { logQuery, membersQuery, pastQuery } from "../reading.ts";
+import { EVENT_TYPES } from "../../domain/event/event.ts";
+import { logQuery, membersQuery, pastQuery } from "../profiles/profiles.ts";
 import type { Answer, Group, Operation } from "./operation.ts";
 
 /** A moment as every answer has it. */

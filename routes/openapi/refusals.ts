@@ -1,12 +1,12 @@
 /**
  * Every refusal, with every code that it can have, as the OpenAPI document shows it. The codes of events are made of
- * their members' names, as `domain/rejection.ts` makes them; a test looks for every other code of the product here.
+ * their members' names, as `domain/event/rejection.ts` makes them; a test looks for every other code of the product here.
  */
 import { z } from "zod";
 import type { ZodOpenApiResponseObject } from "zod-openapi";
-import { eventShapes } from "../../domain/event.ts";
-import { memberCode } from "../../domain/rejection.ts";
-import { type Reason, STATUS_OF, TITLE_OF } from "../problem.ts";
+import { eventShapes } from "../../domain/event/event.ts";
+import { memberCode } from "../../domain/event/rejection.ts";
+import { type Reason, STATUS_OF, TITLE_OF } from "../http/problem.ts";
 
 const HOST = ["invalid_host"];
 const BODY = [

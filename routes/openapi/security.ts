@@ -1,6 +1,6 @@
 /** The kinds of credential, as the OpenAPI document names them. */
 import type { ZodOpenApiComponentsObject } from "zod-openapi";
-import type { Right } from "../authentication.ts";
+import type { Right } from "../auth/authentication.ts";
 
 /** Every way of showing who one is, but for `writeKey` in the body, which OpenAPI has no word for. */
 export const SECURITY_SCHEMES = {

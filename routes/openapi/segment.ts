@@ -1,14 +1,14 @@
 /** The routes of Segment's clients and of those that grew from them. */
 import { z } from "zod";
-import { eventShapes, type EventType } from "../../domain/event.ts";
-import { keyQuery, MAX_SEGMENT_BATCH_EVENTS } from "../sending.ts";
+import { eventShapes, type EventType } from "../../domain/event/event.ts";
+import { keyQuery, MAX_SEGMENT_BATCH_EVENTS } from "../ingest/events.ts";
 import {
   BEACON_PATH,
   SEGMENT_BATCH_PATHS,
   SETTINGS_PATH,
   SOURCE_CONFIG_PATH,
   TYPED_PATHS,
-} from "../sending_paths.ts";
+} from "../http/paths.ts";
 import { BATCH, EVENTS } from "./examples.ts";
 import type { Answer, Group, Operation, Route } from "./operation.ts";
 import { RATE_LIMIT_HEADERS } from "./refusals.ts";

@@ -1,8 +1,8 @@
 /** The routes of the specification that take events. */
 import { z } from "zod";
-import { eventSchema } from "../../domain/event.ts";
-import { MAX_BATCH_EVENTS } from "../sending.ts";
-import { BATCH_PATH, EVENT_PATH } from "../sending_paths.ts";
+import { eventSchema } from "../../domain/event/event.ts";
+import { MAX_BATCH_EVENTS } from "../ingest/events.ts";
+import { BATCH_PATH, EVENT_PATH } from "../http/paths.ts";
 import { BATCH, EVENTS } from "./examples.ts";
 import type { Answer, Group } from "./operation.ts";
 import { EVENT_ERROR_CODES, RATE_LIMIT_HEADERS } from "./refusals.ts";

@@ -1,7 +1,7 @@
 /** The figures of administrators. */
 import { z } from "zod";
 import { PERIODS } from "../../actors/system.ts";
-import { statsQuery } from "../stats.ts";
+import { statsQuery } from "../admin/stats.ts";
 import { described, type Group } from "./operation.ts";
 import { OPEN_OR_BEARER } from "./security.ts";
 import { time } from "./reading.ts";

@@ -1,6 +1,6 @@
 /** The routes that tell why: the story of one event, and of one trait. */
 import { z } from "zod";
-import { storyQuery } from "../stories.ts";
+import { storyQuery } from "../profiles/explain.ts";
 import { described, type Group } from "./operation.ts";
 import { storedEventSchema, time } from "./reading.ts";
 

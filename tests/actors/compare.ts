@@ -1,7 +1,7 @@
 /** Holds everything that a system tells its readers against an oracle. */
 import { deepStrictEqual, ok } from "node:assert/strict";
 import type { ActorKind, LogQuery, Past, System } from "../../actors/system.ts";
-import type { StoredEvent } from "../../domain/event.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
 import { ANONYMOUS, BEGIN_MS, GROUPS, NAMES, USERS } from "./histories.ts";
 import type { Oracle } from "./oracle.ts";
 

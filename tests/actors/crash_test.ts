@@ -6,9 +6,9 @@
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Receipt, System } from "../../actors/system.ts";
-import type { StoredEvent } from "../../domain/event.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
 import { compareAll, compareLogs, comparePeople, compareProfiles } from "./compare.ts";
-import { runs } from "../domain/facts.ts";
+import { runs } from "../domain/profile/facts.ts";
 import { BEGIN_MS, eventWith, openOn, settle } from "./histories.ts";
 import { createOracle } from "./oracle.ts";
 import { FAULTS, MEMORY, withFault } from "./stores.ts";

@@ -1,9 +1,9 @@
 /** Bytes that were damaged where the database can't see it: a value that is no longer what was written. */
 import { ok, rejects, strictEqual } from "node:assert/strict";
-import { pieceKey } from "../../actors/keys.ts";
-import { type ActorHead, whole } from "../../actors/snapshot.ts";
+import { pieceKey } from "../../actors/store/keys.ts";
+import { type ActorHead, whole } from "../../actors/settling/snapshot.ts";
 import { StorageFault } from "../../actors/system.ts";
-import { traceOf } from "../../actors/trace.ts";
+import { traceOf } from "../../actors/store/error_trace.ts";
 import { AS_READER, openTestApp, openTestSystem } from "../routes/test_app.ts";
 import { BEGIN_MS, eventWith, openOn, settle } from "./histories.ts";
 import { MEMORY } from "./stores.ts";

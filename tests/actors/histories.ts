@@ -1,10 +1,10 @@
 /** Random histories of events, and a system to send them to. */
 import fc from "fast-check";
 import { type OpenOptions, openSystem } from "../../actors/open.ts";
-import type { Store } from "../../actors/store.ts";
+import type { Store } from "../../actors/store/store.ts";
 import type { System } from "../../actors/system.ts";
-import { EVENT_TYPES, type StoredEvent } from "../../domain/event.ts";
-import { HOSTILE_NAMES, traitMaps } from "../domain/facts.ts";
+import { EVENT_TYPES, type StoredEvent } from "../../domain/event/event.ts";
+import { HOSTILE_NAMES, traitMaps } from "../domain/profile/facts.ts";
 
 /** When histories begin. */
 export const BEGIN_MS = Date.parse("2025-03-15T12:00:00.000Z");

@@ -1,9 +1,9 @@
 /** Actors that are larger than one value, or as large as the public can make them: they settle, and say so. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import type { Store } from "../../actors/store.ts";
+import type { Store } from "../../actors/store/store.ts";
 import type { System } from "../../actors/system.ts";
-import { MAX_OWNERS } from "../../domain/anonymous.ts";
-import type { StoredEvent } from "../../domain/event.ts";
+import { MAX_OWNERS } from "../../domain/profile/anonymous.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
 import { allMembers, compareAll, wholeLog } from "./compare.ts";
 import { eventWith, openOn, settle } from "./histories.ts";
 import { createOracle } from "./oracle.ts";

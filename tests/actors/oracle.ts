@@ -2,7 +2,7 @@
  * What readers must be told, by the sentences of the HTTP contract ("What an event does", "Reading"), worked out anew
  * for each question from the list of all accepted events. Naive on purpose: no states, no intervals, no positions.
  */
-import { EVENT_TYPES, type StoredEvent } from "../../domain/event.ts";
+import { EVENT_TYPES, type StoredEvent } from "../../domain/event/event.ts";
 import type { ActorKind, Past } from "../../actors/system.ts";
 
 /** An accepted event and its place in the order of arrival. */

@@ -1,5 +1,5 @@
 /** The kinds of store that tests run over. */
-import { type Entry, openStore, type Range, type Store } from "../../actors/store.ts";
+import { type Entry, openStore, type Range, type Store } from "../../actors/store/store.ts";
 import { StorageUnavailable } from "../../actors/system.ts";
 
 /** A place of one test, gone after it; each `open` gives a store over the same data, to be closed by who opened it. */

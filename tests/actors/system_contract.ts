@@ -2,7 +2,7 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { InvalidCursor } from "../../actors/system.ts";
-import { runs } from "../domain/facts.ts";
+import { runs } from "../domain/profile/facts.ts";
 import { compareAll, compareLogs, compareProfiles } from "./compare.ts";
 import { batches, BEGIN_MS, createStamper, type Draft, eventWith, openOn, settle } from "./histories.ts";
 import { createOracle } from "./oracle.ts";

@@ -1,12 +1,12 @@
 /** Two systems on one file, each with handles of its own, as two processes have them. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { LostFence, takeFence } from "../../actors/fence.ts";
-import { NOTHING_SETTLED, type Settled } from "../../actors/journal.ts";
-import { SETTLED } from "../../actors/keys.ts";
-import type { Store } from "../../actors/store.ts";
-import { FOLD_VERSION } from "../../domain/fact.ts";
-import { runs } from "../domain/facts.ts";
+import { LostFence, takeFence } from "../../actors/store/lease.ts";
+import { NOTHING_SETTLED, type Settled } from "../../actors/journal/journal_state.ts";
+import { SETTLED } from "../../actors/store/keys.ts";
+import type { Store } from "../../actors/store/store.ts";
+import { FOLD_VERSION } from "../../domain/profile/fact.ts";
+import { runs } from "../domain/profile/facts.ts";
 import { compareAll, compareProfiles } from "./compare.ts";
 import { batches, BEGIN_MS, createStamper, eventWith, openOn, settle } from "./histories.ts";
 import { createOracle } from "./oracle.ts";

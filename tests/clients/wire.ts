@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gunzipSync } from "node:zlib";
-import { CORS_HEADERS } from "../../routes/cors.ts";
+import { CORS_HEADERS } from "../../routes/http/cors.ts";
 
 /** What may befall a request that sends events. */
 export type Mishap = 429 | 503 | "lost answer";

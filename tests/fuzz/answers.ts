@@ -1,6 +1,6 @@
 /** What every answer must be, whatever was asked. */
-import { isSendingPath } from "../../routes/sending_paths.ts";
-import { STATUS_OF } from "../../routes/problem.ts";
+import { isSendingPath } from "../../routes/http/paths.ts";
+import { STATUS_OF } from "../../routes/http/problem.ts";
 
 /** A request as it is sent; a body of text is sent as UTF-8. */
 export interface Ask {

@@ -2,7 +2,7 @@
  * Attacks a real server on a real port, in a process of its own over a database file: with requests made at random, by
  * hand, and in crowds, while an honest sender is served beside them. What is wrong is a finding; there must be none.
  */
-import { accept } from "../../domain/accept.ts";
+import { accept } from "../../domain/event/accept.ts";
 import { type Server, startServer, tempDir } from "../process/server.ts";
 import { type Ask, faultOf, type Got } from "./answers.ts";
 import { CROWDS } from "./crowds.ts";

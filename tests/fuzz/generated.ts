@@ -4,9 +4,9 @@
  */
 import fc from "fast-check";
 import { z } from "zod";
-import { EVENT_TYPES, eventSchema } from "../../domain/event.ts";
-import { keyPatchSchema, newKeySchema } from "../../routes/admin.ts";
-import { BATCH_PATH, EVENT_PATH } from "../../routes/sending_paths.ts";
+import { EVENT_TYPES, eventSchema } from "../../domain/event/event.ts";
+import { keyPatchSchema, newKeySchema } from "../../routes/admin/write_keys.ts";
+import { BATCH_PATH, EVENT_PATH } from "../../routes/http/paths.ts";
 import { ADMIN_TOKEN, WRITE_KEY } from "../process/server.ts";
 import type { Ask } from "./answers.ts";
 

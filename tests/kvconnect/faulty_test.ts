@@ -1,4 +1,4 @@
-import { erasureContract } from "../actors/erasure_contract.ts";
+import { erasureContract } from "../actors/erasure/erasure_contract.ts";
 import { systemContract } from "../actors/system_contract.ts";
 import { faultyKind, TIMES } from "./kinds.ts";
 

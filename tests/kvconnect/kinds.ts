@@ -1,6 +1,6 @@
 /** The kinds of store behind KV Connect, for the tests that run over every kind. */
 import { strictEqual } from "node:assert/strict";
-import { openStore } from "../../actors/store.ts";
+import { openStore } from "../../actors/store/store.ts";
 import type { StoreKind } from "../actors/stores.ts";
 import { newSeed, randomOf } from "../process/ledger.ts";
 import { createDatabase } from "./database.ts";

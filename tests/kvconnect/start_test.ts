@@ -1,6 +1,6 @@
 /** Starts and stops where the KV Connect server is not there, and write keys where it denies what it did. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { openStore, type Store } from "../../actors/store.ts";
+import { openStore, type Store } from "../../actors/store/store.ts";
 import { eventWith, openOn, settle } from "../actors/histories.ts";
 import { MEMORY } from "../actors/stores.ts";
 import { randomOf } from "../process/ledger.ts";

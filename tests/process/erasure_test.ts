@@ -1,8 +1,8 @@
 /** Erasure by servers in processes of their own: seen from all of them, finished after a kill, gone from export and file. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
-import { wishKey } from "../../actors/keys.ts";
-import { openStore } from "../../actors/store.ts";
-import type { Wish } from "../../actors/wishes.ts";
+import { wishKey } from "../../actors/store/keys.ts";
+import { openStore } from "../../actors/store/store.ts";
+import type { Wish } from "../../actors/erasure/requests.ts";
 import { eventually, runTask, type Server, sleep, startServer, tempDir } from "./server.ts";
 
 const PERSON = "planted-person";

@@ -49,11 +49,11 @@ Deno.test("the commands of docs/live.md print what it says", async () => {
 });
 
 Deno.test("the figures that docs/live.md states are those of the code", async () => {
-  const { MAX_BEHIND_EVENTS, MAX_LISTENERS, STALLED_MS } = await import("../../actors/live.ts");
-  const { HEARTBEAT_MS } = await import("../../routes/live.ts");
-  const { SEARCH_CHUNKS } = await import("../../actors/find.ts");
-  const { CHANGED_EVENTS } = await import("../../actors/story.ts");
-  const { MAX_REPLACED, WHY_ENTRIES, WHY_EVENTS } = await import("../../actors/trait_story.ts");
+  const { MAX_BEHIND_EVENTS, MAX_LISTENERS, STALLED_MS } = await import("../../actors/live/live_feed.ts");
+  const { HEARTBEAT_MS } = await import("../../routes/admin/live.ts");
+  const { SEARCH_CHUNKS } = await import("../../actors/reading/find_event.ts");
+  const { CHANGED_EVENTS } = await import("../../actors/reading/event_trace.ts");
+  const { MAX_REPLACED, WHY_ENTRIES, WHY_EVENTS } = await import("../../actors/reading/trait_provenance.ts");
   const text = DOCUMENT.replaceAll(/\s+/g, " ");
   const written = (count: number) => count.toLocaleString("en-US");
   for (

@@ -1,6 +1,6 @@
 /** The live view of two servers on one database file: each shows what either takes, and outlives the other. */
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { openViewer, type Viewer } from "../routes/live_client.ts";
+import { openViewer, type Viewer } from "../routes/admin/live_client.ts";
 import { ADMIN_TOKEN, eventually, runTask, sleep, startServer, tempDir } from "./server.ts";
 
 const track = (messageId: string) => ({ type: "track", event: "A", userId: "u", messageId });

@@ -4,7 +4,7 @@
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { PYTHON } from "../clients/senders.ts";
-import { type Family, readOpenMetrics } from "../routes/openmetrics.ts";
+import { type Family, readOpenMetrics } from "../routes/service/openmetrics.ts";
 import { eventually, ROOT, type Server, startServer, tempDir } from "./server.ts";
 
 const OPERATIONS = Deno.readTextFileSync(`${ROOT}docs/operations.md`);

@@ -1,6 +1,6 @@
 /** The proxy's configuration that docs/operations.md shows, run as it stands there, where nginx is installed. */
 import { match, ok, strictEqual } from "node:assert";
-import { openViewer } from "../routes/live_client.ts";
+import { openViewer } from "../routes/admin/live_client.ts";
 import {
   ADMIN_TOKEN,
   eventually,

@@ -1,8 +1,8 @@
 /** `deno task replay` beside a running server: readers notice nothing, and what was spoilt is found and mended. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
-import { actorKey } from "../../actors/keys.ts";
+import { actorKey } from "../../actors/store/keys.ts";
 import { createLedger, newSeed, randomOf, type SentEvent } from "./ledger.ts";
-import { openStore } from "../../actors/store.ts";
+import { openStore } from "../../actors/store/store.ts";
 import { eventually, runTask, type Server, sleep, startServer, tempDir } from "./server.ts";
 
 /** What is done beside the load, one after the other. */

@@ -4,7 +4,7 @@
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
 import { DatabaseSync } from "node:sqlite";
-import { FOLD_VERSION } from "../../domain/fact.ts";
+import { FOLD_VERSION } from "../../domain/profile/fact.ts";
 import { copyRepository, spawnTask } from "../routes/spawned.ts";
 import { MAY_MOUNT, run, smallDisk } from "./mounts.ts";
 import {
@@ -261,7 +261,7 @@ Deno.test("beside a newer fold version a server of the older one takes events, r
   const kvPath = `${dir.path}/kv.db`;
   const newerCode = await copyRepository();
   try {
-    const source = `${newerCode}/domain/fact.ts`;
+    const source = `${newerCode}/domain/profile/fact.ts`;
     const text = await Deno.readTextFile(source);
     const newer = text.replace(
       /FOLD_VERSION = (\d+)/,

@@ -1,7 +1,7 @@
 /** `deno task vacuum`: what it may do, and what it says where there is nothing to be done. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import denoJson from "../../deno.json" with { type: "json" };
-import { openStore } from "../../actors/store.ts";
+import { openStore } from "../../actors/store/store.ts";
 import { runCommand, runTask, tempDir } from "./server.ts";
 
 Deno.test("when the file is written anew the task may reach nothing else any more", async () => {

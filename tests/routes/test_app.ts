@@ -1,13 +1,13 @@
 /** What the tests of the routes share: the real routes over the real actors, in memory, and a clock that is told. */
 import { monotonicFactory } from "ulid";
 import { type OpenOptions, openSystem } from "../../actors/open.ts";
-import type { Store } from "../../actors/store.ts";
+import type { Store } from "../../actors/store/store.ts";
 import type { System } from "../../actors/system.ts";
-import type { AddressPolicy } from "../../domain/location.ts";
-import type { UnknownEvents } from "../../domain/contract.ts";
+import type { AddressPolicy } from "../../domain/enrichment/location.ts";
+import type { UnknownEvents } from "../../domain/contract/contract.ts";
 import { type App, type AppDeps, createApp } from "../../routes/app.ts";
-import { createLog, type LogLevel } from "../../routes/log.ts";
-import { assertDocumented } from "./documented.ts";
+import { createLog, type LogLevel } from "../../routes/http/logger.ts";
+import { assertDocumented } from "./openapi/documented.ts";
 
 /** The credentials of every test app. */
 export const WRITE_KEY = "wk_test";

@@ -2,7 +2,7 @@
  * A process's handle on the database: the calls of Deno KV that signalfold uses, over a network that the weather makes.
  * A request takes its way, is served at one moment, and the answer takes its way back; any of it may go wrong.
  */
-import type { Kv } from "../../actors/store.ts";
+import type { Kv } from "../../actors/store/store.ts";
 import { copyOf, type Database, type Operation, type Stored } from "./database.ts";
 import { type Counts, draw, type READ_FAULTS, type Weather, type WRITE_FAULTS } from "./weather.ts";
 import { type Owner, Violation, type World } from "./world.ts";

@@ -3,8 +3,8 @@
  * weather clears, and everything must come to rest and be right.
  */
 import type { Person, Receipt, System } from "../../actors/system.ts";
-import type { StoredEvent } from "../../domain/event.ts";
-import { withoutPerson } from "../actors/erased.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
+import { withoutPerson } from "../actors/erasure/erased.ts";
 import { createDatabase } from "./database.ts";
 import { createLedger, type Ledger, type Sent } from "./ledger.ts";
 import { createMachine, forgetLives, type Machine, type Site } from "./machine.ts";

@@ -1,5 +1,5 @@
 /** A process of the product in a world: it starts, is killed at any call of the store, and starts again. */
-import type { Store } from "../../actors/store.ts";
+import type { Store } from "../../actors/store/store.ts";
 import type { System } from "../../actors/system.ts";
 import type { Database } from "./database.ts";
 import { openHandle } from "./handle.ts";

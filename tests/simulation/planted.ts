@@ -18,7 +18,7 @@ export const BUGS: readonly Bug[] = [
     name: "no check of the head",
     rule: "Accepting: every commit checks the head",
     patches: [{
-      file: "actors/committer.ts",
+      file: "actors/journal/appender.ts",
       find: "checks: [{ key: HEAD, stamp: base.stamp }]",
       replace: "checks: []",
     }],
@@ -28,12 +28,12 @@ export const BUGS: readonly Bug[] = [
     rule: "Accepting: only ok:true is success, otherwise the journal decides",
     patches: [
       {
-        file: "actors/committer.ts",
+        file: "actors/journal/appender.ts",
         find: "    for (let tries = 0;; tries++) {",
         replace: "    let before: Known | undefined;\n    for (let tries = 0;; tries++) {",
       },
       {
-        file: "actors/committer.ts",
+        file: "actors/journal/appender.ts",
         find: "const known = await knownIds(digests, deadlineMs);",
         replace: "const known = before ??= await knownIds(digests, deadlineMs);",
       },
@@ -43,7 +43,7 @@ export const BUGS: readonly Bug[] = [
     name: "acknowledged per commit",
     rule: "Acknowledge: per message id that is known to be in the journal",
     patches: [{
-      file: "actors/committer.ts",
+      file: "actors/journal/appender.ts",
       find: "      if (tries > 0) await sleep(",
       replace:
         "      if (journal.head().seq > base.seq) return answer(group, digests, { fresh, known });\n      if (tries > 0) await sleep(",
@@ -53,7 +53,7 @@ export const BUGS: readonly Bug[] = [
     name: "acknowledged at the deadline",
     rule: "Accepting: after 10 s nothing is acknowledged",
     patches: [{
-      file: "actors/committer.ts",
+      file: "actors/journal/appender.ts",
       find: "const stamp = await withDeadline(write, deadlineMs);",
       replace: 'const stamp = await withDeadline(write, deadlineMs).catch(() => "late");',
     }],
@@ -62,7 +62,7 @@ export const BUGS: readonly Bug[] = [
     name: "a request is split over commits",
     rule: "Accepting: a request is never split",
     patches: [{
-      file: "actors/committer.ts",
+      file: "actors/journal/appender.ts",
       find: "  async function commitGroup(group: Request[]): Promise<void> {",
       replace: `  async function commitGroup(group: Request[]): Promise<void> {
     for (const request of group) {
@@ -80,17 +80,17 @@ export const BUGS: readonly Bug[] = [
     rule: "One view: look-ups use one captured view, and the commit checks that one",
     patches: [
       {
-        file: "actors/committer.ts",
+        file: "actors/journal/appender.ts",
         find: "|| journal.head().stamp !== base.stamp) continue;",
         replace: ") continue;",
       },
       {
-        file: "actors/committer.ts",
+        file: "actors/journal/appender.ts",
         find: "      const base = journal.head();\n",
         replace: "      let base = journal.head();\n",
       },
       {
-        file: "actors/committer.ts",
+        file: "actors/journal/appender.ts",
         find: "      const commit = newId();\n",
         replace: "      const commit = newId();\n      base = journal.head();\n",
       },
@@ -100,7 +100,7 @@ export const BUGS: readonly Bug[] = [
     name: "times of commits follow the clock back",
     rule: "Window of dedup: by journal time, which never goes back",
     patches: [{
-      file: "actors/committer.ts",
+      file: "actors/journal/appender.ts",
       find: "at: Math.max(now(), base.at)",
       replace: "at: now()",
     }],
@@ -109,7 +109,7 @@ export const BUGS: readonly Bug[] = [
     name: "the tail is trimmed before the run is known",
     rule: "Tail and runs: list, filters and tail change in one step",
     patches: [{
-      file: "actors/journal.ts",
+      file: "actors/journal/journal_state.ts",
       find: "    const loaded = await loadFilters(store, target.runs, filters);",
       replace:
         "    tail.trim(target.seq);\n    const loaded = await loadFilters(store, target.runs, filters);",
@@ -119,7 +119,7 @@ export const BUGS: readonly Bug[] = [
     name: "a missing part of a run means unseen",
     rule: "Tail and runs: a part that is missing means that the list is out of date",
     patches: [{
-      file: "actors/seen.ts",
+      file: "actors/journal/dedup_index.ts",
       find: "if (value === null) return undefined;",
       replace: "if (value === null) continue;",
     }],
@@ -129,7 +129,7 @@ export const BUGS: readonly Bug[] = [
     rule: "Tail and runs: a filter that is not loaded means maybe",
     patches: [
       {
-        file: "actors/seen.ts",
+        file: "actors/journal/dedup_index.ts",
         find: "if (filter !== undefined && !mayHold(",
         replace: "if (filter === undefined || !mayHold(",
       },
@@ -139,7 +139,7 @@ export const BUGS: readonly Bug[] = [
     name: "runs are deleted before the list says so",
     rule: "Clean-up: only once the key has changed and does not name them",
     patches: [{
-      file: "actors/settler.ts",
+      file: "actors/settling/settler.ts",
       find: "    const rest = runs.filter((run) => !due.includes(run));",
       replace:
         "    for (const run of due) await deleteAll(fence, run);\n    const rest = runs.filter((run) => !due.includes(run));",
@@ -149,7 +149,7 @@ export const BUGS: readonly Bug[] = [
     name: "what was cut off of the seen index is left",
     rule: "Clean-up: what a run that is on no list has left is deleted",
     patches: [{
-      file: "actors/settler.ts",
+      file: "actors/settling/settler.ts",
       find: "    if (!isSwept) await sweep(fence);\n",
       replace: "",
     }],
@@ -158,7 +158,7 @@ export const BUGS: readonly Bug[] = [
     name: "what a list from before the merge does not name is deleted",
     rule: "Clean-up: what the list names is never deleted",
     patches: [{
-      file: "actors/settler.ts",
+      file: "actors/settling/settler.ts",
       find: "rangesBeside(fence.value().runs)",
       replace: "rangesBeside(fence.value().runs.slice(0, -1))",
     }],
@@ -167,7 +167,7 @@ export const BUGS: readonly Bug[] = [
     name: "readers fold to the head that they know",
     rule: "Readers: read the keys, then the head, and extend the tail to it",
     patches: [{
-      file: "actors/view.ts",
+      file: "actors/reading/consistent_read.ts",
       find: "      const extend = async (): Promise<View> => {\n        await journal.sync();",
       replace: "      const extend = async (): Promise<View> => {",
     }],
@@ -176,7 +176,7 @@ export const BUGS: readonly Bug[] = [
     name: "readers share a look at the head that began before them",
     rule: "Readers: what was answered before is seen",
     patches: [{
-      file: "actors/journal.ts",
+      file: "actors/journal/journal_state.ts",
       find: "      return queued ??= running.catch",
       replace: "      if (running !== undefined) return running;\n      return queued ??= running!.catch",
     }],
@@ -185,7 +185,7 @@ export const BUGS: readonly Bug[] = [
     name: "a view goes on over a tail that was begun anew",
     rule: "Readers: begin again if the tail is no longer contiguous",
     patches: [{
-      file: "actors/view.ts",
+      file: "actors/reading/consistent_read.ts",
       find: "if (journal.epoch() !== epoch) throw new Outdated();",
       replace: "",
     }],
@@ -194,7 +194,7 @@ export const BUGS: readonly Bug[] = [
     name: "a view has a hole where the tail was trimmed",
     rule: "Readers: begin again if the tail is no longer contiguous",
     patches: [{
-      file: "actors/view.ts",
+      file: "actors/reading/consistent_read.ts",
       find: "if (!isContiguous(pin)) throw new Outdated();",
       replace: "",
     }],
@@ -203,7 +203,7 @@ export const BUGS: readonly Bug[] = [
     name: "actors that are newer than the view are folded as they are",
     rule: "Readers: fold every actor to exactly that head",
     patches: [{
-      file: "actors/view.ts",
+      file: "actors/reading/consistent_read.ts",
       find: "if ((loaded.head?.position ?? 0) > lastPlaceOf(view.head)) throw new Outdated();",
       replace: "",
     }],
@@ -212,7 +212,7 @@ export const BUGS: readonly Bug[] = [
     name: "events are folded again whatever was folded",
     rule: "Readers: value, and the tail's events after its position",
     patches: [{
-      file: "actors/view.ts",
+      file: "actors/reading/consistent_read.ts",
       find: "const after = Math.max(loaded.head?.position ?? 0, view.settled);",
       replace: "const after = 0;",
     }],
@@ -221,11 +221,11 @@ export const BUGS: readonly Bug[] = [
     name: "the tail is trimmed by one segment too many",
     rule: "Trimming: what is not settled stays",
     patches: [{
-      file: "actors/tail.ts",
+      file: "actors/journal/tail.ts",
       find: "segments.filter((segment) => segment.to > settled || segment.events === 0)",
       replace: "segments.filter((segment) => segment.from > settled || segment.events === 0)",
     }, {
-      file: "actors/tail.ts",
+      file: "actors/journal/tail.ts",
       find: "if (segments[0]!.to > settled || segments[0]!.events === 0) return;",
       replace: "if (segments[0]!.events === 0) return;",
     }],
@@ -234,7 +234,7 @@ export const BUGS: readonly Bug[] = [
     name: "recovery begins at the head",
     rule: "Accepting: at start a process reads settled and the journal after it",
     patches: [{
-      file: "actors/journal.ts",
+      file: "actors/journal/journal_state.ts",
       find: "    if (far) await adoptNewest();",
       replace:
         "    if (head.stamp === null && newest !== null) tail = createTail(newest.seq);\n    if (far) await adoptNewest();",
@@ -244,7 +244,7 @@ export const BUGS: readonly Bug[] = [
     name: "where a scan ends, the actors after it count as new",
     rule: "Decision 0009: those after the last that a scan met are still to be read",
     patches: [{
-      file: "actors/settle.ts",
+      file: "actors/settling/round.ts",
       find: "left = density.isLow ? left.filter((index) => index > last) : [];",
       replace: "left = [];",
     }],
@@ -253,7 +253,7 @@ export const BUGS: readonly Bug[] = [
     name: "a member whose rows stand counts as new in a replay",
     rule: "Decision 0009: a replay reads no member that it has not written",
     patches: [{
-      file: "actors/rebuild.ts",
+      file: "actors/replay/replay_all.ts",
       find: "members.size < MAX_WRITTEN && members.size < members.add(member).size,",
       replace: "member !== undefined,",
     }],
@@ -262,7 +262,7 @@ export const BUGS: readonly Bug[] = [
     name: "an actor key is deleted while serving",
     rule: "No key comes back: an actor key is never deleted while serving",
     patches: [{
-      file: "actors/settle.ts",
+      file: "actors/settling/round.ts",
       find: "  if (!verify) await writeUnits(",
       replace:
         "  if (!verify) await place.write({ sets: [], deletes: [loaded!.key] });\n  if (!verify) await writeUnits(",
@@ -272,7 +272,7 @@ export const BUGS: readonly Bug[] = [
     name: "a replay folds into the generation in use",
     rule: "No key comes back: a replay builds another generation",
     patches: [{
-      file: "actors/rebuild.ts",
+      file: "actors/replay/replay_all.ts",
       find: "Math.max(live.generation, abandoned) + 1;",
       replace: "live.generation;",
     }],
@@ -280,18 +280,22 @@ export const BUGS: readonly Bug[] = [
   {
     name: "a replay switches before it has folded everything",
     rule: "No key comes back: another generation with its own settled, switched in one operation",
-    patches: [{ file: "actors/rebuild.ts", find: "      await rebuilding.advance(seq);\n", replace: "" }],
+    patches: [{
+      file: "actors/replay/replay_all.ts",
+      find: "      await rebuilding.advance(seq);\n",
+      replace: "",
+    }],
   },
   {
     name: "the old generation is deleted at once",
     rule: "Readers: an old generation stays until they have begun anew",
-    patches: [{ file: "actors/rebuild.ts", find: "  await sleep(GRACE_MS);\n", replace: "" }],
+    patches: [{ file: "actors/replay/replay_all.ts", find: "  await sleep(GRACE_MS);\n", replace: "" }],
   },
   {
     name: "an older fold writes over a newer one",
     rule: "No key comes back: a newer fold version is never overwritten by an older one",
     patches: [{
-      file: "actors/fence.ts",
+      file: "actors/store/lease.ts",
       find: "  if (value.fold > FOLD_VERSION) return undefined;\n",
       replace: "",
     }],
@@ -300,7 +304,7 @@ export const BUGS: readonly Bug[] = [
     name: "settling without a check",
     rule: "Invariant 6: every write checks a key that it changes",
     patches: [{
-      file: "actors/fence.ts",
+      file: "actors/store/lease.ts",
       find: "checks: [{ key, stamp }, ...checks],",
       replace: "checks: [...checks],",
     }],
@@ -309,7 +313,7 @@ export const BUGS: readonly Bug[] = [
     name: "a lost fence is taken up again",
     rule: "Settling: of two settlers one fails at its next write, and stops",
     patches: [{
-      file: "actors/fence.ts",
+      file: "actors/store/lease.ts",
       find: 'if (there.stamp !== stamp) throw new LostFence("another process settles");',
       replace: "stamp = there.stamp;",
     }],
@@ -318,7 +322,7 @@ export const BUGS: readonly Bug[] = [
     name: "settling without position",
     rule: "Settling: fold those after its own position",
     patches: [{
-      file: "actors/settle.ts",
+      file: "actors/settling/round.ts",
       find: "old === undefined ? facts : facts.filter((fact) => fact.place > old.position);",
       replace: "facts;",
     }],
@@ -328,12 +332,12 @@ export const BUGS: readonly Bug[] = [
     rule: "Settling: when all are done, add the seen run and advance settled",
     patches: [
       {
-        file: "actors/settler.ts",
+        file: "actors/settling/settler.ts",
         find: "    await settleRound({",
         replace: "    await finish(fence, before, gathered);\n    await settleRound({",
       },
       {
-        file: "actors/settler.ts",
+        file: "actors/settling/settler.ts",
         find: "    await finish(fence, before, gathered);\n    settledSeq",
         replace: "    settledSeq",
       },
@@ -343,7 +347,7 @@ export const BUGS: readonly Bug[] = [
     name: "a round that is taken over goes further",
     rule: "Decision 0002: a round has a fixed end",
     patches: [{
-      file: "actors/settler.ts",
+      file: "actors/settling/settler.ts",
       find: "const to = before.target ?? head.seq;",
       replace: "const to = head.seq;",
     }],
@@ -352,7 +356,7 @@ export const BUGS: readonly Bug[] = [
     name: "settled moves without the seen run",
     rule: "Settling: add the seen run and advance settled",
     patches: [{
-      file: "actors/settler.ts",
+      file: "actors/settling/settler.ts",
       find: "runs: made === undefined ? kept : [...kept, made.run],",
       replace: "runs: kept,",
     }],
@@ -362,12 +366,12 @@ export const BUGS: readonly Bug[] = [
     rule: "Decision 0002: rows that derive from a state are written before it",
     patches: [
       {
-        file: "actors/settle.ts",
+        file: "actors/settling/round.ts",
         find: "    await applyMembers(store, generation, { changes, write, isNewMember });\n",
         replace: "",
       },
       {
-        file: "actors/settle.ts",
+        file: "actors/settling/round.ts",
         find: "    await operations.add(unit);\n  }\n  await operations.flush();\n",
         replace:
           "    await operations.add(unit);\n  }\n  await operations.flush();\n  if (changes.length > 0) await applyMembers(place.store, place.generation, { changes, write: place.write, isNewMember: place.isNewMember });\n",
@@ -378,7 +382,7 @@ export const BUGS: readonly Bug[] = [
     name: "state and log move one after the other",
     rule: "Links: state, links, position and log move in one operation",
     patches: [{
-      file: "actors/settle.ts",
+      file: "actors/settling/round.ts",
       find: "    const all = joined([...unit.ahead, unit]);",
       replace:
         "    await operations.add(unit);\n    await operations.flush();\n    const all = joined(unit.ahead);",
@@ -388,7 +392,7 @@ export const BUGS: readonly Bug[] = [
     name: "a link inside a run is taken for a new one",
     rule: "Links: a link to another user inside a run folds the log again",
     patches: [{
-      file: "domain/anonymous.ts",
+      file: "domain/profile/anonymous.ts",
       find:
         "if (run === undefined || inside || (run.newest !== null && precedes(mark, run.newest))) return false;",
       replace: "if (run === undefined) return false;",
@@ -398,7 +402,7 @@ export const BUGS: readonly Bug[] = [
     name: "a late event goes to the open part of a log",
     rule: "Decision 0003: a late event goes to the page of its time",
     patches: [{
-      file: "actors/log.ts",
+      file: "actors/settling/actor_log.ts",
       find: "const late = from === null ? [] : added.filter((entry) => before(entry, from));",
       replace: "const late: LogEntry[] = [];",
     }],
@@ -407,7 +411,7 @@ export const BUGS: readonly Bug[] = [
     name: "a switch whose answer was lost is done again",
     rule: "Only ok:true is success, otherwise read what is there (the simulation found it)",
     patches: [{
-      file: "actors/rebuild.ts",
+      file: "actors/replay/replay_all.ts",
       find: "    if (settled.generation === rebuilding.generation) return settled.events;\n",
       replace: "",
     }],
@@ -416,7 +420,7 @@ export const BUGS: readonly Bug[] = [
     name: "who has lost the fence reports faults",
     rule: "Settling: of two settlers one fails, and stops (the simulation found it)",
     patches: [{
-      file: "actors/fence.ts",
+      file: "actors/store/lease.ts",
       find:
         "    if (!(error instanceof LostFence || error instanceof StorageUnavailable)) await fence.write({});\n",
       replace: "",
@@ -426,7 +430,7 @@ export const BUGS: readonly Bug[] = [
     name: "the pause after a slow commit is as long as it",
     rule: "Accepting: answered or refused within 10 s (the simulation found it)",
     patches: [{
-      file: "actors/committer.ts",
+      file: "actors/journal/appender.ts",
       find: "sleep(Math.min(pauseMs, PAUSE_MS))",
       replace: "sleep(pauseMs)",
     }],
@@ -435,7 +439,7 @@ export const BUGS: readonly Bug[] = [
     name: "ids are looked up without a deadline",
     rule: "Accepting: answered or refused within 10 s (the simulation found it)",
     patches: [{
-      file: "actors/committer.ts",
+      file: "actors/journal/appender.ts",
       find: "await withDeadline(lookUp(store, digests, probes), deadlineMs);",
       replace: "await lookUp(store, digests, probes);",
     }],
@@ -444,7 +448,7 @@ export const BUGS: readonly Bug[] = [
     name: "a link is not in the anonymous id's log",
     rule: "Actors and identity: a link is also put in the anonymous id's log",
     patches: [{
-      file: "domain/fact.ts",
+      file: "domain/profile/fact.ts",
       find: "    if (linked !== undefined) names.push(`anonymous/${linked}`);\n",
       replace: "",
     }],
@@ -453,7 +457,7 @@ export const BUGS: readonly Bug[] = [
     name: "the earlier of two traits wins",
     rule: "Folds are joins: the later timestamp wins",
     patches: [{
-      file: "domain/register.ts",
+      file: "domain/profile/register.ts",
       find: "return at > than[1] ||",
       replace: "return at < than[1] ||",
     }],
@@ -462,7 +466,7 @@ export const BUGS: readonly Bug[] = [
     name: "chunks are rewritten without a check",
     rule: "Erasure: chunks are rewritten with checks",
     patches: [{
-      file: "actors/erasing.ts",
+      file: "actors/erasure/execute.ts",
       find: "if (sets.length > 0) await write({ sets, deletes: [] });",
       replace: "if (sets.length > 0) await store.commit({ checks: [], sets });",
     }],
@@ -471,7 +475,7 @@ export const BUGS: readonly Bug[] = [
     name: "chunks are rewritten with a check of something else",
     rule: "Erasure: under the fence, or two who erase get in each other's way",
     patches: [{
-      file: "actors/erasing.ts",
+      file: "actors/erasure/execute.ts",
       find: "if (sets.length > 0) await write({ sets, deletes: [] });",
       replace: `for (const set of sets) {
       const { stamp } = await store.get(set[0]);
@@ -483,7 +487,7 @@ export const BUGS: readonly Bug[] = [
     name: "a half erasure is not taken up again",
     rule: "Erasure: what was begun is finished, by whomever",
     patches: [{
-      file: "actors/erasing.ts",
+      file: "actors/erasure/execute.ts",
       find: "if (wish === null || target !== null || seq < wish.seq) return false;",
       replace:
         "if (wish === null || target !== null || seq < wish.seq || wish.plan !== undefined) return false;",
@@ -493,7 +497,7 @@ export const BUGS: readonly Bug[] = [
     name: "a plan is made anew for the second half",
     rule: "Erasure: the plan is stored before anything changes, as its logs are going to go",
     patches: [{
-      file: "actors/erasing.ts",
+      file: "actors/erasure/execute.ts",
       find: "if (wish.plan === undefined) wish =",
       replace: "wish =",
     }],
@@ -502,7 +506,7 @@ export const BUGS: readonly Bug[] = [
     name: "somebody is erased before their events are settled",
     rule: "Erasure: after settling past it",
     patches: [{
-      file: "actors/erasing.ts",
+      file: "actors/erasure/execute.ts",
       find: "|| seq < wish.seq) return false;",
       replace: ") return false;",
     }],
@@ -511,7 +515,7 @@ export const BUGS: readonly Bug[] = [
     name: "states are folded again from chunks as they were",
     rule: "Erasure: folds ignore the person's earlier positions",
     patches: [{
-      file: "actors/erasing.ts",
+      file: "actors/erasure/execute.ts",
       find: "  events.forget();\n",
       replace: "",
     }],
@@ -520,7 +524,7 @@ export const BUGS: readonly Bug[] = [
     name: "the pieces of a state go before its value",
     rule: "Erasure: a half erasure can be read, and finished (the simulation found it)",
     patches: [{
-      file: "actors/erase_actor.ts",
+      file: "actors/erasure/erase_actor.ts",
       find: "if (version === 0) return",
       replace:
         "if (version === 0) for (const each of loaded.pieces) await place.write({ sets: [], deletes: [each] });\n  if (version === 0) return",
@@ -530,7 +534,7 @@ export const BUGS: readonly Bug[] = [
     name: "parts of who is erased stay",
     rule: "Erasure: what a user owned of anonymous ids goes too",
     patches: [{
-      file: "actors/erasing.ts",
+      file: "actors/erasure/execute.ts",
       find: "  await deleteParts(place, partsOf(place, wish, plan));\n",
       replace: "",
     }],
@@ -539,7 +543,7 @@ export const BUGS: readonly Bug[] = [
     name: "a replay under way is put to use after an erasure",
     rule: "Erasure: what a replay has read of before is never put to use",
     patches: [{
-      file: "actors/erasing.ts",
+      file: "actors/erasure/execute.ts",
       find: "    await stopRebuilds(fence, options);\n",
       replace: "",
     }],
@@ -548,7 +552,7 @@ export const BUGS: readonly Bug[] = [
     name: "inflated chunks are kept after an erasure",
     rule: "Erasure: in all processes, whatever they hold in memory",
     patches: [{
-      file: "actors/journal.ts",
+      file: "actors/journal/journal_state.ts",
       find: "      events.forget();\n",
       replace: "",
     }],
@@ -557,7 +561,7 @@ export const BUGS: readonly Bug[] = [
     name: "a thread that died has no successor",
     rule: "Decision 0008: where the thread ends by a fault, settling goes on in the server's",
     patches: [{
-      file: "actors/settler_thread.ts",
+      file: "actors/settling/settler_thread.ts",
       find: /(lineno}`\);\n) +settleHere\(\);/,
       replace: "$1",
     }],
@@ -566,7 +570,7 @@ export const BUGS: readonly Bug[] = [
     name: "the successor of a thread is not told that somebody waits",
     rule: "Decision 0008: who waits hurries the settler, wherever it is",
     patches: [{
-      file: "actors/settler_thread.ts",
+      file: "actors/settling/settler_thread.ts",
       find: "if (here !== undefined) return here.hurry();",
       replace: "",
     }],
@@ -575,7 +579,7 @@ export const BUGS: readonly Bug[] = [
     name: "a thread is not told that somebody waits",
     rule: "Decision 0008: who waits hurries the settler, wherever it is",
     patches: [{
-      file: "actors/settler_thread.ts",
+      file: "actors/settling/settler_thread.ts",
       find: 'hurried = true;\n      tell({ type: "hurry" });',
       replace: "hurried = true;",
     }],

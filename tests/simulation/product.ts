@@ -15,9 +15,9 @@ export interface Patch {
 /** What the simulation uses of the product. */
 export interface Product {
   openSystem: typeof import("../../actors/open.ts").openSystem;
-  openTools: typeof import("../../actors/tools.ts").openTools;
-  storeOf: typeof import("../../actors/store.ts").storeOf;
-  exportEvents: typeof import("../../actors/export.ts").exportEvents;
+  openTools: typeof import("../../actors/replay/maintenance.ts").openTools;
+  storeOf: typeof import("../../actors/store/store.ts").storeOf;
+  exportEvents: typeof import("../../actors/journal/export.ts").exportEvents;
   /** Settles in a thread: what `settler_worker.ts` does with its own. */
   settleIn(thread: ThreadSelf): void;
 }
@@ -30,41 +30,41 @@ const TURN_IMPORT = /^import \{ setImmediate \} from "node:timers";$/m;
 
 /** Bounds by file and name, made so small that a history of some events goes over each. */
 const SMALL_BOUNDS: Record<string, Record<string, number>> = {
-  "actors/chunk.ts": { CHUNK_BYTES: 500 },
-  "actors/erasing.ts": {
+  "actors/journal/chunk.ts": { CHUNK_BYTES: 500 },
+  "actors/erasure/execute.ts": {
     PLACES_PER_PART: 2,
     NAMES_PER_PART: 1,
     CHUNKS_AT_ONCE: 2,
     WRITE_BYTES: 600,
     FACTS_AT_ONCE: 2,
   },
-  "actors/committer.ts": { COMMIT_BYTES: 4_000, GROUP_BYTES: 2_500 },
-  "actors/events.ts": { CACHE_BYTES: 3_000 },
-  "actors/history.ts": { EVENTS_AT_ONCE: 2 },
-  "actors/journal.ts": { CATCH_UP_CHUNKS: 2, TRIM_EVENTS: 4 },
-  "actors/log.ts": { PAGE_ENTRIES: 2, OPEN_ENTRIES: 3 },
-  "actors/members.ts": { ROWS_PER_WRITE: 1, READS_AT_ONCE: 2 },
-  "actors/operations.ts": { WRITE_BYTES: 2_500, WRITE_MUTATIONS: 4 },
-  "actors/rebuild.ts": { ROUND_EVENTS: 7, MAX_WRITTEN: 5, DELETES: 3 },
-  "actors/seen.ts": { PART_DIGESTS: 2, FILTER_PART_BYTES: 8, RUNS_TO_MERGE: 2 },
-  "actors/settle.ts": {
+  "actors/journal/appender.ts": { COMMIT_BYTES: 4_000, GROUP_BYTES: 2_500 },
+  "actors/journal/event_reader.ts": { CACHE_BYTES: 3_000 },
+  "actors/settling/log_facts.ts": { EVENTS_AT_ONCE: 2 },
+  "actors/journal/journal_state.ts": { CATCH_UP_CHUNKS: 2, TRIM_EVENTS: 4 },
+  "actors/settling/actor_log.ts": { PAGE_ENTRIES: 2, OPEN_ENTRIES: 3 },
+  "actors/settling/group_members.ts": { ROWS_PER_WRITE: 1, READS_AT_ONCE: 2 },
+  "actors/store/write_batch.ts": { WRITE_BYTES: 2_500, WRITE_MUTATIONS: 4 },
+  "actors/replay/replay_all.ts": { ROUND_EVENTS: 7, MAX_WRITTEN: 5, DELETES: 3 },
+  "actors/journal/dedup_index.ts": { PART_DIGESTS: 2, FILTER_PART_BYTES: 8, RUNS_TO_MERGE: 2 },
+  "actors/settling/round.ts": {
     SCAN_FACTOR: 1,
     SLICE_ACTORS: 3,
     SLICE_BYTES: 2_000,
   },
-  "actors/settler.ts": { ROUND_EVENTS: 8, SEEN_WRITE_KEYS: 3, QUIET_MS: 3 },
-  "actors/settling.ts": { SOFT_EVENTS: 25 },
-  "actors/snapshot.ts": { PIECE_BYTES: 300 },
-  "actors/suppression.ts": { PAGE_DIGESTS: 2 },
-  "actors/store.ts": { SCAN_BATCH: 2 },
-  "actors/tail.ts": { SEGMENT_EVENTS: 3 },
-  "actors/verify.ts": { AT_ONCE: 3 },
+  "actors/settling/settler.ts": { ROUND_EVENTS: 8, SEEN_WRITE_KEYS: 3, QUIET_MS: 3 },
+  "actors/settling/backpressure.ts": { SOFT_EVENTS: 25 },
+  "actors/settling/snapshot.ts": { PIECE_BYTES: 300 },
+  "actors/erasure/suppression.ts": { PAGE_DIGESTS: 2 },
+  "actors/store/store.ts": { SCAN_BATCH: 2 },
+  "actors/journal/tail.ts": { SEGMENT_EVENTS: 3 },
+  "actors/replay/verify.ts": { AT_ONCE: 3 },
 };
 
 /** Chunks are not compressed where bounds are small: it would take longer than all else. */
 const UNCOMPRESSED: readonly Patch[] = [
-  { file: "actors/chunk.ts", find: "zstdCompressSync(raw, COMPRESSION)", replace: "raw" },
-  { file: "actors/chunk.ts", find: "zstdDecompressSync(chunk.body)", replace: "chunk.body" },
+  { file: "actors/journal/chunk.ts", find: "zstdCompressSync(raw, COMPRESSION)", replace: "raw" },
+  { file: "actors/journal/chunk.ts", find: "zstdDecompressSync(chunk.body)", replace: "chunk.body" },
 ];
 
 /**
@@ -78,25 +78,25 @@ const THREADED: readonly Patch[] = [
     replace: 'typeof storage === "object" && "beginThread" in storage;',
   },
   {
-    file: "actors/settler_thread.ts",
+    file: "actors/settling/settler_thread.ts",
     find: /new Worker\(.+\);$/m,
     replace: "options.storage.beginThread();",
   },
   {
-    file: "actors/settler_worker.ts",
+    file: "actors/settling/settler_worker.ts",
     find: /^const thread = self as unknown as {[^}]+};$/m,
     replace: "export function settleIn(thread) {",
   },
   {
-    file: "actors/settler_worker.ts",
+    file: "actors/settling/settler_worker.ts",
     find: "await openStore(data.storage)",
     replace: "await thread.openStore()",
   },
-  { file: "actors/settler_worker.ts", find: "now: Date.now,", replace: "now: thread.now," },
-  { file: "actors/settler_worker.ts", find: "() => crypto.randomUUID(),", replace: "thread.newId," },
-  { file: "actors/settler_worker.ts", find: "error: traceOf(error) })", replace: "error })" },
+  { file: "actors/settling/settler_worker.ts", find: "now: Date.now,", replace: "now: thread.now," },
+  { file: "actors/settling/settler_worker.ts", find: "() => crypto.randomUUID(),", replace: "thread.newId," },
+  { file: "actors/settling/settler_worker.ts", find: "error: traceOf(error) })", replace: "error })" },
   {
-    file: "actors/settler_worker.ts",
+    file: "actors/settling/settler_worker.ts",
     find: "    settler.wake();\n  }\n};",
     replace: "    settler.wake();\n  }\n};\n}",
   },
@@ -116,7 +116,7 @@ export const SMALL: readonly Patch[] = [
 
 /** The patch that makes the folds those of a newer version, which fold the same. */
 export const NEWER: Patch = {
-  file: "domain/fact.ts",
+  file: "domain/profile/fact.ts",
   find: /^(export const FOLD_VERSION) = (\d+);/m,
   replace: "$1 = $2 + 1;",
 };
@@ -127,20 +127,31 @@ export async function loadProduct(patches: readonly Patch[]): Promise<Product> {
   try {
     const files = new Set<string>();
     const all = [...THREADED, ...patches];
-    for (const name of FOLDERS) {
-      await Deno.mkdir(`${folder}/${name}`);
-      for await (const { name: file } of Deno.readDir(new URL(name, ROOT))) {
-        const path = `${name}/${file}`;
+    const copy = async (from: string): Promise<void> => {
+      await Deno.mkdir(`${folder}/${from}`);
+      for await (const { name, isDirectory } of Deno.readDir(new URL(from, ROOT))) {
+        const path = `${from}/${name}`;
+        if (isDirectory) {
+          await copy(path);
+          continue;
+        }
         files.add(path);
         const text = await Deno.readTextFile(new URL(path, ROOT));
         await Deno.writeTextFile(`${folder}/${path}`, patched(path, text, all));
       }
-    }
+    };
+    for (const name of FOLDERS) await copy(name);
     const stray = patches.find(({ file }) => !files.has(file));
     if (stray !== undefined) throw new Error(`a patch is for ${stray.file}, which there is not`);
     const load = (path: string) => import(`file://${folder}/actors/${path}`);
     const [open, tools, store, exporting, worker] = await Promise.all(
-      ["open.ts", "tools.ts", "store.ts", "export.ts", "settler_worker.ts"].map(load),
+      [
+        "open.ts",
+        "replay/maintenance.ts",
+        "store/store.ts",
+        "journal/export.ts",
+        "settling/settler_worker.ts",
+      ].map(load),
     );
     return {
       openSystem: open.openSystem,

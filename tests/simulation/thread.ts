@@ -2,8 +2,8 @@
  * A thread of a process, in a world: what the product has as a `Worker`. It has an owner and a handle of its own, so it
  * stands still and dies by itself, and its process goes on. What either tells the other arrives in order, but late.
  */
-import type { FromSettler, ToSettler } from "../../actors/settler_thread.ts";
-import type { Store } from "../../actors/store.ts";
+import type { FromSettler, ToSettler } from "../../actors/settling/settler_thread.ts";
+import type { Store } from "../../actors/store/store.ts";
 import { beginLife, type Site } from "./machine.ts";
 import type { Product } from "./product.ts";
 import type { Owner } from "./world.ts";

@@ -1,5 +1,5 @@
 /** What senders send in a history: events over few actors, so that they meet; times that tie; some late; some large. */
-import { EVENT_TYPES, type StoredEvent } from "../../domain/event.ts";
+import { EVENT_TYPES, type StoredEvent } from "../../domain/event/event.ts";
 import type { Random } from "./random.ts";
 
 /** When histories begin. */

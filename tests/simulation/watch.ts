@@ -14,9 +14,9 @@ import {
   linesOf,
   placeOf,
   seqOf,
-} from "../../actors/chunk.ts";
-import type { Fenced } from "../../actors/fence.ts";
-import { erasuresOf, type Head, NOTHING_SETTLED, type Settled } from "../../actors/journal.ts";
+} from "../../actors/journal/chunk.ts";
+import type { Fenced } from "../../actors/store/lease.ts";
+import { erasuresOf, type Head, NOTHING_SETTLED, type Settled } from "../../actors/journal/journal_state.ts";
 import {
   actorKey,
   HEAD,
@@ -27,13 +27,13 @@ import {
   seenFilterKey,
   seenKey,
   SETTLED,
-} from "../../actors/keys.ts";
-import { keysOfRun } from "../../actors/seen.ts";
+} from "../../actors/store/keys.ts";
+import { keysOfRun } from "../../actors/journal/dedup_index.ts";
 import type { ActorKind } from "../../actors/system.ts";
-import type { Wish } from "../../actors/wishes.ts";
-import type { StoredEvent } from "../../domain/event.ts";
-import { type ActorName, actorsOf, factOf } from "../../domain/fact.ts";
-import { withoutPerson } from "../actors/erased.ts";
+import type { Wish } from "../../actors/erasure/requests.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
+import { type ActorName, actorsOf, factOf } from "../../domain/profile/fact.ts";
+import { withoutPerson } from "../actors/erasure/erased.ts";
 import { compareKeys, type Operation, type Stored } from "./database.ts";
 import type { Counts } from "./weather.ts";
 import { Violation } from "./world.ts";

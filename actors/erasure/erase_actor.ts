@@ -1,0 +1,121 @@
+/**
+ * Takes events out of actors: out of their logs, and, by folding what is left again, out of their states. All of it can be
+ * done twice, and is done under the fence: who takes over a half of it does it all again.
+ */
+import { actorKey, type Key, logPrefix } from "../store/keys.ts";
+import { decodeEntries, encodeEntries, type LogPlace, readLog } from "../settling/actor_log.ts";
+import { createOperations } from "../store/write_batch.ts";
+import {
+  bytesOf,
+  type Place,
+  SLICE_ACTORS,
+  SLICE_BYTES,
+  type Unit,
+  unitAgain,
+  writeUnits,
+} from "../settling/round.ts";
+import {
+  type ActorHead,
+  complete,
+  type Loaded,
+  loadHeads,
+  type PartHead,
+  readHead,
+} from "../settling/snapshot.ts";
+import type { Entry, Range, Store } from "../store/store.ts";
+import type { ActorKind } from "../system.ts";
+
+/**
+ * Takes the erased places out of actors, many in one operation. One of which nothing is left is deleted; nobody writes
+ * actors without the fence, so that no late write can bring it back.
+ */
+export async function eraseActors(
+  place: Place,
+  names: readonly [ActorKind, string][],
+  isErased: (kind: ActorKind, place: number) => boolean,
+): Promise<void> {
+  const { store, generation } = place;
+  for (let from = 0; from < names.length; from += SLICE_ACTORS) {
+    const slice = names.slice(from, from + SLICE_ACTORS);
+    const heads = await loadHeads<ActorHead>(
+      store,
+      slice.map(([kind, id]) => actorKey(generation, kind, id)),
+    );
+    let units: Unit[] = [];
+    let bytes = 0;
+    for (const [index, [kind, id]] of slice.entries()) {
+      await place.renew?.();
+      const loaded = await complete(store, heads[index]!);
+      if (loaded.head === undefined) continue;
+      const unit = await unitWithout(place, { generation, kind, id }, {
+        loaded,
+        head: loaded.head,
+        isErased: (each) => isErased(kind, each),
+      });
+      units.push(unit);
+      bytes += bytesOf(unit);
+      if (bytes < SLICE_BYTES) continue;
+      await writeUnits(place, units);
+      [units, bytes] = [[], 0];
+    }
+    await writeUnits(place, units);
+  }
+}
+
+/** What an actor comes to without the erased places. Pages keep their keys, so that who reads them misses nothing. */
+async function unitWithout(
+  place: Place,
+  actor: LogPlace,
+  { loaded, head, isErased }: {
+    loaded: Loaded<ActorHead>;
+    head: ActorHead;
+    isErased(place: number): boolean;
+  },
+): Promise<Unit> {
+  const { store } = place;
+  let version = 0;
+  let position = 0;
+  for await (const entry of readLog(store, actor, { log: head, order: "asc" })) {
+    if (isErased(entry.place)) continue;
+    version++;
+    if (entry.place > position) position = entry.place;
+  }
+  const range = { prefix: logPrefix(actor.generation, actor.kind, actor.id) };
+  if (version === 0) return await deletion(store, loaded, range);
+  const pages: [Key, Uint8Array][] = [];
+  for await (const { key, value } of store.list<Uint8Array>(range, { batchSize: 16 })) {
+    const page = without(value!, isErased);
+    if (page !== undefined) pages.push([key, page]);
+  }
+  const open = without(head.open, isErased) ?? head.open;
+  return await unitAgain(place, actor, { loaded, head: { ...head, version, position, open }, pages });
+}
+
+/** What deletes an actor: its own value last of all, by which it is found, and with its pieces, as it can't be read without. */
+async function deletion(store: Store, { key, raw, pieces }: Loaded<ActorHead>, range: Range): Promise<Unit> {
+  const pages: Unit["ahead"] = [];
+  for await (const page of store.list(range, { batchSize: 16 })) {
+    pages.push({ sets: [], deletes: [page.key] });
+  }
+  return { key, old: raw, ahead: pages, sets: [], deletes: [...pieces, key], members: [] };
+}
+
+/** Entries without those that are erased; `undefined` where none is. */
+function without(bytes: Uint8Array, isErased: (place: number) => boolean): Uint8Array | undefined {
+  const entries = decodeEntries(bytes);
+  const left = entries.filter((entry) => !isErased(entry.place));
+  return left.length === entries.length ? undefined : encodeEntries(left);
+}
+
+/** Deletes parts, each with its pieces. */
+export async function deleteParts(
+  { write }: Pick<Place, "write">,
+  parts: AsyncIterable<Entry<Uint8Array>>,
+): Promise<void> {
+  const operations = createOperations(write);
+  for await (const part of parts) {
+    const { key, stamp, pieces } = readHead<PartHead>(part);
+    if (stamp !== null) await operations.add({ sets: [], deletes: [...pieces, key] });
+  }
+  await operations.flush();
+}

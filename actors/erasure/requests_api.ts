@@ -1,0 +1,136 @@
+/** Erasure as it is asked for: a wish is written, and fulfilled by a settler, in whatever process (`execute.ts`). */
+import { erasuresOf, type Head, type Journal } from "../journal/journal_state.ts";
+import { erasedKey, ERASING, HEAD, wishKey } from "../store/keys.ts";
+import type { Settling } from "../settling/backpressure.ts";
+import { sleep, type Store, type Write } from "../store/store.ts";
+import { personDigest } from "./suppression.ts";
+import {
+  type Eraser,
+  type Erasure,
+  NotServing,
+  type Person,
+  StorageFault,
+  StorageUnavailable,
+  type Suppression,
+} from "../system.ts";
+import { createTurns } from "../store/serial_queue.ts";
+import { addErased, NOTHING_ERASED, type Receipt, type Wish, type Wishes } from "./requests.ts";
+
+/** A request waits so long for its erasure; then it goes on by itself, and who asks again waits for the rest. */
+const ERASE_MS = 30_000;
+
+/** Wishes that wait: each is a value of some hundred bytes, and one takes a round of settling at the least. */
+export const MAX_WISHES = 1_000;
+
+/** So many of the latest wishes are looked at, to see whether one is for the same person. */
+const LOOKED_AT = 20;
+
+/** A wish that another process overtakes is tried again so often. */
+const TRIES = 20;
+
+/** What erasure needs. */
+export interface ErasureOptions {
+  store: Store;
+  journal: Journal;
+  settling: Settling;
+  suppression: Suppression;
+  /** The secret that digests are made with. */
+  secret: string;
+  now(): number;
+  newId(): string;
+}
+
+/** Makes what erases people. */
+export function createErasure(options: ErasureOptions): Erasure {
+  const { store, journal, settling, suppression, secret } = options;
+  const erasers: Eraser[] = [];
+
+  /** Writes a wish, and gives its number. */
+  async function push(wish: Omit<Wish, "seq" | "op">): Promise<number> {
+    const op = options.newId();
+    let last: number | undefined;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const [mark, head] = await store.getMany([ERASING, HEAD]);
+      const { pushed } = (mark!.value ?? { pushed: 0 }) as Wishes;
+      // A write that was denied may have been done all the same.
+      if (last !== undefined && pushed >= last && await isMine(last, wish.digest, op)) return last;
+      if (pushed - erasuresOf(journal.settledNow()) >= MAX_WISHES) {
+        throw new NotServing(`${MAX_WISHES} erasures are waiting: ask again later`, "erasure_under_way");
+      }
+      const seq = ((head!.value ?? { seq: 0 }) as Head).seq;
+      const waiting = await waitingOf(wish.digest, pushed);
+      if (waiting !== undefined) {
+        if (waiting.wish.op === op) return waiting.no;
+        // Who asks again does not make the others wait longer.
+        const { wish: before, key, stamp, no } = waiting;
+        const joined: Wish = { ...before, ...wish, op, seq, suppress: before.suppress || wish.suppress };
+        if (await tried({ checks: [{ key, stamp }], sets: [[key, joined]] }) !== null) return no;
+        continue;
+      }
+      last = pushed + 1;
+      const written = await tried({
+        checks: [{ key: ERASING, stamp: mark!.stamp }],
+        sets: [[ERASING, { pushed: last } satisfies Wishes], [
+          wishKey(last),
+          { ...wish, op, seq } satisfies Wish,
+        ]],
+      });
+      if (written !== null) return last;
+      if (tries > 0) await sleep(Math.min(2 ** tries, 200) * Math.random());
+    }
+    throw new StorageUnavailable("storage did not take the wish for erasure");
+  }
+
+  /** A write of which nobody knows whether it was done counts as not done; of a full disk the caller is told at once. */
+  function tried(write: Write): Promise<string | null> {
+    return store.commit(write).catch((error) => {
+      if (error instanceof StorageUnavailable && !(error instanceof StorageFault)) return null;
+      throw error;
+    });
+  }
+
+  /** A wish for the same person that waits and has no plan yet, if there is one among the latest. */
+  async function waitingOf(digest: string, pushed: number) {
+    const first = Math.max(erasuresOf(journal.settledNow()) + 1, pushed - LOOKED_AT + 1);
+    const keys = Array.from({ length: Math.max(0, pushed - first + 1) }, (_, n) => wishKey(first + n));
+    for (const [n, { key, value, stamp }] of (await store.getMany<Wish>(keys)).entries()) {
+      if (value?.digest === digest && value.plan === undefined) {
+        return { no: first + n, wish: value, key, stamp };
+      }
+    }
+    return undefined;
+  }
+
+  async function isMine(no: number, digest: string, op: string): Promise<boolean> {
+    const [wish, receipt] = await store.getMany([wishKey(no), erasedKey(digest)]);
+    if ((wish!.value as Wish | null)?.op === op) return true;
+    return (receipt!.value as Receipt | null)?.wishes.some((each) => each.op === op) ?? false;
+  }
+
+  /** Those who ask at once would only get in each other's way. */
+  const inTurn = createTurns();
+
+  return {
+    onErase: (eraser) => void erasers.push(eraser),
+    async erase(person: Person, { suppress }) {
+      const endMs = performance.now() + ERASE_MS;
+      const digest = personDigest(person, secret);
+      await journal.sync();
+      const before = erasuresOf(journal.settledNow());
+      if (suppress) await inTurn(() => suppression.add(person));
+      for (const eraser of erasers) await eraser(person);
+      const at = options.now();
+      const no = await inTurn(() => push({ ...person, digest, suppress, at }));
+      await settling.untilErased(no, endMs - performance.now());
+      if (suppress) await suppression.refresh();
+      const { value: receipt } = await store.get<Receipt>(erasedKey(digest));
+      // Of one who asks again, what was done for them before too.
+      const wishes = receipt?.wishes.filter((each) => each.no > before) ?? [];
+      return {
+        erased: wishes.reduce((sum, { erased }) => addErased(sum, erased), NOTHING_ERASED),
+        suppressed: receipt?.suppressed ?? suppress,
+        at: receipt?.at ?? at,
+      };
+    },
+  };
+}

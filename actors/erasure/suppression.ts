@@ -1,0 +1,118 @@
+/**
+ * Who is suppressed: whose later events are refused. What is kept of them is a digest. The digests stand in pages that are
+ * only added to, and in the memory of each process, which reads a mark now and then and the new pages when it has moved:
+ * no event costs a read.
+ */
+import { Buffer } from "node:buffer";
+import { DIGEST_BYTES, digestOf, wordsOfHex } from "../journal/chunk.ts";
+import { createDigestSet } from "../journal/digest_set.ts";
+import type { Fence } from "../store/lease.ts";
+import type { Settled } from "../journal/journal_state.ts";
+import { type Key, SECRET, SUPPRESSED, suppressedKey } from "../store/keys.ts";
+import { type Store, type Write } from "../store/store.ts";
+import {
+  type Person,
+  StorageFault,
+  StorageUnavailable,
+  type Suppression,
+  TooManySuppressed,
+} from "../system.ts";
+import { createWatched } from "../store/cached_config.ts";
+
+/** Most digests: each process holds all, a million in 34 MB. */
+export const MAX_SUPPRESSED = 1_000_000;
+
+/** Digests in a page: 48 KB. */
+const PAGE_DIGESTS = 3_000;
+
+/** A change that another process overtakes is tried again so often. */
+const TRIES = 20;
+
+/** What the mark says. */
+interface Mark {
+  count: number;
+}
+
+/** The digest of a person, in hex: what stays of who was erased. */
+export function personDigest({ kind, id }: Person, secret: string): string {
+  return digestOf(`${kind}/${id}`, secret);
+}
+
+/** The write that adds digests (hex), as far as there is room: with what it must check. */
+async function addition(store: Store, digests: string[]): Promise<Pick<Write, "checks" | "sets">> {
+  const mark = await store.get<Mark>(SUPPRESSED);
+  const before = mark.value?.count ?? 0;
+  const added = digests.slice(0, Math.max(0, MAX_SUPPRESSED - before));
+  const count = before + added.length;
+  const sets: [Key, unknown][] = [[SUPPRESSED, { count } satisfies Mark]];
+  for (let next = before; next < count;) {
+    const page = Math.floor(next / PAGE_DIGESTS);
+    const inPage = next % PAGE_DIGESTS;
+    const some = added.slice(next - before, next - before + PAGE_DIGESTS - inPage);
+    // Beyond what the mark counts a page holds nothing.
+    const old = inPage === 0 ? null : (await store.get<Uint8Array>(suppressedKey(page))).value;
+    sets.push([
+      suppressedKey(page),
+      new Uint8Array(Buffer.concat([old ?? new Uint8Array(), Buffer.from(some.join(""), "hex")])),
+    ]);
+    next += some.length;
+  }
+  return { checks: [{ key: SUPPRESSED, stamp: mark.stamp }], sets };
+}
+
+/** Suppresses people in an operation of the fence, as far as there is room. */
+export async function suppressUnder(fence: Fence<Settled>, store: Store, people: Person[]): Promise<void> {
+  if (people.length === 0) return;
+  const { value: secret } = await store.get<string>(SECRET);
+  // An operation has room for some pages.
+  for (let from = 0; from < people.length; from += PAGE_DIGESTS) {
+    const some = people.slice(from, from + PAGE_DIGESTS).map((person) => personDigest(person, secret ?? ""));
+    await fence.write(await addition(store, some));
+  }
+}
+
+/** Opens the set of who is suppressed. */
+export async function openSuppression(store: Store, secret: string): Promise<Suppression> {
+  const digests = createDigestSet(0);
+  let known = 0;
+  const watched = createWatched(store, { mark: SUPPRESSED, load });
+
+  /** What was added: digests never go. */
+  async function load(): Promise<void> {
+    const count = (await store.get<Mark>(SUPPRESSED)).value?.count ?? 0;
+    const from = Math.floor(known / PAGE_DIGESTS);
+    const pages = Math.ceil(count / PAGE_DIGESTS) - from;
+    const keys = Array.from({ length: Math.max(0, pages) }, (_, n) => suppressedKey(from + n));
+    for (const { value } of await store.getMany<Uint8Array>(keys)) {
+      const words = wordsOfHex((value ?? new Uint8Array()).toHex());
+      for (let at = 0; at * DIGEST_BYTES < (value?.length ?? 0); at++) digests.add(words, at);
+    }
+    known = count;
+  }
+
+  const has = (person: Person) => digests.has(wordsOfHex(personDigest(person, secret)), 0);
+
+  await watched.refresh();
+  return {
+    isSuppressed({ userId, anonymousId }) {
+      if (digests.size() === 0) return false;
+      if (userId !== undefined) return has({ kind: "user", id: userId });
+      return anonymousId !== undefined && has({ kind: "anonymous", id: anonymousId });
+    },
+    fresh: watched.fresh,
+    refresh: watched.refresh,
+    async add(person) {
+      for (let tries = 0; tries < TRIES; tries++) {
+        await watched.refresh();
+        if (has(person)) return;
+        if (known >= MAX_SUPPRESSED) throw new TooManySuppressed(`${MAX_SUPPRESSED} people are suppressed`);
+        const write = await addition(store, [personDigest(person, secret)]);
+        // Whether it was written the next look tells; of a full disk the caller is told at once.
+        await store.commit(write).catch((error) => {
+          if (!(error instanceof StorageUnavailable) || error instanceof StorageFault) throw error;
+        });
+      }
+      throw new StorageUnavailable("storage did not take who is to be suppressed");
+    },
+  };
+}

@@ -1,0 +1,69 @@
+/** A draft of a contract held against the last events of the journal: a contract is tried before it is enforced. */
+import { setImmediate } from "node:timers";
+import { type Draft, firstViolation, names } from "../../domain/contract/contract.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
+import { type Chunk, linesOf, senderOf } from "../journal/chunk.ts";
+import type { Head } from "../journal/journal_state.ts";
+import { HEAD, journalKey } from "../store/keys.ts";
+import type { Store } from "../store/store.ts";
+import type { DraftCheck } from "../system.ts";
+
+/** Events that an answer shows. */
+const MAX_EXAMPLES = 20;
+
+/** Chunks read at once: some 32 KB of JSON each. */
+const CHUNKS_AT_ONCE = 8;
+
+/** Other requests get their turn after so long. */
+const TURN_MS = 10;
+
+/** What was looked at by then is answered: a schema may be slow, and events large. */
+const DEADLINE_MS = 10_000;
+
+/** Holds a draft against those of the last `last` events that it names, newest first. Reads the journal and nothing else. */
+export async function checkDraft(
+  store: Store,
+  draft: Draft & { name: string },
+  last: number,
+): Promise<DraftCheck> {
+  const { makeChecked } = await import("../../domain/contract/checked_contract.ts");
+  const contract = makeChecked(draft);
+  const result: DraftCheck = { checked: 0, failed: 0, complete: true, examples: [] };
+  const began = performance.now();
+  let turnMs = began;
+
+  function look(event: StoredEvent): void {
+    const violation = firstViolation(contract, event);
+    result.checked++;
+    if (violation === undefined) return;
+    result.failed++;
+    if (result.examples.length < MAX_EXAMPLES) {
+      result.examples.push({ messageId: event.messageId, ...violation });
+    }
+  }
+
+  let left = last;
+  for await (const chunk of newestChunks(store)) {
+    const lines = linesOf(chunk);
+    for (let index = chunk.n - 1; index >= 0 && left > 0; index--, left--) {
+      if (turnMs - began > DEADLINE_MS) return { ...result, complete: false };
+      const event = JSON.parse(lines[index]!) as StoredEvent;
+      if (names(draft, event, senderOf(chunk, index))) look(event);
+      if (performance.now() - turnMs > TURN_MS) {
+        await new Promise((resolve) => setImmediate(resolve));
+        turnMs = performance.now();
+      }
+    }
+    if (left === 0) break;
+  }
+  return result;
+}
+
+async function* newestChunks(store: Store): AsyncGenerator<Chunk> {
+  const { value: head } = await store.get<Head>(HEAD);
+  if (head === null) return;
+  const range = { start: journalKey(1), end: journalKey(head.seq + 1) };
+  for await (const { value } of store.list<Chunk>(range, { reverse: true, batchSize: CHUNKS_AT_ONCE })) {
+    yield value!;
+  }
+}

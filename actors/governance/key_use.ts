@@ -1,0 +1,76 @@
+/** When write keys were last used: kept in memory, written behind answers once in a while, the latest of all processes. */
+import { forgetOldest } from "../../domain/limits/bounded_map.ts";
+import { writeKeyKey, writeKeyUsedKey } from "../store/keys.ts";
+import type { Entry, Store } from "../store/store.ts";
+import { DEFAULT_KEY_ID } from "../system.ts";
+
+/** What is written of a key's use is this much behind at the most; so often at most is it written by a process. */
+export const USE_WRITTEN_MS = 30_000;
+
+/** Keys whose use is remembered: more than there can be at once, and those that came first are forgotten. */
+export const MAX_USED_KEYS = 2_000;
+
+/** A write that another process was ahead of is tried so often; the next use tries again. */
+const TRIES = 3;
+
+interface Use {
+  at: number;
+  writtenAt: number;
+  writing: Promise<void> | undefined;
+}
+
+/** The use of write keys. */
+export interface KeyUse {
+  /** Notes a use, ms since 1970. Costs a look into a map. */
+  used(id: string, at: number): void;
+  /** When each of these was last used, ms since 1970. */
+  lastUsed(ids: readonly string[]): Promise<(number | undefined)[]>;
+  /** How many keys are remembered. */
+  size(): number;
+  close(): Promise<void>;
+}
+
+/** Makes it over a store. */
+export function createKeyUse(store: Store): KeyUse {
+  const uses = new Map<string, Use>();
+
+  async function write(id: string, use: Use): Promise<void> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const keys = [writeKeyUsedKey(id), writeKeyKey(id)];
+      const [entry, writeKey] = await store.getMany(keys) as [Entry<number>, Entry];
+      if (entry.value !== null && entry.value >= use.at) return;
+      // Of a key that is deleted nothing is left: it is gone here, or its stamp is when this is written.
+      if (writeKey.stamp === null && id !== DEFAULT_KEY_ID) return;
+      const checks = [entry, writeKey].map(({ key, stamp }) => ({ key, stamp }));
+      if (await store.commit({ checks, sets: [[entry.key, use.at]] }) !== null) return;
+    }
+  }
+
+  return {
+    used(id, at) {
+      let use = uses.get(id);
+      if (use === undefined) {
+        use = { at, writtenAt: -Infinity, writing: undefined };
+        uses.set(id, use);
+        forgetOldest(uses, MAX_USED_KEYS);
+      }
+      if (at > use.at) use.at = at;
+      if (at - use.writtenAt < USE_WRITTEN_MS || use.writing !== undefined) return;
+      const written = use;
+      written.writtenAt = at;
+      // A hint for people: where storage does not answer, it is written the next time.
+      written.writing = write(id, written).catch(() => {}).finally(() => written.writing = undefined);
+    },
+    async lastUsed(ids) {
+      const entries = await store.getMany<number>(ids.map(writeKeyUsedKey));
+      return entries.map(({ value }, i) => {
+        const own = uses.get(ids[i]!)?.at;
+        return value === null ? own : Math.max(value, own ?? value);
+      });
+    },
+    size: () => uses.size,
+    async close() {
+      await Promise.all([...uses.values()].map(({ writing }) => writing));
+    },
+  };
+}

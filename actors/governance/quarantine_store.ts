@@ -1,0 +1,238 @@
+/** What stands of rejected events, and all changes of it: each moves the total, so that a late or repeated one fails. */
+import { isObject, type JsonObject } from "../../domain/event/json.ts";
+import { type Key, REJECTED, REJECTED_COUNT, rejectedCountKey, rejectedKey } from "../store/keys.ts";
+import { DAMAGED, sleep, type Store } from "../store/store.ts";
+import { type RejectedEvent, StorageFault, StorageUnavailable } from "../system.ts";
+import { createTurns } from "../store/serial_queue.ts";
+
+/** What one operation writes or deletes, far below what it may: events and bytes of them. */
+export const BATCH_EVENTS = 100;
+export const BATCH_BYTES = 400_000;
+
+/** Events that lose a name in one operation: each may have 48 KB. */
+const NAMED_EVENTS = 10;
+
+/** A change that another process gets ahead of is tried so often. */
+const TRIES = 10;
+
+/**
+ * So many of the latest changes the total names: a write that was denied may have been done (KV Connect), and others may
+ * have changed it since.
+ */
+const REMEMBERED = 50;
+
+/** What stands under a key: the event as JSON in UTF-8. */
+export type Stored = Omit<RejectedEvent, "id" | "event"> & { at: number; body: Uint8Array };
+
+/** How much is kept: in all, or of one write key. */
+export interface Share {
+  events: number;
+  bytes: number;
+}
+
+/** What is kept in all, and the latest changes that made it so. */
+export interface Total extends Share {
+  /** The last wish for erasure whose person was looked for here; absent is none. */
+  erased?: number;
+  ops?: string[];
+}
+
+/** A change of what is kept; what is kept in all and of each write key follows from what comes and what goes. */
+export interface Move {
+  added?: readonly Stored[];
+  removed?: readonly Stored[];
+  erased?: number;
+  sets: [Key, unknown][];
+  deletes: Key[];
+}
+
+/**
+ * What to change, by what is kept; nothing if there is nothing to do. Asked again after a write that was denied, and which
+ * may have been done so long ago that the total no longer names it: what was changed already must count for nothing.
+ */
+export type Plan = (total: Total) => Move | undefined | Promise<Move | undefined>;
+
+/** Whose rejected events go: a user's, and those of anonymous ids; another user's only lose these names. */
+export interface Names {
+  userId?: string;
+  anonymousIds?: readonly string[];
+}
+
+/** What changing needs; `renew` is called now and then, by who holds a lease. */
+export interface RejectedOptions {
+  store: Store;
+  newId(): string;
+  renew?(): Promise<void>;
+}
+
+/** Makes what changes the rejected events of a store. */
+export function createRejected({ store, newId, renew }: RejectedOptions) {
+  /** One change at a time in this process: all move the total. */
+  const inTurn = createTurns();
+
+  function move(plan: Plan): Promise<void> {
+    return inTurn(() => moveNow(plan));
+  }
+
+  async function moveNow(plan: Plan): Promise<void> {
+    await renew?.();
+    let op: string | undefined;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const entry = await store.get<Total>(REJECTED_COUNT);
+      // Storage denied a write that it did.
+      if (op !== undefined && entry.value?.ops?.includes(op)) return;
+      const planned = await plan(entry.value ?? { events: 0, bytes: 0 });
+      if (planned === undefined) return;
+      op = newId();
+      const ops = [...entry.value?.ops ?? [], op].slice(-REMEMBERED);
+      const total: Total = { events: 0, bytes: 0, ...entry.value, ops };
+      if (planned.erased !== undefined) total.erased = planned.erased;
+      const shares = await counted(total, planned);
+      // All that changes a share changes the total too, so its stamp is enough.
+      const written = await store.commit({
+        checks: [{ key: entry.key, stamp: entry.stamp }],
+        sets: [
+          [entry.key, total],
+          ...shares.flatMap(([key, share]): [Key, Share][] => share.events > 0 ? [[key, share]] : []),
+          ...planned.sets,
+        ],
+        deletes: [
+          ...shares.flatMap(([key, share]) => share.events > 0 ? [] : [key]),
+          ...planned.deletes,
+        ],
+      });
+      if (written !== null) return;
+      await sleep(2 ** tries * Math.random());
+    }
+    throw new StorageUnavailable("the quarantine is being changed by other processes too often");
+  }
+
+  /** Brings the total and the shares of the write keys to where a change leads; gives the shares that it touches. */
+  async function counted(total: Total, { added = [], removed = [] }: Move): Promise<[Key, Share][]> {
+    const shares = await sharesOf([...added, ...removed].map(keyOf));
+    for (const [some, sign] of [[added, 1], [removed, -1]] as const) {
+      for (const stored of some) {
+        const bytes = bytesOf(stored);
+        for (const count of [total, shares.get(keyOf(stored))!]) {
+          count.events = Math.max(0, count.events + sign);
+          count.bytes = Math.max(0, count.bytes + sign * bytes);
+        }
+      }
+    }
+    return [...shares].map(([id, share]) => [rejectedCountKey(id), share]);
+  }
+
+  /** What is kept of each of some write keys. */
+  async function sharesOf(writeKeyIds: readonly string[]): Promise<Map<string, Share>> {
+    const ids = [...new Set(writeKeyIds)];
+    const found = await store.getMany<Share>(ids.map(rejectedCountKey));
+    return new Map(ids.map((id, n) => [id, found[n]!.value ?? { events: 0, bytes: 0 }]));
+  }
+
+  /** Deletes those of some ids that are there; gives how many. */
+  async function removeAll(ids: readonly string[]): Promise<number> {
+    let removed = 0;
+    for (let from = 0; from < ids.length; from += BATCH_EVENTS) {
+      const keys = ids.slice(from, from + BATCH_EVENTS).map(rejectedKey);
+      let count = 0;
+      await move(async () => {
+        const there = (await store.getMany<Stored>(keys)).filter(({ value }) => value !== null);
+        count = there.length;
+        if (count === 0) return undefined;
+        return { removed: there.map(({ value }) => value!), sets: [], deletes: there.map(({ key }) => key) };
+      });
+      removed += count;
+    }
+    return removed;
+  }
+
+  /** As in the journal: of another user's event the name of somebody who is erased goes, and the event stays. */
+  async function withoutNames(found: readonly string[], ids: ReadonlySet<string>): Promise<void> {
+    for (let from = 0; from < found.length; from += NAMED_EVENTS) {
+      const keys = found.slice(from, from + NAMED_EVENTS).map(rejectedKey);
+      await move(async () => {
+        const removed: Stored[] = [];
+        const sets: [Key, Stored][] = [];
+        for (const { key, value } of await store.getMany<Stored>(keys)) {
+          if (value === null) continue;
+          const event = eventOf(value);
+          // It was whole when it was found; it is found as it is when this is tried again.
+          if (event === undefined) throw new StorageFault(DAMAGED);
+          for (const member of NAMES) if (ids.has(textOf(event[member]) ?? "")) delete event[member];
+          removed.push(value);
+          sets.push([key, { ...value, body: new TextEncoder().encode(JSON.stringify(event)) }]);
+        }
+        if (sets.length === 0) return undefined;
+        return { removed, added: sets.map(([, stored]) => stored), sets, deletes: [] };
+      });
+    }
+  }
+
+  return {
+    move,
+    sharesOf,
+    removeAll,
+    /**
+     * Removes all that name a person whom the wish of a number erases, and what is so damaged that nobody can tell whom it
+     * names; gives how many. After its first step no process keeps an event any more that came before it knew of that
+     * (`quarantine.ts`), and what was kept before is found.
+     */
+    async erase({ userId, anonymousIds = [] }: Names, no: number): Promise<number> {
+      await move((total) => {
+        if ((total.erased ?? 0) >= no) return undefined;
+        return { erased: no, sets: [], deletes: [] };
+      });
+      const found: string[] = [];
+      const named: string[] = [];
+      const ids = new Set(anonymousIds);
+      for await (const { key, value } of store.list<Stored>({ prefix: REJECTED }, { batchSize: 20 })) {
+        await renew?.();
+        const id = key[1] as string;
+        const event = eventOf(value!);
+        const user = textOf(event?.userId);
+        if (event === undefined || (userId !== undefined && user === userId)) found.push(id);
+        else if (NAMES.some((member) => ids.has(textOf(event[member]) ?? ""))) {
+          (user === undefined ? found : named).push(id);
+        }
+      }
+      await withoutNames(named, ids);
+      return await removeAll(found);
+    },
+  };
+}
+
+/** Members that name an anonymous id. */
+const NAMES = ["anonymousId", "previousId"] as const;
+
+/** An id as it is read: numbers are their text, and what is empty or something else is none. */
+function textOf(id: unknown): string | undefined {
+  if (typeof id === "number") return String(id);
+  return typeof id === "string" && id !== "" ? id : undefined;
+}
+
+/** Whose share an event is of, and how much; of what is damaged nobody may be able to tell. */
+function keyOf({ writeKeyId }: Partial<Stored>): string {
+  return typeof writeKeyId === "string" ? writeKeyId : "";
+}
+
+function bytesOf({ body }: Partial<Stored>): number {
+  return body instanceof Uint8Array ? body.length : 0;
+}
+
+/** The event that a stored one holds; undefined where its bytes are damaged. */
+function eventOf({ body }: Partial<Stored>): JsonObject | undefined {
+  try {
+    const event: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    return isObject(event) ? event : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A rejected event as it is shown; undefined where its bytes are damaged. */
+export function shown(id: string, stored: Stored): RejectedEvent | undefined {
+  const event = eventOf(stored);
+  if (event === undefined) return undefined;
+  const { at: _, body: __, ...rest } = stored;
+  return { id, ...rest, event };
+}

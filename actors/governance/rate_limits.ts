@@ -1,0 +1,230 @@
+/**
+ * Rate limits of write keys, shared between processes. Each process has a copy of every bucket that it uses and decides
+ * by it alone; what it took is taken from the bucket in the store a few times a second, behind answers, and what the
+ * others took is learnt there. So no request waits for storage but the first of a key in a process. What two took of the
+ * same copy at once is a debt, which is paid back: in the long run the limit is exact.
+ */
+import { forgetOldest } from "../../domain/limits/bounded_map.ts";
+import {
+  type Bucket,
+  fullBucket,
+  type RateLimit,
+  refilled,
+  secondsUntil,
+} from "../../domain/limits/token_bucket.ts";
+import { rateLimitKey, writeKeyKey } from "../store/keys.ts";
+import type { Entry, Store } from "../store/store.ts";
+import type { RateDecision, RateLimits } from "../system.ts";
+
+/** A bucket is brought together with the stored one this often at most: 2.5 % of 10 s. */
+export const SYNC_MS = 250;
+
+/** A process that took nothing for so long is gone, or idle: it is not shared with. */
+const ACTIVE_MS = 4 * SYNC_MS;
+
+/** Processes that are kept beside a bucket: with more of them the oldest are forgotten, and shares are a little larger. */
+const MAX_SHARERS = 64;
+
+/**
+ * Copies in memory, some 200 bytes each: there are at most 1,000 write keys at once (`write_keys.ts`), but they come and go.
+ * Beyond it those that came first are forgotten: their keys then begin with what is stored.
+ */
+export const MAX_BUCKETS = 2_000;
+
+/** A write that others were ahead of is tried so often; what was taken is then left for the next time. */
+const TRIES = 5;
+
+/** What stands in the store for a write key. */
+interface Stored extends Bucket {
+  /** When each process last took of it, by the bucket's time. */
+  by: Record<string, number>;
+}
+
+/** The copy of this process. */
+interface Copy {
+  bucket: Bucket;
+  limit: RateLimit;
+  /** Taken, and not told to the store yet. */
+  untold: number;
+  /**
+   * How far the bucket's time is ahead of this process's clock. Buckets have a time of their own: that of whichever clock
+   * is furthest ahead, so that no process waits for what another has filled already. Only what passes by a clock matters
+   * then, not what it shows.
+   */
+  aheadMs: number;
+  /** The stored bucket as it was left, to see by the next what the others took. */
+  left: Bucket | undefined;
+  /** Whether it began with what is stored. */
+  loaded: boolean;
+  /** What the others are thought to take, events a second. */
+  others: number;
+  syncedAt: number;
+  syncing: Promise<void> | undefined;
+}
+
+/** What the limits need: `owner` tells this process from others, `now` is the clock that requests are stamped by. */
+export interface RateLimitsOptions {
+  store: Store;
+  owner: string;
+  now(): number;
+}
+
+/** A debt is paid back within so long: what was taken while storage was away for minutes was nobody's fault. */
+const DEBT_S = 10;
+
+const mostDebt = ({ burst, perSecond }: RateLimit): number => burst + DEBT_S * perSecond;
+
+/** Makes the limits over a store. */
+export function createRateLimits(options: RateLimitsOptions): RateLimits {
+  const { store, owner } = options;
+  const copies = new Map<string, Copy>();
+
+  /** Brings a copy and the stored bucket together. Throws where storage does not answer; the copy then stays as it is. */
+  async function sync(id: string, copy: Copy, now: number): Promise<void> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const { limit, untold: told } = copy;
+      const keys = [rateLimitKey(id), writeKeyKey(id)];
+      const [entry, writeKey] = await store.getMany(keys) as [Entry<Stored>, Entry];
+      // Now, not when it was asked for: what others wrote meanwhile would be taken for a clock that is ahead.
+      const here = options.now();
+      copy.aheadMs = Math.max(copy.aheadMs, (entry.value?.at ?? -Infinity) - here);
+      const found = foundBucket(entry, limit, here + copy.aheadMs);
+      const by = activeSharers(entry.value?.by ?? {}, found.at);
+      delete by[owner];
+      const sharers = Object.keys(by).length + 1;
+      const level = Math.min(mostStored(limit), Math.max(found.level - told, -mostDebt(limit)));
+      // It is less than nothing where more was given back than taken. Of a key that is deleted nothing is left: it is gone here, or its stamp is when this is written.
+      if (told !== 0 && writeKey.stamp !== null) {
+        by[owner] = found.at;
+        const next: Stored = { level, at: found.at, by: newest(by) };
+        const written = await store.commit({
+          checks: [entry, writeKey].map(({ key, stamp }) => ({ key, stamp })),
+          sets: [[entry.key, next]],
+        });
+        if (written === null) continue;
+      }
+      copy.others = othersRate(copy, found, sharers);
+      copy.left = { level, at: found.at };
+      copy.untold -= told;
+      // Taken while this was under way.
+      const there = Math.min(limit.burst, level) - copy.untold;
+      copy.bucket = { level: Math.min(limit.burst, there), at: found.at };
+      copy.syncedAt = now;
+      return;
+    }
+  }
+
+  function syncBehind(id: string, copy: Copy, now: number): void {
+    // Where storage does not answer, nothing is committed either; the copy is good enough until it does.
+    copy.syncing ??= sync(id, copy, now).catch(() => {}).finally(() => copy.syncing = undefined);
+  }
+
+  function copyOf(id: string, limit: RateLimit, now: number): Copy {
+    const copy: Copy = {
+      bucket: fullBucket(limit, now),
+      limit,
+      untold: 0,
+      aheadMs: 0,
+      left: undefined,
+      loaded: false,
+      others: 0,
+      syncedAt: -Infinity,
+      syncing: undefined,
+    };
+    copies.set(id, copy);
+    forgetOldest(copies, MAX_BUCKETS);
+    return copy;
+  }
+
+  function decide(id: string, copy: Copy, { events, now }: { events: number; now: number }): RateDecision {
+    const { limit } = copy;
+    const perSecond = limit.perSecond - copy.others;
+    copy.bucket = refilled(copy.bucket, { perSecond, most: limit.burst, now: now + copy.aheadMs });
+    const admitted = copy.bucket.level >= events;
+    if (admitted) {
+      copy.bucket.level -= events;
+      copy.untold += events;
+    }
+    if (Math.abs(now - copy.syncedAt) >= SYNC_MS) syncBehind(id, copy, now);
+    return {
+      admitted,
+      remaining: Math.max(0, Math.floor(copy.bucket.level)),
+      fullInS: secondsUntil(copy.bucket, limit.burst, perSecond),
+      enoughInS: secondsUntil(copy.bucket, Math.min(events, limit.burst), perSecond),
+    };
+  }
+
+  return {
+    take(id, limit, { events, now }) {
+      const known = copies.get(id);
+      const copy = known ?? copyOf(id, limit, now);
+      if (known !== undefined && isChanged(known.limit, limit)) {
+        // What was left of a larger burst is more than this one may have; the rest goes on as it was.
+        known.limit = limit;
+        known.others = Math.min(known.others, limit.perSecond / 2);
+      }
+      if (copy.loaded) return decide(id, copy, { events, now });
+      // Otherwise each process that starts would give the whole burst again.
+      syncBehind(id, copy, now);
+      return copy.syncing!.then(() => {
+        // What is taken first is told at once.
+        if (!copy.loaded) copy.syncedAt = -Infinity;
+        copy.loaded = true;
+        return decide(id, copy, { events, now });
+      });
+    },
+    giveBack(id, limit, events) {
+      // Not when the request came, which may be long ago by now: time would seem to have gone back.
+      const now = options.now();
+      const copy = copies.get(id) ?? copyOf(id, limit, now);
+      copy.bucket.level = Math.min(copy.limit.burst, copy.bucket.level + events);
+      copy.untold -= events;
+      return decide(id, copy, { events: 0, now });
+    },
+    size: () => copies.size,
+    async close() {
+      await Promise.all([...copies.values()].map(({ syncing }) => syncing));
+    },
+  };
+}
+
+function isChanged(one: RateLimit, other: RateLimit): boolean {
+  return one.perSecond !== other.perSecond || one.burst !== other.burst;
+}
+
+/**
+ * A stored bucket holds what comes in two rounds of telling even if the burst is less: what was taken meanwhile is told
+ * later, and would otherwise be taken from what was never filled.
+ */
+function mostStored({ burst, perSecond }: RateLimit): number {
+  return Math.max(burst, (perSecond * 2 * SYNC_MS) / 1000);
+}
+
+/** The stored bucket at a time of its own. */
+function foundBucket({ value }: Entry<Stored>, limit: RateLimit, now: number): Bucket {
+  if (value === null) return fullBucket(limit, now);
+  return refilled(value, { perSecond: limit.perSecond, most: mostStored(limit), now });
+}
+
+function activeSharers(by: Record<string, number>, now: number): Record<string, number> {
+  return Object.fromEntries(Object.entries(by).filter(([, at]) => now - at < ACTIVE_MS));
+}
+
+function newest(by: Record<string, number>): Record<string, number> {
+  const entries = Object.entries(by);
+  if (entries.length <= MAX_SHARERS) return by;
+  return Object.fromEntries(entries.sort(([, a], [, b]) => b - a).slice(0, MAX_SHARERS));
+}
+
+/**
+ * What the others took since this process last looked, events a second: what is missing in the bucket. No more than their
+ * equal share, or two that both took all would each leave all to the other.
+ */
+function othersRate({ left, limit }: Copy, found: Bucket, sharers: number): number {
+  if (left === undefined || sharers === 1) return 0;
+  const ms = found.at - left.at;
+  if (ms <= 0) return 0;
+  const alone = left.level + (ms * limit.perSecond) / 1000;
+  const taken = Math.max(0, Math.min(alone, limit.burst) - found.level);
+  return Math.min((taken * 1000) / ms, (limit.perSecond * (sharers - 1)) / sharers);
+}

@@ -1,0 +1,214 @@
+/** Write keys: kept as digests, held in memory, looked at again often enough that a change holds everywhere in 5 s. */
+import { hash } from "node:crypto";
+import { createKeyUse } from "./key_use.ts";
+import { rateLimitKey, WRITE_KEYS, WRITE_KEYS_CHANGED, writeKeyKey, writeKeyUsedKey } from "../store/keys.ts";
+import type { Store } from "../store/store.ts";
+import { StorageUnavailable, TooManyWriteKeys, type WriteKey, type WriteKeys } from "../system.ts";
+import { createTurns } from "../store/serial_queue.ts";
+import { createWatched } from "../store/cached_config.ts";
+
+/** What is kept of a key. */
+interface StoredKey extends Omit<WriteKey, "previousValidUntil" | "lastUsedAt"> {
+  digest: string;
+  /** What it was before it was rotated, as good as the other until then (ms since 1970). */
+  previous?: { digest: string; validUntil: number };
+}
+
+/** A key as it is found by one of its digests. */
+interface Held {
+  key: StoredKey;
+  shown: WriteKey;
+  /** Ms since 1970; absent for the newest digest. */
+  validUntil?: number;
+}
+
+/** A change that another process gets ahead of is tried so often. */
+const TRIES = 10;
+
+/** All keys are in the memory of each process, and read again with each change: far more than there are senders. */
+export const MAX_WRITE_KEYS = 1_000;
+
+/** What write keys need. */
+export interface WriteKeysOptions {
+  store: Store;
+  now(): number;
+  newId(): string;
+  /** Fills an array with random bytes. */
+  randomBytes(bytes: Uint8Array): void;
+}
+
+/** Opens the write keys of a store. */
+export async function openWriteKeys(
+  options: WriteKeysOptions,
+): Promise<WriteKeys & { close(): Promise<void> }> {
+  const { store, now, newId } = options;
+  const use = createKeyUse(store);
+  let byDigest = new Map<string, Held>();
+  const watched = createWatched(store, { mark: WRITE_KEYS_CHANGED, load });
+
+  async function load(): Promise<void> {
+    const keys = new Map<string, Held>();
+    for await (const { value: key } of store.list<StoredKey>({ prefix: WRITE_KEYS })) {
+      const shown = publicOf(key!, now());
+      keys.set(key!.digest, { key: key!, shown });
+      const { previous } = key!;
+      if (previous !== undefined) {
+        keys.set(previous.digest, { key: key!, shown, validUntil: previous.validUntil });
+      }
+    }
+    byDigest = keys;
+  }
+
+  /** Those that come at once would only get in each other's way. */
+  const inTurn = createTurns();
+  const update: typeof updateNow = (id, change) => inTurn(() => updateNow(id, change));
+
+  /**
+   * Writes a key and the mark of change. `change` gets what is there; it gives what shall be, or `undefined` to leave it.
+   * Meanwhile all that is known is what stood at the mark: what is written only if that has not moved.
+   */
+  async function updateNow(id: string, change: (there: StoredKey | null) => StoredKey | null | undefined) {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const entry = await store.get<StoredKey>(writeKeyKey(id));
+      const mark = await store.get(WRITE_KEYS_CHANGED);
+      await watched.refresh();
+      const next = change(entry.value);
+      if (next === undefined) return entry.value;
+      const written = await store.commit({
+        checks: [{ key: entry.key, stamp: entry.stamp }, { key: mark.key, stamp: mark.stamp }],
+        sets: [
+          [WRITE_KEYS_CHANGED, newId()],
+          ...(next === null ? [] : [[entry.key, next] as [typeof entry.key, StoredKey]]),
+        ],
+        deletes: next === null ? [entry.key, rateLimitKey(id), writeKeyUsedKey(id)] : [],
+      });
+      if (written === null) continue;
+      await watched.refresh();
+      return next ?? entry.value;
+    }
+    throw new StorageUnavailable("write keys are being changed by another process too often");
+  }
+
+  function held(digestHex: string): WriteKey | undefined {
+    const found = byDigest.get(digestHex);
+    if (found?.validUntil !== undefined && now() >= found.validUntil) return undefined;
+    return found?.shown;
+  }
+
+  const stored = () => [...byDigest.values()].filter(({ validUntil }) => validUntil === undefined);
+
+  /** As it is shown: with when it was last used. */
+  async function shown(keys: StoredKey[]): Promise<WriteKey[]> {
+    const used = await use.lastUsed(keys.map(({ id }) => id));
+    return keys.map((key, i) => ({ ...publicOf(key, now()), ...lastUsed(used[i]) }));
+  }
+
+  await watched.refresh();
+  return {
+    find(digestHex) {
+      const looking = watched.fresh();
+      return looking === undefined ? held(digestHex) : looking.then(() => held(digestHex));
+    },
+    async list() {
+      await watched.refreshed();
+      const keys = await shown(stored().map(({ key }) => key));
+      return keys.sort((a, b) =>
+        a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : a.id < b.id ? -1 : 1
+      );
+    },
+    async missing(ids) {
+      await watched.refreshed();
+      const known = new Set(stored().map(({ key }) => key.id));
+      return ids.filter((id) => !known.has(id));
+    },
+    async create({ name, allowedTypes, rateLimit, enabled = true }) {
+      const key = newWriteKey(options.randomBytes);
+      const made: StoredKey = {
+        id: newId(),
+        name,
+        ...(allowedTypes === undefined ? {} : { allowedTypes }),
+        ...(rateLimit === undefined ? {} : { rateLimit }),
+        enabled,
+        createdAt: new Date(now()).toISOString(),
+        digest: hash("sha256", key, "hex"),
+      };
+      await update(made.id, (there) => {
+        // Where storage denied a write that it did, it is there at the second look.
+        if (there !== null) return undefined;
+        if (stored().length >= MAX_WRITE_KEYS) {
+          throw new TooManyWriteKeys(`there are ${MAX_WRITE_KEYS} write keys`);
+        }
+        return made;
+      });
+      return { key, writeKey: publicOf(made, now()) };
+    },
+    async change(id, patch) {
+      const changed = await update(id, (there) => {
+        if (there === null) return undefined;
+        const { allowedTypes: oldTypes, rateLimit: oldLimit, ...rest } = there;
+        const allowedTypes = patch.allowedTypes === undefined ? oldTypes : patch.allowedTypes ?? undefined;
+        const rateLimit = patch.rateLimit === undefined ? oldLimit : patch.rateLimit ?? undefined;
+        return {
+          ...rest,
+          ...(patch.name === undefined ? {} : { name: patch.name }),
+          ...(patch.enabled === undefined ? {} : { enabled: patch.enabled }),
+          ...(allowedTypes === undefined ? {} : { allowedTypes }),
+          ...(rateLimit === undefined ? {} : { rateLimit }),
+        };
+      });
+      return changed === null ? undefined : (await shown([changed]))[0];
+    },
+    async rotate(id, graceMs) {
+      const key = newWriteKey(options.randomBytes);
+      const digest = hash("sha256", key, "hex");
+      const validUntil = now() + graceMs;
+      const rotated = await update(id, (there) => {
+        // Where storage denied a write that it did, it is there at the second look.
+        if (there === null || there.digest === digest) return undefined;
+        return { ...there, digest, previous: { digest: there.digest, validUntil } };
+      });
+      return rotated === null ? undefined : { key, writeKey: (await shown([rotated]))[0]! };
+    },
+    async remove(id) {
+      // Where storage denied a write that it did, it is gone at the second look: it was there at the first.
+      let wasThere = false;
+      await update(id, (there) => {
+        if (there === null) return undefined;
+        wasThere = true;
+        return null;
+      });
+      return wasThere;
+    },
+    used: use.used,
+    async lastUsedAt(id) {
+      const [at] = await use.lastUsed([id]);
+      return lastUsed(at).lastUsedAt;
+    },
+    close: use.close,
+  };
+}
+
+/** Without its digests. */
+function publicOf(key: StoredKey, now: number): WriteKey {
+  const { digest: _, previous, ...rest } = key;
+  const isValid = previous !== undefined && previous.validUntil > now;
+  return { ...rest, ...(isValid && { previousValidUntil: new Date(previous.validUntil).toISOString() }) };
+}
+
+function lastUsed(at: number | undefined): { lastUsedAt?: string } {
+  return at === undefined ? {} : { lastUsedAt: new Date(at).toISOString() };
+}
+
+const LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+/** A write key: `c` and 24 of a-z0-9, some 124 bits; one client of the family insists on the shape. */
+export function newWriteKey(randomBytes: (bytes: Uint8Array) => void): string {
+  let key = "c";
+  const bytes = new Uint8Array(64);
+  while (key.length < 25) {
+    randomBytes(bytes);
+    // Bytes beyond the largest multiple of 36 would favour some letters.
+    for (const byte of bytes) if (byte < 252 && key.length < 25) key += LETTERS[byte % 36];
+  }
+  return key;
+}

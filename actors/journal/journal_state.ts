@@ -1,0 +1,212 @@
+/**
+ * The journal as one process knows it: how far it goes, what of it is not settled yet (the tail), which message ids are
+ * in it, and its events by place.
+ *
+ * What a process knows is complete up to the head that it knows: a commit that checks this head's stamp therefore fails
+ * if anything was appended that it does not know.
+ */
+import { type Names, namesOf } from "../../domain/profile/fact.ts";
+import { type Chunk, digestsIn, eventsOf } from "./chunk.ts";
+import { createEvents } from "./event_reader.ts";
+import type { Fenced } from "../store/lease.ts";
+import { HEAD, journalKey, SETTLED } from "../store/keys.ts";
+import { type Filter, loadFilters, type Run, type SeenView } from "./dedup_index.ts";
+import type { Entry, Store } from "../store/store.ts";
+import { createTail, type Tail } from "./tail.ts";
+
+/** The value of the head key. */
+export interface Head {
+  /** The last chunk, and the number of events up to it. */
+  seq: number;
+  events: number;
+  /** The attempt that wrote it, and when (ms): never before the one before. */
+  commit: string;
+  at: number;
+}
+
+/** A head, with the stamp of its key. */
+export type KnownHead = Head & { stamp: string | null };
+
+/** The value of the settled key. */
+export interface Settled extends Fenced {
+  /** Everything up to this chunk, so many events, is in actors, logs and the seen index. */
+  seq: number;
+  events: number;
+  /** The generation of actor keys that readers use. */
+  generation: number;
+  runs: Run[];
+  nextRun: number;
+  /** The end of the round that is under way: who takes over finishes it to this end. */
+  target: number | null;
+  /** How many wishes for erasure are fulfilled; absent is none. */
+  erasures?: number;
+}
+
+/** How many wishes for erasure are fulfilled. */
+export const erasuresOf = ({ erasures = 0 }: Settled): number => erasures;
+
+/** Before the first round. */
+export const NOTHING_SETTLED: Settled = {
+  seq: 0,
+  events: 0,
+  generation: 1,
+  fold: 0,
+  runs: [],
+  nextRun: 1,
+  target: null,
+  owner: "",
+  until: 0,
+  op: "",
+};
+
+/** Chunks read in one go when catching up: bounds the memory that a long way takes. */
+const CATCH_UP_CHUNKS = 64;
+
+/** A process lets another's settling trim its tail once it holds so many events. */
+const TRIM_EVENTS = 8_192;
+
+/** Called with each chunk that was read rather than written by this process, before it is in the tail. */
+export type ChunkListener = (chunk: Chunk) => void;
+
+/** A chunk that this process has written. */
+export interface NewChunk {
+  seq: number;
+  chunk: Chunk;
+  /** Its lines of JSON, joined by line feeds. */
+  raw: Uint8Array;
+  names: Names[];
+  digests: Uint32Array;
+}
+
+/** Whether a value of the settled key is not older than another: an answer may be overtaken by a later one. */
+function isSince(value: Settled, other: Settled): boolean {
+  return value.seq >= other.seq && value.generation >= other.generation &&
+    erasuresOf(value) >= erasuresOf(other);
+}
+
+function sameRuns(a: Settled, b: Settled): boolean {
+  return a.runs.length === b.runs.length && a.runs.every((run, index) => run.id === b.runs[index]!.id);
+}
+
+/** The journal of a process. */
+export type Journal = ReturnType<typeof createJournal>;
+
+/** Makes the journal; call `sync` before the first use. */
+export function createJournal(store: Store) {
+  let head: KnownHead = { seq: 0, events: 0, commit: "", at: 0, stamp: null };
+  let settled: Settled = NOTHING_SETTLED;
+  let settledNow: Settled = NOTHING_SETTLED;
+  let filters: ReadonlyMap<number, Filter> = new Map();
+  let tail: Tail = createTail(0);
+  let epoch = 0;
+  let running: Promise<void> | undefined;
+  let queued: Promise<void> | undefined;
+  let adopting: Promise<void> | undefined;
+  const listeners: ChunkListener[] = [];
+  const events = createEvents(store);
+
+  /** Reads head and settled, and the journal up to the head. */
+  async function catchUp(): Promise<void> {
+    const [headEntry, settledEntry] = await store.getMany([HEAD, SETTLED]) as [Entry<Head>, Entry<Settled>];
+    const newest = headEntry.value;
+    if (settledEntry.value !== null && isSince(settledEntry.value, settledNow)) {
+      settledNow = settledEntry.value;
+    }
+    const far = settledNow.seq > tail.end() || settledNow.generation !== settled.generation ||
+      erasuresOf(settledNow) !== erasuresOf(settled);
+    if (far) await adoptNewest();
+    else if (settledNow.seq > settled.seq && tail.events() > TRIM_EVENTS) {
+      // A hint: it may fail or come late, the tail is only longer then.
+      adopting ??= adoptNewest().catch(() => {}).finally(() => adopting = undefined);
+    }
+    if (newest === null || newest.seq < head.seq) return;
+    while (tail.end() < newest.seq) {
+      const from = tail.end();
+      const range = {
+        start: journalKey(from + 1),
+        end: journalKey(Math.min(newest.seq, from + CATCH_UP_CHUNKS) + 1),
+      };
+      for await (const { key, value } of store.list<Chunk>(range, { batchSize: CATCH_UP_CHUNKS })) {
+        read(key[1] as number, value!);
+      }
+      if (tail.end() === from) {
+        throw new Error(`journal has a gap: chunk ${from + 1} of ${newest.seq} is missing`);
+      }
+    }
+    if (newest.seq >= head.seq) head = { ...newest, stamp: headEntry.stamp };
+  }
+
+  function read(seq: number, chunk: Chunk): void {
+    if (seq <= tail.end()) return;
+    for (const listener of listeners) listener(chunk);
+    tail.append({ seq, names: eventsOf(chunk).map(namesOf), digests: digestsIn(chunk.digests) });
+  }
+
+  /** Takes in what is settled: loads the filters first, then changes list, filters and tail in one synchronous step. */
+  async function adoptNewest(): Promise<void> {
+    const { value } = await store.get<Settled>(SETTLED);
+    if (value !== null && isSince(value, settledNow)) settledNow = value;
+    const target = settledNow;
+    const isSame = target.seq === settled.seq && target.generation === settled.generation &&
+      sameRuns(target, settled) && erasuresOf(target) === erasuresOf(settled);
+    if (isSame) return;
+    const loaded = await loadFilters(store, target.runs, filters);
+    adopt(target, loaded);
+  }
+
+  function adopt(next: Settled, loaded: ReadonlyMap<number, Filter>): void {
+    if (!isSince(next, settled)) return;
+    if (next.seq > tail.end()) {
+      tail = createTail(next.seq);
+      epoch++;
+    }
+    if (next.generation !== settled.generation) epoch++;
+    if (erasuresOf(next) > erasuresOf(settled)) {
+      // What was read before may be of somebody who is gone.
+      events.forget();
+      epoch++;
+    }
+    settled = next;
+    if (isSince(next, settledNow)) settledNow = next;
+    filters = loaded;
+    tail.trim(next.seq);
+  }
+
+  return {
+    /** The head that is known; all up to it is in the tail or settled. */
+    head: () => head,
+    /** What is settled as this process knows it, and as it last read it: the tail begins at the former, or before. */
+    settled: () => settled,
+    settledNow: () => settledNow,
+    tail: () => tail,
+    /** Changes when the tail was begun anew or the actors' generation changed: views before and after don't join. */
+    epoch: () => epoch,
+    /** The runs and filters that go with the tail. */
+    seen: (): SeenView => ({ runs: settled.runs, filters }),
+    onChunk: (listener: ChunkListener) => void listeners.push(listener),
+    /**
+     * Knows, when it resolves, all that was committed before it was called, in whatever process. Callers share reads.
+     */
+    sync(): Promise<void> {
+      if (running === undefined) {
+        return running = catchUp().finally(() => running = undefined);
+      }
+      // The read under way may have begun before the commit that this caller must see: it waits for the next.
+      return queued ??= running.catch(() => {}).then(() => {
+        queued = undefined;
+        return running = catchUp().finally(() => running = undefined);
+      });
+    },
+    /** Takes in a commit of this process. */
+    committed(next: KnownHead, chunks: NewChunk[]): void {
+      for (const { seq, chunk, raw, names, digests } of chunks) {
+        // One that is known already may have been rewritten since: then what this process wrote is out of date.
+        if (tail.append({ seq, names, digests })) events.keep(seq, chunk, raw);
+      }
+      if (next.seq > head.seq) head = next;
+    },
+    adoptNewest,
+    /** The events of the journal by place. */
+    events,
+  };
+}

@@ -1,0 +1,312 @@
+/**
+ * What comes, as it comes, for whoever listens: events from the journal itself, in its order and without gaps; duplicates
+ * and rejections as notes (`broadcast.ts`), as far as they can be had.
+ *
+ * The journal is the buffer. A listener has a place in it and asks when it is ready for more, so one that reads slowly
+ * costs no memory; one that falls behind too far passes over the rest and is told how much that was. All listeners
+ * together get a share of the thread. While nobody listens nothing runs.
+ */
+import { setImmediate } from "node:timers";
+import type { StoredEvent } from "../../domain/event/event.ts";
+import { CHUNK_EVENTS, lastPlaceOf, placeOf, senderOf, seqOf } from "../journal/chunk.ts";
+import type { Journal } from "../journal/journal_state.ts";
+import { BEAT_MS, createNotes, LISTENED_MS, type Notes } from "./broadcast.ts";
+import type { Store } from "../store/store.ts";
+import { type Listener, type Live, type LivePosition, type News, TooManyListeners } from "../system.ts";
+
+/** Listeners of one process: people who look, not programs that forward. */
+export const MAX_LISTENERS = 32;
+
+/** A listener that is further behind, having read slowly or been away, passes over what is between. */
+export const MAX_BEHIND_EVENTS = 50_000;
+
+/** How long what this process commits waits for more, so that listeners are woken some times a second, not at each commit. */
+const WAKE_MS = 50;
+
+/** How often the head is read while somebody listens: what other processes commit shows within a second. */
+const LOOK_MS = 500;
+
+/** Chunks that a listener looks at in one turn: some ms of work, and a few 100 KB that wait where nobody reads them. */
+const CHUNKS_AT_ONCE = 8;
+
+/** After a turn a listener rests for so many times as long, times the number of listeners: all get a third of the thread. */
+const REST_FACTOR = 3;
+const MAX_REST_MS = 1_000;
+
+/** A listener that has not asked for so long, as nobody reads what it gave, is closed: it takes another's room. */
+export const STALLED_MS = 60_000;
+
+/** What the feed needs. */
+export interface LiveOptions {
+  store: Store;
+  journal: Journal;
+  /** This process's name. */
+  id: string;
+  now(): number;
+  /** Tests take smaller bounds, and shorter times. */
+  limits?: Partial<typeof LIMITS>;
+}
+
+/** `pace` is what the times between two looks are multiplied by. */
+const LIMITS = {
+  maxBehindEvents: MAX_BEHIND_EVENTS,
+  stalledMs: STALLED_MS,
+  listenedMs: LISTENED_MS,
+  pace: 1,
+};
+
+/** A listener as the feed knows it. */
+interface Heard {
+  wake(): void;
+  close(): void;
+  /** For how long nobody has asked it for news. */
+  idleMs(): number;
+}
+
+/** Makes the feed of a process. */
+export function createLive({ store, journal, id, now, limits }: LiveOptions) {
+  const { maxBehindEvents, stalledMs, listenedMs, pace } = { ...LIMITS, ...limits };
+  const listeners = new Set<Heard>();
+  const notes = createNotes({ store, id, now, pace, listenedMs, onNotes: wakeAll });
+  let waking: ReturnType<typeof setTimeout> | undefined;
+  let watching: Promise<void> | undefined;
+  let endPause = () => {};
+  let ended = false;
+  /** Notes of other processes that were gone before they could be read, since the beginning. */
+  let lostNotes = 0;
+
+  function wakeAll(): void {
+    for (const listener of listeners) listener.wake();
+  }
+
+  /** Looks at the head and at the notes of other processes, again and again while somebody listens. */
+  async function watch(): Promise<void> {
+    let beatenMs = -Infinity;
+    for (let isFirst = true; listeners.size > 0 && !ended; isFirst = false) {
+      if (performance.now() - beatenMs >= BEAT_MS * pace) {
+        beatenMs = performance.now();
+        await notes.beat();
+      }
+      lostNotes += await notes.exchange(isFirst);
+      const { seq } = journal.head();
+      // Where storage does not answer, listeners find out when they read.
+      await journal.sync().catch(() => {});
+      if (journal.head().seq > seq) wakeAll();
+      for (const listener of listeners) if (listener.idleMs() > stalledMs) listener.close();
+      if (listeners.size === 0 || ended) break;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, LOOK_MS * pace);
+        endPause = () => (clearTimeout(timer), resolve());
+      });
+    }
+    // In the same step as the last look: who listens next begins anew.
+    watching = undefined;
+  }
+
+  function leave(listener: Heard): void {
+    listeners.delete(listener);
+    if (listeners.size > 0) return;
+    notes.here(false);
+    clearTimeout(waking);
+    waking = undefined;
+    endPause();
+  }
+
+  const live: Live = {
+    wanted: notes.wanted,
+    tell: notes.tell,
+    async listen({ after, mayWant }): Promise<Listener> {
+      if (listeners.size >= MAX_LISTENERS) throw new TooManyListeners(`${MAX_LISTENERS} listen already`);
+      const listener = createListener({
+        journal,
+        notes,
+        mayWant,
+        maxBehindEvents,
+        lostNotes: () => lostNotes,
+        count: () => listeners.size,
+        onClose: () => leave(listener),
+      });
+      // Before the head is read, so that no note of what comes after it is missed.
+      if (listeners.size === 0) notes.here(true);
+      listeners.add(listener);
+      watching ??= watch();
+      try {
+        await journal.sync();
+      } catch (error) {
+        listener.close();
+        throw error;
+      }
+      listener.begin(after);
+      if (ended) listener.close();
+      return listener;
+    },
+    end() {
+      ended = true;
+      for (const listener of [...listeners]) listener.close();
+    },
+  };
+
+  return {
+    live,
+    /** Call it after each commit of this process. */
+    moved(): void {
+      if (listeners.size === 0 || waking !== undefined) return;
+      waking = setTimeout(() => {
+        waking = undefined;
+        wakeAll();
+      }, WAKE_MS);
+    },
+    /** Call it when somebody is erased: notes of any process may name them, and are a hint that may be lost. */
+    forget: notes.forget,
+    async close(): Promise<void> {
+      live.end();
+      await watching;
+      await notes.close();
+    },
+  };
+}
+
+interface ListenerOptions {
+  journal: Journal;
+  notes: Notes;
+  mayWant: ((line: string) => boolean) | undefined;
+  maxBehindEvents: number;
+  lostNotes(): number;
+  /** How many listen. */
+  count(): number;
+  onClose(): void;
+}
+
+function createListener(options: ListenerOptions): Listener & Heard & { begin(after?: LivePosition): void } {
+  const { journal, notes, mayWant, maxBehindEvents } = options;
+  /** The next event to look at, and how many are before it. */
+  let seq = 0;
+  let index = 0;
+  let count = 0;
+  let nextNote = 0;
+  let lostNotes = 0;
+  let closed = false;
+  let isNews = false;
+  let askedMs = performance.now();
+  let isAsked = false;
+  let restUntilMs = 0;
+  let pause: { end(): void; isRest: boolean } | undefined;
+
+  function position(): LivePosition {
+    return { place: index === 0 ? lastPlaceOf(seq - 1) : placeOf(seq, index - 1), count };
+  }
+
+  function goToHead(): void {
+    const head = journal.head();
+    [seq, index, count] = [head.seq + 1, 0, head.events];
+  }
+
+  function sleepUntil(untilMs: number, isRest: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => pause?.end(), Math.max(0, untilMs - performance.now()));
+      pause = {
+        isRest,
+        end() {
+          clearTimeout(timer);
+          pause = undefined;
+          resolve();
+        },
+      };
+    });
+  }
+
+  async function rest(): Promise<void> {
+    while (!closed && restUntilMs - performance.now() > 1) await sleepUntil(restUntilMs, true);
+    // Others have their turn even if this one has been short.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** What there is from the listener's place on, up to the bound of one turn. */
+  async function look(): Promise<News> {
+    const began = performance.now();
+    const news: News = {
+      skipped: options.lostNotes() - lostNotes,
+      events: [],
+      notes: [],
+      position: position(),
+    };
+    lostNotes = options.lostNotes();
+    const told = notes.from(nextNote);
+    nextNote = notes.end();
+    news.notes = told.notes;
+    news.skipped += told.lost;
+    const head = journal.head();
+    if (mayWant === undefined) goToHead();
+    else if (Math.max(head.events - count, head.seq + 1 - seq) > maxBehindEvents) {
+      news.skipped += Math.max(0, head.events - count);
+      goToHead();
+    } else await readOn(mayWant, news.events);
+    news.position = position();
+    const workMs = performance.now() - began;
+    restUntilMs = performance.now() + Math.min(MAX_REST_MS, workMs * REST_FACTOR * options.count());
+    return news;
+  }
+
+  async function readOn(mayWant: (line: string) => boolean, events: News["events"]): Promise<void> {
+    const head = journal.head();
+    const seqs: number[] = [];
+    for (let next = seq; next <= head.seq && seqs.length < CHUNKS_AT_ONCE; next++) seqs.push(next);
+    for (const { chunk, lines } of await journal.events.chunks(seqs)) {
+      for (; index < lines.length; index++) {
+        count++;
+        const line = lines[index]!;
+        if (!mayWant(line)) continue;
+        const event = JSON.parse(line) as StoredEvent;
+        // What was taken out of the journal left its place, and no more.
+        if (event.messageId === undefined) continue;
+        const position = { place: placeOf(seq, index), count };
+        events.push({ event, writeKeyId: senderOf(chunk, index), position });
+      }
+      [seq, index] = [seq + 1, 0];
+    }
+    // Whatever the place that somebody came back with said: at the head it is known.
+    if (seq > head.seq) count = head.events;
+  }
+
+  return {
+    begin(after) {
+      goToHead();
+      nextNote = notes.end();
+      lostNotes = options.lostNotes();
+      // One of another time of the database, which was put back to a backup since, is none.
+      if (after === undefined || seqOf(after.place) >= seq) return;
+      const next = Math.max(after.place + 1, placeOf(1, 0));
+      [seq, index, count] = [seqOf(next), next % CHUNK_EVENTS, after.count];
+    },
+    position,
+    async next(waitMs) {
+      const untilMs = performance.now() + waitMs;
+      isAsked = true;
+      try {
+        for (;;) {
+          await rest();
+          if (closed) return undefined;
+          isNews = false;
+          const news = await look();
+          if (news.skipped > 0 || news.events.length > 0 || news.notes.length > 0) return news;
+          if (performance.now() >= untilMs) return news;
+          if (!isNews && !closed && seq > journal.head().seq) await sleepUntil(untilMs, false);
+        }
+      } finally {
+        isAsked = false;
+        askedMs = performance.now();
+      }
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      pause?.end();
+      options.onClose();
+    },
+    wake() {
+      isNews = true;
+      if (pause?.isRest === false) pause.end();
+    },
+    idleMs: () => isAsked ? 0 : performance.now() - askedMs,
+  };
+}

@@ -1,0 +1,308 @@
+/**
+ * Views: what a read sees of the store and the tail, at one head.
+ *
+ * A view pins the tail, reads values, then the head, and extends the tail to it. What it then folds is every actor it
+ * needs, to exactly that head: value plus tail. An actor without events in the tail is as it stands in the store.
+ */
+import {
+  type Anonymous,
+  anonymousFromJson,
+  type AnonymousJson,
+  emptyAnonymous,
+  evolveAnonymous,
+  foldLinks,
+  foldOwned,
+} from "../../domain/profile/anonymous.ts";
+import { type ActorName, type Fact, factOf } from "../../domain/profile/fact.ts";
+import {
+  emptyGroup,
+  evolveGroup,
+  type Group,
+  groupFromJson,
+  type GroupJson,
+} from "../../domain/profile/group.ts";
+import {
+  emptyPerson,
+  evolvePerson,
+  type Person,
+  personFromJson,
+  type PersonJson,
+} from "../../domain/profile/person.ts";
+import { lastPlaceOf } from "../journal/chunk.ts";
+import { EVENTS_AT_ONCE, factsOfLog, foldAnonymousLog } from "../settling/log_facts.ts";
+import type { Journal } from "../journal/journal_state.ts";
+import { actorKey } from "../store/keys.ts";
+import {
+  EMPTY_LOG,
+  isLinkEntry,
+  type LogEntry,
+  type OpenLog,
+  readLog,
+  tagOf,
+} from "../settling/actor_log.ts";
+import { type ActorHead, isStale, load, type Loaded } from "../settling/snapshot.ts";
+import type { Store } from "../store/store.ts";
+import { type ActorKind, type Past, StorageUnavailable } from "../system.ts";
+import { isContiguous, type Pin, placesIn } from "../journal/tail.ts";
+
+/** A view begins again so often, when what it read was replaced meanwhile, before storage counts as unavailable. */
+export const TRIES = 50;
+
+/** A read that takes no longer than this is through before an old generation is deleted. */
+export const SHORT_MS = 1_000;
+
+/** The store and the tail at one head. */
+export interface View {
+  generation: number;
+  /** Chunks up to this one are seen. */
+  head: number;
+  pin: Pin;
+  /**
+   * The last place that was known as settled before anything was read. What the tail still holds up to it is in the
+   * values, unless it was erased.
+   */
+  settled: number;
+}
+
+/** An actor's value, and the places of its facts in the tail: the facts themselves where they are few. */
+export interface Actor {
+  kind: ActorKind;
+  id: string;
+  loaded: Loaded<ActorHead>;
+  tail: number[];
+  facts: Fact[] | undefined;
+}
+
+/** A past, or what was known when the journal went up to a place; of no more events than there is `room` for. */
+export interface Stretch extends Past {
+  upTo?: number;
+  room?: { events: number };
+}
+
+/** Thrown where a past has more events than there is room for. */
+export class TooManyEvents extends RangeError {
+  override name = "TooManyEvents";
+}
+
+/** Reads the head, and gives the view up to it: what was read before is then not newer than the view. */
+export type Extend = () => Promise<View>;
+
+/** Makes views of a store, and what reads actors in them. */
+export type Views = ReturnType<typeof createViews>;
+
+/** Makes views over a store and the journal of a process. */
+export function createViews({ store, journal }: { store: Store; journal: Journal }) {
+  const history = { store, factsAt: journal.events.factsAt };
+
+  /**
+   * Does `read` on a view, again if the tail was begun anew meanwhile. `read` gets `extend`, which reads the head and
+   * gives the view up to it: what it read before is then not newer than the view.
+   */
+  async function viewed<T>(
+    read: (extend: () => Promise<View>, generation: number) => Promise<T>,
+  ): Promise<T> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const epoch = journal.epoch();
+      const generation = journal.settled().generation;
+      const settled = lastPlaceOf(journal.settled().seq);
+      let pin = journal.tail().pin();
+      const extend = async (): Promise<View> => {
+        await journal.sync();
+        if (journal.epoch() !== epoch) throw new Outdated();
+        pin = [...new Set([...pin, ...journal.tail().pin()])];
+        // What was appended and trimmed since the last look stands in neither.
+        if (!isContiguous(pin)) throw new Outdated();
+        return { generation, head: journal.head().seq, pin, settled };
+      };
+      const began = performance.now();
+      try {
+        const result = await read(extend, generation);
+        // What a long read saw last may be of a generation that was being deleted.
+        if (performance.now() - began > SHORT_MS) await extend();
+        return result;
+      } catch (error) {
+        if (!(error instanceof Outdated)) throw error;
+      }
+    }
+    throw changedTooOften();
+  }
+
+  async function actorOf(view: View, kind: ActorKind, id: string): Promise<Actor> {
+    const [loaded] = await load<ActorHead>(store, [actorKey(view.generation, kind, id)]);
+    return withTail(view, { kind, id, loaded: loaded! });
+  }
+
+  async function withTail(
+    view: View,
+    { kind, id, loaded }: Pick<Actor, "kind" | "id" | "loaded">,
+  ): Promise<Actor> {
+    const after = Math.max(loaded.head?.position ?? 0, view.settled);
+    const tail = placesIn(view.pin, `${kind}/${id}` as ActorName, { after, upTo: lastPlaceOf(view.head) });
+    const facts = tail.length <= EVENTS_AT_ONCE ? await tailFacts(tail) : undefined;
+    return { kind, id, loaded, tail, facts };
+  }
+
+  /**
+   * Facts of the tail. Where one was erased meanwhile, it was settled before: then what is settled is looked at, so that the
+   * next view begins after it.
+   */
+  async function tailFacts(places: number[]): Promise<Fact[]> {
+    const facts = await journal.events.factsAt(places);
+    if (facts.length === places.length) return facts;
+    await journal.adoptNewest();
+    throw new Outdated();
+  }
+
+  /** An actor's facts that are not settled. */
+  async function* freshFacts({ tail, facts }: Actor): AsyncGenerator<Fact> {
+    if (facts !== undefined) return yield* facts;
+    for (let i = 0; i < tail.length; i += EVENTS_AT_ONCE) {
+      yield* await tailFacts(tail.slice(i, i + EVENTS_AT_ONCE));
+    }
+  }
+
+  /** A log with the entries of the tail, as if they were settled. */
+  async function openWith(actor: Actor): Promise<OpenLog & { extra: LogEntry[] }> {
+    const extra: LogEntry[] = [];
+    for await (const fact of freshFacts(actor)) {
+      extra.push({ at: fact.at, place: fact.place, tag: tagOf(fact, actor.kind) });
+    }
+    return { ...(actor.loaded.head ?? EMPTY_LOG), extra };
+  }
+
+  /**
+   * What is kept of an actor. It may have settled past the head of the view, where it was read after that: then there is
+   * no telling what it was at the head, and the view begins again.
+   */
+  function keptOf(view: View, { loaded }: Actor): Loaded<ActorHead> {
+    if ((loaded.head?.position ?? 0) > lastPlaceOf(view.head)) throw new Outdated();
+    return loaded;
+  }
+
+  const placeOfLog = (view: View, { kind, id }: Actor) => ({ generation: view.generation, kind, id });
+
+  /** All facts of an actor, settled and not, in the order of the journal. */
+  async function* allFacts(view: View, actor: Actor): AsyncGenerator<Fact> {
+    if (actor.loaded.head !== undefined) {
+      yield* factsOfLog(history, placeOfLog(view, actor), { log: actor.loaded.head });
+    }
+    yield* freshFacts(actor);
+  }
+
+  /**
+   * The facts of an actor's past, in the order of the journal: those whose entries are wanted. Memory holds the places
+   * of all, and some facts at a time, since anybody may send a million of them to one id.
+   */
+  async function* pastFacts(
+    view: View,
+    actor: Actor,
+    { past, wanted = () => true }: { past: Stretch; wanted?: (entry: LogEntry) => boolean },
+  ): AsyncGenerator<Fact> {
+    const { at = Infinity, asOf = Infinity, upTo = Infinity, room } = past;
+    const end = Math.min(upTo, lastPlaceOf(view.head));
+    const places: number[] = [];
+    const log = await openWith(actor);
+    for await (const entry of readLog(store, placeOfLog(view, actor), { log, order: "asc" })) {
+      if (entry.at > at) break;
+      if (room !== undefined && places.length > room.events) throw new TooManyEvents();
+      if (wanted(entry) && entry.place <= end) places.push(entry.place);
+    }
+    if (room !== undefined) room.events -= places.length;
+    places.sort((a, b) => a - b);
+    for (let i = 0; i < places.length; i += EVENTS_AT_ONCE) {
+      const some = places.slice(i, i + EVENTS_AT_ONCE);
+      for (const [index, sent] of (await journal.events.at(some)).entries()) {
+        if (sent === undefined) continue;
+        if (Date.parse(sent.event.receivedAt) <= asOf) yield factOf(sent.event, some[index]!);
+      }
+    }
+  }
+
+  /** The links of an anonymous id's past, folded, which say whose it was when; and how many there are. */
+  async function pastLinks(
+    view: View,
+    actor: Actor,
+    past: Stretch,
+  ): Promise<{ state: Anonymous; count: number }> {
+    const links: Fact[] = [];
+    for await (const fact of pastFacts(view, actor, { past, wanted: isLinkEntry })) {
+      links.push({ ...fact, traits: undefined });
+    }
+    return { state: foldLinks(links, actor.id), count: links.length };
+  }
+
+  /** An anonymous id in a past, and how many events make it: its links first, then the events one by one. */
+  async function pastAnonymous(view: View, actor: Actor, past: Stretch) {
+    let { state, count } = await pastLinks(view, actor, past);
+    const wanted = (entry: LogEntry) => !isLinkEntry(entry);
+    for await (const fact of pastFacts(view, actor, { past, wanted })) {
+      foldOwned(state, fact);
+      count++;
+    }
+    return { state, count };
+  }
+
+  async function personFrom(view: View, actor: Actor): Promise<Person> {
+    const { head, state: kept } = keptOf(view, actor);
+    const person = head !== undefined && !isStale(head) ? personFromJson(kept as PersonJson) : emptyPerson();
+    const facts = head !== undefined && isStale(head) ? allFacts(view, actor) : freshFacts(actor);
+    for await (const fact of facts) evolvePerson(person, fact);
+    return person;
+  }
+
+  async function groupFrom(view: View, actor: Actor): Promise<Group> {
+    const { head, state: kept } = keptOf(view, actor);
+    const group = head !== undefined && !isStale(head) ? groupFromJson(kept as GroupJson) : emptyGroup();
+    const facts = head !== undefined && isStale(head) ? allFacts(view, actor) : freshFacts(actor);
+    for await (const fact of facts) evolveGroup(group, fact);
+    return group;
+  }
+
+  async function anonymousFrom(view: View, actor: Actor): Promise<Anonymous> {
+    const { head, state: kept } = keptOf(view, actor);
+    if (head === undefined || !isStale(head)) {
+      const state = head === undefined ? emptyAnonymous() : anonymousFromJson(kept as AnonymousJson);
+      if (await evolvesInOrder(state, actor)) return state;
+    }
+    const fresh = { [Symbol.asyncIterator]: () => freshFacts(actor) };
+    return await foldAnonymousLog(history, placeOfLog(view, actor), { log: head, fresh });
+  }
+
+  /** Whether no fresh link lands among what is folded. */
+  async function evolvesInOrder(state: Anonymous, actor: Actor): Promise<boolean> {
+    for await (const fact of freshFacts(actor)) if (!evolveAnonymous(state, fact, actor.id)) return false;
+    return true;
+  }
+
+  return {
+    viewed,
+    actorOf,
+    withTail,
+    freshFacts,
+    openWith,
+    keptOf,
+    placeOfLog,
+    allFacts,
+    pastFacts,
+    pastLinks,
+    pastAnonymous,
+    personFrom,
+    groupFrom,
+    anonymousFrom,
+  };
+}
+
+/** What a read is told that was begun anew too often. */
+export function changedTooOften(): StorageUnavailable {
+  return new StorageUnavailable("what was to be read changed too often while it was read");
+}
+
+/** Thrown where a view can't be extended any more, and is begun again. */
+export class Outdated extends Error {
+  override name = "Outdated";
+}
+
+/** How many events are in an actor's log, settled and not. */
+export function versionOf({ loaded, tail }: Actor): number {
+  return (loaded.head?.version ?? 0) + tail.length;
+}

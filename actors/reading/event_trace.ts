@@ -1,0 +1,136 @@
+/** The whole story of one event: where it stands, in which logs, and what it changed in the profile of whom it is about. */
+import { NO_OWNER, ownerAt } from "../../domain/profile/anonymous.ts";
+import { changesBetween, groupChanges } from "../../domain/profile/change.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
+import { actorsOf, namesOf } from "../../domain/profile/fact.ts";
+import { emptyPerson, type Person } from "../../domain/profile/person.ts";
+import { type Chunk, placeOf, seqOf } from "../journal/chunk.ts";
+import { createFinder, type FinderOptions } from "./find_event.ts";
+import { journalKey } from "../store/keys.ts";
+import { createLinked } from "./user_parts.ts";
+import { createPast, type PastUser } from "./as_of.ts";
+import type { Stories, Story, StoryChanges } from "../system.ts";
+import { createViews, type Extend, type Stretch, TooManyEvents } from "./consistent_read.ts";
+
+/** What an event changed is told where a fold of so many events says it: a second of work, twice. */
+export const CHANGED_EVENTS = 20_000;
+
+/** Makes what tells stories. */
+export function createStories({ store, journal, ...options }: FinderOptions): Stories {
+  const { find, firstSince } = createFinder({ store, journal, ...options });
+  const views = createViews({ store, journal });
+  const linked = createLinked(store, views);
+  const past = createPast({ views, linked });
+
+  /** Folds somebody twice: up to just before a place, and with what stands there. */
+  async function twice<T>(place: number, fold: (stretch: Stretch) => Promise<T>): Promise<[T, T]> {
+    const room = () => ({ events: CHANGED_EVENTS });
+    return [await fold({ upTo: place - 1, room: room() }), await fold({ upTo: place, room: room() })];
+  }
+
+  async function contextOf(person: Person): Promise<Record<string, unknown> | null> {
+    if (person.context === null) return null;
+    const [sent] = await journal.events.at([person.context[1]]);
+    return sent?.event.context ?? null;
+  }
+
+  async function differences(profile: string, [before, after]: [Person, Person]): Promise<StoryChanges> {
+    const isNew = JSON.stringify(before.context) !== JSON.stringify(after.context);
+    return {
+      profile,
+      ...changesBetween(before, after),
+      ...isNew && { context: { from: await contextOf(before), to: await contextOf(after) } },
+    };
+  }
+
+  async function userChanges(
+    extend: Extend,
+    generation: number,
+    { userId, place }: Whose & { userId: string },
+  ) {
+    const made = await linked.userOf(extend, generation, userId);
+    const [before, after] = await twice(place, (stretch) => past.person(made, userId, stretch));
+    const changes = await differences(`user/${userId}`, [personIn(before), personIn(after)]);
+    const added = after?.anonymousIds.filter((id) => !before?.anonymousIds.includes(id)) ?? [];
+    return { ...changes, ...added.length > 0 && { anonymousIds: { added } } };
+  }
+
+  /** Of an event that names no user: it may belong to one all the same, who owned the anonymous id at its time. */
+  async function anonymousChanges(extend: Extend, generation: number, { event, place }: Whose) {
+    const id = event.anonymousId!;
+    const first = await views.actorOf(await extend(), "anonymous", id);
+    const view = await extend();
+    const actor = await views.withTail(view, first);
+    const [before, after] = await twice(
+      place,
+      async (past) => (await views.pastAnonymous(view, actor, past)).state,
+    );
+    const owner = ownerAt(after, [Date.parse(event.timestamp), place]);
+    if (owner !== undefined) return await userChanges(extend, generation, { event, place, userId: owner });
+    const shareOf = ({ parts }: typeof before) => parts.get(NO_OWNER) ?? emptyPerson();
+    return await differences(`anonymous/${id}`, [shareOf(before), shareOf(after)]);
+  }
+
+  async function traitsOfGroup(extend: Extend, { event, place }: Whose) {
+    const first = await views.actorOf(await extend(), "group", event.groupId!);
+    const view = await extend();
+    const actor = await views.withTail(view, first);
+    return groupChanges(...await twice(place, (stretch) => past.group(view, actor, stretch)));
+  }
+
+  async function changesOf(whose: Whose): Promise<StoryChanges | null> {
+    const { event, event: { userId } } = whose;
+    try {
+      return await views.viewed(async (extend, generation) => {
+        const changes = userId === undefined
+          ? await anonymousChanges(extend, generation, whose)
+          : await userChanges(extend, generation, { ...whose, userId });
+        const isGroup = event.type === "group";
+        return { ...changes, ...isGroup && { group: await traitsOfGroup(extend, whose) } };
+      });
+    } catch (error) {
+      if (error instanceof TooManyEvents) return null;
+      throw error;
+    }
+  }
+
+  return {
+    async find(messageId, before) {
+      const seq = before === undefined
+        ? undefined
+        : "position" in before
+        ? seqOf(before.position)
+        : await firstSince(before.ms);
+      const found = await find(messageId, seq);
+      if ("goOnBefore" in found) return { goOnBefore: placeOf(found.goOnBefore, 0) };
+      if ("none" in found) return null;
+      const { place } = found;
+      const [[sent], { value: chunk }] = await Promise.all([
+        journal.events.at([place]),
+        store.get<Chunk>(journalKey(seqOf(place))),
+      ]);
+      if (sent === undefined || chunk === null) return null;
+      const { event, writeKeyId } = sent;
+      return {
+        event,
+        writeKeyId,
+        position: place,
+        commit: chunk.commit,
+        committedAt: new Date(chunk.at).toISOString(),
+        settled: seqOf(place) <= journal.settledNow().seq,
+        logs: actorsOf(namesOf(event)),
+        changed: await changesOf({ event, place }),
+      } satisfies Story;
+    },
+  };
+}
+
+/** An event and its place. */
+interface Whose {
+  event: StoredEvent;
+  place: number;
+}
+
+function personIn(user: PastUser | undefined): Person {
+  return user?.person ?? emptyPerson();
+}

@@ -1,0 +1,234 @@
+/** Pages of logs: of an actor's own, and of a user's with those of their anonymous ids, merged. */
+import { emptyAnonymous, ownerAt } from "../../domain/profile/anonymous.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
+import type { Mark } from "../../domain/profile/fact.ts";
+import { lastPlaceOf } from "../journal/chunk.ts";
+import { decodeCursor, encodeCursor } from "../store/cursor.ts";
+import { EVENTS_AT_ONCE } from "../settling/log_facts.ts";
+import type { Journal } from "../journal/journal_state.ts";
+import type { createLinked } from "./user_parts.ts";
+import {
+  compareEntries,
+  isLinkEntry,
+  type LogEntry,
+  mayBe,
+  type OpenLog,
+  readLog,
+} from "../settling/actor_log.ts";
+import type { ActorHead, Loaded } from "../settling/snapshot.ts";
+import type { Store } from "../store/store.ts";
+import { type ActorKind, InvalidCursor, type LogQuery } from "../system.ts";
+import { type Actor, type Extend, Outdated, type View, type Views } from "./consistent_read.ts";
+
+/** A page of a log ends before its limit once its events are so much JSON, of which 500 can take 300 MB of memory. */
+export const PAGE_LENGTH = 4 * 1024 * 1024;
+
+/** A log that is read, and which of its entries; without the actor's state, as there may be many. */
+interface Source {
+  actor: Pick<Actor, "kind" | "id" | "tail"> & {
+    loaded: Pick<Loaded<ActorHead>, "key" | "stamp" | "head">;
+  };
+  open: OpenLog;
+  owned(entry: LogEntry): boolean;
+}
+
+interface Sources {
+  view: View;
+  sources: Source[];
+}
+
+/** What to go through of a log. */
+export interface EntriesQuery {
+  kind: ActorKind;
+  id: string;
+  order: "asc" | "desc";
+  /** Begin after this mark, in the order asked for. */
+  after?: Mark | undefined;
+  /** What stands in the journal after this place is on none. */
+  upTo?: number | undefined;
+  wanted(entry: LogEntry): boolean;
+  /**
+   * Asked of each entry that is read, also of those on a shared anonymous id that are another user's, of which there may be
+   * any number. True lets it through whatever it is, so that whoever goes through them comes to an end.
+   */
+  ends?(): boolean;
+}
+
+/** A log as it is gone through. */
+export interface Entries {
+  /** Whether there is any event, wanted or not. */
+  isKnown: boolean;
+  /** The last place that is on it. */
+  cut: number;
+  entries: AsyncIterable<LogEntry>;
+  /** Call it when what was wanted is through: throws {@link Outdated} where a settler moved it meanwhile. */
+  check(): Promise<void>;
+}
+
+/** What pages are made of. */
+export interface LogPagesOptions {
+  store: Store;
+  journal: Journal;
+  views: Views;
+  linked: ReturnType<typeof createLinked>;
+}
+
+/** Makes what reads pages of logs. */
+export function createLogPages({ store, journal, views, linked }: LogPagesOptions) {
+  const { actorOf, withTail, openWith, anonymousFrom } = views;
+
+  /** The entries of a log: of a user, their own and what they own of their anonymous ids', merged. */
+  async function openEntries(
+    extend: Extend,
+    generation: number,
+    { kind, id, order, after, upTo = Infinity, wanted, ends = () => false }: EntriesQuery,
+  ): Promise<Entries> {
+    const { view, sources } = kind === "user"
+      ? await userSources(extend, generation, id)
+      : await ownSource(extend, kind, id);
+    const cut = Math.min(upTo, lastPlaceOf(view.head));
+    const entries = mergeOrdered(
+      sources.map(({ actor, open, owned }) => {
+        const place = { generation, kind: actor.kind, id: actor.id };
+        return filtered(
+          readLog(store, place, { log: open, order, after }),
+          (entry) => entry.place <= cut && (ends() || owned(entry) && wanted(entry)),
+        );
+      }),
+      order,
+    );
+    // Whoever was ever linked has events of their own; the tail may remember links of somebody who was erased.
+    const { loaded: { head: known }, tail } = sources[0]!.actor;
+    return {
+      isKnown: known !== undefined || tail.length > 0,
+      cut,
+      entries,
+      async check() {
+        // Pages that a settler moved while they were read may hide entries: begin again.
+        const values = await store.getMany(sources.map(({ actor }) => actor.loaded.key));
+        if (values.some(({ stamp }, index) => stamp !== sources[index]!.actor.loaded.stamp)) {
+          throw new Outdated();
+        }
+      },
+    };
+  }
+
+  /** One page of a log: of a user, their own log and what they own of their anonymous ids', merged. */
+  async function readLogPage(
+    extend: Extend,
+    generation: number,
+    { kind, id, query }: { kind: ActorKind; id: string; query: LogQuery },
+  ): Promise<{ events: StoredEvent[]; cursor: string | null } | null> {
+    const cursor = query.cursor === undefined ? undefined : logCursor(query.cursor, query.order);
+    const { isKnown, cut, entries: merged, check } = await openEntries(extend, generation, {
+      kind,
+      id,
+      order: query.order,
+      after: cursor?.after,
+      // What came after the first page's view is on none of them, or pages would have holes.
+      upTo: cursor?.cut,
+      wanted: (entry) => mayBe(entry, query),
+    });
+    if (!isKnown) return null;
+    const events: StoredEvent[] = [];
+    let last: LogEntry | undefined;
+    let batch: LogEntry[] = [];
+    let more = false;
+    let pageLength = 0;
+    const take = async () => {
+      const found = await journal.events.at(batch.map(({ place }) => place));
+      for (const [index, sent] of found.entries()) {
+        if (sent === undefined) continue;
+        const { event, length } = sent;
+        if (query.type !== undefined && event.type !== query.type) continue;
+        if (query.event !== undefined && !(event.type === "track" && event.event === query.event)) continue;
+        if (events.length === query.limit || pageLength >= PAGE_LENGTH) {
+          more = true;
+          break;
+        }
+        events.push(event);
+        pageLength += length;
+        last = batch[index];
+      }
+      batch = [];
+    };
+    for await (const entry of merged) {
+      batch.push(entry);
+      if (batch.length >= Math.min(EVENTS_AT_ONCE, query.limit - events.length + 1)) await take();
+      if (more) break;
+    }
+    if (!more) await take();
+    await check();
+    const next = more && last !== undefined ? encodeCursor([cut, last.at, last.place, query.order]) : null;
+    return { events, cursor: next };
+  }
+
+  async function sourceOf(actor: Actor, owned: Source["owned"]): Promise<Source> {
+    const { kind, id, tail, loaded: { key, stamp, head } } = actor;
+    return { actor: { kind, id, tail, loaded: { key, stamp, head } }, open: await openWith(actor), owned };
+  }
+
+  async function ownSource(
+    extend: Extend,
+    kind: ActorKind,
+    id: string,
+  ): Promise<Sources> {
+    const first = await actorOf(await extend(), kind, id);
+    const view = await extend();
+    return { view, sources: [await sourceOf(await withTail(view, first), () => true)] };
+  }
+
+  async function userSources(
+    extend: Extend,
+    generation: number,
+    userId: string,
+  ): Promise<Sources> {
+    const { view, own, parts, actors } = await linked.userOf(extend, generation, userId);
+    const sources: Source[] = [await sourceOf(own, () => true)];
+    for (const id of new Set([...parts.keys(), ...actors.keys()])) {
+      const actor = actors.get(id) ?? await actorOf(view, "anonymous", id);
+      const { runs } = await anonymousFrom(view, actor);
+      const links = { ...emptyAnonymous(), runs };
+      const owned = (entry: LogEntry) => {
+        return !isLinkEntry(entry) && ownerAt(links, [entry.at, entry.place]) === userId;
+      };
+      sources.push(await sourceOf(actor, owned));
+    }
+    return { view, sources };
+  }
+
+  return { readLogPage, openEntries };
+}
+
+async function* filtered<T>(items: AsyncIterable<T>, wanted: (item: T) => boolean): AsyncGenerator<T> {
+  for await (const item of items) if (wanted(item)) yield item;
+}
+
+/** Merges logs, each in order, into one in order. */
+async function* mergeOrdered(
+  logs: AsyncGenerator<LogEntry>[],
+  order: "asc" | "desc",
+): AsyncGenerator<LogEntry> {
+  const sign = order === "asc" ? 1 : -1;
+  const heads = await Promise.all(logs.map((log) => log.next()));
+  for (;;) {
+    let first = -1;
+    for (const [index, head] of heads.entries()) {
+      if (head.done) continue;
+      if (first < 0 || sign * compareEntries(head.value, heads[first]!.value) < 0) first = index;
+    }
+    if (first < 0) return;
+    yield heads[first]!.value as LogEntry;
+    heads[first] = await logs[first]!.next();
+  }
+}
+
+function logCursor(cursor: string, order: "asc" | "desc"): { cut: number; after: [number, number] } {
+  const value = decodeCursor(cursor);
+  const valid = Array.isArray(value) && value.length === 4 && value.slice(0, 3).every(Number.isSafeInteger);
+  if (!valid) throw new InvalidCursor("cursor: not one that a page before gave");
+  if (value[3] !== order) {
+    throw new InvalidCursor(`cursor: it belongs to order=${value[3]}, this is order=${order}`);
+  }
+  return { cut: value[0], after: [value[1], value[2]] };
+}

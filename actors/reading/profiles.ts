@@ -1,0 +1,261 @@
+/**
+ * Reads: profiles, logs and members, each of which sees all that was answered before it began, in whatever process. All
+ * but members stand on views (`consistent_read.ts`); members and their number are kept by settling alone.
+ */
+import { type Anonymous, NO_OWNER, ownerAt, ownerOf } from "../../domain/profile/anonymous.ts";
+import { emptyGroup, evolveGroup } from "../../domain/profile/group.ts";
+import { eventCountOf, type Person, personFromJson, type PersonJson } from "../../domain/profile/person.ts";
+import {
+  anonymousProfile,
+  groupProfile,
+  personOf,
+  type Profile,
+  userProfile,
+} from "../../domain/profile/profile.ts";
+import { traitsOf } from "../../domain/profile/register.ts";
+import { lastPlaceOf } from "../journal/chunk.ts";
+import { decodeCursor, encodeCursor } from "../store/cursor.ts";
+import type { Journal } from "../journal/journal_state.ts";
+import { actorKey, type Member } from "../store/keys.ts";
+import { createLinked } from "./user_parts.ts";
+import { createLogPages } from "./log_pages.ts";
+import { countMembers, listMembers } from "../settling/group_members.ts";
+import { createPast } from "./as_of.ts";
+import type { Settling } from "../settling/backpressure.ts";
+import { type ActorHead, isStale, load } from "../settling/snapshot.ts";
+import type { Store } from "../store/store.ts";
+import { InvalidCursor, type Past, type Reader } from "../system.ts";
+import { createTraitStory } from "./trait_provenance.ts";
+import {
+  changedTooOften,
+  createViews,
+  type Extend,
+  SHORT_MS,
+  TRIES,
+  versionOf,
+  type View,
+} from "./consistent_read.ts";
+
+/** A read of members waits so long for settling. */
+const SETTLE_MS = 10_000;
+
+/** Groups of a person whose traits are shown, and bytes of these; others are listed without. */
+export const MAX_GROUPS = 1_000;
+const GROUPS_BYTES = 1024 * 1024;
+
+/** Groups that are read at once. */
+const GROUPS_AT_ONCE = 20;
+
+/** What the reader is given. */
+export interface ReaderOptions {
+  store: Store;
+  journal: Journal;
+  settling: Settling;
+}
+
+/** Makes the reader. */
+export function createReader({ store, journal, settling }: ReaderOptions): Reader {
+  const views = createViews({ store, journal });
+  const { viewed, actorOf, withTail, pastFacts, pastLinks, pastAnonymous } = views;
+  const { personFrom, groupFrom, anonymousFrom } = views;
+  const linked = createLinked(store, views);
+  const { userOf, sharesOf } = linked;
+  const was = createPast({ views, linked });
+  const { readLogPage, openEntries } = createLogPages({ store, journal, views, linked });
+
+  async function userPerson(extend: Extend, generation: number, userId: string) {
+    const { view, own, parts, actors, isWhole } = await userOf(extend, generation, userId);
+    const version = versionOf(own);
+    if (version === 0) return undefined;
+    const { shares, isCut } = await sharesOf([...parts.keys(), ...actors.keys()], async (id) => {
+      const part = actors.has(id) ? undefined : parts.get(id);
+      if (part !== undefined && !isStale(part.head!)) return personFromJson(part.state as PersonJson);
+      const actor = actors.get(id) ?? await actorOf(view, "anonymous", id);
+      return (await anonymousFrom(view, actor)).parts.get(userId);
+    });
+    const person = personOf(await personFrom(view, own), shares.values());
+    // Nothing is left in the journal of somebody whose erasure is under way.
+    if (eventCountOf(person) === 0) return undefined;
+    if (isCut || !isWhole) person.dropped++;
+    return { view, person, version, anonymousIds: [...shares.keys()].sort() };
+  }
+
+  /** The traits of a person's groups. Beyond {@link GROUPS_BYTES} of them the others count as dropped from the person. */
+  async function groupTraits(view: View, person: Person, past?: Past) {
+    const groupIds = [...person.groups.keys()];
+    const traits = new Map<string, Record<string, unknown>>();
+    let bytes = 0;
+    for (let from = 0; from < groupIds.length; from += GROUPS_AT_ONCE) {
+      if (from >= MAX_GROUPS || bytes > GROUPS_BYTES) {
+        person.dropped += groupIds.length - from;
+        break;
+      }
+      const ids = groupIds.slice(from, from + GROUPS_AT_ONCE);
+      const loaded = await load<ActorHead>(store, ids.map((id) => actorKey(view.generation, "group", id)));
+      for (const [index, id] of ids.entries()) {
+        const actor = await withTail(view, { kind: "group", id, loaded: loaded[index]! });
+        const group = past === undefined ? await groupFrom(view, actor) : await was.group(view, actor, past);
+        traits.set(id, traitsOf(group.traits));
+        bytes += group.bytes;
+      }
+    }
+    return traits;
+  }
+
+  /** The newest context, from the journal, where alone it stands. */
+  async function contextOf({ context }: Person): Promise<Record<string, unknown>> {
+    if (context === null) return {};
+    const [newest] = await journal.events.at([context[1]]);
+    // It is not there while its person is being erased.
+    return newest?.event.context ?? {};
+  }
+
+  function user(userId: string): Promise<Profile | null> {
+    return viewed(async (extend, generation) => {
+      const known = await userPerson(extend, generation, userId);
+      if (known === undefined) return null;
+      const { view, person, version, anonymousIds } = known;
+      return userProfile(userId, person, {
+        context: await contextOf(person),
+        groupTraits: await groupTraits(view, person),
+        version,
+        anonymousIds,
+      });
+    });
+  }
+
+  function pastUser(userId: string, past: Past): Promise<Profile | null> {
+    return viewed(async (extend, generation) => {
+      const made = await userOf(extend, generation, userId);
+      const known = await was.person(made, userId, past);
+      if (known === undefined) return null;
+      const { person, version, anonymousIds } = known;
+      return userProfile(userId, person, {
+        context: await contextOf(person),
+        groupTraits: await groupTraits(made.view, person, past),
+        version,
+        anonymousIds,
+      });
+    });
+  }
+
+  async function anonymous(anonymousId: string, past?: Past): Promise<Profile | null> {
+    const found = await viewed(async (extend) => {
+      const first = await actorOf(await extend(), "anonymous", anonymousId);
+      const view = await extend();
+      const actor = await withTail(view, first);
+      const { state, count: version } = past === undefined
+        ? { state: await anonymousFrom(view, actor), count: versionOf(actor) }
+        : await pastAnonymous(view, actor, past);
+      const owner = ownerOf(state);
+      if (owner !== undefined) return { owner };
+      const person = state.parts.get(NO_OWNER);
+      if (person === undefined) return { profile: null };
+      const groups = await groupTraits(view, person, past);
+      const more = { context: await contextOf(person), groupTraits: groups, version };
+      return { profile: anonymousProfile(anonymousId, person, more) };
+    });
+    if (found.owner === undefined) return found.profile ?? null;
+    return past === undefined ? user(found.owner) : pastUser(found.owner, past);
+  }
+
+  /** Reads what is settled of a group's members, by generation; again where that was replaced meanwhile. */
+  async function settledMembers<T>(groupId: string, read: (generation: number) => Promise<T>): Promise<T> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const began = performance.now();
+      const generation = await settledGeneration(groupId);
+      const result = await read(generation);
+      if (performance.now() - began <= SHORT_MS) return result;
+      await journal.sync();
+      if (journal.settled().generation === generation) return result;
+    }
+    throw changedTooOften();
+  }
+
+  /** Waits until what concerns a group's members is settled; gives the generation that holds them. */
+  async function settledGeneration(groupId: string): Promise<number> {
+    await journal.sync();
+    const pin = journal.tail().pin();
+    const settled = lastPlaceOf(journal.settled().seq);
+    const moves = pin.some((segment) => {
+      return segment.links.size > 0 ||
+        (segment.places.get(`group/${groupId}`)?.some((place) => place > settled) ?? false);
+    });
+    if (moves) await settling.until(journal.head().seq, SETTLE_MS);
+    return journal.settled().generation;
+  }
+
+  async function group(groupId: string, past?: Past): Promise<Profile | null> {
+    if (past !== undefined) return await pastGroupProfile(groupId, past);
+    const count = await settledMembers(groupId, (generation) => countMembers(store, generation, groupId));
+    return viewed(async (extend) => {
+      const first = await actorOf(await extend(), "group", groupId);
+      const view = await extend();
+      const state = await groupFrom(view, await withTail(view, first));
+      return state.count === 0 ? null : groupProfile(groupId, state, count);
+    });
+  }
+
+  function pastGroupProfile(groupId: string, past: Past): Promise<Profile | null> {
+    return viewed(async (extend) => {
+      const first = await actorOf(await extend(), "group", groupId);
+      const view = await extend();
+      const state = emptyGroup();
+      const members = new Set<string>();
+      const owners = new Map<string, Anonymous>();
+      for await (const fact of pastFacts(view, await withTail(view, first), { past })) {
+        evolveGroup(state, fact);
+        if (fact.userId !== undefined) {
+          members.add(`user/${fact.userId}`);
+          continue;
+        }
+        const id = fact.anonymousId!;
+        if (!owners.has(id)) {
+          owners.set(id, (await pastLinks(view, await actorOf(view, "anonymous", id), past)).state);
+        }
+        const owner = ownerAt(owners.get(id)!, [fact.at, fact.place]);
+        members.add(owner === undefined ? `anonymous/${id}` : `user/${owner}`);
+      }
+      return state.count === 0 ? null : groupProfile(groupId, state, members.size);
+    });
+  }
+
+  return {
+    user: (userId, past) => isNow(past) ? user(userId) : pastUser(userId, past),
+    anonymous: (anonymousId, past) => anonymous(anonymousId, isNow(past) ? undefined : past),
+    group: (groupId, past) => group(groupId, isNow(past) ? undefined : past),
+    trait: createTraitStory({ journal, views, userPerson, openEntries }),
+    log: (kind, id, query) =>
+      viewed((extend, generation) => readLogPage(extend, generation, { kind, id, query })),
+    async members(groupId, { limit, cursor }) {
+      const after = cursor === undefined ? undefined : memberCursor(cursor);
+      const { members, more } = await settledMembers(
+        groupId,
+        (generation) => listMembers(store, generation, { groupId, limit, after }),
+      );
+      if (members.length === 0 && await group(groupId) === null) return null;
+      const last = members.at(-1);
+      return {
+        members: members.map(({ who: [kind, id], at }) => ({
+          [kind === "user" ? "userId" : "anonymousId"]: id,
+          joinedAt: new Date(at).toISOString(),
+        })),
+        cursor: more && last !== undefined ? encodeCursor(last.who) : null,
+      };
+    },
+  };
+}
+
+/** Whether a past has no bounds: that is the present, which is not folded from the whole log. */
+function isNow(past: Past | undefined): past is undefined {
+  return past?.at === undefined && past?.asOf === undefined;
+}
+
+function memberCursor(cursor: string): Member {
+  const value = decodeCursor(cursor);
+  const valid = Array.isArray(value) && value.length === 2 &&
+    (value[0] === "user" || value[0] === "anonymous") &&
+    typeof value[1] === "string";
+  if (!valid) throw new InvalidCursor("cursor: not one that a page before gave");
+  return value as Member;
+}

@@ -1,0 +1,84 @@
+/** Why a trait is what it is: the register says which event set it, the log which events had set it before. */
+import type { Person } from "../../domain/profile/person.ts";
+import { EVENTS_AT_ONCE } from "../settling/log_facts.ts";
+import type { Journal } from "../journal/journal_state.ts";
+import { type LogEntry, mayBe } from "../settling/actor_log.ts";
+import type { createLogPages } from "./log_pages.ts";
+import type { TraitStory } from "../system.ts";
+import type { Extend, Views } from "./consistent_read.ts";
+
+/** What was replaced is told so often at the most. */
+export const MAX_REPLACED = 100;
+
+/**
+ * Entries of the log that are gone through for it, some 200 values of the store, whoever owns them; and events of the right type among them
+ * that are read, each perhaps in a chunk of its own.
+ */
+export const WHY_ENTRIES = 50_000;
+export const WHY_EVENTS = 1_000;
+
+/** What the story of a trait is made from. */
+export interface TraitStoryOptions {
+  journal: Journal;
+  views: Pick<Views, "viewed">;
+  userPerson(extend: Extend, generation: number, userId: string): Promise<{ person: Person } | undefined>;
+  openEntries: ReturnType<typeof createLogPages>["openEntries"];
+}
+
+/** Makes what tells the story of a user's trait; of one that was removed it tells who did. */
+export function createTraitStory({ journal, views, userPerson, openEntries }: TraitStoryOptions) {
+  /** Events that set the trait before a mark, newest first, and the entry at which it ended where that was not the end. */
+  async function replacedBefore(entries: AsyncIterable<LogEntry>, name: string, isCut: () => boolean) {
+    const replaced: TraitStory["replaced"] = [];
+    let batch: LogEntry[] = [];
+    let read = 0;
+    const take = async () => {
+      const found = await journal.events.at(batch.map(({ place }) => place));
+      read += batch.length;
+      for (const [index, sent] of found.entries()) {
+        const traits = sent?.event.type === "identify" ? sent.event.traits : undefined;
+        if (traits === undefined || !Object.hasOwn(traits, name)) continue;
+        if (replaced.length === MAX_REPLACED) return batch[index];
+        const { timestamp, messageId } = sent!.event;
+        replaced.push({ value: traits[name], timestamp, messageId });
+      }
+      batch = [];
+      return undefined;
+    };
+    for await (const entry of entries) {
+      if (isCut() || read >= WHY_EVENTS) return { replaced, more: batch[0] ?? entry };
+      batch.push(entry);
+      if (batch.length < EVENTS_AT_ONCE) continue;
+      const more = await take();
+      if (more !== undefined) return { replaced, more };
+    }
+    return { replaced, more: await take() };
+  }
+
+  return function trait(userId: string, name: string): Promise<TraitStory | "no trait" | null> {
+    return views.viewed(async (extend, generation) => {
+      const known = await userPerson(extend, generation, userId);
+      if (known === undefined) return null;
+      const register = known.person.traits.get(name);
+      if (register === undefined) return "no trait";
+      const [value, at, place] = register;
+      const [sent] = await journal.events.at([place]);
+      if (sent === undefined) return "no trait";
+      let looked = 0;
+      const { entries, check } = await openEntries(extend, generation, {
+        kind: "user",
+        id: userId,
+        order: "desc",
+        after: [at, place],
+        wanted: (entry) => mayBe(entry, { type: "identify" }),
+        // One more than may be is let through.
+        ends: () => ++looked > WHY_ENTRIES,
+      });
+      const { replaced, more } = await replacedBefore(entries, name, () => looked > WHY_ENTRIES);
+      await check();
+      const { event: { timestamp, messageId, receivedAt }, writeKeyId } = sent;
+      const moreBefore = more === undefined ? null : new Date(more.at).toISOString();
+      return { name, value, timestamp, messageId, writeKeyId, receivedAt, replaced, moreBefore };
+    });
+  };
+}

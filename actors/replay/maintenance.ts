@@ -1,0 +1,116 @@
+/** What the tasks work with: a store, and what can be done to all of it while servers run on it. */
+import { createJournal, type Journal } from "../journal/journal_state.ts";
+import { rebuildAll, type RebuildOptions } from "./replay_all.ts";
+import { replayOne, type ReplaySummary } from "./replay_actor.ts";
+import { createSettler } from "../settling/settler.ts";
+import { createSettling, type Settling } from "../settling/backpressure.ts";
+import { openStore, type Store } from "../store/store.ts";
+import { type ActorKind, StorageUnavailable } from "../system.ts";
+import { wishedErasures } from "../erasure/requests.ts";
+import { type Comparison, verifyAll } from "./verify.ts";
+
+/** A task waits for what is not settled yet as long as settling goes on, and for so long where nothing moves. */
+const STANDSTILL_MS = 30_000;
+
+/** A task waits so long for an erasure that is under way. */
+const ERASED_MS = 600_000;
+
+/** What the tools are given. */
+export interface ToolsOptions {
+  /** As for a system: a path, a URL, `:memory:`, `undefined` for the platform's own; or an open store. */
+  storage: string | undefined | Store;
+  now(): number;
+  newId(): string;
+  /** Called with what made a round of settling fail; it is done again. */
+  onFault(error: unknown): void;
+}
+
+/** After so many failed rounds with nothing settled between them, a task gives up: a fault that passes is over before. */
+const MAX_FAULTS = 20;
+
+/** The tools over one store. */
+export interface Tools {
+  store: Store;
+  replayOne(actor: { kind: ActorKind; id: string; verify: boolean }): Promise<ReplaySummary>;
+  /** Folds everything again; gives the number of events. */
+  replayAll(onProgress: RebuildOptions["onProgress"]): Promise<number>;
+  /** Folds everything into another, empty store, at `scratch` or given open, and compares. */
+  verifyAll(scratch: string | Store, onProgress: RebuildOptions["onProgress"]): Promise<Comparison>;
+  close(): void;
+}
+
+/**
+ * Opens the tools. What is not settled yet is settled first, by whatever process; throws {@link StorageUnavailable} where
+ * that fails.
+ */
+export async function openTools({ storage, now, newId, onFault }: ToolsOptions): Promise<Tools> {
+  const store = await storeAt(storage);
+  const journal = createJournal(store);
+  await journal.sync();
+  const owner = newId();
+  let faults = 0;
+  const failing = Promise.withResolvers<never>();
+  failing.promise.catch(() => {});
+  const common = { source: store, journal, owner, now, newId };
+  const settler = createSettler({
+    store,
+    owner,
+    now,
+    newId,
+    // A tool does not know the servers' window of dedup: it drops nothing.
+    windowMs: 0,
+    onFault(error) {
+      if (++faults === 1) onFault(error);
+      const why = error instanceof Error ? error.message : error;
+      if (faults >= MAX_FAULTS) failing.reject(new StorageUnavailable(`settling fails: ${why}`));
+    },
+    onSettled: () => void (faults = 0),
+  });
+  const settling = createSettling(journal, settler);
+  try {
+    await Promise.race([untilSettled(store, journal, settling), failing.promise]);
+  } finally {
+    await settling.close();
+  }
+  return {
+    store,
+    replayOne: (actor) => replayOne(common, actor),
+    replayAll: (onProgress) => rebuildAll({ ...common, target: store, onProgress }),
+    async verifyAll(scratch, onProgress) {
+      const target = await storeAt(scratch);
+      try {
+        return await verifyAll({ ...common, target, onProgress });
+      } finally {
+        target.close();
+      }
+    },
+    close: () => store.close(),
+  };
+}
+
+/**
+ * Resolves when all that is in the journal now is settled, and who is wished to be erased is; throws
+ * {@link StorageUnavailable} where nothing moves.
+ */
+async function untilSettled(store: Store, journal: Journal, settling: Settling): Promise<void> {
+  await settling.untilErased(await wishedErasures(store), ERASED_MS);
+  const { seq } = journal.head();
+  for (let before = -1; journal.settledNow().seq < seq;) {
+    if (journal.settledNow().seq === before) {
+      throw new StorageUnavailable(
+        `nothing was settled for ${
+          STANDSTILL_MS / 1000
+        } s: the log of the servers on this database may say why`,
+      );
+    }
+    before = journal.settledNow().seq;
+    await settling.until(seq, STANDSTILL_MS).catch((error) => {
+      if (!(error instanceof StorageUnavailable)) throw error;
+    });
+  }
+}
+
+/** A store that is given open, or the one at a place. */
+async function storeAt(storage: string | undefined | Store): Promise<Store> {
+  return typeof storage === "object" ? storage : await openStore(storage);
+}

@@ -1,0 +1,317 @@
+/**
+ * Folds the whole journal again: into another generation of actor keys, which then takes the place of the live one in
+ * one operation; or into another store, to be compared with the live one. Meanwhile the live one goes on as ever.
+ */
+import { type ActorName, FOLD_VERSION } from "../../domain/profile/fact.ts";
+import { type Fence, type Fenced, LostFence, takeFence, workUnder } from "../store/lease.ts";
+import { gather } from "../settling/read_round.ts";
+import { type Wish, wishedErasures } from "../erasure/requests.ts";
+import { erasuresOf, type Journal, NOTHING_SETTLED, type Settled } from "../journal/journal_state.ts";
+import { generationPrefixes, type Key, piecePrefixes, REBUILD, SETTLED, wishKey } from "../store/keys.ts";
+import { settleRound } from "../settling/round.ts";
+import { type Range, sleep, type Store, type Write } from "../store/store.ts";
+import { ACTOR_KINDS } from "../system.ts";
+
+/** Thrown where something that the operator can see to keeps a replay from its work. */
+export class ReplayRefused extends Error {
+  override name = "ReplayRefused";
+}
+
+/** How far a rebuild is. */
+export interface Rebuild extends Fenced {
+  generation: number;
+  seq: number;
+  /** The end of the round under way. */
+  target: number | null;
+}
+
+/** Events in a round of a rebuild, and bytes of memory for them: the larger, the fewer times an actor is written. */
+const ROUND_EVENTS = 1_000_000;
+const ROUND_BYTES = 192 * 1024 * 1024;
+
+/** The share of a round's time that goes by until its events are gathered, for who watches the progress. */
+const GATHER_SHARE = 0.3;
+
+/** Actors, and members of groups, that are remembered as written, so that new ones need not be read: some 100 bytes each. */
+const MAX_WRITTEN = 500_000;
+
+/** Readers of the old generation have begun anew by then. */
+export const GRACE_MS = 3_000;
+
+/** A round ends within this time, if anybody is at it. */
+const ROUND_MS = 60_000;
+
+/** Keys deleted by one operation. */
+const DELETES = 300;
+
+/** What rebuilding needs. */
+export interface RebuildOptions {
+  /** The store of the journal. */
+  source: Store;
+  /** Where the actors go: the same store, or another. */
+  target: Store;
+  journal: Journal;
+  owner: string;
+  now(): number;
+  newId(): string;
+  /** Told now and then how many chunks of how many are folded. */
+  onProgress(done: number, total: number): void;
+}
+
+/** A rebuild under way. */
+export interface Rebuilding {
+  generation: number;
+  /** The generation that is live, and is to be replaced. */
+  replaced: number;
+  /** Folds up to a chunk. */
+  advance(to: number): Promise<void>;
+  /** Renews its lease, and gives what to check where its generation is put to use: that nobody has begun another. */
+  hold(): Promise<Write["checks"]>;
+}
+
+/** Begins a rebuild in a generation that nothing uses, whatever an abandoned one left there. */
+export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding> {
+  const { source, target, journal } = options;
+  const empty: Rebuild = {
+    generation: 0,
+    seq: 0,
+    target: null,
+    fold: FOLD_VERSION,
+    owner: "",
+    until: 0,
+    op: "",
+  };
+  const fence = await takeFence({ ...options, store: target, key: REBUILD, empty });
+  if (fence === undefined) {
+    throw new ReplayRefused(
+      "another replay of everything is under way: wait for it, or 5 s after it was stopped",
+    );
+  }
+  const abandoned = fence.value().generation;
+  // From this write on the generation of one that was abandoned can't be put to use any more: only now is it known which
+  // one is live, and which are not and may be deleted.
+  await fence.write({});
+  const live = (await source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
+  const generation = Math.max(live.generation, abandoned) + 1;
+  await fence.write({ change: { generation, seq: 0, target: null } });
+  // Who erases somebody takes this fence last of all: what is read from now on is without those before.
+  journal.events.forget();
+  for (const unused of await generationsIn(target)) {
+    // Of replays that were killed there may be several: also while they deleted what others had left.
+    if (unused === live.generation) continue;
+    await deleteGeneration(target, unused, (writes) => fence.write(writes));
+  }
+  let seq = 0;
+  const written = new Set<ActorName>();
+  const members = new Set<string>();
+  return {
+    generation,
+    replaced: live.generation,
+    async hold() {
+      await fence.write({});
+      return [{ key: REBUILD, stamp: fence.stamp() }];
+    },
+    async advance(to) {
+      while (seq < to) {
+        const from = seq;
+        const report = (chunks: number) => options.onProgress(from + Math.floor(chunks), to);
+        const round = await gather(source, {
+          from,
+          to,
+          maxEvents: ROUND_EVENTS,
+          maxBytes: ROUND_BYTES,
+          onChunk: (end) => report((end - from) * GATHER_SHARE),
+        });
+        const place = {
+          store: target,
+          generation,
+          write: fence.write,
+          factsAt: journal.events.factsAt,
+          renew: fence.renew,
+          onSettled: (share: number) =>
+            report((round.end - from) * (GATHER_SHARE + share * (1 - GATHER_SHARE))),
+          isNew: (name: ActorName) => written.size < MAX_WRITTEN && !written.has(name),
+          isNewMember: (member: string) =>
+            members.size < MAX_WRITTEN && members.size < members.add(member).size,
+        };
+        await workUnder(fence, () => settleRound(place, round.mail));
+        for (const kind of ACTOR_KINDS) {
+          for (const id of round.mail.ids(kind)) if (written.size < MAX_WRITTEN) written.add(`${kind}/${id}`);
+        }
+        await fence.write({ change: { seq: round.end } });
+        seq = round.end;
+        options.onProgress(seq, to);
+      }
+    },
+  };
+}
+
+/**
+ * Stops whoever settles and holds the fence, for a while: the caller must be quick. With `betweenRounds` it waits for the
+ * end of a round under way, so that all that is kept is of one moment; a round that nobody goes on with is cut off.
+ */
+export async function stopSettling(
+  options: RebuildOptions,
+  { betweenRounds = false } = {},
+): Promise<Fence<Settled>> {
+  const until = performance.now() + ROUND_MS;
+  for (;;) {
+    const fence = await takeFence({
+      ...options,
+      store: options.source,
+      key: SETTLED,
+      empty: NOTHING_SETTLED,
+      force: true,
+    });
+    if (fence === undefined) {
+      throw new ReplayRefused("a newer version of signalfold has settled here: use that version");
+    }
+    if (betweenRounds && fence.value().target !== null && performance.now() < until) {
+      await sleep(2);
+      continue;
+    }
+    try {
+      await fence.write({});
+      return fence;
+    } catch (error) {
+      if (!(error instanceof LostFence)) throw error;
+      await sleep(20 * Math.random());
+    }
+  }
+}
+
+/** Folds everything again and puts the result in the place of the live generation. Gives the number of events. */
+export async function rebuildAll(options: RebuildOptions): Promise<number> {
+  const { source, now } = options;
+  const { rebuilding, events } = await rebuildOnce(options);
+  await sleep(GRACE_MS);
+  const empty: Rebuild = {
+    generation: rebuilding.generation,
+    seq: 0,
+    target: null,
+    fold: FOLD_VERSION,
+    owner: "",
+    until: 0,
+    op: "",
+  };
+  const cleaning = await takeFence({ ...options, store: source, key: REBUILD, empty, now });
+  if (cleaning !== undefined) {
+    try {
+      await deleteGeneration(source, rebuilding.replaced, (writes) => cleaning.write(writes));
+      // The next replay need not wait for this one's lease.
+      await cleaning.write({ change: { until: 0 } });
+    } catch (error) {
+      // Who erases somebody deletes what is left of other generations; who replays everything, too.
+      if (!(error instanceof LostFence)) throw error;
+    }
+  }
+  return events;
+}
+
+/** Folds everything and puts it to use; again where somebody was erased meanwhile, whose events it may have read. */
+async function rebuildOnce(
+  options: RebuildOptions,
+): Promise<{ rebuilding: Rebuilding; events: number }> {
+  for (;;) {
+    const before = await erasuresIn(options.source);
+    try {
+      const rebuilding = await beginRebuild(options);
+      return { rebuilding, events: await putToUse(options, rebuilding) };
+    } catch (error) {
+      if (!(error instanceof LostFence)) throw error;
+      // Who erases takes the fence away shortly before the erasure counts as fulfilled.
+      let erasures = await erasuresIn(options.source);
+      for (let n = 0; n < ERASE_LOOKS && erasures.fulfilled < erasures.wished; n++) {
+        await sleep(ERASE_LOOK_MS);
+        erasures = await erasuresIn(options.source);
+      }
+      if (erasures.fulfilled === before.fulfilled) throw error;
+    }
+  }
+}
+
+/** A replay that was stopped looks so often, and at such intervals, whether the erasure that stopped it is over. */
+const ERASE_LOOKS = 600;
+const ERASE_LOOK_MS = 200;
+
+/** How many erasures were wished, and how many of them are fulfilled. */
+export async function erasuresIn(source: Store): Promise<{ wished: number; fulfilled: number }> {
+  const [settled, wished] = [await source.get<Settled>(SETTLED), await wishedErasures(source)];
+  return { wished, fulfilled: erasuresOf(settled.value ?? NOTHING_SETTLED) };
+}
+
+/** Throws {@link ReplayRefused} where somebody is being erased, or was since: what was read would seem to differ. */
+export async function refuseErasing(source: Store, since?: number): Promise<number> {
+  const { wished, fulfilled } = await erasuresIn(source);
+  if (wished === fulfilled && fulfilled === (since ?? fulfilled)) return fulfilled;
+  throw new ReplayRefused("somebody is being erased: try again when that is done");
+}
+
+/** Folds what is still to be folded and switches the generation, in a moment in which nobody settles. */
+async function putToUse(options: RebuildOptions, rebuilding: Rebuilding): Promise<number> {
+  for (;;) {
+    const settled = (await options.source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
+    // The answer to a switch was lost, and settling went on before it was looked for: it has taken place all the same.
+    if (settled.generation === rebuilding.generation) return settled.events;
+    await rebuilding.advance(settled.seq);
+    const fence = await stopSettling(options);
+    const { seq, events } = fence.value();
+    if (await isHalfErased(options.source, fence.value())) {
+      await fence.write({ change: { until: 0 } });
+      throw new LostFence("somebody is being erased");
+    }
+    try {
+      await rebuilding.advance(seq);
+      const checks = await rebuilding.hold();
+      // What a round that was stopped has written stands in the old generation: it begins anew in this one.
+      const change = { generation: rebuilding.generation, target: null, until: 0 };
+      await fence.write({ checks, change });
+      return events;
+    } catch (error) {
+      if (!(error instanceof LostFence)) throw error;
+      // Settling has gone on; but where another replay has begun, this one is over, and this throws.
+      await rebuilding.hold();
+    }
+  }
+}
+
+/** Whether an erasure is half done: what was folded before it and after it would not fit together. */
+async function isHalfErased(source: Store, settled: Settled): Promise<boolean> {
+  const { value } = await source.get<Wish>(wishKey(erasuresOf(settled) + 1));
+  return value?.plan !== undefined;
+}
+
+/** The generations of actors of which anything is there. */
+export async function generationsIn(store: Store): Promise<number[]> {
+  const found = new Set<number>();
+  for (const prefix of [...generationPrefixes(0), ...piecePrefixes(0)].map((key) => key.slice(0, -1))) {
+    for (let next: number | undefined = 0; next !== undefined;) {
+      const range: Range = { prefix, start: [...prefix, next] };
+      next = undefined;
+      for await (const { key } of store.list(range, { limit: 1 })) {
+        const generation = key[prefix.length] as number;
+        found.add(generation);
+        next = generation + 1;
+      }
+    }
+  }
+  return [...found].sort((a, b) => a - b);
+}
+
+/** Deletes all keys of a generation of actors that nothing uses any more. */
+export async function deleteGeneration(
+  store: Store,
+  generation: number,
+  write: (writes: { deletes: Key[] }) => Promise<void>,
+): Promise<void> {
+  for (const prefix of [...generationPrefixes(generation), ...piecePrefixes(generation)]) {
+    let deletes: Key[] = [];
+    for await (const { key } of store.list({ prefix }, { batchSize: 200 })) {
+      deletes.push(key);
+      if (deletes.length < DELETES) continue;
+      await write({ deletes });
+      deletes = [];
+    }
+    if (deletes.length > 0) await write({ deletes });
+  }
+}

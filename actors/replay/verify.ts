@@ -1,0 +1,137 @@
+/**
+ * Compares what is kept with what the journal folds to: everything is folded into another store, then each value of
+ * the live generation is held against its twin. Settling goes on meanwhile; only what differs because it moved is looked
+ * at once more while settling is stopped for a moment. Nothing is written to the live store but its fence.
+ */
+import { hash } from "node:crypto";
+import type { PersonJson } from "../../domain/profile/person.ts";
+import { canonicalPerson, canonicalState } from "../settling/canonical_state.ts";
+import { NOTHING_SETTLED, type Settled } from "../journal/journal_state.ts";
+import { generationPrefixes, type Key, SETTLED } from "../store/keys.ts";
+import { encodeEntries, type LogEntry, readLog } from "../settling/actor_log.ts";
+import {
+  beginRebuild,
+  type RebuildOptions,
+  refuseErasing,
+  ReplayRefused,
+  stopSettling,
+} from "./replay_all.ts";
+import { type ActorHead, type PartHead, whole } from "../settling/snapshot.ts";
+import type { Entry, Store } from "../store/store.ts";
+import type { ActorKind } from "../system.ts";
+
+/** Values that are held against their twins at once. */
+const AT_ONCE = 100;
+
+/** What a comparison came to. */
+export interface Comparison {
+  events: number;
+  /** How many values were compared: actors with their logs, parts, members, their numbers. */
+  compared: number;
+  /** The keys of those that differ, without the generation. */
+  differences: Key[];
+}
+
+/** Compares everything. `options.target` is an empty store of its own. */
+export async function verifyAll(options: RebuildOptions): Promise<Comparison> {
+  const { source, target } = options;
+  const erasures = await refuseErasing(source);
+  const rebuilding = await beginRebuild(options);
+  const live = (await source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
+  await rebuilding.advance(live.seq);
+  const pair = {
+    live: { store: source, generation: live.generation },
+    twin: { store: target, generation: rebuilding.generation },
+  };
+  let compared = 0;
+  let suspects: Key[] = [];
+  for await (const some of namesIn(pair.live)) {
+    compared += some.length;
+    suspects.push(...await differing(pair, some));
+  }
+  for await (const some of namesIn(pair.twin)) {
+    const entries = await source.getMany(some.map((name) => keyIn(pair.live, name)));
+    suspects.push(...some.filter((_, index) => entries[index]!.stamp === null));
+  }
+  if (suspects.length > 0) {
+    // Close to the head first, so that settling is stopped for a moment only.
+    await rebuilding.advance((await source.get<Settled>(SETTLED)).value?.seq ?? live.seq);
+    const fence = await stopSettling(options, { betweenRounds: true });
+    const { seq, target: end, generation } = fence.value();
+    if (generation !== live.generation) {
+      throw new ReplayRefused("another replay took the place of what was compared: verify again");
+    }
+    // A round may have been stopped: each value is as before it, or as after it.
+    for (const to of [seq, end ?? seq]) {
+      await rebuilding.advance(to);
+      suspects = await differing(pair, suspects);
+    }
+    await fence.write({ change: { until: 0 } });
+  }
+  if (suspects.length > 0) await refuseErasing(source, erasures);
+  return { events: live.events, compared, differences: suspects };
+}
+
+/** One side of a comparison. */
+interface Side {
+  store: Store;
+  generation: number;
+}
+
+/** A key without its generation: the same on both sides. */
+type Name = Key;
+
+function keyIn({ generation }: Side, [first, ...rest]: Name): Key {
+  return [first!, generation, ...rest];
+}
+
+/** The names of all that is compared on a side, some at a time. Logs are compared with their actors. */
+async function* namesIn({ store, generation }: Side): AsyncGenerator<Name[]> {
+  let names: Name[] = [];
+  for (const prefix of generationPrefixes(generation)) {
+    if (prefix[0] === "log") continue;
+    for await (const { key } of store.list({ prefix }, { batchSize: AT_ONCE })) {
+      names.push([key[0]!, ...key.slice(2)]);
+      if (names.length < AT_ONCE) continue;
+      yield names;
+      names = [];
+    }
+  }
+  yield names;
+}
+
+/** Those names under which the two sides hold different things. */
+async function differing(pair: { live: Side; twin: Side }, names: Name[]): Promise<Name[]> {
+  const different: Name[] = [];
+  for (let i = 0; i < names.length; i += AT_ONCE) {
+    const some = names.slice(i, i + AT_ONCE);
+    const [live, twin] = await Promise.all([printsOf(pair.live, some), printsOf(pair.twin, some)]);
+    different.push(...some.filter((_, index) => live[index] !== twin[index]));
+  }
+  return different;
+}
+
+async function printsOf(side: Side, names: Name[]): Promise<(string | undefined)[]> {
+  const entries = await side.store.getMany(names.map((name) => keyIn(side, name)));
+  return Promise.all(entries.map((entry) => printOf(side, entry)));
+}
+
+/** What a value says, in a form to be compared; `undefined` where nothing stands. */
+async function printOf({ store, generation }: Side, entry: Entry): Promise<string | undefined> {
+  if (entry.value === null) return undefined;
+  if (entry.key[0] === "part") {
+    const { head, state } = await whole<PartHead>(store, entry as Entry<Uint8Array>);
+    if (head === undefined) return undefined;
+    return JSON.stringify([head.userId, head.anonymousId, canonicalPerson(state as PersonJson)]);
+  }
+  if (entry.key[0] !== "actor") return JSON.stringify(entry.value);
+  const { head, state } = await whole<ActorHead>(store, entry as Entry<Uint8Array>);
+  if (head === undefined) return undefined;
+  const kind = entry.key[2] as ActorKind;
+  const entries: LogEntry[] = [];
+  for await (const each of readLog(store, { generation, kind, id: head.id }, { log: head, order: "asc" })) {
+    entries.push(each);
+  }
+  const log = hash("sha256", encodeEntries(entries), "hex");
+  return JSON.stringify([head.version, head.position, entries.length, log, canonicalState(kind, state)]);
+}

@@ -1,0 +1,110 @@
+/** What a server has to do with settling: to wake it, to wait for it, and to slow senders when it falls behind. */
+import { erasuresOf, type Journal } from "../journal/journal_state.ts";
+import type { Settler } from "./settler.ts";
+import { sleep } from "../store/store.ts";
+import { NotServing, StorageUnavailable } from "../system.ts";
+
+/** Beyond so many unsettled events, or bytes of memory for them, senders are slowed, more the fuller it is. */
+const SOFT_EVENTS = 240_000;
+const SOFT_BYTES = 96 * 1024 * 1024;
+
+/** Beyond so many times the soft bound senders wait until there is room. */
+const HARD_FACTOR = 2;
+
+/** Settling that has failed for so long, again and again, needs somebody to look: a fault that passes is over before. */
+const FAILING_MS = 15_000;
+
+/** Settling in a process. */
+export type Settling = ReturnType<typeof createSettling>;
+
+/** Joins the journal of a process and its settler. */
+export function createSettling(journal: Journal, settler: Settler) {
+  /** Events settled in a second, as lately seen. */
+  let pace = 20_000;
+  let movedMs = performance.now();
+  let closed = false;
+  /** Since when rounds have failed, one after the other, and when the last did. */
+  let failing: { sinceMs: number; lastMs: number } | undefined;
+
+  return {
+    /** Call it after each commit. */
+    wake: settler.wake,
+    /** Call it when `settled` has moved: the tail is trimmed. */
+    async moved(): Promise<void> {
+      if (closed) return;
+      failing = undefined;
+      const before = journal.settled().events;
+      // A hint: where it fails the tail is only longer, until the next.
+      await journal.adoptNewest().catch(() => {});
+      const events = journal.settled().events - before;
+      const seconds = (performance.now() - movedMs) / 1000;
+      movedMs = performance.now();
+      if (events > 5_000) pace = 0.5 * pace + 0.5 * (events / seconds);
+    },
+    /** Call it when a round has failed. */
+    failed(): void {
+      const lastMs = performance.now();
+      const goesOn = failing !== undefined && lastMs - failing.lastMs < FAILING_MS;
+      failing = { sinceMs: goesOn ? failing!.sinceMs : lastMs, lastMs };
+    },
+    /** Throws {@link NotServing} where settling has failed for long and nothing was settled, by whomever. */
+    check(): void {
+      if (failing === undefined || performance.now() - failing.lastMs > FAILING_MS) return;
+      const failingMs = performance.now() - failing.sinceMs;
+      if (failingMs < FAILING_MS) return;
+      const forS = Math.round(failingMs / 1000);
+      throw new NotServing(
+        `settling has failed for ${forS} s: this server's log says why, with the code settling`,
+        "settling_fails",
+      );
+    },
+    /** Resolves when everything up to a chunk is settled, in whatever process. */
+    async until(seq: number, deadlineMs: number): Promise<void> {
+      const end = performance.now() + deadlineMs;
+      for (let waitMs = 2; journal.settled().seq < seq; waitMs = Math.min(waitMs * 2, 50)) {
+        if (closed || performance.now() > end) {
+          throw new StorageUnavailable("settling has not caught up in time");
+        }
+        settler.hurry();
+        await sleep(waitMs);
+        await journal.adoptNewest();
+      }
+    },
+    /** Resolves when a wish for erasure is fulfilled, by whatever process, and this one has forgotten the person. */
+    async untilErased(no: number, deadlineMs: number): Promise<void> {
+      const end = performance.now() + deadlineMs;
+      for (let waitMs = 2; erasuresOf(journal.settled()) < no; waitMs = Math.min(waitMs * 2, 50)) {
+        if (closed || performance.now() > end) {
+          throw new NotServing(
+            "the erasure goes on: ask again, to know when it is done",
+            "erasure_under_way",
+          );
+        }
+        settler.hurry();
+        await sleep(waitMs);
+        await journal.adoptNewest();
+      }
+    },
+    /**
+     * Resolves when the tail has room: at once while it is short, then ever slower, so that senders come to the pace
+     * of settling, and not before there is room when it is full. Whoever asks waits no longer than until `deadlineMs`, by
+     * the monotonic clock: it resolves then, and goes on no longer.
+     */
+    async room(events: number, deadlineMs: number): Promise<void> {
+      while (performance.now() < deadlineMs) {
+        const tail = journal.tail();
+        const excess = Math.max(tail.events() / SOFT_EVENTS, tail.bytes() / SOFT_BYTES) - 1;
+        if (excess <= 0 || closed) return;
+        settler.wake();
+        const share = excess / (HARD_FACTOR - 1);
+        if (share < 1) return await sleep((events / pace) * 1000 * (share / (1 - Math.min(share, 0.9))));
+        await sleep(20);
+      }
+    },
+    /** Stops after the round under way; who waits for settling is told that storage is not there. */
+    async close(): Promise<void> {
+      closed = true;
+      await settler.close();
+    },
+  };
+}

@@ -1,0 +1,57 @@
+/** The facts of an actor's log, read from the journal: for what must be folded again, or up to some time only. */
+import { type Anonymous, foldLinks, foldOwned, isLinkOf } from "../../domain/profile/anonymous.ts";
+import type { Fact } from "../../domain/profile/fact.ts";
+import { isLinkEntry, type LogEntry, type LogPlace, type OpenLog, readLog } from "./actor_log.ts";
+import type { Store } from "../store/store.ts";
+
+/** Where logs are read. */
+export interface History {
+  store: Store;
+  factsAt(places: readonly number[]): Promise<Fact[]>;
+  /** Called now and then in long work, by who holds a lease. */
+  renew?(): Promise<void>;
+}
+
+/** Events read at once: some chunks if they are far apart, and 60 MB of memory if they are made to take much. */
+export const EVENTS_AT_ONCE = 100;
+
+/** The facts of the settled part of a log, in the order of the journal. Holds the places of all in memory. */
+export async function* factsOfLog(
+  { store, factsAt, renew }: History,
+  actor: LogPlace,
+  { log, wanted = () => true }: { log: OpenLog; wanted?: (entry: LogEntry) => boolean },
+): AsyncGenerator<Fact> {
+  const places: number[] = [];
+  for await (const entry of readLog(store, actor, { log, order: "asc" })) {
+    if (wanted(entry)) places.push(entry.place);
+  }
+  places.sort((a, b) => a - b);
+  for (let i = 0; i < places.length; i += EVENTS_AT_ONCE) {
+    await renew?.();
+    yield* await factsAt(places.slice(i, i + EVENTS_AT_ONCE));
+  }
+}
+
+/**
+ * Folds the log of an anonymous id, and facts that are not in it yet, from the start: first the links, which say whose
+ * each event is, then the events one by one, so that memory holds no more than the places. Goes over `fresh` twice.
+ */
+export async function foldAnonymousLog(
+  history: History,
+  actor: LogPlace,
+  { log, fresh }: { log: OpenLog | undefined; fresh: Iterable<Fact> | AsyncIterable<Fact> },
+): Promise<Anonymous> {
+  const links: Fact[] = [];
+  const link = (fact: Fact) => links.push({ ...fact, traits: undefined });
+  if (log !== undefined) {
+    for await (const fact of factsOfLog(history, actor, { log, wanted: isLinkEntry })) link(fact);
+  }
+  for await (const fact of fresh) if (isLinkOf(fact, actor.id)) link(fact);
+  const state = foldLinks(links, actor.id);
+  if (log !== undefined) {
+    const wanted = (entry: LogEntry) => !isLinkEntry(entry);
+    for await (const fact of factsOfLog(history, actor, { log, wanted })) foldOwned(state, fact);
+  }
+  for await (const fact of fresh) if (!isLinkOf(fact, actor.id)) foldOwned(state, fact);
+  return state;
+}

@@ -1,0 +1,496 @@
+/**
+ * A round of settling: actors take the events of a stretch of the journal into their logs and states.
+ *
+ * A round has a fixed end that is written before it begins, and each write of it depends only on what stood before the
+ * round and on that end. Rows that derive from a state (memberships) are written before the state, pages of a log
+ * before the value that counts on them. So a round that was cut off anywhere is done again, by whomever, to the same
+ * end, and comes to the same result: an actor whose position is past its events is passed over.
+ */
+import {
+  type Anonymous,
+  anonymousFromJson,
+  type AnonymousJson,
+  anonymousToJson,
+  emptyAnonymous,
+  evolveAnonymous,
+  isLinkOf,
+  NO_OWNER,
+  ownerAt,
+  ownersOf,
+} from "../../domain/profile/anonymous.ts";
+import { type ActorName, type Fact, FOLD_VERSION } from "../../domain/profile/fact.ts";
+import {
+  emptyGroup,
+  evolveGroup,
+  groupFromJson,
+  type GroupJson,
+  groupToJson,
+} from "../../domain/profile/group.ts";
+import {
+  emptyPerson,
+  evolvePerson,
+  personFromJson,
+  type PersonJson,
+  personToJson,
+} from "../../domain/profile/person.ts";
+import {
+  actorKey,
+  actorKeysInOrder,
+  actorRange,
+  type Key,
+  type Member,
+  type NamedKey,
+  partKey,
+} from "../store/keys.ts";
+import { EMPTY_LOG, growLog, type LogPlace, tagOf } from "./actor_log.ts";
+import type { Mail } from "./mailboxes.ts";
+import { applyMembers, type MemberChange } from "./group_members.ts";
+import { createOperations, fits, sizeOf } from "../store/write_batch.ts";
+import {
+  type ActorHead,
+  complete,
+  isStale,
+  load,
+  type Loaded,
+  loadHeads,
+  nothingAt,
+  type PartHead,
+  readHead,
+  type Writes,
+  writesOf,
+} from "./snapshot.ts";
+import { canonicalState } from "./canonical_state.ts";
+import { factsOfLog, foldAnonymousLog, type History } from "./log_facts.ts";
+import type { ActorKind } from "../system.ts";
+
+/** Where a round is done. */
+export interface Place extends History {
+  generation: number;
+  /** Writes under the fence. */
+  write(writes: Writes): Promise<void>;
+  /** Told now and then which share of a round's actors is through. */
+  onSettled?(share: number): void;
+  /** Whether an actor was certainly never written here: then it is not read. */
+  isNew?(name: ActorName): boolean;
+  /** The same of the rows of a group's member, which from now on count as written. */
+  isNewMember?(member: string): boolean;
+}
+
+/** Actors that are loaded, folded and written together. */
+export const SLICE_ACTORS = 512;
+
+/** Bytes of values that a slice may gather before they are written: actors may be large. */
+export const SLICE_BYTES = 4 * 1024 * 1024;
+
+/** What an actor's round comes to. */
+export interface Unit extends Writes {
+  /**
+   * Users' parts and pages of its log, in this order: where they are too many for one operation they go first, each
+   * with the value as it was, whose stamp tells readers that pages moved.
+   */
+  ahead: Writes[];
+  key: Key;
+  old: Uint8Array | null;
+  members: MemberChange[];
+}
+
+const NOTHING: Pick<Unit, "members"> = { members: [] };
+
+/** The order of kinds: what a user owns of anonymous ids is written with those. */
+const KINDS: ActorKind[] = ["anonymous", "user", "group"];
+
+/** Settles the facts of a round. */
+export async function settleRound(place: Place, mail: Mail): Promise<void> {
+  let settled = 0;
+  for (const kind of KINDS) {
+    await settleKind(place, kind, {
+      mail,
+      onSlice(actors) {
+        settled += actors;
+        place.onSettled?.(settled / mail.actors());
+      },
+    });
+  }
+}
+
+/** Slices that are read ahead of the one that is folded, and folded ahead of the one that is written. */
+const READ_AHEAD = 2;
+const WRITE_BEHIND = 3;
+
+async function settleKind(
+  place: Place,
+  kind: ActorKind,
+  { mail, onSlice }: { mail: Mail; onSlice(actors: number): void },
+): Promise<void> {
+  const { generation } = place;
+  // In the order of keys, neighbours share pages of the database.
+  const actors = actorKeysInOrder(generation, kind, mail.ids(kind));
+  const slices: NamedKey[][] = [];
+  for (let i = 0; i < actors.length; i += SLICE_ACTORS) slices.push(actors.slice(i, i + SLICE_ACTORS));
+  const reading: Promise<Loaded<ActorHead>[]>[] = [];
+  const writing: Promise<void>[] = [];
+  let written = Promise.resolve();
+  const density = { isLow: false };
+  for (const [index, slice] of slices.entries()) {
+    for (const next of slices.slice(index + reading.length, index + READ_AHEAD + 1)) {
+      reading.push(quiet(loadSlice(place, kind, { slice: next, density })));
+    }
+    const loaded = await reading.shift()!;
+    let units: Unit[] = [];
+    let bytes = 0;
+    for (const [i, { id }] of slice.entries()) {
+      // States in pieces are read one by one: so many at once would not fit in memory.
+      const whole = await complete(place.store, loaded[i]!);
+      const unit = await unitOf(place, { generation, kind, id }, {
+        loaded: whole,
+        facts: mail.facts(kind, id),
+      });
+      if (unit === undefined) continue;
+      units.push(unit);
+      bytes += bytesOf(unit);
+      if (bytes < SLICE_BYTES) continue;
+      await written;
+      await writeUnits(place, units);
+      units = [];
+      bytes = 0;
+    }
+    // One after the other, but the thread goes on folding: the store and it are busy at the same time.
+    const ready = units;
+    writing.push(written = quiet(written.then(() => writeUnits(place, ready))));
+    if (writing.length > WRITE_BEHIND) await writing.shift();
+    onSlice(slice.length);
+  }
+  await written;
+}
+
+/** Where actors that are read are so rare among those that are there, reading all of a range costs more than one by one. */
+const SCAN_FACTOR = 4;
+
+/** What reading slices has found of the range that they are in: whether few of its actors are in the round. */
+interface Density {
+  isLow: boolean;
+}
+
+/**
+ * Reads the values of a slice, but not of those actors that are known to be new: the whole range at once where most of
+ * what is in it is wanted, else one by one.
+ */
+async function loadSlice(
+  { store, isNew }: Place,
+  kind: ActorKind,
+  { slice, density }: { slice: NamedKey[]; density: Density },
+): Promise<Loaded<ActorHead>[]> {
+  const loaded = slice.map(({ key }) => nothingAt<ActorHead>(key));
+  let left = isNew === undefined
+    ? [...slice.keys()]
+    : [...slice.keys()].filter((index) => !isNew(`${kind}/${slice[index]!.id}`));
+  if (left.length > 1 && !density.isLow) {
+    const indexOf = new Map(left.map((index) => [slice[index]!.key.at(-1), index]));
+    const limit = left.length * SCAN_FACTOR;
+    let [count, last] = [0, -1];
+    const range = actorRange(slice[left[0]!]!.key, slice[left.at(-1)!]!.key);
+    await store.scan<Uint8Array>(range, limit, (entry) => {
+      count++;
+      const index = indexOf.get(entry.key.at(-1));
+      if (index !== undefined) loaded[last = index] = readHead(entry);
+    });
+    // Where the scan ended before the range did, those after the last that it met are still to be read.
+    density.isLow = count >= limit;
+    left = density.isLow ? left.filter((index) => index > last) : [];
+  }
+  const found = await loadHeads<ActorHead>(store, left.map((index) => slice[index]!.key));
+  for (const [n, index] of left.entries()) loaded[index] = found[n]!;
+  return loaded;
+}
+
+/** Bytes of memory that a unit's values take. */
+export function bytesOf({ sets }: Unit): number {
+  return sets.reduce((sum, [, value]) => sum + (value instanceof Uint8Array ? value.length : 0), 0);
+}
+
+/** A promise that is awaited later, perhaps after something else threw: its failure is not unhandled meanwhile. */
+function quiet<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
+/** Writes what a round comes to for some actors, many of them in one operation, and who is in which group before it. */
+export async function writeUnits(place: Place, units: Unit[]): Promise<void> {
+  const changes = units.flatMap((unit) => unit.members);
+  if (changes.length > 0) {
+    const { store, generation, write, isNewMember } = place;
+    await applyMembers(store, generation, { changes, write, isNewMember });
+  }
+  const operations = createOperations(place.write);
+  for (const unit of units) {
+    const all = joined([...unit.ahead, unit]);
+    const size = sizeOf(all);
+    if (fits(size)) {
+      await operations.add(all, size);
+      continue;
+    }
+    await operations.flush();
+    const along: Writes["sets"] = unit.old === null ? [] : [[unit.key, unit.old]];
+    const ahead = createOperations(({ sets, deletes }) =>
+      place.write({ sets: [...sets, ...along], deletes })
+    );
+    for (const writes of unit.ahead) await ahead.add(writes);
+    await ahead.flush();
+    await operations.add(unit);
+  }
+  await operations.flush();
+}
+
+function joined(all: Writes[]): Writes {
+  if (all.length === 1) return all[0]!;
+  return { sets: all.flatMap(({ sets }) => sets), deletes: all.flatMap(({ deletes }) => deletes) };
+}
+
+interface Mailbox {
+  loaded: Loaded<ActorHead>;
+  facts: Fact[];
+}
+
+/** What the facts make of one actor; `undefined` where it has folded them already. */
+async function unitOf(place: Place, actor: LogPlace, { loaded, facts }: Mailbox): Promise<Unit | undefined> {
+  const old = loaded.head;
+  const fresh = old === undefined ? facts : facts.filter((fact) => fact.place > old.position);
+  if (fresh.length === 0) return undefined;
+  const grown = await growLog(place.store, actor, {
+    log: old ?? EMPTY_LOG,
+    added: fresh.map((fact) => ({ at: fact.at, place: fact.place, tag: tagOf(fact, actor.kind) })),
+  });
+  const head: ActorHead = {
+    id: actor.id,
+    fold: FOLD_VERSION,
+    position: fresh[fresh.length - 1]!.place,
+    version: (old?.version ?? 0) + fresh.length,
+    open: grown.open,
+    from: grown.from,
+  };
+  const again = old !== undefined && isStale(old);
+  const folded = await fold(place, actor, { loaded, fresh, position: head.position, again });
+  const unit = unitWith(loaded, head, folded);
+  for (const page of grown.pages) unit.ahead.push({ sets: [page], deletes: [] });
+  return unit;
+}
+
+function unitWith(loaded: Loaded<ActorHead>, head: ActorHead, folded: Folded): Unit {
+  const writes = writesOf(loaded.key, { head, state: folded.state, old: loaded, stamp: head.position });
+  return {
+    key: loaded.key,
+    old: loaded.raw,
+    ahead: folded.parts ?? [],
+    ...writes,
+    members: folded.members,
+  };
+}
+
+/**
+ * What an actor comes to whose log lost entries: its new head, the pages that changed, and the state that is folded from
+ * what the journal still has of the log as it was.
+ */
+export async function unitAgain(
+  place: Place,
+  actor: LogPlace,
+  { loaded, head, pages }: { loaded: Loaded<ActorHead>; head: ActorHead; pages: [Key, Uint8Array][] },
+): Promise<Unit> {
+  const folded = await fold(place, actor, { loaded, fresh: [], position: head.position, again: true });
+  const unit = unitWith(loaded, { ...head, fold: FOLD_VERSION }, folded);
+  for (const page of pages) unit.ahead.push({ sets: [page], deletes: [] });
+  return unit;
+}
+
+/** What replaying one actor came to. */
+export interface Replayed {
+  /** How many events its log has; 0 where there is no such actor. */
+  events: number;
+  /** Whether the state that was kept is what its log folds to. */
+  same: boolean;
+  /** Its users' parts, for an anonymous id. */
+  owners: string[];
+}
+
+/** Folds one actor's log again and writes the result, unless `verify` asks only whether it is the same. */
+export async function replayActor(
+  place: Place,
+  actor: LogPlace,
+  { verify }: { verify: boolean },
+): Promise<Replayed> {
+  const [loaded] = await load<ActorHead>(place.store, [actorKey(actor.generation, actor.kind, actor.id)]);
+  const head = loaded!.head;
+  if (head === undefined) return { events: 0, same: true, owners: [] };
+  const folding = { loaded: loaded!, fresh: [], position: head.position, again: true };
+  const folded = await fold(place, actor, folding);
+  const same = !isStale(head) &&
+    canonicalState(actor.kind, folded.state) === canonicalState(actor.kind, loaded!.state);
+  const owners = actor.kind === "anonymous" ? ownersOf(anonymousFromJson(folded.state as AnonymousJson)) : [];
+  if (!verify) await writeUnits(place, [unitWith(loaded!, { ...head, fold: FOLD_VERSION }, folded)]);
+  return { events: head.version, same, owners };
+}
+
+interface Folding {
+  loaded: Loaded<ActorHead>;
+  fresh: Fact[];
+  position: number;
+  /** Fold the whole log again. */
+  again: boolean;
+}
+
+interface Folded {
+  state: unknown;
+  members: MemberChange[];
+  /** Of each user's part. */
+  parts?: Writes[];
+}
+
+function fold(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> | Folded {
+  if (actor.kind === "anonymous") return foldAnonymousRound(place, actor, folding);
+  if (folding.again) return refold(place, actor, folding);
+  if (actor.kind === "group") {
+    const group = folding.loaded.head === undefined
+      ? emptyGroup()
+      : groupFromJson(folding.loaded.state as GroupJson);
+    for (const fact of folding.fresh) evolveGroup(group, fact);
+    return { state: groupToJson(group), ...NOTHING };
+  }
+  const person = folding.loaded.head === undefined
+    ? emptyPerson()
+    : personFromJson(folding.loaded.state as PersonJson);
+  const joins = folding.fresh.some((fact) => fact.groupId !== undefined);
+  const before = joins ? new Map(person.groups) : person.groups;
+  for (const fact of folding.fresh) evolvePerson(person, fact);
+  const members = joins ? changesOf(["user", actor.id], "", { before, after: person.groups }) : [];
+  return { state: personToJson(person), members };
+}
+
+/** All facts of an actor's log and the fresh ones, in the order of the journal. */
+async function* allFacts(place: Place, actor: LogPlace, { loaded, fresh }: Folding): AsyncGenerator<Fact> {
+  if (loaded.head !== undefined) yield* factsOfLog(place, actor, { log: loaded.head });
+  yield* fresh;
+}
+
+/** Folds a user or a group again from its whole log. */
+async function refold(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> {
+  if (actor.kind === "group") {
+    const group = emptyGroup();
+    for await (const fact of allFacts(place, actor, folding)) evolveGroup(group, fact);
+    return { state: groupToJson(group), ...NOTHING };
+  }
+  const person = emptyPerson();
+  for await (const fact of allFacts(place, actor, folding)) evolvePerson(person, fact);
+  const before = readable(folding)
+    ? personFromJson(folding.loaded.state as PersonJson).groups
+    : new Map<string, number>();
+  return {
+    state: personToJson(person),
+    members: changesOf(["user", actor.id], "", { before, after: person.groups }),
+  };
+}
+
+/** Whether the old state can be read: not that of an older fold, whose memberships are then taken for none. */
+function readable({ loaded: { head } }: Folding): boolean {
+  return head !== undefined && !isStale(head);
+}
+
+async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> {
+  const { loaded, fresh, position } = folding;
+  let state = readable(folding) ? anonymousFromJson(loaded.state as AnonymousJson) : emptyAnonymous();
+  let before = groupsOf(state, actor.id);
+  const isCut = folding.again || !fresh.every((fact) => evolveAnonymous(state, fact, actor.id));
+  if (isCut) {
+    // Who was in which group by an older fold can't be read: it is folded too, or rows of who is no owner would stay.
+    const { head } = loaded;
+    if (head !== undefined && isStale(head)) {
+      before = groupsOf(await foldAnonymousLog(place, actor, { log: head, fresh: [] }), actor.id);
+    }
+    state = await foldAnonymousLog(place, actor, { log: head, fresh });
+  }
+  const owners = new Set(
+    isCut ? ownersOf(state) : fresh.map((fact) => {
+      return isLinkOf(fact, actor.id) ? fact.userId! : ownerAt(state, [fact.at, fact.place]);
+    }),
+  );
+  return {
+    state: anonymousToJson(state),
+    members: [
+      ...differences(before, groupsOf(state, actor.id)),
+      // And what it may have left out is set.
+      ...(readable(folding) ? [] : differences([], groupsOf(state, actor.id))),
+    ],
+    parts: await partsOf(place, actor, { state, owners, position, isFirst: loaded.head === undefined }),
+  };
+}
+
+/** The writes of the parts of those owners of an anonymous id whose parts may have changed. */
+async function partsOf(
+  place: Place,
+  actor: LogPlace,
+  { state, owners, isFirst, position }: {
+    state: Anonymous;
+    owners: Set<string | undefined>;
+    /** Whether this is the anonymous id's first round. */
+    isFirst: boolean;
+    position: number;
+  },
+): Promise<Writes[]> {
+  const writes: Writes[] = [];
+  for (const userId of owners) {
+    const part = userId === undefined ? undefined : state.parts.get(userId);
+    // Nobody's as yet, or a link that found no room.
+    if (userId === undefined || part === undefined) continue;
+    const key = partKey(place.generation, userId, actor.id);
+    // Parts are written with their anonymous id: before its first round there are none.
+    const [old] = isFirst ? [] : await load<PartHead>(place.store, [key]);
+    writes.push(writesOf<PartHead>(key, {
+      head: { userId, anonymousId: actor.id, fold: FOLD_VERSION },
+      state: personToJson(part),
+      old,
+      stamp: position,
+    }));
+  }
+  return writes;
+}
+
+/** Who is in which group by an anonymous id: its owners, or itself while it has none. */
+function groupsOf(
+  state: Anonymous,
+  anonymousId: string,
+): [who: Member, source: string, Map<string, number>][] {
+  return [...state.parts].map(([owner, part]) =>
+    owner === NO_OWNER
+      ? [["anonymous", anonymousId], "", new Map(part.groups)]
+      : [["user", owner], anonymousId, new Map(part.groups)]
+  );
+}
+
+type Groups = ReturnType<typeof groupsOf>;
+
+function differences(before: Groups, after: Groups): MemberChange[] {
+  const none = new Map<string, number>();
+  const same = ([who]: Groups[number]) => ([other]: Groups[number]) =>
+    who[0] === other[0] && who[1] === other[1];
+  return [
+    ...before.filter((each) => !after.some(same(each))).flatMap(([who, source, groups]) =>
+      changesOf(who, source, { before: groups, after: none })
+    ),
+    ...after.flatMap((each) =>
+      changesOf(each[0], each[1], { before: before.find(same(each))?.[2] ?? none, after: each[2] })
+    ),
+  ];
+}
+
+function changesOf(
+  who: Member,
+  source: string,
+  { before, after }: { before: Map<string, number>; after: Map<string, number> },
+): MemberChange[] {
+  const changes: MemberChange[] = [];
+  for (const [groupId, at] of after) {
+    if (before.get(groupId) !== at) changes.push({ groupId, who, source, at });
+  }
+  for (const groupId of before.keys()) {
+    if (!after.has(groupId)) changes.push({ groupId, who, source, at: null });
+  }
+  return changes;
+}

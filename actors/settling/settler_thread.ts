@@ -1,0 +1,94 @@
+/** Starts a settler in a thread of its own, so that settling and sending have a processor each. */
+import { createSettler, type Round, type Settler, type SettlerOptions } from "./settler.ts";
+import { traceOf } from "../store/error_trace.ts";
+
+/** What the thread is told. */
+export type ToSettler =
+  | { type: "open"; storage: string | undefined; owner: string; windowMs: number }
+  | { type: "wake" }
+  | { type: "hurry" }
+  | { type: "close" };
+
+/** What the thread tells. */
+export type FromSettler =
+  | { type: "settled" }
+  | { type: "round"; round: Round }
+  | { type: "closed" }
+  | { type: "fault"; error: string };
+
+/** While the thread is at work it looks by itself: it is woken at most so often. */
+const WAKE_MS = 100;
+
+/** A thread that was told to close is ended after this time: what it was at is done again at the next start. */
+const CLOSE_MS = 1_200;
+
+/**
+ * A settler in its own thread; where none can be had (a platform without workers, no permission to read the module), or
+ * where it ends by a fault, one in this thread.
+ */
+export function startSettler(options: SettlerOptions & { storage: string | undefined }): Settler {
+  let worker: Worker | undefined;
+  let here: Settler | undefined;
+  let hurried = false;
+  let closing = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+
+  function settleHere(): void {
+    worker?.terminate();
+    worker = undefined;
+    here ??= createSettler(options);
+    here.wake();
+  }
+
+  function tell(message: ToSettler): void {
+    worker?.postMessage(message);
+  }
+
+  try {
+    worker = new Worker(new URL("./settler_worker.ts", import.meta.url), { type: "module", name: "settler" });
+    worker.onerror = (event) => {
+      event.preventDefault();
+      end();
+      if (closing) return;
+      options.onFault(`settling goes on in the server's thread: ${event.filename}:${event.lineno}`);
+      settleHere();
+    };
+    worker.onmessage = ({ data }: MessageEvent<FromSettler>) => {
+      if (data.type === "settled") options.onSettled();
+      else if (data.type === "round") options.onRound?.(data.round);
+      else if (data.type === "fault") options.onFault(data.error);
+      else if (data.type === "closed") end();
+    };
+    tell({ type: "open", storage: options.storage, owner: options.owner, windowMs: options.windowMs });
+  } catch (error) {
+    options.onFault(`settling goes on in the server's thread: ${traceOf(error)}`);
+    settleHere();
+  }
+
+  return {
+    wake() {
+      if (here !== undefined) return here.wake();
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        tell({ type: hurried ? "hurry" : "wake" });
+        hurried = false;
+      }, WAKE_MS);
+    },
+    hurry() {
+      if (here !== undefined) return here.hurry();
+      hurried = true;
+      tell({ type: "hurry" });
+    },
+    async close() {
+      closing = true;
+      clearTimeout(timer);
+      if (here !== undefined) return await here.close();
+      tell({ type: "close" });
+      let late: ReturnType<typeof setTimeout> | undefined;
+      await Promise.race([ended, new Promise<void>((resolve) => late = setTimeout(resolve, CLOSE_MS))]);
+      clearTimeout(late);
+      worker?.terminate();
+    },
+  };
+}

@@ -1,0 +1,124 @@
+/**
+ * A guard over the clock of a process. Times of receipt, and the age of message ids in the seen index, come from the wall
+ * clock; the monotonic one says whether it ran or was moved. While the two diverge the process commits nothing: what it
+ * would stamp stays in the journal for ever.
+ *
+ * A machine that slept looks the same from within, and so does a clock that was wrong and is set right. So a move that
+ * is not large is believed once both clocks have kept step for a while; a large one only if the clock comes back, or
+ * somebody starts the process again.
+ */
+
+/** More than setting the time over the network steps by, and less than the hour of a wrong time zone. */
+const MAX_STEP_MS = 10 * 60_000;
+
+/** A move up to this is believed after {@link BELIEVE_MS}: a weekend's sleep. The seen index bears it (`dedup_index.ts`). */
+const MAX_BELIEVED_MS = 3 * 86_400_000;
+
+/** Both clocks keep step for so long before a move is believed. */
+const BELIEVE_MS = 60_000;
+
+/** How often the clocks are looked at though nothing is committed, so that a sleep is noticed when it ends. */
+const LOOK_MS = 5_000;
+
+/** What the guard is given. */
+export interface ClockOptions {
+  /** Ms since 1970. */
+  now(): number;
+  /** Ms since some moment, by a clock that nobody can move. */
+  monotonic(): number;
+  /** Told in one line when the clock was moved, when it is trusted again, and why. */
+  onMoved(message: string): void;
+}
+
+/** A guard over a clock. */
+export interface Clock {
+  /** What is wrong with the clock, in a sentence without its end; `undefined` where it can be trusted. Costs well under 1 µs. */
+  fault(): string | undefined;
+  /** Looks now and then from now on, until `close`. */
+  start(): void;
+  close(): void;
+}
+
+/** Makes the guard; it trusts the clock as it is now. */
+export function createClock({ now, monotonic, onMoved }: ClockOptions): Clock {
+  /** Wall clock less monotonic clock, as it was when last trusted. */
+  let trusted = now() - monotonic();
+  /** What it is since the clock was moved, and the monotonic time when that was first seen. */
+  let moved: { offset: number; sinceMs: number } | undefined;
+  let timer: ReturnType<typeof setInterval> | undefined;
+
+  function fault(): string | undefined {
+    const mono = monotonic();
+    const offset = now() - mono;
+    const move = offset - trusted;
+    if (Math.abs(move) <= MAX_STEP_MS) {
+      // Small steps are followed: over months they add up.
+      trusted = offset;
+      if (moved !== undefined) onMoved("the clock has come back: events are taken again");
+      moved = undefined;
+      return undefined;
+    }
+    if (moved === undefined || Math.abs(offset - moved.offset) > MAX_STEP_MS) {
+      moved = { offset, sinceMs: mono };
+      onMoved(`${describe(move)}: no event is taken ${Math.abs(move) <= MAX_BELIEVED_MS ? SOON : LATER}`);
+    }
+    moved.offset = offset;
+    if (Math.abs(move) <= MAX_BELIEVED_MS && mono - moved.sinceMs >= BELIEVE_MS) {
+      trusted = offset;
+      moved = undefined;
+      onMoved("the clock has kept step since it was moved: it is believed, and events are taken again");
+      return undefined;
+    }
+    return describe(move);
+  }
+
+  return {
+    fault,
+    start() {
+      timer ??= setInterval(fault, LOOK_MS);
+      Deno.unrefTimer(timer);
+    },
+    close: () => clearInterval(timer),
+  };
+}
+
+const SOON = `until it has kept step for ${BELIEVE_MS / 1000} s, or comes back`;
+const LATER = "until it comes back; if the clock is right now, start this process again";
+
+function describe(moveMs: number): string {
+  return `the clock of this server was moved by ${lengthOf(Math.abs(moveMs))} ${
+    moveMs > 0 ? "ahead" : "back"
+  } while the server ran`;
+}
+
+/** A length of time for people: in days, hours or minutes. */
+export function lengthOf(ms: number): string {
+  const [unit, name] = ([[86_400_000, "days"], [3_600_000, "hours"], [60_000, "minutes"]] as const)
+    .find(([unit]) => ms >= 2 * unit) ?? [60_000, "minutes"];
+  return `${Math.round(ms / unit)} ${name}`;
+}
+
+/** How far the clock may be from the newest commit before that is worth a line. */
+const MAX_BEHIND_MS = MAX_STEP_MS;
+const MAX_AHEAD_MS = 86_400_000;
+
+/**
+ * What a start should say of a clock and the newest commit of the journal (`at`, ms; 0 where there is none), or nothing. No
+ * process can know which of the two was wrong, so that it goes on either way: stamps in the journal never go back.
+ */
+export function startNotice(nowMs: number, at: number): string | undefined {
+  if (at === 0) return undefined;
+  if (at - nowMs > MAX_BEHIND_MS) {
+    return `the clock of this server is ${
+      lengthOf(at - nowMs)
+    } behind the newest event of the database: one of ` +
+      "the two is wrong; if it is the clock, set it and start again";
+  }
+  if (nowMs - at > MAX_AHEAD_MS) {
+    return `the newest event of the database is ${
+      lengthOf(nowMs - at)
+    } old by the clock of this server: if events ` +
+      "came since, the clock is wrong; set it and start again";
+  }
+  return undefined;
+}

@@ -1,0 +1,217 @@
+/** The only file that spells a key of the store. `docs/architecture.md` says what stands under each. */
+import { Buffer } from "node:buffer";
+import { hash } from "node:crypto";
+import type { Mark } from "../../domain/profile/fact.ts";
+import type { ActorKind, Period } from "../system.ts";
+
+/** A key of the store. */
+export type Key = readonly (string | number)[];
+
+/**
+ * Ids longer than this stand in keys as digests: a key has at most 2 KiB and may hold three ids, of up to three bytes a
+ * UTF-16 unit. What is read back from a key's value, never from the key, so a digest loses nothing.
+ */
+const PLAIN_ID_UNITS = 128;
+
+/**
+ * An id as it stands in a key. `#` marks a digest, so an id that begins so is digested too; and one with NUL, which a key
+ * writes as two bytes.
+ */
+function keyId(id: string): string {
+  const isPlain = id.length <= PLAIN_ID_UNITS && !id.startsWith("#") && !id.includes("\0");
+  return isPlain ? id : `#${hash("sha256", id, "hex")}`;
+}
+
+/** Bytes that a key takes as the store encodes it. */
+export function keyBytes(key: Key): number {
+  let bytes = 0;
+  for (const part of key) bytes += typeof part === "string" ? Buffer.byteLength(part) + 2 : 9;
+  return bytes;
+}
+
+/** How far the journal goes. */
+export const HEAD: Key = ["head"];
+
+/** The secret that digests of message ids are made with. */
+export const SECRET: Key = ["secret"];
+
+/** How far everything is settled, who settles, and the runs of the seen index. Every write of a settler moves it. */
+export const SETTLED: Key = ["settled"];
+
+/** What is written to know whether storage takes writes. */
+export const PROBE: Key = ["probe"];
+
+/** How far a rebuild of all actors is. */
+export const REBUILD: Key = ["rebuild"];
+
+/** A chunk of the journal; `seq` begins at 1 and has no gaps. */
+export const journalKey = (seq: number): Key => ["journal", seq];
+
+/** The value of an actor. */
+export const actorKey = (generation: number, kind: ActorKind, id: string): Key => [
+  "actor",
+  generation,
+  kind,
+  keyId(id),
+];
+
+/** The actor keys from one to another, both within; both are of one kind. */
+export const actorRange = (from: Key, to: Key): { start: Key; end: Key } => ({
+  start: from,
+  end: [...to.slice(0, -1), `${to[to.length - 1]}\0`],
+});
+
+/** An actor's id and its key. */
+export interface NamedKey {
+  id: string;
+  key: Key;
+}
+
+/** The keys of actors of one kind, in the order of the store: by the bytes of their ids in UTF-8. */
+export function actorKeysInOrder(generation: number, kind: ActorKind, ids: readonly string[]): NamedKey[] {
+  const idOf = new Map<string, string>();
+  const inKeys = ids.map((id) => {
+    const inKey = keyId(id);
+    if (inKey !== id) idOf.set(inKey, id);
+    return inKey;
+  }).sort();
+  // By units of UTF-16, as `sort` has it, surrogates come before what in UTF-8 comes before them.
+  if (inKeys.some((inKey) => /[\ud800-\udfff]/.test(inKey))) inKeys.sort(compareInUtf8);
+  return inKeys.map((inKey) => ({ id: idOf.get(inKey) ?? inKey, key: ["actor", generation, kind, inKey] }));
+}
+
+function compareInUtf8(a: string, b: string): number {
+  const isSurrogate = (unit: number) => unit >= 0xd800 && unit <= 0xdfff;
+  for (let i = 0; i < a.length && i < b.length; i++) {
+    const [x, y] = [a.charCodeAt(i), b.charCodeAt(i)];
+    if (x !== y) return isSurrogate(x) === isSurrogate(y) ? x - y : isSurrogate(x) ? 1 : -1;
+  }
+  return a.length - b.length;
+}
+
+/** A piece of a state too large for one value; `stamp` tells the writes of one key apart. */
+export const pieceKey = (of: Key, stamp: number, n: number): Key => ["piece", ...of, stamp, n];
+
+/** A sealed page of a log, which holds what happened from `from` to the next page. */
+export const pageKey = (generation: number, kind: ActorKind, id: string, from: Mark): Key => [
+  ...logPrefix(generation, kind, id),
+  from[0],
+  from[1],
+];
+
+/** All sealed pages of a log. */
+export const logPrefix = (generation: number, kind: ActorKind, id: string): Key => [
+  "log",
+  generation,
+  kind,
+  keyId(id),
+];
+
+/** What a user owns of an anonymous id. */
+export const partKey = (generation: number, userId: string, anonymousId: string): Key => [
+  "part",
+  generation,
+  keyId(userId),
+  keyId(anonymousId),
+];
+
+/** All parts of a user. */
+export const partPrefix = (generation: number, userId: string): Key => ["part", generation, keyId(userId)];
+
+/** Who is in a group: a user or an anonymous id, by each source (own log, or an anonymous id of theirs). */
+export const memberKey = (generation: number, groupId: string, who: Member, source: string): Key => [
+  ...memberPrefix(generation, groupId),
+  who[0],
+  keyId(who[1]),
+  source === "" ? "" : keyId(source),
+];
+
+/** A member of a group: its kind and id. */
+export type Member = ["user" | "anonymous", string];
+
+/** All rows of one member. */
+export const memberSources = (generation: number, groupId: string, who: Member): Key => [
+  ...memberPrefix(generation, groupId),
+  who[0],
+  keyId(who[1]),
+];
+
+/** All rows of a group's members. */
+export const memberPrefix = (
+  generation: number,
+  groupId: string,
+): Key => ["member", generation, keyId(groupId)];
+
+/** The number of a group's members. */
+export const memberCountKey = (
+  generation: number,
+  groupId: string,
+): Key => ["members", generation, keyId(groupId)];
+
+/** All keys of one generation of actors, by what they begin with. */
+export const generationPrefixes = (generation: number): Key[] =>
+  ["actor", "log", "part", "member", "members"].map((name) => [name, generation]);
+
+/** Pieces of one generation, by the key that they belong to. */
+export const piecePrefixes = (generation: number): Key[] =>
+  ["actor", "part"].map((name) => ["piece", name, generation]);
+
+/** All runs of the seen index; a part of one, and a part of its filter. */
+export const SEEN: Key = ["seen"];
+export const seenKey = (run: number, part: number): Key => ["seen", run, "ids", part];
+export const seenFilterKey = (run: number, part: number): Key => ["seen", run, "filter", part];
+
+/** How many wishes for erasure there were; the wish of a number; a part of a list of its plan. */
+export const ERASING: Key = ["erasing"];
+export const wishKey = (no: number): Key => ["erasing", no];
+export const planKey = (no: number, list: string, n: number): Key => ["erasing", no, list, n];
+export const planPrefix = (no: number): Key => ["erasing", no];
+
+/** What an erasure came to, by the digest of who was erased. */
+export const erasedKey = (digest: string): Key => ["erased", digest];
+
+/** How many digests are suppressed, and a page of them. */
+export const SUPPRESSED: Key = ["suppressed"];
+export const suppressedKey = (page: number): Key => ["suppressed", page];
+
+/** A process that is alive. */
+export const processKey = (id: string): Key => ["process", id];
+export const PROCESSES: Key = ["process"];
+
+/** A write key, and the value that changes with each change of any of them. */
+export const writeKeyKey = (id: string): Key => ["writeKey", id];
+export const WRITE_KEYS: Key = ["writeKey"];
+export const WRITE_KEYS_CHANGED: Key = ["writeKeysChanged"];
+
+/** Counts of a minute, an hour or a day, by its number since 1970; of a minute each process has its own at first. */
+export const countsKey = (period: Period, n: number, process = ""): Key => ["counts", period, n, process];
+
+/** All counts of one kind of period from one to another, without the latter. */
+export const countsRange = (period: Period, from: number, to: number): { start: Key; end: Key } => ({
+  start: ["counts", period, from],
+  end: ["counts", period, to],
+});
+
+/** Up to which hour counts are summed up, and who does it. */
+export const COUNTS_SUMMED: Key = ["countsSummed"];
+
+/** Which process listens to all others, when last said; and the last notes that a process had for whoever listens. */
+export const LISTENING: Key = ["listening"];
+export const notesKey = (processId: string): Key => ["notes", processId];
+export const NOTES: Key = ["notes"];
+
+/** A contract as it stands, its versions, and the value that changes with each change of any of them. */
+export const contractKey = (name: string): Key => ["contract", name];
+export const CONTRACTS: Key = ["contract"];
+export const contractVersionKey = (name: string, version: number): Key => ["contractVersion", name, version];
+export const contractVersions = (name: string): Key => ["contractVersion", name];
+export const CONTRACTS_CHANGED: Key = ["contractsChanged"];
+
+/** An event that was not taken, by when it came; and how many there are. */
+export const rejectedKey = (id: string): Key => ["rejected", id];
+export const REJECTED: Key = ["rejected"];
+export const REJECTED_COUNT: Key = ["rejectedCount"];
+export const rejectedCountKey = (writeKeyId: string): Key => ["rejectedCount", writeKeyId];
+/** What may still be sent by a write key that has a rate limit; when a write key was last used. */
+export const rateLimitKey = (id: string): Key => ["rateLimit", id];
+export const writeKeyUsedKey = (id: string): Key => ["writeKeyUsed", id];

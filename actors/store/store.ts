@@ -1,0 +1,227 @@
+/** Deno KV, as the rest of signalfold sees it: the only file that names it. Facts behind it: `docs/decisions/`. */
+import type { Key } from "./keys.ts";
+import { StorageFault, StorageUnavailable } from "../system.ts";
+
+/** What stands under a key; `stamp` is `null` where nothing does. */
+export interface Entry<T = unknown> {
+  key: Key;
+  value: T | null;
+  stamp: string | null;
+}
+
+/** One atomic write: nothing of it happens unless every key still bears the stamp that was seen. */
+export interface Write {
+  checks: { key: Key; stamp: string | null }[];
+  sets: [key: Key, value: unknown][];
+  deletes?: Key[];
+}
+
+/** A range of keys: a prefix, or from `start` (within) to `end` (without). */
+export type Range = { prefix: Key } | { prefix: Key; start: Key } | { start: Key; end: Key };
+
+/**
+ * The store. All throw {@link StorageUnavailable} where it does not answer in {@link ANSWER_MS}, and
+ * {@link StorageFault} where the file or its disk is at fault.
+ */
+export interface Store {
+  get<T>(key: Key): Promise<Entry<T>>;
+  /** Any number of keys, read ten at a time: not one snapshot. */
+  getMany<T>(keys: Key[]): Promise<Entry<T>[]>;
+  list<T>(
+    range: Range,
+    options?: { limit?: number; reverse?: boolean; batchSize?: number },
+  ): AsyncIterable<Entry<T>>;
+  /**
+   * Calls `take` with each entry of a range, in order, at most `limit` of them (Infinity for all): an entry costs a fifth of what it does by
+   * `getMany`. Not one snapshot.
+   */
+  scan<T>(range: Range, limit: number, take: (entry: Entry<T>) => void): Promise<void>;
+  /** The stamp of the write, or `null` where a check failed: on KV Connect that may still mean that it was written. */
+  commit(write: Write): Promise<string | null>;
+  close(): void;
+}
+
+/** The calls of Deno KV that are used, so that a test can stand a faulty one in its place. */
+export type Kv = Pick<Deno.Kv, "get" | "getMany" | "list" | "atomic" | "close">;
+
+/** How long one call may take before it counts as unanswered; above the client library's own retries, which never end. */
+export const ANSWER_MS = 10_000;
+
+/** What SQLite says where another process writes, as a TypeError too. */
+const LOCKED = /database is locked|SQLITE_BUSY|database table is locked/;
+
+/** How long {@link LOCKED}, thrown with several processes on one file, is met by another try. */
+const LOCKED_MS = 5_000;
+
+/** Entries that a scan reads at once: values may have 64 KiB. */
+const SCAN_BATCH = 128;
+
+/** What is said of bytes that were stored whole and are no longer what they were. */
+export const DAMAGED = "a value in the database is damaged";
+
+/**
+ * What SQLite and the store over it say where the file or the disk below it is at fault, and what a value says whose bytes
+ * were damaged where SQLite can't see it. They come as TypeError and RangeError.
+ */
+const FAULT =
+  /database or disk is full|read-?only database|disk I\/O error|disk image is malformed|file is not a database|unable to open database file|could not deserialize value/;
+
+/**
+ * After so many calls that were given up without an answer between, one call in so long goes through and the others fail
+ * at once: the client library goes on trying each that was given up, for ever, so there must not be many.
+ */
+const UNANSWERED_CALLS = 32;
+const PROBE_MS = 1_000;
+
+/** How long a KV Connect server that can't be reached when the store is opened is met by another try: it may be starting. */
+const UNREACHED_MS = 8_000;
+
+/** `getMany` takes at most 10 keys. */
+const KEYS_PER_GET = 10;
+
+/**
+ * Opens the store at a file path, `:memory:`, an `http(s)://` KV Connect URL, or (`undefined`) the platform's own.
+ * A file gets a second handle for reading, since a read on the handle that writes waits some 40 times as long.
+ */
+export async function openStore(url: string | undefined): Promise<Store> {
+  const writer = await onceReached(() => unlessLocked(() => Deno.openKv(url)));
+  const isFile = url !== undefined && url !== ":memory:" && !/^https?:/.test(url);
+  const reader = isFile ? await unlessLocked(() => Deno.openKv(url)) : writer;
+  return storeOf(writer, reader);
+}
+
+/** A store over open handles of one database. */
+export function storeOf(writer: Kv, reader: Kv = writer): Store {
+  const answered = createAnswered();
+  return {
+    async get<T>(key: Key) {
+      const entry = await answered(() => unlessLocked(() => reader.get<T>(key as Deno.KvKey)));
+      return { key, value: entry.value, stamp: entry.versionstamp };
+    },
+    async getMany<T>(keys: Key[]) {
+      const groups: Deno.KvKey[][] = [];
+      for (let i = 0; i < keys.length; i += KEYS_PER_GET) {
+        groups.push(keys.slice(i, i + KEYS_PER_GET) as Deno.KvKey[]);
+      }
+      const read = (group: Deno.KvKey[]) =>
+        unlessLocked(() => reader.getMany<T[]>(group)) as Promise<Deno.KvEntryMaybe<T>[]>;
+      const entries: Entry<T>[] = [];
+      for (const group of await answered(() => Promise.all(groups.map(read)))) {
+        for (const { value, versionstamp } of group) {
+          entries.push({ key: keys[entries.length]!, value, stamp: versionstamp });
+        }
+      }
+      return entries;
+    },
+    async *list<T>(range: Range, options: { limit?: number; reverse?: boolean; batchSize?: number } = {}) {
+      const entries = reader.list<T>(range as Deno.KvListSelector, options);
+      for (;;) {
+        const next = await answered(() => unlessLocked(() => entries.next()));
+        if (next.done) return;
+        yield { key: next.value.key as Key, value: next.value.value, stamp: next.value.versionstamp };
+      }
+    },
+    async scan<T>(range: Range, limit: number, take: (entry: Entry<T>) => void) {
+      const options = {
+        ...(limit === Infinity ? {} : { limit }),
+        batchSize: Math.min(limit, SCAN_BATCH),
+      };
+      const entries = reader.list<T>(range as Deno.KvListSelector, options);
+      await answered(async () => {
+        for (;;) {
+          const next = await unlessLocked(() => entries.next());
+          if (next.done) return;
+          take({ key: next.value.key as Key, value: next.value.value, stamp: next.value.versionstamp });
+        }
+      });
+    },
+    async commit({ checks, sets, deletes = [] }) {
+      const result = await answered(() =>
+        unlessLocked(() => {
+          const operation = writer.atomic();
+          for (const { key, stamp } of checks) {
+            operation.check({ key: key as Deno.KvKey, versionstamp: stamp });
+          }
+          for (const [key, value] of sets) operation.set(key as Deno.KvKey, value);
+          for (const key of deletes) operation.delete(key as Deno.KvKey);
+          return operation.commit();
+        })
+      );
+      return result.ok ? result.versionstamp : null;
+    },
+    close() {
+      if (reader !== writer) reader.close();
+      writer.close();
+    },
+  };
+}
+
+/** Tries again, with jitter, while the database is locked by another process. */
+async function unlessLocked<T>(call: () => Promise<T>): Promise<T> {
+  const began = performance.now();
+  for (let waitMs = 2;; waitMs = Math.min(waitMs * 2, 100)) {
+    try {
+      return await call();
+    } catch (error) {
+      const locked = error instanceof Error && LOCKED.test(error.message);
+      if (!locked || performance.now() - began > LOCKED_MS) throw error;
+      await sleep(waitMs * (0.5 + Math.random()));
+    }
+  }
+}
+
+/** Tries again while the server of a KV Connect URL can't be reached, or says that it can't serve just now. */
+async function onceReached<T>(open: () => Promise<T>): Promise<T> {
+  const began = performance.now();
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      const unreached = error instanceof Error && /failed to connect|\b50[0-4]\b/.test(error.message);
+      if (!unreached || performance.now() - began > UNREACHED_MS) throw error;
+      await sleep(200 * (0.5 + Math.random()));
+    }
+  }
+}
+
+/** Makes what waits for a call's answer within {@link ANSWER_MS}. */
+function createAnswered() {
+  let unanswered = 0;
+  let probeMs = -Infinity;
+  /** Any answer says that storage is back, also one to a call that was given up. */
+  const heard = () => void (unanswered = 0);
+  return async <T>(call: () => Promise<T>): Promise<T> => {
+    if (unanswered >= UNANSWERED_CALLS) {
+      if (performance.now() - probeMs < PROBE_MS) throw new StorageUnavailable("storage does not answer");
+      probeMs = performance.now();
+    }
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      const answer = call();
+      answer.then(heard, heard);
+      return await Promise.race([
+        answer,
+        new Promise<never>((_, reject) => {
+          timer = setTimeout(() => {
+            unanswered++;
+            reject(new Error(`no answer within ${ANSWER_MS} ms`));
+          }, ANSWER_MS);
+        }),
+      ]);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (FAULT.test(message)) throw new StorageFault(`storage: ${message}`, { cause: error });
+      // Any other TypeError is ours: a value or a key over a limit.
+      const isOurs = error instanceof TypeError || error instanceof RangeError;
+      if (isOurs && !LOCKED.test(message)) throw error;
+      throw new StorageUnavailable(`storage: ${message}`, 1, { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}
+
+/** Resolves after so many milliseconds. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

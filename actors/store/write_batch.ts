@@ -1,0 +1,87 @@
+/** Writes gathered into operations, as many in one as KV takes. */
+import { type Key, keyBytes } from "./keys.ts";
+import type { Writes } from "../settling/snapshot.ts";
+import type { Range, Store } from "./store.ts";
+
+/** An operation gathers writes up to these; what must be in one may be more, up to what KV takes (1,000; 800 KiB; 80 KiB of keys). */
+const WRITE_BYTES = 500_000;
+const WRITE_MUTATIONS = 800;
+const WRITE_KEY_BYTES = 50_000;
+
+/** Keys that are read at once to be deleted: their values come along, of up to 64 KiB. */
+const DELETED_AT_ONCE = 200;
+
+/** About how much of an operation writes take. */
+export interface Size {
+  mutations: number;
+  bytes: number;
+  keyBytes: number;
+}
+
+/** Writes that are gathered. */
+export interface Operations {
+  /** Adds writes that must be in one operation; `size` where it is known. Those before go first where both have no room in one. */
+  add(writes: Writes, size?: Size): Promise<void>;
+  /** Writes what is left. */
+  flush(): Promise<void>;
+}
+
+/** Begins to gather for `write`, which is called with one operation after the other. */
+export function createOperations(write: (writes: Writes) => Promise<void>): Operations {
+  let batch: Writes = { sets: [], deletes: [] };
+  let total: Size = { mutations: 0, bytes: 0, keyBytes: 0 };
+  async function flush(): Promise<void> {
+    const full = batch;
+    const isEmpty = total.mutations === 0;
+    batch = { sets: [], deletes: [] };
+    total = { mutations: 0, bytes: 0, keyBytes: 0 };
+    if (!isEmpty) await write(full);
+  }
+  return {
+    async add(writes, size = sizeOf(writes)) {
+      if (!fits(joined(total, size))) await flush();
+      batch.sets.push(...writes.sets);
+      batch.deletes.push(...writes.deletes);
+      total = joined(total, size);
+    },
+    flush,
+  };
+}
+
+/** Deletes all keys of a range, by `write`. */
+export async function deleteRange(
+  { store, write }: { store: Store; write(writes: Writes): Promise<void> },
+  range: Range,
+): Promise<void> {
+  const operations = createOperations(write);
+  for await (const { key } of store.list(range, { batchSize: DELETED_AT_ONCE })) {
+    await operations.add({ sets: [], deletes: [key] });
+  }
+  await operations.flush();
+}
+
+/** Whether an operation has room for so much. */
+export function fits({ mutations, bytes, keyBytes }: Size): boolean {
+  return bytes <= WRITE_BYTES && keyBytes <= WRITE_KEY_BYTES && mutations <= WRITE_MUTATIONS;
+}
+
+/** How much writes take; a value that is no bytes is taken for a small one. */
+export function sizeOf({ sets, deletes }: Writes): Size {
+  let bytes = 0;
+  let ofKeys = 0;
+  const add = (key: Key) => ofKeys += keyBytes(key);
+  for (const [key, value] of sets) {
+    add(key);
+    bytes += 100 + (value instanceof Uint8Array ? value.length : 200);
+  }
+  for (const key of deletes) add(key);
+  return { mutations: sets.length + deletes.length, bytes: bytes + 2 * ofKeys, keyBytes: ofKeys };
+}
+
+function joined(a: Size, b: Size): Size {
+  return {
+    mutations: a.mutations + b.mutations,
+    bytes: a.bytes + b.bytes,
+    keyBytes: a.keyBytes + b.keyBytes,
+  };
+}

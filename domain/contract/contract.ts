@@ -1,0 +1,153 @@
+/**
+ * Event contracts: what events of a type, name and write key must look like, and what is made of one that does not.
+ *
+ * The specification: "422 Unprocessable Entity: Event rejected by contract validation".
+ */
+import type { EventType, StoredEvent } from "../event/event.ts";
+import { MAX_ERRORS, type Rejection } from "../event/rejection.ts";
+import { type Budget, type Checker, TOO_COSTLY, type Violation } from "./checker.ts";
+import type { Schema } from "./schema.ts";
+
+/** What is done with an event that breaks a contract: it is refused, or let pass and counted. */
+export const CONTRACT_MODES = ["enforce", "monitor"] as const;
+export type ContractMode = typeof CONTRACT_MODES[number];
+
+/** What is done with an event that no contract names. */
+export const UNKNOWN_EVENTS = ["allow", "monitor", "reject"] as const;
+export type UnknownEvents = typeof UNKNOWN_EVENTS[number];
+
+/** What a contract asks, and of which events. These names are a stored format: what was stored stays readable. */
+export interface Draft {
+  type: EventType;
+  /** The name of a track event; without it all events of the type are meant. */
+  event?: string;
+  /** JSON Schema 2020-12 of the whole event as it is stored. */
+  schema: Schema;
+  mode: ContractMode;
+  /** The write keys whose events are meant; absent means all. */
+  writeKeyIds?: string[];
+}
+
+/** A draft with its name. */
+export interface Contract extends Draft {
+  name: string;
+}
+
+/** A contract that can be held against events. */
+export interface Checked extends Contract {
+  check: Checker;
+}
+
+/**
+ * Units that the enforced contracts of one event may spend, and the monitored ones as many: some 10 ms each, 21 for the worst
+ * that was found, so 43 for an event that spends both. Each event has its own, whatever it came with: so it is judged
+ * the same alone and in any batch. A draft that is tried has all of them, which in force it shares.
+ */
+export const EVENT_UNITS = 300_000;
+
+/** Told of each event that breaks a contract, or that none names (`contract` is `null`). */
+export type Count = (contract: string | null, mode: ContractMode) => void;
+
+/** Contracts by what they name. */
+export type Contracts = ReturnType<typeof createContracts>;
+
+/** Whether a contract means an event. */
+export function names(contract: Draft, event: StoredEvent, writeKeyId: string): boolean {
+  return contract.type === event.type && (contract.event === undefined || contract.event === event.event) &&
+    (contract.writeKeyIds === undefined || contract.writeKeyIds.includes(writeKeyId));
+}
+
+/** Finds the contracts that mean an event, without going through all. */
+export function createContracts(all: readonly Checked[]) {
+  const ofType = new Map<EventType, { whole: Checked[]; named: Map<string, Checked[]> }>();
+  for (const contract of all) {
+    let those = ofType.get(contract.type);
+    if (those === undefined) ofType.set(contract.type, those = { whole: [], named: new Map() });
+    if (contract.event === undefined) those.whole.push(contract);
+    else those.named.set(contract.event, [...those.named.get(contract.event) ?? [], contract]);
+  }
+  return {
+    size: all.length,
+    /** The contracts that mean an event of this write key. */
+    meeting(event: StoredEvent, writeKeyId: string): readonly Checked[] {
+      const those = ofType.get(event.type);
+      if (those === undefined) return NONE;
+      const named = event.event === undefined ? undefined : those.named.get(event.event);
+      const candidates = named === undefined ? those.whole : [...those.whole, ...named];
+      return candidates.filter((contract) => names(contract, event, writeKeyId));
+    },
+  };
+}
+
+const NONE: readonly Checked[] = [];
+
+/** What {@link judge} is told besides the event. */
+export interface Judging {
+  writeKeyId: string;
+  unknown: UnknownEvents;
+  /** What is spent comes off it, below nothing too: so whoever judges many events knows when it took long. */
+  turn: Budget;
+  count: Count;
+}
+
+/** Holds an event against all contracts that mean it. Gives why it is not taken, or nothing. Pure but for what is counted. */
+export function judge(contracts: Contracts, event: StoredEvent, judging: Judging): Rejection | undefined {
+  const { writeKeyId, unknown, turn, count } = judging;
+  const meeting = contracts.meeting(event, writeKeyId);
+  if (meeting.length === 0) return unknown === "allow" ? undefined : judgeUnknown(event, { unknown, count });
+  // What is only monitored must not take from what is enforced, or it would have events refused.
+  const enforced = { units: EVENT_UNITS };
+  const monitored = { units: EVENT_UNITS };
+  const errors: Rejection["errors"] = [];
+  /** The enforced contract that took all that there was: those behind it are not asked, and it is told first. */
+  let costly: string | undefined;
+  for (const { name, mode, check } of meeting) {
+    if (mode === "enforce" && costly !== undefined) continue;
+    const found = check(event, mode === "enforce" ? enforced : monitored);
+    if (found !== TOO_COSTLY && found.length === 0) continue;
+    count(name, mode);
+    if (mode === "monitor") continue;
+    if (found === TOO_COSTLY) costly = name;
+    else {
+      errors.push(
+        ...found.slice(0, MAX_ERRORS - errors.length).map((violation) => errorOf(violation, name)),
+      );
+    }
+  }
+  if (costly !== undefined) errors.unshift({ path: "", message: tooCostly(costly) });
+  turn.units -= 2 * EVENT_UNITS - Math.max(0, enforced.units) - Math.max(0, monitored.units);
+  if (errors.length === 0) return undefined;
+  const code = costly === undefined ? "contract_violation" : "contract_too_costly";
+  return { reason: "contract", code, ...errors[0]!, errors: errors.slice(0, MAX_ERRORS) };
+}
+
+function judgeUnknown(
+  event: StoredEvent,
+  { unknown, count }: Pick<Judging, "unknown" | "count">,
+): Rejection | undefined {
+  count(null, unknown === "reject" ? "enforce" : "monitor");
+  if (unknown !== "reject") return undefined;
+  const path = event.event === undefined ? "type" : "event";
+  const message = `${path} must be one that a contract of this write key names`;
+  return { reason: "contract", code: "no_contract", path, message, errors: [{ path, message }] };
+}
+
+/** Path, rule and what was found, as all rejections have them, and whose rule it is. */
+function errorOf({ path, rule, keyword, found }: Violation, name: string): { path: string; message: string } {
+  const subject = path === "" ? "the event" : path;
+  return { path, message: `${subject} ${rule}, found ${found} (contract ${name}: ${keyword})` };
+}
+
+function tooCostly(name: string): string {
+  return `the event takes longer to check than there is time for (contract ${name}): send smaller events`;
+}
+
+/** Why a draft broke on an event, in one line, with its path. `undefined` if it did not. */
+export function firstViolation(
+  { name, check }: Checked,
+  event: StoredEvent,
+): { path: string; message: string } | undefined {
+  const found = check(event, { units: EVENT_UNITS });
+  if (found === TOO_COSTLY) return { path: "", message: tooCostly(name) };
+  return found.length === 0 ? undefined : errorOf(found[0]!, name);
+}

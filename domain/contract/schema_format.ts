@@ -1,0 +1,47 @@
+/**
+ * The formats that contracts assert. JSON Schema leaves `format` an annotation unless one says otherwise; here a format
+ * that is named is checked, and one that can't be checked is refused. Each takes a time that grows with the text.
+ */
+import { z } from "zod";
+import { parseTimestamp } from "../event/timestamp.ts";
+
+/** UTF-16 units of a text that can be of a format: a longer one is of none. A URL of 2,048 goes through everywhere. */
+export const MAX_FORMAT_LENGTH = 2048;
+
+const by = (schema: z.ZodType) => (text: string): boolean => schema.safeParse(text).success;
+
+/** RFC 3339 with `T` and a zone, of a day that the calendar has. */
+const DATE_TIME = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/;
+const DATE = /^\d{4}-\d\d-\d\d$/;
+const TIME = /^([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
+/** RFC 3986: a scheme, a colon, and no character that must be percent-encoded. */
+const URI = /^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"{}|\\^`]*$/;
+/** RFC 1123: labels of 1 to 63 letters, digits and inner hyphens. */
+const LABEL = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
+const MAX_HOSTNAME_LENGTH = 253;
+
+const email = by(z.email());
+const uuid = by(z.guid());
+const ipv4 = by(z.ipv4());
+const ipv6 = by(z.ipv6());
+
+const formats = {
+  "date-time": (text: string) => DATE_TIME.test(text) && parseTimestamp(text) !== undefined,
+  date: (text: string) => DATE.test(text) && parseTimestamp(text) !== undefined,
+  time: (text: string) => TIME.test(text),
+  email,
+  // RFC 3986 is ASCII; what is not is an IRI, and takes the URL parser long.
+  uri: (text: string) => URI.test(text) && !/[^!-~]/.test(text) && URL.canParse(text),
+  uuid,
+  ipv4,
+  ipv6,
+  hostname: (text: string) =>
+    text.length <= MAX_HOSTNAME_LENGTH && text.split(".").every((label) => LABEL.test(label)),
+};
+
+/** What each format asks of a text. */
+export const FORMATS: Readonly<Record<string, (text: string) => boolean>> = Object.fromEntries(
+  Object.entries(formats).map((
+    [name, isOf],
+  ) => [name, (text: string) => text.length <= MAX_FORMAT_LENGTH && isOf(text)]),
+);

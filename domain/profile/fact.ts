@@ -1,0 +1,107 @@
+/** What the folds need of an event. */
+import type { EventType, StoredEvent } from "../event/event.ts";
+
+/**
+ * Version of all folds. A state folded by an older version is folded again when it is next loaded, one of a newer
+ * version is never overwritten. Raise it with every change of what a fold yields.
+ */
+export const FOLD_VERSION = 2;
+
+/** A time (ms) and the place that breaks a tie: the order of a log. */
+export type Mark = [at: number, place: number];
+
+/** Whether one mark comes before another: earlier, or at the same time and arrived earlier. */
+export function precedes(a: Mark, b: Mark): boolean {
+  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]);
+}
+
+/** An event as a fold sees it. */
+export interface Fact {
+  /** Its place in the journal: a later arrival has a larger one. */
+  readonly place: number;
+  /** When it happened, in ms since 1970. */
+  readonly at: number;
+  readonly type: EventType;
+  /** The name of a track event. */
+  readonly name: string | undefined;
+  readonly userId: string | undefined;
+  readonly anonymousId: string | undefined;
+  readonly groupId: string | undefined;
+  readonly previousId: string | undefined;
+  readonly traits: Record<string, unknown> | undefined;
+  /** Whether it has a context, which stays in the journal: a fold only remembers whose is the newest. */
+  readonly hasContext: boolean;
+}
+
+/** What of an event says whose it is. */
+export type Names = Pick<Fact, "type" | "userId" | "anonymousId" | "groupId" | "previousId">;
+
+/** The names of a stored event. */
+export function namesOf({ type, userId, anonymousId, groupId, previousId }: StoredEvent): Names {
+  return {
+    type,
+    userId,
+    anonymousId,
+    groupId: type === "group" ? groupId : undefined,
+    previousId: type === "alias" ? previousId : undefined,
+  };
+}
+
+/** The name of an actor: its kind and its id, `user/u1`. */
+export type ActorName = `${"user" | "anonymous" | "group"}/${string}`;
+
+/** The fact of a stored event at a place of the journal. */
+export function factOf(event: StoredEvent, place: number): Fact {
+  return {
+    place,
+    at: Date.parse(event.timestamp),
+    type: event.type,
+    name: event.type === "track" ? event.event : undefined,
+    userId: event.userId,
+    anonymousId: event.anonymousId,
+    groupId: event.type === "group" ? event.groupId : undefined,
+    previousId: event.type === "alias" ? event.previousId : undefined,
+    traits: event.type === "identify" || event.type === "group" ? event.traits : undefined,
+    hasContext: event.context !== undefined,
+  };
+}
+
+/** Names that clients send for want of an id: they never link, or strangers would become one person. */
+const NOBODY = new Set(["undefined", "null", "none", "anonymous", "guest", "0", "-1", "true", "false"]);
+
+/**
+ * Whether an anonymous id may be linked to a user. Placeholders in any letter case, and ids of nothing but zeros and
+ * dashes (the nil UUID), may not.
+ */
+export function isLinkable(anonymousId: string): boolean {
+  return !NOBODY.has(anonymousId.toLowerCase()) && !/^[0-]*$/.test(anonymousId);
+}
+
+/**
+ * The anonymous id that a fact links to its user: of `identify` with both ids, and of `alias` (`previousId`).
+ * `undefined` where it links none.
+ */
+export function linkedBy(fact: Names): string | undefined {
+  if (fact.userId === undefined) return undefined;
+  const id = fact.type === "identify"
+    ? fact.anonymousId
+    : fact.type === "alias"
+    ? fact.previousId
+    : undefined;
+  return id !== undefined && isLinkable(id) ? id : undefined;
+}
+
+/**
+ * The actors in whose logs an event stands: exactly those that it names. A link stands in the log of the anonymous id
+ * too. Nothing is looked up, so accepting an event reads no actor.
+ */
+export function actorsOf(fact: Names): ActorName[] {
+  const names: ActorName[] = [];
+  if (fact.userId !== undefined) {
+    names.push(`user/${fact.userId}`);
+    const linked = linkedBy(fact);
+    if (linked !== undefined) names.push(`anonymous/${linked}`);
+  } else if (fact.anonymousId !== undefined) names.push(`anonymous/${fact.anonymousId}`);
+  if (fact.groupId !== undefined) names.push(`group/${fact.groupId}`);
+  return names;
+}

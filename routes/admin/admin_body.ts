@@ -1,0 +1,45 @@
+/** Bodies of administrators: JSON that a strict schema checks. */
+import type { z } from "zod";
+import { dotted } from "../../domain/event/json.ts";
+import { MAX_ERRORS } from "../../domain/event/rejection.ts";
+import type { Parts, RouteContext } from "../handler/handle.ts";
+import { invalid, type Problem } from "../http/problem.ts";
+
+/** What strict schemas say of a member that they don't know. */
+export const unknownMember: z.core.$ZodErrorMap = ({ code }) =>
+  code === "unrecognized_keys" ? "is not known" : undefined;
+
+/** What strict schemas of a whole body say: of such a member, and of what is no object. */
+export const bodyErrors: z.core.$ZodErrorMap = (issue) =>
+  unknownMember(issue) ?? "the body must be a JSON object";
+
+/** Reads a body and checks it by a schema; the problem names the places that are wrong. */
+export async function readBody<Schema extends z.ZodType>(
+  { bodies }: Parts,
+  c: RouteContext,
+  schema: Schema,
+): Promise<{ value: z.output<Schema>; problem?: undefined } | { problem: Problem }> {
+  const body = await bodies.read(c.req.raw);
+  try {
+    const noTurn = body.problem ?? await bodies.turn(body, c.req.raw);
+    if (noTurn !== undefined) return { problem: noTurn };
+    const parsed = bodies.parse(body, c.req.raw);
+    if ("problem" in parsed) return parsed;
+    const checked = schema.safeParse(parsed.value);
+    if (checked.success) return { value: checked.data };
+    const errors = checked.error.issues.slice(0, MAX_ERRORS).map((issue) => ({
+      path: pathOf(issue),
+      message: issue.message,
+    }));
+    const { path, message } = errors[0]!;
+    return { problem: { ...invalid("invalid_body", path, message), errors } };
+  } finally {
+    bodies.release(body);
+  }
+}
+
+/** A member that is not known is named by the issue's keys, not by its path. */
+function pathOf(issue: z.core.$ZodIssue): string {
+  const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0] ?? ""] : issue.path;
+  return dotted(path);
+}

@@ -1,0 +1,275 @@
+/** Event contracts: the gate that every event passes, and the routes of administrators. */
+import { Hono } from "hono";
+import { z } from "zod";
+import { NO_CONTRACT } from "../../actors/governance/contracts.ts";
+import { type Author, DEFAULT_KEY_ID, TooManyContracts } from "../../actors/system.ts";
+import { commonContracts } from "../../domain/contract/common_contracts.ts";
+import { CONTRACT_MODES, type Draft, type UnknownEvents } from "../../domain/contract/contract.ts";
+import { EVENT_TYPES } from "../../domain/event/event.ts";
+import type { Budget } from "../../domain/contract/checker.ts";
+import { shown } from "../../domain/event/json.ts";
+import type { Schema, SchemaProblem } from "../../domain/contract/schema.ts";
+import { bodyErrors, readBody } from "./admin_body.ts";
+import { ADMIN_KEY_ID } from "../auth/authentication.ts";
+import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
+import type { Gate } from "../ingest/pipeline.ts";
+import { createLane } from "../http/semaphore.ts";
+import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
+import { readQuery } from "../http/query.ts";
+import { decodePart } from "../profiles/profiles.ts";
+import { SECURITY_HEADERS } from "../http/security_headers.ts";
+
+/** UTF-16 units of a contract's name. */
+const MAX_NAME_LENGTH = 100;
+
+/** UTF-16 units of an event's name that a contract may name. */
+const MAX_EVENT_NAME_LENGTH = 500;
+
+/** Write keys that a contract may name, and UTF-16 units of an id: with a schema they fit one value of the store. */
+const MAX_WRITE_KEY_IDS = 50;
+const MAX_KEY_ID_LENGTH = 50;
+
+/** Events that a draft is held against, at the most and where nothing is said. */
+const MAX_LAST = 100_000;
+const DEFAULT_LAST = 1_000;
+
+/** Versions in one page. */
+const MAX_VERSIONS = 50;
+
+/** Units after which other requests get their turn: some 3 ms, and what the event that goes beyond them takes. */
+const TURN_UNITS = 100_000;
+
+/** Drafts that are tried at once: each reads a stretch of the journal. Others wait. */
+const CHECKS_AT_ONCE = 1;
+
+/** Where name and version stand in `/api/v1/admin/contracts/{name}/versions/{n}/restore`, split at its slashes. */
+const NAME_PLACE = 5;
+const VERSION_PLACE = 7;
+
+const mode = z.enum(CONTRACT_MODES, `must be one of ${CONTRACT_MODES.join(", ")}`);
+const wellFormed = (max: number) =>
+  z.string("must be a string").min(1, "must not be empty").max(max, `must have at most ${max} characters`)
+    .refine((text) => text.isWellFormed(), "must be well-formed Unicode");
+
+/** Strict: a misspelt `event` that is passed over would make a contract for all events of the type. */
+export const draftSchema = z.strictObject({
+  type: z.enum(EVENT_TYPES, `must be one of ${EVENT_TYPES.join(", ")}`),
+  event: wellFormed(MAX_EVENT_NAME_LENGTH).optional(),
+  // Not by zod, whose records drop members that a schema may have.
+  schema: z.unknown().refine((value) => value !== undefined, "must be a JSON Schema"),
+  mode,
+  writeKeyIds: z.array(wellFormed(MAX_KEY_ID_LENGTH), "must be an array of ids of write keys")
+    .min(1, "must hold at least one id; leave it out to mean all")
+    .max(MAX_WRITE_KEY_IDS, `must hold at most ${MAX_WRITE_KEY_IDS} ids`).optional(),
+}, { error: bodyErrors }).superRefine(({ type, event }, context) => {
+  if (event === undefined || type === "track") return;
+  context.addIssue({ code: "custom", path: ["event"], message: "must be left out: only track has one" });
+});
+
+/** Of `POST /api/v1/admin/common-contracts`. */
+export const commonSchema = z.strictObject({ mode }, { error: bodyErrors });
+
+/** Of `POST …/contracts/{name}/check`. */
+export const checkQuery = z.object({
+  last: z.string().regex(/^[1-9]\d{0,5}$/, `must be a whole number from 1 to ${MAX_LAST}`)
+    .default(String(DEFAULT_LAST)).transform(Number)
+    .pipe(z.number().max(MAX_LAST, `must be a whole number from 1 to ${MAX_LAST}`)),
+});
+
+/** Of `GET …/contracts/{name}/versions`. */
+export const versionsQuery = z.object({
+  limit: z.string().regex(/^([1-9]|[1-4]\d|50)$/, `must be a whole number from 1 to ${MAX_VERSIONS}`)
+    .default(String(MAX_VERSIONS)).transform(Number),
+  before: z.string().regex(/^[1-9]\d{0,8}$/, "must be the number of a version").transform(Number).optional(),
+});
+
+/** Holds events against the contracts: the last gate, as it sees an event as it will be stored. */
+export function contractGate({ contracts }: Parts["system"], unknown: UnknownEvents): Gate {
+  const turn: Budget = { units: TURN_UNITS };
+  return {
+    admit: () => contracts.fresh()?.then(() => undefined),
+    judge(event, source) {
+      const rejection = contracts.judge(event, { writeKeyId: source.caller.writeKeyId, unknown, turn });
+      if (turn.units < 0) {
+        turn.units = TURN_UNITS;
+        source.isLong = true;
+      }
+      return rejection;
+    },
+  };
+}
+
+/** Everything under `/api/v1/admin/contracts`. */
+export function contractRoutes(parts: Parts): Hono<RouteEnv> {
+  const { system: { contracts }, now } = parts;
+  const routes = new Hono<RouteEnv>();
+  const checks = createLane(CHECKS_AT_ONCE, now);
+  const named = (handler: (c: RouteContext, name: string) => Promise<Outcome>) =>
+    adminOnly(parts, (c) => {
+      const name = readName(c);
+      return name === undefined ? NO_SUCH_NAME : handler(c, name);
+    });
+
+  routes.get(
+    "/api/v1/admin/contracts",
+    adminOnly(parts, async () => jsonResponse({ contracts: await contracts.list() })),
+  );
+  routes.post("/api/v1/admin/common-contracts", adminOnly(parts, (c) => putCommon(parts, c)));
+  routes.get(
+    "/api/v1/admin/contracts/:name",
+    named(async (_, name) => {
+      const contract = await contracts.get(name);
+      return contract === undefined ? NO_SUCH_CONTRACT : jsonResponse(contract);
+    }),
+  );
+  routes.put("/api/v1/admin/contracts/:name", named((c, name) => putOne(parts, c, name)));
+  routes.delete(
+    "/api/v1/admin/contracts/:name",
+    named(async (c, name) => {
+      const removed = await contracts.remove(name, authorOf(parts, c));
+      return removed ? new Response(null, { status: 204, headers: SECURITY_HEADERS }) : NO_SUCH_CONTRACT;
+    }),
+  );
+  routes.get(
+    "/api/v1/admin/contracts/:name/versions",
+    named(async (c, name) => {
+      const read = readQuery(c.req.raw.url, versionsQuery);
+      if (read.problem !== undefined) return read.problem;
+      const { limit, before } = read.query;
+      const versions = await contracts.versions(name, { limit, ...before !== undefined && { before } });
+      return versions === undefined ? NO_SUCH_CONTRACT : jsonResponse({ versions });
+    }),
+  );
+  routes.post(
+    "/api/v1/admin/contracts/:name/versions/:version/restore",
+    named((c, name) => restore(parts, c, name)),
+  );
+  routes.post(
+    "/api/v1/admin/contracts/:name/check",
+    named(async (c, name) => {
+      const read = readQuery(c.req.raw.url, checkQuery);
+      if (read.problem !== undefined) return read.problem;
+      const draft = await readDraft(parts, c);
+      if (draft.problem !== undefined) return draft.problem;
+      const entered = checks.enter(1);
+      if (entered !== true && !await entered) return TOO_MANY_CHECKS;
+      try {
+        return jsonResponse(await contracts.check({ name, ...draft.value }, read.query.last));
+      } finally {
+        checks.leave(1);
+      }
+    }),
+  );
+  return routes;
+}
+
+async function putOne(parts: Parts, c: RouteContext, name: string): Promise<Outcome> {
+  const draft = await readDraft(parts, c);
+  if (draft.problem !== undefined) return draft.problem;
+  return await unlessTooMany(async () => {
+    const [contract] = await parts.system.contracts.put([{ name, ...draft.value }], authorOf(parts, c));
+    return jsonResponse(contract);
+  });
+}
+
+async function putCommon(parts: Parts, c: RouteContext): Promise<Outcome> {
+  const body = await readBody(parts, c, commonSchema);
+  if (body.problem !== undefined) return body.problem;
+  return await unlessTooMany(async () => {
+    const contracts = await parts.system.contracts.put(commonContracts(body.value.mode), authorOf(parts, c));
+    return jsonResponse({ contracts });
+  });
+}
+
+async function restore(parts: Parts, c: RouteContext, name: string): Promise<Outcome> {
+  const version = c.req.path.split("/")[VERSION_PLACE]!;
+  if (!/^[1-9]\d{0,8}$/.test(version)) return NO_SUCH_VERSION;
+  return await unlessTooMany(async () => {
+    const contract = await parts.system.contracts.restore(name, Number(version), authorOf(parts, c));
+    return contract === undefined ? NO_SUCH_VERSION : jsonResponse(contract);
+  });
+}
+
+/** A draft whose schema can be held against events: the place of what is wrong begins with `schema`. */
+async function readDraft(
+  parts: Parts,
+  c: RouteContext,
+): Promise<{ value: Draft; problem?: undefined } | { problem: Problem }> {
+  const body = await readBody(parts, c, draftSchema);
+  if (body.problem !== undefined) return body;
+  const { type, event, schema, mode, writeKeyIds } = body.value;
+  const { compileSchema } = await import("../../domain/contract/schema_engine.ts");
+  const { problem } = compileSchema(schema);
+  if (problem !== undefined) return { problem: invalidSchema(problem) };
+  const stranger = await strangerAmong(parts, writeKeyIds ?? []);
+  if (stranger !== undefined) {
+    const at = `writeKeyIds.${writeKeyIds!.indexOf(stranger)}`;
+    return {
+      problem: invalid("unknown_write_key", at, `must be the id of a write key, found ${shown(stranger)}`),
+    };
+  }
+  return {
+    value: {
+      type,
+      ...event !== undefined && { event },
+      schema: schema as Schema,
+      mode,
+      ...writeKeyIds && { writeKeyIds },
+    },
+  };
+}
+
+/** The first id that no write key has; `default` and `admin` are always some. */
+async function strangerAmong({ system }: Parts, ids: readonly string[]): Promise<string | undefined> {
+  const stored = ids.filter((id) => id !== DEFAULT_KEY_ID && id !== ADMIN_KEY_ID);
+  return stored.length === 0 ? undefined : (await system.writeKeys.missing(stored))[0];
+}
+
+function invalidSchema({ path, message }: SchemaProblem): Problem {
+  return invalid("invalid_schema", path === "" ? "schema" : `schema.${path}`, message);
+}
+
+async function unlessTooMany(put: () => Promise<Outcome>): Promise<Outcome> {
+  try {
+    return await put();
+  } catch (error) {
+    if (error instanceof TooManyContracts) {
+      return invalid("too_many_contracts", "", `${error.message}: delete some`);
+    }
+    throw error;
+  }
+}
+
+/** Only administrators change contracts; the address tells more than the one token that they share. */
+function authorOf({ peerOf }: Parts, c: RouteContext): Author {
+  return { by: ADMIN_KEY_ID, address: peerOf(c) };
+}
+
+function readName(c: RouteContext): string | undefined {
+  const name = decodePart(c.req.path.split("/")[NAME_PLACE]!);
+  const isName = name !== undefined && name.length <= MAX_NAME_LENGTH && name.isWellFormed() &&
+    name !== "." && name !== ".." && name !== NO_CONTRACT;
+  return isName ? name : undefined;
+}
+
+const NO_SUCH_NAME = invalid(
+  "invalid_name",
+  "",
+  `the name in the path must be 1 to ${MAX_NAME_LENGTH} characters, well-formed, percent-encoded, and not ${NO_CONTRACT}`,
+);
+const NO_SUCH_CONTRACT: Problem = {
+  reason: "not_found",
+  code: "not_found",
+  detail: "no contract has this name",
+};
+const NO_SUCH_VERSION: Problem = {
+  reason: "not_found",
+  code: "not_found",
+  detail: "no version of a contract of this name has this number, or it is the one that deleted it",
+};
+const TOO_MANY_CHECKS: Problem = {
+  reason: "unavailable",
+  code: "overloaded",
+  detail: "other drafts are being tried",
+  retryAfterS: 1,
+};

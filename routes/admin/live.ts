@@ -1,0 +1,172 @@
+/** The live view: what comes, as server-sent events (HTML, section 9.2), for administrators. */
+import { Hono } from "hono";
+import { z } from "zod";
+import { type Listener, type LivePosition, type News, TooManyListeners } from "../../actors/system.ts";
+import { traceOf } from "../../actors/store/error_trace.ts";
+import { EVENT_TYPES } from "../../domain/event/event.ts";
+import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
+import { lineOf, type LiveLine, MAX_SHOWN } from "./live_lines.ts";
+import { invalid, type Problem } from "../http/problem.ts";
+import { readQuery } from "../http/query.ts";
+import { SECURITY_HEADERS } from "../http/security_headers.ts";
+
+/** A comment is sent after so long without anything else: proxies close what is quiet, mostly after a minute. */
+export const HEARTBEAT_MS = 15_000;
+
+/** How long a client that lost its connection is told to wait. */
+const RETRY_MS = 2_000;
+
+const shown = (what: string) => {
+  const rule = `must be ${what} of 1 to ${MAX_SHOWN} characters`;
+  return z.string().min(1, rule).max(MAX_SHOWN, rule).optional();
+};
+
+/** `?type=&event=&userId=&status=&writeKeyId=`: what is shown matches all that are given. */
+export const liveQuery = z.object({
+  status: z.enum(["accepted", "duplicate", "rejected"], "must be accepted, duplicate or rejected").optional(),
+  type: z.enum(EVENT_TYPES, `must be one of ${EVENT_TYPES.join(", ")}`).optional(),
+  event: shown("the name of a track event"),
+  userId: shown("a user id"),
+  writeKeyId: shown("the id of a write key"),
+});
+
+type Filters = z.output<typeof liveQuery>;
+
+const HEADERS = {
+  ...SECURITY_HEADERS,
+  "content-type": "text/event-stream",
+  // nginx would else hold the stream back until a buffer is full.
+  "x-accel-buffering": "no",
+};
+
+/** `GET /api/v1/admin/live`. `heartbeatMs` is shorter in tests. */
+export function liveRoutes(parts: Parts, heartbeatMs = HEARTBEAT_MS): Hono<RouteEnv> {
+  const routes = new Hono<RouteEnv>();
+  routes.get("/api/v1/admin/live", adminOnly(parts, (c) => show(parts, c, heartbeatMs)));
+  return routes;
+}
+
+async function show({ system, log }: Parts, c: RouteContext, heartbeatMs: number): Promise<Outcome> {
+  const read = readQuery(c.req.raw.url, liveQuery);
+  if (read.problem !== undefined) return read.problem;
+  const after = readId(c.req.header("last-event-id"));
+  if (after !== undefined && "reason" in after) return after;
+  // Nobody reads what is not the answer's.
+  if (c.req.method === "HEAD") return new Response(null, { headers: HEADERS });
+  const filters = read.query;
+  try {
+    const listener = await system.live.listen({ after, mayWant: preselect(filters) });
+    const onError = (error: unknown) => log.count("warn", "failed", { code: "live", error: traceOf(error) });
+    return new Response(streamOf(listener, { filters, heartbeatMs, onError }), { headers: HEADERS });
+  } catch (error) {
+    if (error instanceof TooManyListeners) return { ...TOO_MANY, detail: `${error.message}: try later` };
+    throw error;
+  }
+}
+
+const TOO_MANY: Problem = {
+  reason: "unavailable",
+  code: "too_many_listeners",
+  detail: "",
+  retryAfterS: 5,
+};
+
+const ID = /^(\d{1,15})-(\d{1,15})$/;
+
+/** A position as a `Last-Event-ID` says it; an empty one is none. */
+function readId(text: string | undefined): LivePosition | Problem | undefined {
+  if (text === undefined || text === "") return undefined;
+  const match = ID.exec(text);
+  if (match === null) {
+    return invalid("invalid_last_event_id", "", "Last-Event-ID must be an id that this stream gave");
+  }
+  return { place: Number(match[1]), count: Number(match[2]) };
+}
+
+/**
+ * Whether an event whose line of JSON is given may pass the filters: a look for what must stand in it, which costs a
+ * fraction of parsing it. Nothing where no event can.
+ */
+function preselect({ status, type, event, userId }: Filters): ((line: string) => boolean) | undefined {
+  if (status !== undefined && status !== "accepted") return undefined;
+  const needles = [type, event, userId].filter((text) => text !== undefined).map((text) =>
+    JSON.stringify(text)
+  );
+  return (line) => needles.every((needle) => line.includes(needle));
+}
+
+function passes(filters: Filters, line: LiveLine): boolean {
+  return Object.entries(filters).every(([name, value]) =>
+    value === undefined || line[name as keyof Filters] === value
+  );
+}
+
+interface StreamOptions {
+  filters: Filters;
+  heartbeatMs: number;
+  onError(error: unknown): void;
+}
+
+/** A stream that asks the listener for more when it is read: what is not read is not held. */
+function streamOf(listener: Listener, { filters, heartbeatMs, onError }: StreamOptions) {
+  const encoder = new TextEncoder();
+  let sent = listener.position();
+  let isFirst = true;
+  let cancelled = false;
+
+  function idLine(position: LivePosition): string {
+    sent = position;
+    return `id: ${position.place}-${position.count}\n`;
+  }
+
+  /** What news are as text; `""` where the filters leave nothing of them. */
+  function textOf({ skipped, events, notes, position }: News): string {
+    let text = skipped > 0 ? `event: skipped\n${dataOf({ status: "skipped", skipped })}` : "";
+    for (const news of events) {
+      const line = lineOf(news);
+      if (passes(filters, line)) text += idLine(news.position) + dataOf(line);
+    }
+    for (const note of notes) if (passes(filters, note)) text += dataOf(note);
+    // An id without data is no event, and says how far to go on after what the filters left out.
+    if (text !== "" && sent.count !== position.count) text += `${idLine(position)}\n`;
+    return text;
+  }
+
+  async function nextText(): Promise<string | undefined> {
+    if (isFirst) {
+      isFirst = false;
+      return `retry: ${RETRY_MS}\n${idLine(sent)}\n`;
+    }
+    const dueMs = performance.now() + heartbeatMs;
+    for (;;) {
+      const leftMs = dueMs - performance.now();
+      const news = await listener.next(Math.max(0, leftMs));
+      if (news === undefined) return undefined;
+      const text = textOf(news);
+      if (text !== "") return text;
+      if (performance.now() >= dueMs) return `:\n${idLine(news.position)}\n`;
+    }
+  }
+
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const text = await nextText().catch((error) => {
+        // Where storage fails the client comes back, and is told so then.
+        onError(error);
+        listener.close();
+        return undefined;
+      });
+      if (cancelled) return;
+      if (text === undefined) controller.close();
+      else controller.enqueue(encoder.encode(text));
+    },
+    cancel() {
+      cancelled = true;
+      listener.close();
+    },
+  }, { highWaterMark: 0 });
+}
+
+function dataOf(value: object): string {
+  return `data: ${JSON.stringify(value)}\n\n`;
+}

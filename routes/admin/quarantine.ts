@@ -1,0 +1,172 @@
+/** The quarantine: who is told of rejected events keeps them, and administrators look at them and send them again. */
+import { Hono } from "hono";
+import { z } from "zod";
+import { InvalidCursor } from "../../actors/system.ts";
+import { withDefaults } from "../../domain/event/accept.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
+import { isObject, type JsonObject } from "../../domain/event/json.ts";
+import { formatTimestamp } from "../../domain/event/timestamp.ts";
+import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
+import type { Gate, Source, Witness } from "../ingest/pipeline.ts";
+import { invalid, jsonResponse, type Problem, STATUS_OF } from "../http/problem.ts";
+import { readQuery } from "../http/query.ts";
+import { cursor, decodePart, limit } from "../profiles/profiles.ts";
+import { SECURITY_HEADERS } from "../http/security_headers.ts";
+import { takeOne } from "../ingest/events.ts";
+
+/** Where the id stands in `/api/v1/admin/rejected/{id}`, split at its slashes. */
+const ID_PLACE = 5;
+
+/** Ids are of our making and short: anything else names nothing. */
+const MAX_ID_LENGTH = 100;
+
+/** UTF-16 units of a member that is kept of an event that is too large to be kept. */
+const MAX_KEPT_LENGTH = 256;
+
+/** The members that are. */
+const KEPT_MEMBERS = [
+  "type",
+  "messageId",
+  "userId",
+  "anonymousId",
+  "groupId",
+  "previousId",
+  "event",
+] as const;
+
+/** Of the list. */
+export const rejectedQuery = z.object({ limit, cursor });
+
+/**
+ * Keeps what is refused, if it is an object: of one that is too large only its ids and its name, of a person whose
+ * events are suppressed nothing at all, and of what came from here nothing new. It is located first, as an event that is
+ * taken is: an address that must not be kept is not kept here either.
+ */
+export function quarantineWitness(
+  { quarantine, suppression }: Parts["system"],
+  location?: Gate,
+): Witness {
+  return {
+    rejected(item, rejection, source) {
+      if (!isObject(item) || source.isResent || rejection.code === "suppressed") return;
+      // It may have been refused for something else, before anybody asked whose it is.
+      if (suppression.isSuppressed(personIn(item))) return;
+      // First of all: a flood must cost next to nothing.
+      if (!quarantine.hasRoom(source.caller.writeKeyId)) return;
+      const { reason, code, message, path } = rejection;
+      const whole = reason === "too_large" ? undefined : withDefaults(item, source);
+      if (whole !== undefined && (whole.context === undefined || isObject(whole.context))) {
+        location?.judge?.(whole as StoredEvent, source);
+      }
+      quarantine.keep({
+        receivedAt: formatTimestamp(source.receivedAt),
+        writeKeyId: source.caller.writeKeyId,
+        status: STATUS_OF[reason],
+        code,
+        message,
+        ...path !== "" && { path },
+        event: whole ?? cutOf(item),
+        ...whole === undefined && { cut: true },
+      });
+    },
+  };
+}
+
+/** Whom what was sent is about, as the event would say it. */
+function personIn(item: JsonObject): { userId?: string; anonymousId?: string } {
+  const [userId, anonymousId] = [item.userId, item.anonymousId].map((id) =>
+    typeof id === "number" ? String(id) : typeof id === "string" && id !== "" ? id : undefined
+  );
+  return { ...userId !== undefined && { userId }, ...anonymousId !== undefined && { anonymousId } };
+}
+
+/** What can be told of an event by its ids and its name, in well-formed Unicode: a cut may fall within a character. */
+function cutOf(item: JsonObject): JsonObject {
+  const kept: JsonObject = {};
+  for (const member of KEPT_MEMBERS) {
+    const value = item[member];
+    if (typeof value === "number") kept[member] = value;
+    else if (typeof value === "string") kept[member] = value.slice(0, MAX_KEPT_LENGTH).toWellFormed();
+  }
+  return kept;
+}
+
+/** Everything under `/api/v1/admin/rejected`. */
+export function quarantineRoutes(parts: Parts): Hono<RouteEnv> {
+  const { system: { quarantine } } = parts;
+  const routes = new Hono<RouteEnv>();
+  routes.get("/api/v1/admin/rejected", adminOnly(parts, (c) => list(parts, c)));
+  routes.post("/api/v1/admin/rejected/:id/resend", adminOnly(parts, (c) => resend(parts, readId(c))));
+  routes.delete(
+    "/api/v1/admin/rejected/:id",
+    adminOnly(parts, async (c) => {
+      const removed = await quarantine.remove(readId(c));
+      return removed ? new Response(null, { status: 204, headers: SECURITY_HEADERS }) : NOT_KEPT;
+    }),
+  );
+  return routes;
+}
+
+async function list({ system }: Parts, c: RouteContext): Promise<Outcome> {
+  const read = readQuery(c.req.raw.url, rejectedQuery);
+  if (read.problem !== undefined) return read.problem;
+  const { limit, cursor } = read.query;
+  try {
+    return jsonResponse(await system.quarantine.list({ limit, ...cursor !== undefined && { cursor } }));
+  } catch (error) {
+    if (error instanceof InvalidCursor) {
+      return invalid("invalid_query", "cursor", "must be a cursor of the page before");
+    }
+    throw error;
+  }
+}
+
+/**
+ * Sends an event again, under the write key that sent it. Its own times are read as when it first came, so that it
+ * happened when it happened; what it is known since is now. Without a `messageId` of its own the quarantine's id is it:
+ * sending it twice counts once.
+ */
+async function resend(parts: Parts, id: string): Promise<Outcome> {
+  const { system: { quarantine }, authentication, intake, now } = parts;
+  const rejected = await quarantine.get(id);
+  if (rejected === undefined) return NOT_KEPT;
+  if (rejected.cut) return CUT;
+  const caller = await authentication.byId(rejected.writeKeyId);
+  if (!caller) return NO_SUCH_SENDER;
+  const source: Source = {
+    caller,
+    receivedAt: now(),
+    // What the administrator's own request says is nothing about whom the event is about.
+    request: new Request("http://localhost/"),
+    address: () => "",
+    isResent: true,
+  };
+  const refusal = await intake.admit(source, 1);
+  if (refusal !== undefined) return refusal;
+  const firstSentAt = Date.parse(rejected.receivedAt);
+  const taken = await takeOne(parts, rejected.event, { source, newId: () => rejected.id, firstSentAt });
+  if (taken.problem !== undefined) return taken.problem;
+  await quarantine.remove(id);
+  return jsonResponse({ success: true, ...taken.receipt });
+}
+
+function readId(c: RouteContext): string {
+  const id = decodePart(c.req.path.split("/")[ID_PLACE]!);
+  return id !== undefined && id.length <= MAX_ID_LENGTH && id.isWellFormed() ? id : "";
+}
+
+const NOT_KEPT: Problem = {
+  reason: "not_found",
+  code: "not_found",
+  detail: "no rejected event has this id: it was sent again, deleted, or is older than a week",
+};
+const CUT = invalid(
+  "event_cut",
+  "",
+  "the event was too large to be kept whole, so it can't be sent again from here",
+);
+const NO_SUCH_SENDER: Problem = {
+  reason: "forbidden",
+  code: "write_key_gone",
+  detail: "the write key that sent this event is deleted or disabled",
+};

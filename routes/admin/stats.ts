@@ -1,0 +1,218 @@
+/** The figures of administrators: how far the journal and settling are, and how many events came, of which kind. */
+import { Hono } from "hono";
+import { z } from "zod";
+import { type CountsSpan, type EventCounts, type Period, PERIOD_MS, PERIODS } from "../../actors/system.ts";
+import {
+  addCounts,
+  type Counts,
+  MAX_NAMES,
+  nameKey,
+  newCounts,
+  NO_TYPE,
+  OTHER_KEYS,
+  rejectedCells,
+  takenCells,
+  topNames,
+  violationsOf,
+} from "../../domain/stats/counts.ts";
+import { EVENT_TYPES } from "../../domain/event/event.ts";
+import { adminOnly, type Parts, type RouteEnv } from "../handler/handle.ts";
+import type { Witness } from "../ingest/pipeline.ts";
+import { invalid, jsonResponse, type Problem, type Reason, STATUS_OF } from "../http/problem.ts";
+import { readQuery } from "../http/query.ts";
+import { moment } from "../profiles/profiles.ts";
+
+/** Periods in one answer: a day of minutes, or 30 days of hours. */
+const MAX_PERIODS = 1_500;
+
+/** Names in one answer, over all its periods. */
+const MAX_NAMES_SHOWN = 50_000;
+
+/** The periods up to now that are shown where nothing else is asked for. */
+const DEFAULT_PERIODS: Record<Period, number> = { minute: 60, hour: 24, day: 30 };
+
+const STATUSES = ["accepted", "duplicate", "rejected"] as const;
+const TYPES = [...EVENT_TYPES, NO_TYPE] as const;
+const PARTS = ["type", "writeKey", "rejection", "event"] as const;
+
+const oneOf = <T extends readonly [string, ...string[]]>(values: T) =>
+  z.enum(values, `must be one of ${values.join(", ")}`);
+
+const BY_RULE = `must be some of ${PARTS.join(", ")}, with commas between`;
+
+/** What of the counts is asked for. */
+export const statsQuery = z.object({
+  per: oneOf(PERIODS).optional(),
+  from: moment,
+  to: moment,
+  by: z.string().transform((text, context) => {
+    const parts = text.split(",");
+    if (parts.every((part) => (PARTS as readonly string[]).includes(part))) return new Set(parts);
+    context.addIssue({ code: "custom", message: BY_RULE });
+    return z.NEVER;
+  }).optional(),
+  type: oneOf(TYPES).optional(),
+  writeKeyId: z.string().min(1, "must not be empty").max(200, "must have at most 200 characters").optional(),
+  status: oneOf(STATUSES).optional(),
+  event: z.string().min(1, "must not be empty").optional(),
+  limit: z.string().regex(/^([1-9]\d{0,2}|1000)$/, `must be a whole number from 1 to ${MAX_NAMES}`)
+    .default("10").transform(Number),
+});
+
+type StatsQuery = z.output<typeof statsQuery>;
+
+/** Counts every event that is sent, whatever becomes of it. */
+export function countingWitness(counts: EventCounts): Witness {
+  return {
+    committed: (events, receipts, { caller: { writeKeyId }, receivedAt }) =>
+      counts.taken(events, receipts, { writeKeyId, receivedAt }),
+    rejected: (item, rejection, { caller: { writeKeyId }, receivedAt }) =>
+      counts.rejected(item, rejection, { writeKeyId, receivedAt }),
+  };
+}
+
+/** `GET /api/v1/admin/stats`. */
+export function statsRoutes(parts: Parts): Hono<RouteEnv> {
+  const { system, now } = parts;
+  const routes = new Hono<RouteEnv>();
+  routes.get(
+    "/api/v1/admin/stats",
+    adminOnly(parts, async (c) => {
+      const read = readQuery(c.req.raw.url, statsQuery);
+      if (read.problem !== undefined) return read.problem;
+      const { query } = read;
+      const span = spanOf(query, now());
+      const problem = "reason" in span ? span : refuse(query, span);
+      if (problem !== undefined) return problem;
+      const asked = span as CountsSpan;
+      const counts = await system.counts.read(asked, () => readingOf(query));
+      const { per, from, to } = asked;
+      return jsonResponse({
+        ...await system.stats(),
+        counts: {
+          from: new Date(from).toISOString(),
+          to: new Date(to).toISOString(),
+          ...query.per !== undefined && { per },
+          ...counts,
+        },
+      });
+    }),
+  );
+  return routes;
+}
+
+/** The span that a query asks for, in whole periods; without `per` by the hour. */
+function spanOf({ per = "hour", from, to }: StatsQuery, nowMs: number): CountsSpan | Problem {
+  const length = PERIOD_MS[per];
+  const end = Math.ceil((to ?? nowMs + 1) / length) * length;
+  const start = from === undefined ? end - DEFAULT_PERIODS[per] * length : Math.floor(from / length) * length;
+  if (start >= end) return invalid("invalid_query", "from", "must be before to");
+  if (end - start <= MAX_PERIODS * length) return { per, from: start, to: end };
+  const rule =
+    `must be at most ${MAX_PERIODS} ${per}s before to: ask for less at a time, or for longer periods`;
+  return invalid("invalid_query", "from", rule);
+}
+
+/** Why a query can't be answered whose values are right one by one. */
+function refuse(query: StatsQuery, { per, from, to }: CountsSpan): Problem | undefined {
+  const { event, writeKeyId, status, type, limit } = query;
+  const isCounted = writeKeyId === undefined && (status ?? "accepted") === "accepted" &&
+    (type ?? "track") === "track";
+  if (event !== undefined && !isCounted) {
+    const rule =
+      "counts accepted track events, of all write keys: leave out what asks for others (writeKeyId, status, type)";
+    return invalid("invalid_query", "event", rule);
+  }
+  const periods = (to - from) / PERIOD_MS[per];
+  if (query.per !== undefined && query.by?.has("event") && periods * limit > MAX_NAMES_SHOWN) {
+    const rule = `must be smaller for so many ${per}s: ${MAX_NAMES_SHOWN} names fit one answer`;
+    return invalid("invalid_query", "limit", rule);
+  }
+  return undefined;
+}
+
+function readingOf(query: StatsQuery) {
+  const total = newCounts();
+  const periods: Record<string, unknown>[] = [];
+  const { by = new Set<string>() } = query;
+  return {
+    take({ at, counts }: { at: number; counts: Counts }) {
+      addCounts(total, counts);
+      if (query.per === undefined) return;
+      periods.push({ at: new Date(at).toISOString(), ...shown(counts, query, by) });
+    },
+    result: () => ({
+      ...shown(total, query, query.by ?? new Set(PARTS)),
+      ...query.per !== undefined && { periods },
+    }),
+  };
+}
+
+interface Sums {
+  accepted: number;
+  duplicate: number;
+  rejected: number;
+}
+
+/** Counts as they are shown: what the query's filters leave, and how it is made up `by` some parts. */
+function shown(counts: Counts, query: StatsQuery, by: ReadonlySet<string>): Record<string, unknown> {
+  const { type, writeKeyId, status, event, limit } = query;
+  if (event !== undefined) {
+    return { accepted: counts.names.get(nameKey(event)) ?? 0, otherEvents: counts.otherNames };
+  }
+  const total: Sums = { accepted: 0, duplicate: 0, rejected: 0 };
+  const types = new Map<string, Sums>();
+  const writeKeys = new Map<string, Sums>();
+  const rejections = new Map<string, { status: number; code: string; count: number }>();
+  const add = (cell: { type: string; writeKeyId: string }, outcome: keyof Sums, count: number): boolean => {
+    if (count === 0 || (status ?? outcome) !== outcome || (type ?? cell.type) !== cell.type) return false;
+    if ((writeKeyId ?? cell.writeKeyId) !== cell.writeKeyId) return false;
+    total[outcome] += count;
+    sumsOf(types, cell.type)[outcome] += count;
+    sumsOf(writeKeys, cell.writeKeyId)[outcome] += count;
+    return true;
+  };
+  for (const cell of takenCells(counts)) {
+    add(cell, "accepted", cell.accepted);
+    add(cell, "duplicate", cell.duplicate);
+  }
+  for (const [cell, count] of rejectedCells(counts)) {
+    if (!add(cell, "rejected", count)) continue;
+    const rejection = { status: STATUS_OF[cell.reason as Reason], code: cell.code, count };
+    const known = rejections.get(cell.code);
+    if (known === undefined) rejections.set(cell.code, rejection);
+    else known.count += count;
+  }
+  // Names and violations are counted over everything: of a part they say nothing.
+  const isAll = type === undefined && writeKeyId === undefined && status === undefined;
+  return {
+    ...total,
+    ...by.has("type") && { types: Object.fromEntries(types) },
+    ...by.has("writeKey") && {
+      writeKeys: [...writeKeys].map(([id, sums]) => ({ writeKeyId: id === OTHER_KEYS ? null : id, ...sums }))
+        .sort((a, b) => b.accepted - a.accepted),
+    },
+    ...by.has("rejection") && { rejections: [...rejections.values()].sort((a, b) => b.count - a.count) },
+    ...isAll && by.has("event") && shownNames(counts, limit),
+    ...isAll && by.has("rejection") && {
+      violations: violationsOf(counts).map(({ contract, ...rest }) => ({
+        contract: contract || null,
+        ...rest,
+      }))
+        .sort((a, b) => b.count - a.count),
+    },
+  };
+}
+
+function shownNames(counts: Counts, limit: number) {
+  const { names, other } = topNames(counts, limit);
+  return { events: names.map(([event, count]) => ({ event, count })), otherEvents: other };
+}
+
+function sumsOf(map: Map<string, Sums>, key: string): Sums {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = { accepted: 0, duplicate: 0, rejected: 0 };
+  map.set(key, made);
+  return made;
+}

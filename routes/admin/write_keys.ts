@@ -1,0 +1,206 @@
+/** The routes of administrators: write keys. */
+import { Hono } from "hono";
+import { z } from "zod";
+import { DEFAULT_KEY_ID, TooManyWriteKeys, type WriteKey } from "../../actors/system.ts";
+import { EVENT_TYPES } from "../../domain/event/event.ts";
+import { bodyErrors, readBody, unknownMember } from "./admin_body.ts";
+import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
+import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
+import { decodePart } from "../profiles/profiles.ts";
+import { SECURITY_HEADERS } from "../http/security_headers.ts";
+
+/** Longest name of a write key, in UTF-16 units. */
+const MAX_NAME_LENGTH = 200;
+
+/** Slowest rate that may be set, events a second: 36 an hour. */
+const MIN_PER_SECOND = 0.01;
+
+/** Fastest rate, and largest burst: some ten times what a process takes; above it there is no limit worth the name. */
+const MAX_RATE = 1_000_000;
+
+/** Where the id stands in `/api/v1/admin/keys/{id}`, split at its slashes. */
+const ID_PLACE = 5;
+
+const name = z.string("must be a string").min(1, "must not be empty").max(
+  MAX_NAME_LENGTH,
+  `must have at most ${MAX_NAME_LENGTH} characters`,
+).refine((text) => text.isWellFormed(), "must be well-formed Unicode");
+
+const allowedTypes = z.array(
+  z.enum(EVENT_TYPES, `must be one of ${EVENT_TYPES.join(", ")}`),
+  "must be an array of event types",
+).min(1, "must hold at least one type; leave it out to allow all").max(
+  EVENT_TYPES.length,
+  "must name each type once",
+)
+  .refine((types) => new Set(types).size === types.length, "must name each type once");
+
+const enabled = z.boolean("must be true or false");
+
+const perSecond = z.number("must be a number").min(
+  MIN_PER_SECOND,
+  `must be at least ${MIN_PER_SECOND}`,
+).max(MAX_RATE, `must be at most ${MAX_RATE}`);
+
+const burst = z.int("must be a whole number").min(1, "must be at least 1").max(
+  MAX_RATE,
+  `must be at most ${MAX_RATE}`,
+);
+
+const rateLimit = z.strictObject({ perSecond, burst }, {
+  error: (issue) => unknownMember(issue) ?? "must be an object of perSecond and burst",
+});
+
+/** Strict: `allowedType`, misspelt and passed over, would make a key that may send everything. */
+export const newKeySchema = z.strictObject({
+  name,
+  allowedTypes: allowedTypes.nullable().optional(),
+  enabled: enabled.optional(),
+  rateLimit: rateLimit.nullable().optional(),
+}, { error: bodyErrors });
+
+/** `allowedTypes: null` allows all types again, `rateLimit: null` any number of events. */
+export const keyPatchSchema = z.strictObject({
+  name: name.optional(),
+  allowedTypes: allowedTypes.nullable().optional(),
+  enabled: enabled.optional(),
+  rateLimit: rateLimit.nullable().optional(),
+}, { error: bodyErrors });
+
+/** The longest time for which two secrets of one key are taken: a month. */
+const MAX_GRACE_S = 30 * 86_400;
+
+/** Unless it is said: a day, in which what runs with the old secret can be given the new one. */
+const GRACE_S = 86_400;
+
+/** How a key is rotated. */
+export const rotationSchema = z.strictObject({
+  graceSeconds: z.int("must be a whole number").min(0, "must be at least 0").max(
+    MAX_GRACE_S,
+    `must be at most ${MAX_GRACE_S}`,
+  ).default(GRACE_S),
+}, { error: bodyErrors });
+
+/** Whether the environment gives a write key: it is shown, and can't be changed here. */
+export interface AdminOptions {
+  hasDefaultKey: boolean;
+}
+
+/** Everything under `/api/v1/admin/keys`. */
+export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono<RouteEnv> {
+  const { system } = parts;
+  const routes = new Hono<RouteEnv>();
+  const admin = (handler: (c: RouteContext) => Promise<Outcome>) => adminOnly(parts, handler);
+
+  routes.get(
+    "/api/v1/admin/keys",
+    admin(async () => {
+      const stored = (await system.writeKeys.list()).map(shown);
+      if (!hasDefaultKey) return jsonResponse({ keys: stored });
+      const lastUsedAt = await system.writeKeys.lastUsedAt(DEFAULT_KEY_ID);
+      return jsonResponse({ keys: [{ ...DEFAULT_KEY, ...lastUsedAt && { lastUsedAt } }, ...stored] });
+    }),
+  );
+
+  routes.post(
+    "/api/v1/admin/keys",
+    admin(async (c) => {
+      const body = await readBody(parts, c, newKeySchema);
+      if (body.problem !== undefined) return body.problem;
+      const { name, allowedTypes, rateLimit, enabled } = body.value;
+      try {
+        const { key, writeKey } = await system.writeKeys.create({
+          name,
+          ...allowedTypes && { allowedTypes },
+          ...rateLimit && { rateLimit },
+          ...enabled !== undefined && { enabled },
+        });
+        const { id, ...rest } = shown(writeKey);
+        return jsonResponse({ id, key, ...rest }, 201);
+      } catch (error) {
+        if (error instanceof TooManyWriteKeys) {
+          return invalid("too_many_keys", "", `${error.message}: delete some`);
+        }
+        throw error;
+      }
+    }),
+  );
+
+  routes.patch(
+    "/api/v1/admin/keys/:id",
+    admin(async (c) => {
+      const body = await readBody(parts, c, keyPatchSchema);
+      if (body.problem !== undefined) return body.problem;
+      const id = readId(c);
+      if (hasDefaultKey && id === DEFAULT_KEY_ID) return KEY_OF_ENVIRONMENT;
+      const { name, allowedTypes, rateLimit, enabled } = body.value;
+      const changed = id === undefined ? undefined : await system.writeKeys.change(id, {
+        ...name !== undefined && { name },
+        ...allowedTypes !== undefined && { allowedTypes },
+        ...rateLimit !== undefined && { rateLimit },
+        ...enabled !== undefined && { enabled },
+      });
+      return changed === undefined ? NO_SUCH_KEY : jsonResponse(shown(changed));
+    }),
+  );
+
+  routes.post(
+    "/api/v1/admin/keys/:id/rotate",
+    admin(async (c) => {
+      const body = await readBody(parts, c, rotationSchema);
+      if (body.problem !== undefined) return body.problem;
+      const id = readId(c);
+      if (hasDefaultKey && id === DEFAULT_KEY_ID) return KEY_OF_ENVIRONMENT;
+      const rotated = id === undefined
+        ? undefined
+        : await system.writeKeys.rotate(id, body.value.graceSeconds * 1000);
+      if (rotated === undefined) return NO_SUCH_KEY;
+      const { id: rotatedId, ...rest } = shown(rotated.writeKey);
+      return jsonResponse({ id: rotatedId, key: rotated.key, ...rest });
+    }),
+  );
+
+  routes.delete(
+    "/api/v1/admin/keys/:id",
+    admin(async (c) => {
+      const id = readId(c);
+      if (hasDefaultKey && id === DEFAULT_KEY_ID) return KEY_OF_ENVIRONMENT;
+      const removed = id !== undefined && await system.writeKeys.remove(id);
+      return removed ? new Response(null, { status: 204, headers: SECURITY_HEADERS }) : NO_SUCH_KEY;
+    }),
+  );
+
+  return routes;
+}
+
+const DEFAULT_KEY = { id: DEFAULT_KEY_ID, name: "WRITE_KEY", enabled: true, source: "environment" } as const;
+
+const KEY_OF_ENVIRONMENT = invalid(
+  "key_of_environment",
+  "",
+  "this write key is given by WRITE_KEY in the server's environment: change it there",
+);
+
+const NO_SUCH_KEY: Problem = { reason: "not_found", code: "not_found", detail: "no write key has this id" };
+
+/** Member by member, so that nothing else of what is stored can come along. */
+function shown(key: WriteKey): WriteKey & { source: "stored" } {
+  const { id, name, allowedTypes, rateLimit, enabled, createdAt, lastUsedAt, previousValidUntil } = key;
+  return {
+    id,
+    name,
+    ...allowedTypes && { allowedTypes },
+    ...rateLimit && { rateLimit },
+    enabled,
+    createdAt,
+    ...lastUsedAt !== undefined && { lastUsedAt },
+    ...previousValidUntil !== undefined && { previousValidUntil },
+    source: "stored",
+  };
+}
+
+/** Ids are of our making and short: anything else names no key. */
+function readId(c: RouteContext): string | undefined {
+  const id = decodePart(c.req.path.split("/")[ID_PLACE]!);
+  return id !== undefined && id.length <= MAX_NAME_LENGTH && id.isWellFormed() ? id : undefined;
+}

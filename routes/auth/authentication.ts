@@ -1,0 +1,243 @@
+/**
+ * Who sends a request, and what they may: HTTP Basic (RFC 7617) with the write key as user name and an empty password,
+ * Bearer (RFC 6750), `X-Write-Key`, or `writeKey` in the body, which a credential in a header outranks.
+ */
+import { hash, timingSafeEqual } from "node:crypto";
+import { Buffer } from "node:buffer";
+import { DEFAULT_KEY_ID, type System, type WriteKey } from "../../actors/system.ts";
+import type { EventType } from "../../domain/event/event.ts";
+import type { RateLimit } from "../../domain/limits/token_bucket.ts";
+import { createAuthenticationLimit } from "./authentication_limit.ts";
+import type { Problem } from "../http/problem.ts";
+
+/** What a route asks for. */
+export type Right = "send" | "read" | "admin";
+
+/** Whoever presented a credential that is known and enabled. */
+export interface Caller {
+  rights: readonly Right[];
+  /** What stands beside the events that this caller sends. */
+  writeKeyId: string;
+  /** Types that it may send; absent means all. */
+  allowedTypes?: readonly EventType[];
+  /** What it may send; absent means no limit. */
+  rateLimit?: RateLimit;
+}
+
+/** The secrets of the environment. */
+export interface Secrets {
+  adminToken: string;
+  readToken?: string;
+  writeKey?: string;
+  /** Wrong credentials a minute from one address before it is answered 429; 0 is no limit. */
+  authFailuresPerMinute: number;
+}
+
+/** What events that an administrator sends bear in place of a write key's id. */
+export const ADMIN_KEY_ID = "admin";
+
+/** Longest credential that is looked at: far above any key or token, far below what would be work to digest. */
+const MAX_CREDENTIAL_LENGTH = 1024;
+
+/** Headers whose digests are kept, so that a busy sender is digested once; only valid ones get in. */
+export const MAX_KNOWN_HEADERS = 1000;
+export const MAX_KNOWN_HEADER_LENGTH = 2 * MAX_CREDENTIAL_LENGTH;
+
+const MAY_ALL: readonly Right[] = ["send", "read", "admin"];
+const MAY_READ: readonly Right[] = ["read"];
+const MAY_SEND: readonly Right[] = ["send"];
+
+/** Tells callers by their credentials. */
+export interface Authentication {
+  /**
+   * The caller that the headers name: `undefined` where they hold no credential, `null` where it is wrong. Answers at
+   * once for one that was right before.
+   */
+  byHeaders(headers: Headers): Caller | null | undefined | Promise<Caller | null>;
+  /** The caller that `writeKey` in a body names: `undefined` where it is absent, `null` where it is wrong. */
+  byBody(body: unknown): Caller | null | undefined | Promise<Caller | null>;
+  /** The caller that a write key names, wherever a path or a query has it; `null` where it is wrong. */
+  byKey(writeKey: string): Caller | null | Promise<Caller | null>;
+  /** The caller that events bear the id of; `null` where its write key is deleted or disabled. */
+  byId(writeKeyId: string): Promise<Caller | null>;
+  /** Why the caller may not do this, or nothing. `address` is the peer's, asked for only when a credential is wrong. */
+  refuse(caller: Caller | null | undefined, right: Right, address: () => string): Problem | undefined;
+  /** How many headers are remembered. */
+  size(): number;
+}
+
+/** Makes the authentication for the secrets of the environment and the stored write keys. */
+export function createAuthentication(
+  secrets: Secrets,
+  writeKeys: System["writeKeys"],
+  now: () => number,
+): Authentication {
+  const limit = createAuthenticationLimit(secrets.authFailuresPerMinute, now);
+  const admin = {
+    digest: digestOf(secrets.adminToken),
+    caller: { rights: MAY_ALL, writeKeyId: ADMIN_KEY_ID },
+  };
+  const tokens = [admin];
+  if (secrets.readToken !== undefined) {
+    tokens.push({ digest: digestOf(secrets.readToken), caller: { rights: MAY_READ, writeKeyId: "" } });
+  }
+  const given = secrets.writeKey === undefined ? undefined : digestOf(secrets.writeKey);
+  const givenCaller: Caller = { rights: MAY_SEND, writeKeyId: DEFAULT_KEY_ID };
+
+  /** Header values that were right: a token's caller, or the digest of a write key, which is asked for each time. */
+  const known = new Map<string, Caller | string>();
+
+  function find(digestHex: string): Caller | null | Promise<Caller | null> {
+    const found = writeKeys.find(digestHex);
+    return found instanceof Promise ? found.then(callerOf) : callerOf(found);
+  }
+
+  /** The caller or the digest of a stored key; all comparisons are made, whichever of them is equal. */
+  function identify(secret: string, mayBeToken: boolean): Caller | string {
+    const digest = digestOf(secret);
+    let caller: Caller | undefined;
+    for (const token of mayBeToken ? tokens : []) {
+      if (timingSafeEqual(digest, token.digest)) caller = token.caller;
+    }
+    if (given !== undefined && timingSafeEqual(digest, given)) caller = givenCaller;
+    return caller ?? digest.toString("hex");
+  }
+
+  function keep(header: string, identity: Caller | string): void {
+    // Blanks make a valid header as long as the runtime takes: a thousand of these would be hundreds of MB.
+    if (header.length > MAX_KNOWN_HEADER_LENGTH) return;
+    if (known.size >= MAX_KNOWN_HEADERS) known.delete(known.keys().next().value!);
+    known.set(header, identity);
+  }
+
+  function lookUp(
+    header: string,
+    secret: string | null,
+    mayBeToken: boolean,
+  ): Caller | null | Promise<Caller | null> {
+    if (secret === null || secret === "" || secret.length > MAX_CREDENTIAL_LENGTH) return null;
+    const identity = identify(secret, mayBeToken);
+    if (typeof identity !== "string") {
+      keep(header, identity);
+      return identity;
+    }
+    const found = find(identity);
+    const learn = (caller: Caller | null) => {
+      if (caller !== null) keep(header, identity);
+      return caller;
+    };
+    return found instanceof Promise ? found.then(learn) : learn(found);
+  }
+
+  function byKey(writeKey: string): Caller | null | Promise<Caller | null> {
+    if (writeKey.length > MAX_CREDENTIAL_LENGTH) return null;
+    const identity = identify(writeKey, false);
+    return typeof identity === "string" ? find(identity) : identity;
+  }
+
+  return {
+    byHeaders(headers) {
+      const authorization = headers.get("authorization");
+      const key = authorization === null ? headers.get("x-write-key") : null;
+      // No scheme has a colon in its name (RFC 9110, section 11.1), so the two can't be taken for one another.
+      const header = authorization ?? (key === null ? undefined : `:${key}`);
+      if (header === undefined || header === "" || header === ":") return undefined;
+
+      const identity = known.get(header);
+      if (typeof identity === "string") return find(identity);
+      if (identity !== undefined) return identity;
+      if (authorization === null) return lookUp(header, key, false);
+
+      const bearer = /^bearer +(\S+) *$/i.exec(authorization);
+      if (bearer !== null) return lookUp(header, bearer[1]!, true);
+      const basic = readBasic(authorization);
+      return basic === undefined ? undefined : lookUp(header, basic, false);
+    },
+
+    byBody(body) {
+      if (typeof body !== "object" || body === null || !Object.hasOwn(body, "writeKey")) return undefined;
+      const { writeKey } = body as { writeKey?: unknown };
+      if (writeKey === null || writeKey === "") return undefined;
+      return typeof writeKey === "string" ? byKey(writeKey) : null;
+    },
+
+    byKey,
+
+    async byId(writeKeyId) {
+      if (writeKeyId === ADMIN_KEY_ID) return { rights: MAY_ALL, writeKeyId };
+      if (writeKeyId === DEFAULT_KEY_ID) return given === undefined ? null : givenCaller;
+      return callerOf((await writeKeys.list()).find(({ id }) => id === writeKeyId));
+    },
+
+    refuse(caller, right, address) {
+      if (caller?.rights.includes(right)) return undefined;
+      if (caller) return right === "send" ? MAY_NOT_SEND : MAY_NOT_READ;
+      const retryAfterS = caller === null ? limit.fail(address()) : undefined;
+      if (retryAfterS !== undefined) return { ...TOO_MANY_FAILURES, retryAfterS };
+      return right === "send" ? UNKNOWN_SENDER : UNKNOWN_READER;
+    },
+
+    size: () => known.size,
+  };
+}
+
+/** One refusal for a credential that is missing, unknown or disabled, so that it tells nobody which. */
+const UNKNOWN_SENDER: Problem = {
+  reason: "unauthorized",
+  code: "unauthorized",
+  detail:
+    "a valid write key is needed: as HTTP Basic user name with an empty password, as Bearer token, in X-Write-Key, " +
+    "or as writeKey in the body",
+  headers: { "www-authenticate": 'Basic realm="signalfold", charset="UTF-8"' },
+};
+/** Not Basic: a browser that looks at a page of this origin would ask its user for a name and a password. */
+const UNKNOWN_READER: Problem = {
+  reason: "unauthorized",
+  code: "unauthorized",
+  detail: "a valid token is needed, as Authorization: Bearer",
+  headers: { "www-authenticate": 'Bearer realm="signalfold"' },
+};
+const MAY_NOT_SEND: Problem = {
+  reason: "forbidden",
+  code: "forbidden",
+  detail: "this credential may not send events; a write key may",
+};
+const MAY_NOT_READ: Problem = {
+  reason: "forbidden",
+  code: "forbidden",
+  detail: "this credential may not do this; a token with the right may",
+};
+const TOO_MANY_FAILURES: Problem = {
+  reason: "rate_limited",
+  code: "too_many_failures",
+  detail: "too many wrong credentials came from this address; a valid one is still taken",
+};
+
+function digestOf(secret: string): Buffer {
+  return hash("sha256", secret, "buffer");
+}
+
+function callerOf(key: WriteKey | undefined): Caller | null {
+  if (key === undefined || !key.enabled) return null;
+  const { id: writeKeyId, allowedTypes, rateLimit } = key;
+  const caller: Caller = { rights: MAY_SEND, writeKeyId };
+  if (allowedTypes !== undefined) caller.allowedTypes = allowedTypes;
+  if (rateLimit !== undefined) caller.rateLimit = rateLimit;
+  return caller;
+}
+
+/**
+ * The user name, `null` for what is no credential of ours, `undefined` for an empty one: some clients send `:` where
+ * they have no key. A password is refused to the letter of the specification ("write key as username, empty password"),
+ * so that a key in the wrong place is noticed rather than half understood.
+ */
+export function readBasic(authorization: string): string | null | undefined {
+  const encoded = /^basic +([A-Za-z0-9+/_-]+={0,2}) *$/i.exec(authorization)?.[1];
+  if (encoded === undefined || encoded.length > 2 * MAX_CREDENTIAL_LENGTH) return null;
+  const text = Buffer.from(encoded, "base64").toString("utf8");
+  const colon = text.indexOf(":");
+  if (text === ":" || text === "") return undefined;
+  // Without a colon it is not Basic to the letter; curl and others always send one, some hand-made clients forget it.
+  if (colon === -1) return text;
+  return colon === text.length - 1 ? text.slice(0, -1) : null;
+}

@@ -1,0 +1,117 @@
+/** What all routes share: a handler gives an answer or a problem, and this makes a response of either and logs it. */
+import type { Context } from "hono";
+import { matchedRoutes } from "hono/route";
+import { NotServing, StorageUnavailable, type System } from "../../actors/system.ts";
+import { traceOf } from "../../actors/store/error_trace.ts";
+import type { Authentication, Right } from "../auth/authentication.ts";
+import type { Bodies } from "../http/body.ts";
+import type { Intake } from "../ingest/pipeline.ts";
+import type { Log, LogMembers } from "../http/logger.ts";
+import { type Problem, problemResponse } from "../http/problem.ts";
+
+/** Who is at the other end of the connection, as `Deno.serve` tells it. */
+export interface ConnectionInfo {
+  remoteAddr?: Deno.Addr;
+}
+
+/** What the router carries for a request; `counts` is what the log may say of it. */
+export type RouteEnv = { Bindings: ConnectionInfo; Variables: { counts: LogMembers } };
+
+/** What a handler is given by the router. */
+export type RouteContext = Context<RouteEnv>;
+
+/** What the groups of routes are made from. */
+export interface Parts {
+  system: System;
+  authentication: Authentication;
+  bodies: Bodies;
+  intake: Intake;
+  /** The address of whoever sends a request, past the proxies that are trusted. */
+  peerOf(c: RouteContext): string;
+  log: Log;
+  now: () => number;
+  newId: () => string;
+}
+
+/** What a handler gives. */
+export type Outcome = Response | Problem;
+
+/**
+ * Makes a handler of the router from one that gives an {@link Outcome}. An error that is thrown is storage that does
+ * not answer (503), or a bug of ours (500, logged with its stack).
+ */
+export function handle(
+  { log, now, newId }: Parts,
+  handler: (c: RouteContext) => Outcome | Promise<Outcome>,
+): (c: RouteContext) => Promise<Response> {
+  return async function answer(c) {
+    const startMs = now();
+    let outcome: Outcome;
+    try {
+      outcome = await handler(c);
+    } catch (error) {
+      outcome = problemOf(error);
+    }
+    if (outcome instanceof Response && !log.debugging) return outcome;
+
+    const requestId = newId();
+    const response = outcome instanceof Response
+      ? outcome
+      : problemResponse(outcome, { path: c.req.path, requestId });
+    const members = { requestId, status: response.status, durationMs: Math.max(0, now() - startMs) };
+    if (!(outcome instanceof Response)) logProblem(log, outcome, members);
+    if (log.debugging) {
+      response.headers.set("x-request-id", requestId);
+      log.line("debug", "request", {
+        method: c.req.method,
+        route: matchedRoutes(c).at(-1)?.path,
+        ...members,
+        ...c.get("counts"),
+      });
+    }
+    return response;
+  };
+}
+
+/** The problem that a thrown error is. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof NotServing) {
+    const { code, message, retryAfterS } = error;
+    return { reason: "unavailable", code, detail: message, retryAfterS, cause: error };
+  }
+  if (error instanceof StorageUnavailable) {
+    return {
+      reason: "unavailable",
+      code: "storage_unavailable",
+      detail: "storage does not answer; nothing was accepted, and a retry with the same messageId is safe",
+      retryAfterS: error.retryAfterS,
+      cause: error,
+    };
+  }
+  return { reason: "internal", code: "internal", detail: "something went wrong in the server", cause: error };
+}
+
+function logProblem(log: Log, problem: Problem, members: LogMembers & { status: number }): void {
+  const level = members.status === 500 ? "error" : members.status > 500 ? "warn" : "info";
+  const { cause, code } = problem;
+  const why = cause === undefined ? {} : { error: traceOf(cause) };
+  log.count(level, level === "info" ? "refused" : "failed", { code, ...members, ...why });
+}
+
+/** Why the sender of a request without a body may not do this, or nothing. */
+export async function refuseReader(
+  { authentication, peerOf }: Parts,
+  c: RouteContext,
+  right: Right,
+): Promise<Problem | undefined> {
+  const caller = await authentication.byHeaders(c.req.raw.headers);
+  return authentication.refuse(caller, right, () => peerOf(c));
+}
+
+/** Makes a handler that administrators alone may ask for. */
+export function adminOnly(
+  parts: Parts,
+  handler: (c: RouteContext) => Outcome | Promise<Outcome>,
+): (c: RouteContext) => Promise<Response> {
+  return handle(parts, async (c) => await refuseReader(parts, c, "admin") ?? await handler(c));
+}

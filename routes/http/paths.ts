@@ -1,0 +1,53 @@
+/**
+ * The paths that take events, and those that Segment's clients ask before they send: the only ones that a page of
+ * another origin may use.
+ */
+import { EVENT_TYPES, type EventType } from "../../domain/event/event.ts";
+
+/** Takes one event, which says its type itself. */
+export const EVENT_PATH = "/api/v1/events";
+
+/** Takes a batch of the specification's size. */
+export const BATCH_PATH = "/api/v1/events/batch";
+
+/** Take one event of the type beside them: Segment's, its short forms (which its browser client uses), and Jitsu's. */
+export const TYPED_PATHS: readonly (readonly [path: string, type: EventType])[] = EVENT_TYPES.flatMap((
+  type,
+) =>
+  [`/v1/${type}`, `/v1/${type.charAt(0)}`, `/api/s/${type}`, `/api/s/s2s/${type}`].map((path) =>
+    [path, type] as const
+  )
+);
+
+/** Take a batch of Segment's size: Segment's, Dittofeed's. */
+export const SEGMENT_BATCH_PATHS = ["/v1/batch", "/v1/import", "/v1/b", "/api/public/apps/batch"] as const;
+
+/** Takes a batch from a page that is being left (RudderStack); such a request can have no headers of its own. */
+export const BEACON_PATH = "/beacon/v1/batch";
+
+/** Asked by Segment's browser and mobile clients before they send; the key stands in the middle. */
+export const SETTINGS_PATH = "/v1/projects/:writeKey/settings";
+
+/** Asked by RudderStack's clients before they send. */
+export const SOURCE_CONFIG_PATH = "/sourceConfig";
+
+const sendingPaths: ReadonlySet<string> = new Set([
+  EVENT_PATH,
+  BATCH_PATH,
+  ...TYPED_PATHS.map(([path]) => path),
+  ...SEGMENT_BATCH_PATHS,
+  BEACON_PATH,
+  SOURCE_CONFIG_PATH,
+]);
+
+const settingsPath = /^\/v1\/projects\/[^/]+\/settings$/;
+
+/** Whether a page of any origin may see what is answered at a path (without a slash at its end). */
+export function isSendingPath(path: string): boolean {
+  return sendingPaths.has(path) || settingsPath.test(path);
+}
+
+/** Whether a path is one of Segment's family, and not our own: its clients look for their own words in what is answered. */
+export function isFamilyPath(path: string): boolean {
+  return isSendingPath(path) && path !== EVENT_PATH && path !== BATCH_PATH;
+}

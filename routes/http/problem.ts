@@ -1,0 +1,110 @@
+/** Refusals as senders and readers see them: problem details for HTTP (RFC 9457), from one table of reasons. */
+import { CORS_HEADERS } from "./cors.ts";
+import { SECURITY_HEADERS } from "./security_headers.ts";
+import { isFamilyPath, isSendingPath } from "./paths.ts";
+
+/** Every reason for which a request is refused, with its status. There is no other place that says one. */
+export const STATUS_OF = {
+  invalid: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  not_found: 404,
+  method_not_allowed: 405,
+  too_large: 413,
+  contract: 422,
+  rate_limited: 429,
+  internal: 500,
+  unavailable: 503,
+} as const;
+
+/** Why a request, or one event of a batch, is refused. */
+export type Reason = keyof typeof STATUS_OF;
+
+/** The phrases of RFC 9110, as `about:blank` asks for (RFC 9457, section 4.2.1). */
+export const TITLE_OF: Record<Reason, string> = {
+  invalid: "Bad Request",
+  unauthorized: "Unauthorized",
+  forbidden: "Forbidden",
+  not_found: "Not Found",
+  method_not_allowed: "Method Not Allowed",
+  too_large: "Content Too Large",
+  contract: "Unprocessable Content",
+  rate_limited: "Too Many Requests",
+  internal: "Internal Server Error",
+  unavailable: "Service Unavailable",
+};
+
+/** One thing that is wrong; `path` is dotted from the root of the body, `""` the whole, or names a query value. */
+export interface FieldError {
+  path: string;
+  message: string;
+}
+
+/** A refusal as a value. */
+export interface Problem {
+  reason: Reason;
+  /** Stable, in snake_case, for programs and for the log. */
+  code: string;
+  /** One sentence for people. */
+  detail: string;
+  /** For `invalid` and `contract`; the detail stands for the whole body where it is absent. */
+  errors?: readonly FieldError[];
+  /** For `rate_limited` and `unavailable`: whole seconds, at least 1. */
+  retryAfterS?: number;
+  headers?: Record<string, string>;
+  /** Logged, never sent. */
+  cause?: unknown;
+}
+
+/** A refusal that is about one place in the body or the query. */
+export function invalid(code: string, path: string, message: string): Problem {
+  return {
+    reason: "invalid",
+    code,
+    detail: path === "" ? message : `${path} ${message}`,
+    errors: [{ path, message }],
+  };
+}
+
+/** The answer that a problem makes. `path` is that of the request, as browsers may read refusals of sending routes. */
+export function problemResponse(
+  problem: Problem,
+  { path, requestId }: { path: string; requestId: string },
+): Response {
+  const { reason, code, detail, retryAfterS } = problem;
+  const status = STATUS_OF[reason];
+  const listsErrors = reason === "invalid" || reason === "contract";
+  const body = {
+    type: "about:blank",
+    title: TITLE_OF[reason],
+    status,
+    detail,
+    success: false,
+    code,
+    // As Segment's own refusals have it. Clients for Python read it of every refusal, and where it is missing they take
+    // the refusal for a broken connection: they try what will never be taken again and again, and hold all behind it.
+    ...isFamilyPath(path) && { message: detail },
+    ...listsErrors && { errors: problem.errors ?? [{ path: "", message: detail }] },
+    requestId,
+  };
+  const waits = reason === "rate_limited" || reason === "unavailable";
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: {
+      "content-type": "application/problem+json",
+      ...SECURITY_HEADERS,
+      "x-request-id": requestId,
+      ...isSendingPath(path) && CORS_HEADERS,
+      ...waits && { "retry-after": String(Math.max(1, Math.ceil(retryAfterS ?? 1))) },
+      ...problem.headers,
+    },
+  });
+}
+
+/** An answer of JSON that is not an event's receipt. */
+export function jsonResponse(value: unknown, status = 200): Response {
+  return new Response(JSON.stringify(value), {
+    status,
+    headers: { "content-type": "application/json", ...SECURITY_HEADERS },
+  });
+}

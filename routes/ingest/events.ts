@@ -1,0 +1,355 @@
+/** The routes that take events: one, or a batch. */
+import { setImmediate } from "node:timers";
+import { Hono } from "hono";
+import { z } from "zod";
+import { BatchTooLarge, type Receipt } from "../../actors/system.ts";
+import { createTurns } from "../../actors/store/serial_queue.ts";
+import { accept, type BatchDefaults } from "../../domain/event/accept.ts";
+import type { EventType, StoredEvent } from "../../domain/event/event.ts";
+import { ownMessageId, type Rejection } from "../../domain/event/rejection.ts";
+import { formatTimestamp } from "../../domain/event/timestamp.ts";
+import type { Caller } from "../auth/authentication.ts";
+import { BODY_LIMITS } from "../http/body.ts";
+import { CORS_HEADERS, preflightOf } from "../http/cors.ts";
+import { handle, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
+import type { Source } from "./pipeline.ts";
+import { invalid, type Problem, STATUS_OF } from "../http/problem.ts";
+import { readQuery } from "../http/query.ts";
+import { SECURITY_HEADERS } from "../http/security_headers.ts";
+import { BATCH_PATH, EVENT_PATH } from "../http/paths.ts";
+
+/** Events in one batch: the specification's "up to 500 events in a single request". */
+export const MAX_BATCH_EVENTS = 500;
+
+/** Events in one batch of Segment's clients: the limit that Segment's own HTTP API states. */
+export const MAX_SEGMENT_BATCH_EVENTS = 2500;
+
+/** Bytes of a batch once its `context` and `integrations` are filled into its events: as of a body, 4 MiB. */
+const MAX_FILLED_BYTES = BODY_LIMITS.maxBytes;
+
+/** A batch may be judged for so long, the turns of others counted: as long as it may then wait for its commit. */
+const JUDGING_MS = 10_000;
+
+/** Each header here is a microsecond on every event's path. */
+const RECEIPT_HEADERS = {
+  "content-type": "application/json",
+  "x-content-type-options": SECURITY_HEADERS["x-content-type-options"],
+  ...CORS_HEADERS,
+};
+
+/** A key in the query, for the one request that can have no header: a beacon. */
+export const keyQuery = z.object({
+  writeKey: z.string().optional().meta({ description: "The write key, where no header has one." }),
+});
+
+/** `POST /api/v1/events` and `/api/v1/events/batch`, with their preflights. */
+export function sendingRoutes(parts: Parts): Hono<RouteEnv> {
+  const routes = new Hono<RouteEnv>();
+  routes.post(EVENT_PATH, handle(parts, (c) => receive(parts, c, { send: sendOne })));
+  routes.post(BATCH_PATH, handle(parts, (c) => receive(parts, c, { send: sendBatch })));
+  for (const path of [EVENT_PATH, BATCH_PATH]) routes.options(path, preflightOf("POST"));
+  return routes;
+}
+
+/** How a route takes events. */
+export interface Taking {
+  send: (parts: Parts, c: RouteContext, sent: Sent) => Promise<Outcome>;
+  /** Of the routes of Segment's clients: their batches are larger, their answers begin with `success`. */
+  segment?: {
+    /** The type that the route implies. */
+    type?: EventType;
+    /** Whether the key may stand in the query. */
+    keyInQuery?: boolean;
+  };
+}
+
+/** A body that was read from a sender who may send. */
+interface Sent {
+  value: unknown;
+  bytes: number;
+  caller: Caller;
+  segment?: Taking["segment"];
+}
+
+/**
+ * Tells whether the sender may send, then reads the body; or, where no header says who sends, looks for the key in the
+ * body. Only a sender that is known has it held, inflated and parsed, or one that gives no key in a header.
+ */
+export async function receive(parts: Parts, c: RouteContext, { send, segment }: Taking): Promise<Outcome> {
+  const { authentication, bodies } = parts;
+  const request = c.req.raw;
+  const address = () => parts.peerOf(c);
+  const found = authentication.byHeaders(request.headers);
+  let caller = found instanceof Promise ? await found : found;
+  if (caller === undefined && segment?.keyInQuery) {
+    const read = readQuery(request.url, keyQuery);
+    if (read.problem !== undefined) return read.problem;
+    if (read.query.writeKey) caller = await authentication.byKey(read.query.writeKey);
+  }
+  if (caller !== undefined) {
+    // Nothing of what it sends is held: the router drains it.
+    const refusal = authentication.refuse(caller, "send", address);
+    if (refusal !== undefined) return refusal;
+  }
+  const body = await bodies.read(request, caller === undefined ? "unknown" : "known");
+  try {
+    if (body.problem !== undefined) return body.problem;
+    const line = bodies.turn(body, request);
+    const noTurn = line === undefined ? undefined : await line;
+    if (noTurn !== undefined) return noTurn;
+    const parsed = bodies.parse(body, request);
+    if (!caller) {
+      caller = "problem" in parsed ? undefined : await authentication.byBody(parsed.value);
+      const refusal = authentication.refuse(caller, "send", address);
+      if (refusal !== undefined) return refusal;
+    }
+    if ("problem" in parsed) return parsed.problem;
+    return await send(parts, c, { ...parsed, caller: caller!, ...segment !== undefined && { segment } });
+  } finally {
+    bodies.release(body);
+  }
+}
+
+/** One event, of the type that its route implies or that it says itself. */
+export async function sendOne(
+  parts: Parts,
+  c: RouteContext,
+  { value, caller, segment }: Sent,
+): Promise<Outcome> {
+  const { intake, log } = parts;
+  const source = sourceOf(parts, c, { caller, type: segment?.type });
+  const waiting = intake.admit(source, 1);
+  const refusal = waiting instanceof Promise ? await waiting : waiting;
+  if (refusal !== undefined) return refusal;
+  dropWriteKey(value);
+  const taken = await takeOne(parts, value, { source, newId: parts.newId });
+  if (taken.problem !== undefined) return taken.problem;
+  const { messageId, duplicate } = taken.receipt;
+  if (log.debugging) c.set("counts", { received: 1, accepted: 1, duplicates: duplicate ? 1 : 0 });
+  const answer = segment === undefined ? { success: true, messageId, duplicate } : { success: true };
+  return receiptOf(answer, source);
+}
+
+/** How {@link takeOne} is to take an event. */
+interface TakingOne {
+  source: Source;
+  /** Makes a message id for an event that has none. */
+  newId: () => string;
+  /** When it was first sent, in ms, where that was another time: skew is corrected by it, and it is the default of `timestamp`. */
+  firstSentAt?: number;
+}
+
+/** Takes an event that was admitted: checks and judges it, commits it, and tells who wants to know what became of it. */
+export async function takeOne(
+  { system, intake }: Parts,
+  value: unknown,
+  { source, newId, firstSentAt }: TakingOne,
+): Promise<{ receipt: Receipt; problem?: undefined } | { problem: Problem }> {
+  const { caller, receivedAt, type } = source;
+  const { allowedTypes } = caller;
+  const accepted = accept(value, { receivedAt: firstSentAt ?? receivedAt, newId, type, allowedTypes });
+  // It is known since now, whenever it happened.
+  if (firstSentAt !== undefined && accepted.event) accepted.event.receivedAt = formatTimestamp(receivedAt);
+  const rejection = accepted.rejection ?? intake.judge(accepted.event, source);
+  if (rejection !== undefined) {
+    intake.rejected(value, rejection, source);
+    if (rejection.reason === "too_large") intake.giveBack(source, 1);
+    return { problem: refusalOf(problemOf(rejection), source) };
+  }
+  const events = [accepted.event!];
+  let receipts: readonly Receipt[];
+  try {
+    receipts = await system.commit(events, caller.writeKeyId);
+  } catch (error) {
+    intake.giveBack(source, 1);
+    throw error;
+  }
+  intake.committed(events, receipts, source);
+  const [receipt] = receipts;
+  if (receipt === undefined) throw new Error("a commit of one event gave no receipt");
+  return { receipt };
+}
+
+function receiptOf(answer: unknown, { answerHeaders }: Source): Response {
+  const headers = answerHeaders === undefined ? RECEIPT_HEADERS : { ...RECEIPT_HEADERS, ...answerHeaders };
+  return new Response(JSON.stringify(answer), { headers });
+}
+
+function refusalOf(problem: Problem, { answerHeaders }: Source): Problem {
+  return answerHeaders === undefined
+    ? problem
+    : { ...problem, headers: { ...answerHeaders, ...problem.headers } };
+}
+
+function sourceOf(
+  { now, peerOf }: Parts,
+  c: RouteContext,
+  { caller, type, defaults }: Pick<Source, "caller" | "type" | "defaults">,
+): Source {
+  return { caller, type, defaults, receivedAt: now(), request: c.req.raw, address: () => peerOf(c) };
+}
+
+/** What a batch says of an event that it does not accept. */
+interface EventError {
+  index: number;
+  status: number;
+  code: string;
+  message: string;
+  path?: string;
+  messageId?: string;
+}
+
+/** A batch: all of its valid events or none, and an error for each of the others. */
+export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Promise<Outcome> {
+  const { system, intake, newId, log } = parts;
+  const { value, bytes, caller, segment } = sent;
+  const batch = readBatch(value, segment === undefined ? MAX_BATCH_EVENTS : MAX_SEGMENT_BATCH_EVENTS);
+  if ("problem" in batch) return batch.problem;
+  const { items, defaults } = batch;
+  const source = sourceOf(parts, c, { caller, defaults });
+  const refusal = await intake.admit(source, items.length);
+  if (refusal !== undefined) return refusal;
+  const refuseAll = (problem: Problem) => {
+    intake.giveBack(source, items.length);
+    return refusalOf(problem, source);
+  };
+  const options = { receivedAt: source.receivedAt, newId, allowedTypes: caller.allowedTypes, defaults };
+  const events: StoredEvent[] = [];
+  const rejected: { index: number; rejection: Rejection }[] = [];
+  for (let index = 0; index < items.length; index++) {
+    dropWriteKey(items[index]);
+    const { event, rejection } = accept(items[index], options);
+    const refused = rejection ?? judged(intake.judge(event, source), items[index]);
+    if (refused === undefined) events.push(event!);
+    else rejected.push({ index, rejection: refused });
+    if (source.isLong) {
+      await othersTurn(source);
+      // Nothing is given back: its sender had what the limit is for, the server's time.
+      if (parts.now() - source.receivedAt > JUDGING_MS) return refusalOf(TOO_LONG, source);
+    }
+  }
+  if (defaults !== undefined && exceedsFilled(bytes, defaults, events)) return refuseAll(tooLargeFilled());
+
+  let duplicates = 0;
+  if (events.length > 0) {
+    try {
+      const receipts = await system.commit(events, caller.writeKeyId);
+      intake.committed(events, receipts, source);
+      for (const { duplicate } of receipts) duplicates += duplicate ? 1 : 0;
+    } catch (error) {
+      if (error instanceof BatchTooLarge) return refuseAll(tooLargeCompressed(error));
+      intake.giveBack(source, items.length);
+      throw error;
+    }
+  }
+  // Not before: a batch that is not answered so is sent again whole.
+  for (const { index, rejection } of rejected) intake.rejected(items[index], rejection, source);
+  const errors = rejected.map(({ index, rejection }) => errorOf(index, rejection));
+  for (const { code, status } of errors) log.count("info", "event rejected", { code, status });
+  const counts = { received: items.length, accepted: events.length, rejected: errors.length };
+  if (log.debugging) c.set("counts", { ...counts, duplicates });
+  const answer = segment === undefined ? { ...counts, errors } : { success: true, ...counts, errors };
+  return receiptOf(answer, source);
+}
+
+/** Of all batches that take long: one goes on in each turn of the event loop, as it is one thread that they share. */
+const inTurn = createTurns();
+
+/** Lets requests that wait go on, so that none waits for all of a batch that takes long. */
+function othersTurn(source: Source): Promise<void> {
+  source.isLong = false;
+  return inTurn(() => new Promise((resolve) => setImmediate(resolve)));
+}
+
+/** With the message id that the sender knows, if it gave one: the event that was judged has one in any case. */
+function judged(rejection: Rejection | undefined, item: unknown): Rejection | undefined {
+  return rejection === undefined ? undefined : { ...rejection, ...ownMessageId(item) };
+}
+
+/** The batch's events and what it says for all of them; other members are passed over. */
+function readBatch(
+  value: unknown,
+  maxEvents: number,
+): { items: unknown[]; defaults: BatchDefaults | undefined } | { problem: Problem } {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return { problem: invalid("not_an_object", "", 'the body must be a JSON object such as {"batch":[…]}') };
+  }
+  const { batch, context, integrations, sentAt } = value as Record<string, unknown>;
+  if (!Array.isArray(batch)) {
+    return { problem: invalid("missing_batch", "batch", "must be an array of events") };
+  }
+  if (batch.length === 0) {
+    return { problem: invalid("empty_batch", "batch", "must hold at least 1 event (found 0)") };
+  }
+  if (batch.length > maxEvents) {
+    const rule = `must hold at most ${maxEvents} events (found ${batch.length}): send fewer at a time`;
+    return { problem: invalid("too_many_events", "batch", rule) };
+  }
+  const hasDefaults = context !== undefined || integrations !== undefined || sentAt !== undefined;
+  return { items: batch, defaults: hasDefaults ? { context, integrations, sentAt } : undefined };
+}
+
+/** A body's `writeKey` is a credential: never stored, wherever a client puts it. */
+function dropWriteKey(item: unknown): void {
+  if (typeof item === "object" && item !== null && Object.hasOwn(item, "writeKey")) {
+    delete (item as { writeKey?: unknown }).writeKey;
+  }
+}
+
+const encoder = new TextEncoder();
+const bytesOf = (value: unknown): number =>
+  value === undefined ? 0 : encoder.encode(JSON.stringify(value)).length;
+
+/** Measures the events only where a quick sum, as if each had been given all of it, says that it may be too much. */
+function exceedsFilled(
+  bodyBytes: number,
+  { context, integrations }: BatchDefaults,
+  events: StoredEvent[],
+): boolean {
+  const each = bytesOf(context) + bytesOf(integrations);
+  if (bodyBytes + each * events.length <= MAX_FILLED_BYTES) return false;
+  let bytes = 0;
+  for (const event of events) {
+    bytes += bytesOf(event);
+    if (bytes > MAX_FILLED_BYTES) return true;
+  }
+  return false;
+}
+
+function tooLargeFilled(): Problem {
+  return {
+    reason: "too_large",
+    code: "batch_too_large",
+    detail:
+      `the batch must be at most ${MAX_FILLED_BYTES} bytes with its context filled into its events: send fewer events ` +
+      "at a time",
+  };
+}
+
+function tooLargeCompressed({ message }: BatchTooLarge): Problem {
+  return { reason: "too_large", code: "batch_too_large", detail: `${message}: send fewer events at a time` };
+}
+
+const TOO_LONG: Problem = {
+  reason: "unavailable",
+  code: "overloaded",
+  detail:
+    "there was no time to hold all events of the batch against their contracts; nothing was accepted, and a retry is " +
+    "safe: send fewer events at a time",
+  retryAfterS: 1,
+};
+
+function problemOf({ reason, code, message, errors }: Rejection): Problem {
+  return { reason, code, detail: message, errors };
+}
+
+function errorOf(index: number, { reason, code, message, path, messageId }: Rejection): EventError {
+  return {
+    index,
+    status: STATUS_OF[reason],
+    code,
+    message,
+    ...path !== "" && { path },
+    ...messageId !== undefined && { messageId },
+  };
+}

@@ -1,0 +1,110 @@
+/**
+ * The routes of Segment's clients and of those that grew from them (RudderStack's, Jitsu's, Dittofeed's, Customer.io's,
+ * Hightouch's): they work by changing the host. What they send is taken as on the routes of the specification.
+ */
+import { Hono } from "hono";
+import { type Caller, readBasic } from "../auth/authentication.ts";
+import { CORS_HEADERS, preflightOf } from "../http/cors.ts";
+import { handle, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
+import { jsonResponse, type Problem } from "../http/problem.ts";
+import { readQuery } from "../http/query.ts";
+import { decodePart } from "../profiles/profiles.ts";
+import { keyQuery, receive, sendBatch, sendOne, type Taking } from "./events.ts";
+import {
+  BEACON_PATH,
+  SEGMENT_BATCH_PATHS,
+  SETTINGS_PATH,
+  SOURCE_CONFIG_PATH,
+  TYPED_PATHS,
+} from "../http/paths.ts";
+
+/** Where the key stands in `/v1/projects/{writeKey}/settings`, split at its slashes. */
+const KEY_PLACE = 3;
+
+/** What the routes of Segment's clients are told besides. */
+export interface SegmentOptions {
+  /** The origin that clients reach; that of the request where it is absent. */
+  publicUrl?: string | undefined;
+}
+
+/** Every path of Segment's clients, with its preflight. */
+export function segmentRoutes(parts: Parts, { publicUrl }: SegmentOptions): Hono<RouteEnv> {
+  const routes = new Hono<RouteEnv>();
+  const take = (path: string, taking: Taking) => {
+    routes.post(path, handle(parts, (c) => receive(parts, c, taking)));
+    routes.options(path, preflightOf("POST"));
+  };
+  for (const [path, type] of TYPED_PATHS) take(path, { send: sendOne, segment: { type } });
+  for (const path of SEGMENT_BATCH_PATHS) take(path, { send: sendBatch, segment: {} });
+  take(BEACON_PATH, { send: sendBatch, segment: { keyInQuery: true } });
+
+  const show = (path: string, handler: (c: RouteContext) => Promise<Outcome>) => {
+    routes.get(path, handle(parts, handler));
+    routes.options(path, preflightOf("GET"));
+  };
+  show(SETTINGS_PATH, (c) => showSettings(parts, c, new URL(publicUrl ?? c.req.raw.url)));
+  show(SOURCE_CONFIG_PATH, (c) => showSourceConfig(parts, c));
+  return routes;
+}
+
+/**
+ * Where a client is to send, and to whom else: nobody. A key that is not known is 404, and counts as a wrong credential
+ * so that this is no way round the limit on guessing.
+ */
+async function showSettings(parts: Parts, c: RouteContext, origin: URL): Promise<Outcome> {
+  const writeKey = decodePart(c.req.path.split("/")[KEY_PLACE]!);
+  const caller = writeKey === undefined ? null : await parts.authentication.byKey(writeKey);
+  const refusal = refuse(parts, c, caller);
+  if (refusal !== undefined) return refusal.reason === "rate_limited" ? refusal : NO_SUCH_KEY;
+  return browserResponse({
+    integrations: {
+      "Segment.io": {
+        apiKey: writeKey,
+        apiHost: `${origin.host}/v1`,
+        protocol: origin.protocol.slice(0, -1),
+      },
+    },
+    // Otherwise a part of the clients' own failures is reported to Segment.
+    metrics: { sampleRate: 0 },
+  });
+}
+
+/** The same for RudderStack's clients. An administrator's name for the key may say more than the world is to read. */
+async function showSourceConfig(parts: Parts, c: RouteContext): Promise<Outcome> {
+  const read = readQuery(c.req.raw.url, keyQuery);
+  if (read.problem !== undefined) return read.problem;
+  const authorization = c.req.header("authorization");
+  const basic = authorization === undefined ? undefined : readBasic(authorization);
+  const writeKey = basic === undefined ? read.query.writeKey : basic;
+  const caller = writeKey ? await parts.authentication.byKey(writeKey) : writeKey === null ? null : undefined;
+  const refusal = refuse(parts, c, caller);
+  if (refusal !== undefined) return refusal;
+  const id = caller!.writeKeyId;
+  return browserResponse({
+    source: {
+      id,
+      name: id,
+      writeKey,
+      workspaceId: "signalfold",
+      enabled: true,
+      config: {},
+      destinations: [],
+    },
+  });
+}
+
+function refuse({ authentication, peerOf }: Parts, c: RouteContext, caller: Caller | null | undefined) {
+  return authentication.refuse(caller, "send", () => peerOf(c));
+}
+
+const NO_SUCH_KEY: Problem = {
+  reason: "not_found",
+  code: "not_found",
+  detail: "no write key that is enabled is this one",
+};
+
+function browserResponse(value: unknown): Response {
+  const response = jsonResponse(value);
+  for (const [name, text] of Object.entries(CORS_HEADERS)) response.headers.set(name, text);
+  return response;
+}

@@ -1,0 +1,129 @@
+/** The routes that tell why: the story of one event, and of one trait. */
+import { Hono } from "hono";
+import { z } from "zod";
+import type { StoryBefore } from "../../actors/system.ts";
+import { isShortText } from "../../domain/event/json.ts";
+import { MAX_MESSAGE_ID_LENGTH } from "../../domain/event/event.ts";
+import { parseTimestamp } from "../../domain/event/timestamp.ts";
+import {
+  adminOnly,
+  handle,
+  type Outcome,
+  type Parts,
+  refuseReader,
+  type RouteContext,
+  type RouteEnv,
+} from "../handler/handle.ts";
+import { createLane, type Lane } from "../http/semaphore.ts";
+import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
+import { readQuery } from "../http/query.ts";
+import { decodePart, inTurn, MAX_ID_UNITS, neverSeen, PROFILE_WEIGHT, READS_AT_ONCE } from "./profiles.ts";
+
+/** Stories under way at once: each may read a large part of the journal. */
+export const STORIES_AT_ONCE = 2;
+
+/** A story waits so long for its turn. */
+const STORY_WAIT_MS = 30_000;
+
+/** Where things stand in the paths, split at their slashes. */
+const MESSAGE_ID_PLACE = 5;
+const USER_PLACE = 4;
+const TRAIT_PLACE = 6;
+
+const BEFORE_RULE = "must be a position, or an ISO 8601 date, or date and time";
+
+/** Towards the beginning of the journal from a position (digits alone), or from a moment. */
+const before = z.string().transform((text, context): StoryBefore => {
+  if (/^\d{1,15}$/.test(text)) return { position: Number(text) };
+  const ms = parseTimestamp(text);
+  if (ms !== undefined) return { ms };
+  context.addIssue({ code: "custom", message: BEFORE_RULE });
+  return z.NEVER;
+}).optional();
+
+/** `?before=POSITION` or `?before=TIME`. */
+export const storyQuery = z.object({ before });
+
+/** `GET /api/v1/admin/events/{messageId}` and `GET /api/v1/users/{userId}/traits/{name}/why`. */
+export function storyRoutes(parts: Parts): Hono<RouteEnv> {
+  const routes = new Hono<RouteEnv>();
+  const stories = createLane(STORIES_AT_ONCE, parts.now, { waitMs: STORY_WAIT_MS });
+  const traits = createLane(READS_AT_ONCE, parts.now, { waitMs: STORY_WAIT_MS });
+  routes.get("/api/v1/admin/events/:messageId", adminOnly(parts, (c) => showStory(parts, c, stories)));
+  routes.get(
+    "/api/v1/users/:id/traits/:name/why",
+    handle(parts, async (c) => await refuseReader(parts, c, "read") ?? await showTrait(parts, c, traits)),
+  );
+  return routes;
+}
+
+async function showStory({ system }: Parts, c: RouteContext, stories: Lane): Promise<Outcome> {
+  const read = readQuery(c.req.raw.url, storyQuery);
+  if (read.problem !== undefined) return read.problem;
+  const messageId = decodePart(c.req.path.split("/")[MESSAGE_ID_PLACE]!);
+  if (messageId === undefined) return illFormed("message id");
+  if (!isShortText(messageId, MAX_MESSAGE_ID_LENGTH)) return NO_SUCH_EVENT;
+  return await inTurn(stories, 1, async () => {
+    const story = await system.stories.find(messageId, read.query.before);
+    if (story === null) return NO_SUCH_EVENT;
+    if ("goOnBefore" in story) return unfinished(story.goOnBefore);
+    const { event, writeKeyId, position, commit, committedAt, settled, logs, changed } = story;
+    // A process that took no event yet knows of no contract.
+    await system.contracts.fresh();
+    const names = system.contracts.namesFor(event, writeKeyId);
+    const contract = names.length === 0 ? null : names;
+    return jsonResponse({
+      event,
+      writeKeyId,
+      position,
+      commit,
+      committedAt,
+      settled,
+      logs,
+      contract,
+      changed,
+    });
+  });
+}
+
+const NO_SUCH_EVENT: Problem = {
+  reason: "not_found",
+  code: "not_found",
+  detail: "no event of this message id is in the journal",
+};
+
+/** The search ended before it was through: it is not known whether there is such an event. */
+function unfinished(position: number): Problem {
+  return {
+    reason: "unavailable",
+    code: "search_unfinished",
+    detail:
+      `the search is through from the newest event down to position ${position}, and not further: ask again ` +
+      `with ?before=${position}, or with ?before=TIME of shortly after the event was sent`,
+    headers: { link: `<?before=${position}>; rel="next"` },
+  };
+}
+
+async function showTrait({ system }: Parts, c: RouteContext, traits: Lane): Promise<Outcome> {
+  const path = c.req.path.split("/");
+  const userId = decodePart(path[USER_PLACE]!);
+  const name = decodePart(path[TRAIT_PLACE]!);
+  if (userId === undefined) return illFormed("id");
+  if (name === undefined) return illFormed("name");
+  if (userId.length > MAX_ID_UNITS) return neverSeen("user");
+  return await inTurn(traits, PROFILE_WEIGHT, async () => {
+    const story = await system.reader.trait(userId, name);
+    if (story === null) return neverSeen("user");
+    return story === "no trait" ? NO_SUCH_TRAIT : jsonResponse(story);
+  });
+}
+
+const NO_SUCH_TRAIT: Problem = {
+  reason: "not_found",
+  code: "not_found",
+  detail: "no event ever set a trait of this name on this user",
+};
+
+function illFormed(what: string): Problem {
+  return invalid("invalid_id", "", `the ${what} in the path must be well-formed percent-encoding`);
+}

@@ -1,0 +1,206 @@
+/**
+ * `/metrics` in OpenMetrics 1.0: figures of this process since it started, for Prometheus and its like. Labels are of our
+ * making and few: a route, a status, a code, never an id or a name that a sender chose.
+ */
+import { Hono } from "hono";
+import { Counter, Gauge, Histogram, type OpenMetricsContentType, Registry } from "prom-client";
+import type { Gauges, Observer, System } from "../../actors/system.ts";
+import { rejectedCells, takenCells, violationsOf } from "../../domain/stats/counts.ts";
+import { handle, type Parts, refuseReader, type RouteEnv } from "../handler/handle.ts";
+import type { Intake } from "../ingest/pipeline.ts";
+import { type Problem, type Reason, STATUS_OF } from "../http/problem.ts";
+import type { RequestCounts } from "../handler/request_counts.ts";
+import { SECURITY_HEADERS } from "../http/security_headers.ts";
+
+/** From a commit on a fast disk to one that is given up (10 s). */
+const COMMIT_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** From a round of one event to one of as many as it may have. */
+const SETTLE_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60];
+const COMMIT_EVENTS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500];
+const COMMIT_BYTES = [1_000, 4_000, 16_000, 64_000, 150_000, 300_000, 600_000];
+const SETTLE_EVENTS = [1, 10, 100, 1_000, 10_000, 50_000, 150_000];
+
+/** What is measured comes from outside. */
+export interface MetricsOptions {
+  /** When the process started, in ms since 1970. */
+  startedAt: number;
+  /** Bytes of memory, as `Deno.memoryUsage` tells them. */
+  memory(): { rss: number; heapUsed: number; heapTotal: number; external: number };
+}
+
+/** The figures of a process. */
+export interface Metrics {
+  /** For the actors: what they tell is counted. */
+  observer: Observer;
+  /** The same intake, whose refusals of whole requests (429) are counted in events. */
+  watch(intake: Intake): Intake;
+  /** Adds a figure of another part, asked for whenever figures are shown. The name has no prefix. */
+  addGauge(name: string, help: string, read: () => number): void;
+  /** Everything as text. */
+  text(system: System, requests: RequestCounts): Promise<string>;
+}
+
+/** The media type of OpenMetrics 1.0. */
+export const OPENMETRICS = Registry.OPENMETRICS_CONTENT_TYPE;
+
+/** Makes the figures of a process, in a registry of their own. */
+export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
+  const registry = new Registry<OpenMetricsContentType>();
+  registry.setContentType(OPENMETRICS);
+  const registers = [registry];
+  const histogram = (name: string, help: string, buckets: number[]) =>
+    new Histogram({ name: `signalfold_${name}`, help, buckets, registers });
+  const counter = (name: string, help: string, labelNames: string[] = []) =>
+    new Counter({ name: `signalfold_${name}_total`, help, labelNames, registers });
+  const gauge = (name: string, help: string) => new Gauge({ name, help, registers });
+
+  const commitDuration = histogram(
+    "commit_duration_seconds",
+    "Time that storage took for a commit to the journal.",
+    COMMIT_SECONDS,
+  );
+  const commitEvents = histogram("commit_events", "Events in a commit.", COMMIT_EVENTS);
+  const commitBytes = histogram("commit_bytes", "Bytes of a commit, compressed.", COMMIT_BYTES);
+  const commitRetries = counter(
+    "commit_retries",
+    "Commits tried again: another process was first, or storage did not answer.",
+  );
+  const settleDuration = histogram(
+    "settle_duration_seconds",
+    "Time of a round of settling by this process.",
+    SETTLE_SECONDS,
+  );
+  const settleEvents = histogram(
+    "settle_events",
+    "Events in a round of settling by this process.",
+    SETTLE_EVENTS,
+  );
+  const settleFailures = counter("settle_failures", "Rounds of settling that failed; they are done again.");
+  const requestsTotal = counter("requests", "Requests answered, HEAD as GET.", ["method", "route", "status"]);
+  const events = counter("events", "Events sent, by what became of them.", ["outcome", "type"]);
+  const rejected = counter("rejected_events", "Events not taken, by why.", ["status", "code"]);
+  const refused = counter(
+    "refused_events",
+    "Events of requests that were refused whole before a look at them.",
+    [
+      "status",
+      "code",
+    ],
+  );
+  const violations = counter("contract_violations", "Events that broke a contract.", ["mode"]);
+  const stands = gaugesOf(gauge);
+  const resident = gauge("process_resident_memory_bytes", "Resident memory of the process.");
+  const heapUsed = gauge("signalfold_heap_used_bytes", "Heap in use, of the server's thread.");
+  const heapTotal = gauge("signalfold_heap_total_bytes", "Heap, of the server's thread.");
+  const external = gauge(
+    "signalfold_external_memory_bytes",
+    "Memory outside the heap that objects in it hold.",
+  );
+  gauge("process_start_time_seconds", "When the process started, since 1970.").set(startedAt / 1000);
+  const others: { gauge: Gauge; read: () => number }[] = [];
+
+  function countRefused(problem: Problem | undefined, times: number): Problem | undefined {
+    if (problem !== undefined) refused.inc({ status: STATUS_OF[problem.reason], code: problem.code }, times);
+    return problem;
+  }
+
+  function readCounts(system: System): void {
+    for (const each of [events, rejected, violations]) each.reset();
+    const counts = system.counts.sinceStart();
+    for (const { type, accepted, duplicate } of takenCells(counts)) {
+      events.inc({ outcome: "accepted", type }, accepted);
+      events.inc({ outcome: "duplicate", type }, duplicate);
+    }
+    for (const [{ reason, code, type }, count] of rejectedCells(counts)) {
+      events.inc({ outcome: "rejected", type }, count);
+      rejected.inc({ status: STATUS_OF[reason as Reason], code }, count);
+    }
+    for (const { mode, count } of violationsOf(counts)) violations.inc({ mode }, count);
+  }
+
+  return {
+    observer: {
+      committed({ durationMs, events, bytes }) {
+        commitDuration.observe(durationMs / 1000);
+        commitEvents.observe(events);
+        commitBytes.observe(bytes);
+      },
+      retried: () => commitRetries.inc(),
+      settled({ durationMs, events }) {
+        settleDuration.observe(durationMs / 1000);
+        settleEvents.observe(events);
+      },
+      settlingFailed: () => settleFailures.inc(),
+    },
+    watch: (intake) => ({
+      ...intake,
+      admit(source, times) {
+        const refusal = intake.admit(source, times);
+        return refusal instanceof Promise
+          ? refusal.then((problem) => countRefused(problem, times))
+          : countRefused(refusal, times);
+      },
+    }),
+    addGauge: (name, help, read) => void others.push({ gauge: gauge(`signalfold_${name}`, help), read }),
+    async text(system, requests) {
+      stands(await system.gauges());
+      readCounts(system);
+      requestsTotal.reset();
+      for (const { count, ...labels } of requests.all()) requestsTotal.inc(labels, count);
+      const { rss, ...bytes } = memory();
+      resident.set(rss);
+      heapUsed.set(bytes.heapUsed);
+      heapTotal.set(bytes.heapTotal);
+      external.set(bytes.external);
+      for (const { gauge, read } of others) gauge.set(read());
+      return await registry.metrics();
+    },
+  };
+}
+
+/** Gauges of the journal, settling and the seen index: makes them, and gives what sets them. */
+function gaugesOf(gauge: (name: string, help: string) => Gauge): (now: Gauges) => void {
+  const storage = gauge("signalfold_storage_up", "Whether storage answered within a second (1) or not (0).");
+  const head = gauge("signalfold_journal_events", "Events in the journal, of all processes.");
+  const settled = gauge("signalfold_settled_events", "Events of the journal that are settled.");
+  const unsettled = gauge("signalfold_unsettled_events", "Events of the journal that are not settled yet.");
+  const tailEvents = gauge("signalfold_tail_events", "Events of the tail in this process's memory.");
+  const tailBytes = gauge("signalfold_tail_bytes", "Memory of the tail, about.");
+  const runs = gauge("signalfold_seen_runs", "Runs of the seen index.");
+  const ids = gauge("signalfold_seen_ids", "Message ids in the runs of the seen index.");
+  const filters = gauge("signalfold_seen_filter_bytes", "Memory of the seen index's filters.");
+  return function set(now) {
+    storage.set(now.storageAnswers ? 1 : 0);
+    head.set(now.head);
+    settled.set(now.settled);
+    unsettled.set(now.unsettled);
+    tailEvents.set(now.tail.events);
+    tailBytes.set(now.tail.bytes);
+    runs.set(now.seen.runs);
+    ids.set(now.seen.ids);
+    filters.set(now.seen.filterBytes);
+  };
+}
+
+/** What the route needs besides. */
+export interface MetricsRoute {
+  metrics: Metrics;
+  requests: RequestCounts;
+  /** Whether it asks for no credential. */
+  open: boolean;
+}
+
+/** `GET /metrics`. */
+export function metricsRoutes(parts: Parts, { metrics, requests, open }: MetricsRoute): Hono<RouteEnv> {
+  const routes = new Hono<RouteEnv>();
+  routes.get(
+    "/metrics",
+    handle(parts, async (c) => {
+      const refusal = open ? undefined : await refuseReader(parts, c, "read");
+      if (refusal !== undefined) return refusal;
+      const text = await metrics.text(parts.system, requests);
+      return new Response(text, { headers: { "content-type": OPENMETRICS, ...SECURITY_HEADERS } });
+    }),
+  );
+  return routes;
+}

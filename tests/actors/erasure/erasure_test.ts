@@ -1,0 +1,552 @@
+/** Erasure: what is left is what a history without the person's events comes to, whoever looks, and whatever happens. */
+import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import type { Chunk } from "../../../actors/journal/chunk.ts";
+import { MAX_WISHES } from "../../../actors/erasure/requests_api.ts";
+import { LostFence, takeFence } from "../../../actors/store/lease.ts";
+import { createJournal, NOTHING_SETTLED } from "../../../actors/journal/journal_state.ts";
+import { actorKey, type Key, REBUILD, SETTLED, SUPPRESSED, wishKey } from "../../../actors/store/keys.ts";
+import {
+  beginRebuild,
+  generationsIn,
+  type Rebuild,
+  rebuildAll,
+  type RebuildOptions,
+} from "../../../actors/replay/replay_all.ts";
+import type { Store } from "../../../actors/store/store.ts";
+import { MAX_SUPPRESSED } from "../../../actors/erasure/suppression.ts";
+import { type Person, StorageFault, StorageUnavailable, type System } from "../../../actors/system.ts";
+import { type Wish, wishedErasures } from "../../../actors/erasure/requests.ts";
+import type { StoredEvent } from "../../../domain/event/event.ts";
+import { oracleOf, withoutPerson } from "./erased.ts";
+import { A, erasureContract, plantedHistory, textOf, U, verified } from "./erasure_contract.ts";
+import { BEGIN_MS, eventWith, openOn, settle } from "../histories.ts";
+import { FAULTS, FILE, MEMORY, withFault } from "../stores.ts";
+
+erasureContract(MEMORY);
+
+const NOTHING = { events: 0, logs: 0, groups: 0, rejected: 0 };
+Deno.test("an anonymous id that is erased is in nobody's events, and its user keeps their own", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const system = await openOn(store);
+  for (const events of plantedHistory()) await system.commit(events, "key");
+  const before = (await system.reader.user(U))!;
+  const { erased } = await system.erasure.erase({ kind: "anonymous", id: A }, { suppress: false });
+  deepStrictEqual(erased, { events: 2, logs: 1, groups: 1, rejected: 0 });
+  ok(!(await textOf(store)).includes(A));
+  const after = (await system.reader.user(U))!;
+  deepStrictEqual(after.anonymousIds, ["shared-device"]);
+  deepStrictEqual([after.traits, after.version], [before.traits, before.version]);
+  strictEqual(await system.reader.group("planted-group"), null);
+  await system.close();
+  deepStrictEqual(await verified(place), []);
+});
+
+/** Bytes of rejected events that are no longer what they were. */
+const DAMAGED_EVENTS: Record<string, object> = {
+  "cut off": { body: new TextEncoder().encode('{"userId":') },
+  "no object": { body: new TextEncoder().encode("null") },
+  "no text": { body: Uint8Array.of(...new TextEncoder().encode('{"userId":"'), 0xff, 0x22, 0x7d) },
+  "without its body": { bodx: new Uint8Array(), body: undefined },
+  "without its write key": { writeKeyIe: "key", writeKeyId: undefined, body: new Uint8Array() },
+};
+
+for (const [how, damage] of Object.entries(DAMAGED_EVENTS)) {
+  Deno.test(`a rejected event that is ${how} keeps nobody from being erased, and goes`, async () => {
+    await using place = await MEMORY.make();
+    const store = await place.open();
+    const system = await openOn(store);
+    await system.commit([eventWith({ userId: U }), eventWith({ userId: "other" })], "key");
+    const whole = { receivedAt: "", writeKeyId: "key", status: 400, code: "c", message: "m" };
+    await store.commit({
+      checks: [],
+      sets: [[["rejected", "damaged"], { at: BEGIN_MS, ...whole, ...damage }]],
+    });
+    system.quarantine.keep({ ...whole, event: { userId: U } });
+    system.quarantine.keep({ ...whole, event: { userId: "stays" } });
+    const events = async () =>
+      (await system.quarantine.list({ limit: 10 })).rejected.map(({ event }) => event.userId).sort();
+    deepStrictEqual(await events(), [U, "stays"]);
+    const both = [U, "other"].map((id) => system.erasure.erase({ kind: "user", id }, { suppress: false }));
+    deepStrictEqual((await Promise.all(both)).map(({ erased }) => erased), [
+      { events: 1, logs: 1, groups: 0, rejected: 2 },
+      { events: 1, logs: 1, groups: 0, rejected: 0 },
+    ]);
+    deepStrictEqual(await events(), ["stays"]);
+    strictEqual(await system.quarantine.remove("damaged"), false);
+    await system.close();
+  });
+}
+
+const damages: Record<string, (store: Store) => Promise<unknown>> = {
+  "a chunk": async (store) => {
+    const { value, key } = await store.get<Chunk>(["journal", 1]);
+    return await store.commit({ checks: [], sets: [[key, { ...value!, body: value!.body.slice(4) }]] });
+  },
+  "the list of rejected events": (store) => {
+    const { list } = store;
+    store.list = (range, options) => {
+      if ("prefix" in range && range.prefix[0] === "rejected") throw new StorageFault("damaged");
+      return list(range, options);
+    };
+    return Promise.resolve();
+  },
+};
+
+for (const [what, damage] of Object.entries(damages)) {
+  Deno.test(`an erasure that can't be done, as ${what} is damaged, keeps nobody's events from being settled`, async () => {
+    await using place = await MEMORY.make();
+    const store = await place.open();
+    const faults: unknown[] = [];
+    const system = await openOn(store, { faults });
+    await system.commit([eventWith({ userId: U })], "key");
+    await settle(system);
+    await damage(store);
+    const erasing = system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+    const refused = rejects(erasing, StorageUnavailable);
+    while (faults.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    await system.commit([eventWith({ userId: "other", messageId: "later" })], "key");
+    await settle(system);
+    strictEqual((await system.reader.user("other"))!.eventCount, 1);
+    ok(faults.length < 4, `${faults.length}`);
+    await system.close();
+    await refused;
+  });
+}
+
+for (const fault of FAULTS) {
+  Deno.test(`whatever write of an erasure is ${fault}, it is finished, by whomever`, async () => {
+    const history = plantedHistory().map((events) => events.slice(0, 40));
+    const left = oracleOf(withoutPerson(history.flat(), { kind: "user", id: U }));
+    const afterwards: Promise<unknown>[] = [];
+    for (let nth = 1, came = true; came; nth++) {
+      await using place = await MEMORY.make();
+      const store = await place.open();
+      const clock = { ms: BEGIN_MS + 1e9 };
+      const before = await openOn(store, { clock });
+      for (const events of history) await before.commit(events, "key");
+      await settle(before);
+      await before.close();
+      clock.ms += 60_000;
+      const faulty = withFault(store, { nth, fault });
+      let system = await openOn(faulty, { clock });
+      const erasing = system.erasure.erase({ kind: "user", id: U }, { suppress: true });
+      afterwards.push(erasing.catch(() => {}));
+      const outcome = await Promise.race([erasing.then(({ erased }) => erased), faulty.died]);
+      if (fault.endsWith("dead") && outcome === undefined) {
+        afterwards.push(system.close().catch(() => {}));
+        clock.ms += 60_000;
+        system = await openOn(store, { clock });
+        // What was begun is gone on with unasked; who asks again is told all of it, or the rest.
+        const { erased } = await system.erasure.erase({ kind: "user", id: U }, { suppress: true });
+        ok([0, 64].includes(erased.events), `${nth}: ${erased.events}`);
+      } else deepStrictEqual(outcome, { events: 64, logs: 3, groups: 2, rejected: 0 }, `write ${nth}`);
+      strictEqual(await system.reader.user(U), null);
+      deepStrictEqual((await system.reader.user("other"))!.eventCount, left.user("other")!.eventCount);
+      const { traits } = (await system.reader.group("shared-group"))!;
+      deepStrictEqual({ ...traits as object }, left.group("shared-group")!.traits);
+      ok(
+        system.suppression.isSuppressed({ userId: U }) && system.suppression.isSuppressed({ anonymousId: A }),
+      );
+      await system.tick!();
+      came = faulty.writes() >= nth;
+      await system.close();
+      ok(!(await textOf(store)).includes("planted"), `write ${nth}`);
+      if (nth % 5 === 0) deepStrictEqual(await verified(place), []);
+    }
+    await Promise.all(afterwards);
+  });
+}
+
+Deno.test("another process that holds the person in memory shows nothing of them once the answer is there", async () => {
+  await using place = await FILE.make();
+  const options = { clock: { ms: BEGIN_MS + 1e9 } };
+  const [one, other] = [await openOn(await place.open(), options), await openOn(await place.open(), options)];
+  const history = plantedHistory();
+  for (const events of history.slice(0, 3)) await one.commit(events, "key");
+  await settle(one);
+  // In its tail, and in what it has inflated.
+  strictEqual((await other.reader.user(U))!.version, 455);
+  await other.commit(history[3]!, "key");
+  strictEqual((await other.reader.log("user", U, { limit: 500, order: "asc" }))!.events.length, 500);
+  const reads = { isOver: false };
+  const reading = (async () => {
+    let n = 0;
+    for (; !reads.isOver; n++) {
+      await other.reader.user(U);
+      await other.reader.log("user", "other", { limit: 500, order: "desc" });
+      const group = await other.reader.log("group", "shared-group", { limit: 500, order: "asc" });
+      // Whoever stays is there all the time.
+      strictEqual(group!.events.filter(({ userId }) => userId === "other").length, 301);
+    }
+    return n;
+  })();
+  await one.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  for (const system of [other, one]) {
+    deepStrictEqual(
+      [
+        await system.reader.user(U),
+        await system.reader.log("user", U, { limit: 500, order: "asc" }),
+        await system.reader.anonymous(A),
+        await system.reader.group("planted-group"),
+        await system.reader.user(U, { at: BEGIN_MS + 1e6 }),
+      ],
+      [null, null, null, null, null],
+    );
+  }
+  reads.isOver = true;
+  ok(await reading > 0);
+  deepStrictEqual(
+    [await other.commit(history[2]!, "key"), await one.commit(history[3]!, "key")].flat().filter((receipt) =>
+      !receipt.duplicate
+    ),
+    [],
+  );
+  await one.close();
+  await other.close();
+});
+
+Deno.test("who is erased has no log, though the tail still knows of a device that is another's now", async () => {
+  await using place = await MEMORY.make();
+  const open = await place.open();
+  const settles = Promise.withResolvers<void>();
+  let [isBegun, isErased] = [false, false];
+  const store: Store = {
+    ...open,
+    async commit(write) {
+      const isOfSettler = write.sets.some(([key]) => key[0] === "settled");
+      if (isOfSettler && !isBegun) {
+        // The round has its end: what comes now stands beside it in the tail, which keeps both until both are settled.
+        isBegun = true;
+        await system.commit([eventWith({ anonymousId: "device" })], "key");
+      }
+      if (isOfSettler && isErased) await settles.promise;
+      isErased ||= write.sets.some(([key]) => key[0] === "erased");
+      return await open.commit(write);
+    },
+  };
+  const system = await openOn(store);
+  const link = (userId: string, atMs: number) =>
+    eventWith({ type: "identify", userId, anonymousId: "device", atMs });
+  await system.commit([link(U, 1), link("other", 2), eventWith({ anonymousId: "device", atMs: 3 })], "key");
+  await system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  const query = { limit: 10, order: "asc" } as const;
+  strictEqual(await system.reader.log("user", U, query), null);
+  strictEqual((await system.reader.log("user", "other", query))!.events.length, 3);
+  settles.resolve();
+  await system.close();
+});
+
+Deno.test("a replay of everything that had begun puts nothing to use of who was erased meanwhile", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const clock = { ms: BEGIN_MS + 1e9 };
+  const system = await openOn(store, { clock });
+  for (const events of plantedHistory()) await system.commit(events, "key");
+  await settle(system);
+  const journal = createJournal(store);
+  await journal.sync();
+  const options: RebuildOptions = {
+    source: store,
+    target: store,
+    journal,
+    owner: "replay",
+    now: () => clock.ms,
+    newId: () => crypto.randomUUID(),
+    onProgress() {},
+  };
+  const rebuilding = await beginRebuild(options);
+  await rebuilding.advance(journal.settledNow().seq);
+  await system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  await rejects(rebuilding.hold(), LostFence);
+  // Nor does its generation stay.
+  ok(!(await textOf(store)).includes(U));
+  await system.close();
+  deepStrictEqual(await verified(place), []);
+});
+
+/** Lets two replays of everything be killed: one when it has folded all, one when it is to delete what that left. */
+async function killReplays(store: Store, clock: { ms: number }): Promise<void> {
+  for (const fault of ["lost", "dead"] as const) {
+    // The third write of the second would delete.
+    const source = withFault(store, { nth: fault === "dead" ? 3 : Infinity, fault });
+    const journal = createJournal(source);
+    await journal.sync();
+    clock.ms += 60_000;
+    const beginning = beginRebuild({
+      source,
+      target: source,
+      journal,
+      owner: crypto.randomUUID(),
+      now: () => clock.ms,
+      newId: () => crypto.randomUUID(),
+      onProgress() {},
+    });
+    if (fault === "dead") await rejects(beginning);
+    else await (await beginning).advance(journal.settledNow().seq);
+  }
+  clock.ms += 60_000;
+  deepStrictEqual(await generationsIn(store), [1, 2]);
+}
+
+Deno.test("what replays of everything left that were killed is erased too", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const clock = { ms: BEGIN_MS + 1e9 };
+  const system = await openOn(store, { clock });
+  for (const events of plantedHistory()) await system.commit(events, "key");
+  await settle(system);
+  await killReplays(store, clock);
+  await system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  deepStrictEqual(await generationsIn(store), [1]);
+  ok(!(await textOf(store)).includes("planted"));
+  await system.close();
+});
+
+Deno.test("what replays of everything left that were killed is deleted by the next", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const clock = { ms: BEGIN_MS + 1e9 };
+  const system = await openOn(store, { clock });
+  await system.commit([eventWith({ userId: U })], "key");
+  await settle(system);
+  await system.close();
+  await killReplays(store, clock);
+  const journal = createJournal(store);
+  await journal.sync();
+  await rebuildAll({
+    source: store,
+    target: store,
+    journal,
+    owner: "third",
+    now: () => clock.ms,
+    newId: () => crypto.randomUUID(),
+    onProgress() {},
+  });
+  deepStrictEqual(await generationsIn(store), [4]);
+});
+
+Deno.test("a replay of everything by a newer version, cut off, keeps nobody from being erased", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const system = await openOn(store);
+  await system.commit([eventWith({ userId: U })], "key");
+  await settle(system);
+  const rebuild = { generation: 2, seq: 0, target: null, fold: 1_000, owner: "newer", until: 0, op: "" };
+  await store.commit({ checks: [], sets: [[REBUILD, rebuild], [actorKey(2, "user", U), new Uint8Array()]] });
+  const { erased } = await system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  strictEqual(erased.events, 1);
+  ok(!(await textOf(store)).includes(U));
+  // An older version's settler takes nothing of a newer one over.
+  strictEqual((await store.get<Rebuild>(REBUILD)).value!.fold, 1_000);
+  await system.close();
+});
+
+Deno.test("what is more than one value of a plan is erased whole", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const system = await openOn(store);
+  const commit = async (events: StoredEvent[]) => {
+    for (let from = 0; from < events.length; from += 500) {
+      await system.commit(events.slice(from, from + 500), "key");
+    }
+  };
+  await commit(
+    Array.from({ length: 40 }, (_, n) => eventWith({ type: "group", userId: U, groupId: `g${n}` })),
+  );
+  await commit(
+    Array.from({ length: 40 }, (_, n) => eventWith({ type: "identify", userId: U, anonymousId: `d${n}` })),
+  );
+  await commit(Array.from({ length: 7_100 }, () => eventWith({ userId: U })));
+  const { erased } = await system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  deepStrictEqual(erased, { events: 7_180, logs: 41, groups: 40, rejected: 0 });
+  ok(!(await textOf(store)).includes(U));
+  for await (const { key } of store.list({ prefix: ["erasing"] })) throw new Error(`left over: ${key}`);
+  await system.close();
+});
+
+Deno.test("later events of the person are theirs, in a profile that knows nothing of before", async () => {
+  await using place = await MEMORY.make();
+  const system = await openOn(await place.open());
+  await system.commit([eventWith({ type: "identify", userId: U, traits: { old: true } })], "key");
+  await system.erasure.erase({ kind: "user", id: U }, { suppress: false });
+  await system.commit([eventWith({ type: "identify", userId: U, traits: { new: true } })], "key");
+  const profile = (await system.reader.user(U))!;
+  deepStrictEqual([profile.version, { ...profile.traits as object }], [1, { new: true }]);
+  await settle(system);
+  strictEqual((await system.reader.user(U))!.version, 1);
+  await system.close();
+  deepStrictEqual(await verified(place), []);
+});
+
+Deno.test("who was never seen is erased without a count, and can be suppressed", async () => {
+  await using place = await MEMORY.make();
+  const clock = { ms: BEGIN_MS + 5 };
+  const system = await openOn(await place.open(), { clock });
+  const person = { kind: "user", id: "nobody" } as const;
+  deepStrictEqual(await system.erasure.erase(person, { suppress: false }), {
+    erased: NOTHING,
+    suppressed: false,
+    at: clock.ms,
+  });
+  strictEqual((await system.erasure.erase(person, { suppress: true })).suppressed, true);
+  ok(system.suppression.isSuppressed({ userId: "nobody" }));
+  // Who is suppressed stays so.
+  strictEqual((await system.erasure.erase(person, { suppress: false })).suppressed, true);
+  await system.close();
+});
+
+Deno.test("an event is refused by whose it is: its user, else its anonymous id; a user's devices go with the user", async () => {
+  await using place = await MEMORY.make();
+  const system = await openOn(await place.open());
+  for (const events of plantedHistory()) await system.commit(events, "key");
+  await system.commit([eventWith({ type: "identify", userId: U, anonymousId: "sold", atMs: 1 })], "key");
+  await system.commit(
+    [eventWith({ type: "identify", userId: "other", anonymousId: "sold", atMs: 2 })],
+    "key",
+  );
+  await system.erasure.erase({ kind: "user", id: U }, { suppress: true });
+  const { isSuppressed } = system.suppression;
+  const judged = [
+    isSuppressed({ userId: U }),
+    isSuppressed({ userId: U, anonymousId: "sold" }),
+    isSuppressed({ anonymousId: A }),
+    isSuppressed({ anonymousId: "shared-device" }),
+    isSuppressed({ anonymousId: "sold" }),
+    isSuppressed({ userId: "other", anonymousId: A }),
+    isSuppressed({ anonymousId: U }),
+  ];
+  deepStrictEqual(judged, [true, true, true, true, false, false, false]);
+  await system.close();
+});
+
+Deno.test("another process knows within 5 s who is suppressed, and so does one that starts", async () => {
+  await using place = await FILE.make();
+  const [one, other] = [await openOn(await place.open()), await openOn(await place.open())];
+  // More than a page of them, and one in the middle of another's.
+  const ids = Array.from({ length: 5 }, (_, n) => `gone${n}`);
+  for (const id of ids) await one.suppression.add({ kind: "user", id });
+  await other.suppression.refresh();
+  await other.suppression.add({ kind: "anonymous", id: "gone5" });
+  ok(ids.every((userId) => other.suppression.isSuppressed({ userId })));
+  const isKnown = () => one.suppression.isSuppressed({ anonymousId: "gone5" });
+  ok(!isKnown());
+  const real = performance.now;
+  performance.now = () => real.call(performance) + 5_000;
+  try {
+    // As before an answer.
+    await one.suppression.fresh();
+  } finally {
+    performance.now = real;
+  }
+  ok(isKnown());
+  const third = await openOn(await place.open());
+  ok(ids.every((userId) => third.suppression.isSuppressed({ userId })));
+  for (const system of [one, other, third]) await system.close();
+});
+
+Deno.test("no more than so many people are suppressed, and it says so before anything is erased", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const system = await openOn(store);
+  await system.commit([eventWith({ userId: U })], "key");
+  await store.commit({ checks: [], sets: [[SUPPRESSED, { count: MAX_SUPPRESSED }]] });
+  await rejects(system.erasure.erase({ kind: "user", id: U }, { suppress: true }), {
+    name: "TooManySuppressed",
+  });
+  strictEqual((await system.reader.user(U))!.version, 1);
+  await system.close();
+});
+
+Deno.test("who asks again while an erasure waits joins it, up to the head that there is then", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const clock = { ms: BEGIN_MS };
+  const system = await openOn(store, { clock });
+  await system.commit([eventWith({ userId: U })], "key");
+  await settle(system);
+  const options = { store, owner: "other", now: () => clock.ms, newId: () => crypto.randomUUID() };
+  const fence = await takeFence({ ...options, key: SETTLED, empty: NOTHING_SETTLED, force: true });
+  await fence!.write({});
+  const person = { kind: "user", id: U } as const;
+  const asked = [system.erasure.erase(person, { suppress: false })];
+  while (await wishedErasures(store) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await system.commit([eventWith({ userId: U })], "key");
+  asked.push(system.erasure.erase(person, { suppress: true }));
+  while (!(await store.get<Wish>(wishKey(1))).value!.suppress) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  clock.ms += 60_000;
+  for (const { erased, suppressed } of await Promise.all(asked)) {
+    deepStrictEqual([erased.events, suppressed], [2, true]);
+  }
+  strictEqual(await wishedErasures(store), 1);
+  await system.close();
+});
+
+Deno.test("no more than so many erasures wait", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const system = await openOn(store);
+  await store.commit({ checks: [], sets: [[["erasing"] as Key, { pushed: MAX_WISHES }]] });
+  await rejects(system.erasure.erase({ kind: "user", id: U }, { suppress: false }), {
+    name: "NotServing",
+    code: "erasure_under_way",
+    message: "1000 erasures are waiting: ask again later",
+  });
+  await system.close();
+});
+
+Deno.test("who asks for an erasure waits for 30 s, and is told that it goes on", async () => {
+  await using place = await MEMORY.make();
+  const store = await place.open();
+  const system = await openOn(store);
+  const now = () => BEGIN_MS;
+  // Another process holds the fence, and does nothing with it.
+  const fence = await takeFence({
+    store,
+    key: SETTLED,
+    empty: NOTHING_SETTLED,
+    owner: "other",
+    now,
+    newId: String,
+  });
+  await fence!.write({});
+  // It stands still, but for what the test adds: a machine may do something else meanwhile.
+  const real = performance.now;
+  const nowMs = performance.now();
+  let aheadMs = 0;
+  performance.now = () => nowMs + aheadMs;
+  try {
+    let told: string | undefined;
+    const asked = system.erasure.erase({ kind: "user", id: U }, { suppress: false })
+      .catch((error) => told = error.message);
+    while (await wishedErasures(store) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    aheadMs = 29_999;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    strictEqual(told, undefined);
+    aheadMs = 30_001;
+    let isTold = true;
+    const timer = setTimeout(() => {
+      isTold = false;
+      system.close();
+    }, 60_000);
+    await asked;
+    clearTimeout(timer);
+    ok(isTold, "who asks waits for longer");
+    strictEqual(told, "the erasure goes on: ask again, to know when it is done");
+  } finally {
+    performance.now = real;
+  }
+  await system.close();
+});
+
+Deno.test("what only one part of the system keeps is erased by that part", async () => {
+  await using place = await MEMORY.make();
+  const system: System = await openOn(await place.open());
+  const asked: Person[] = [];
+  system.erasure.onErase(async (person) => void await asked.push(person));
+  await system.erasure.erase({ kind: "anonymous", id: A }, { suppress: false });
+  deepStrictEqual(asked, [{ kind: "anonymous", id: A }]);
+  await system.close();
+});

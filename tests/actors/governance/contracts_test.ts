@@ -1,0 +1,103 @@
+/** Contracts in storage that fails, and what an event costs of it. */
+import { deepStrictEqual, rejects, strictEqual } from "node:assert";
+import { monotonicFactory } from "ulid";
+import { createEventContracts } from "../../../actors/governance/contracts.ts";
+import { openStore, type Store } from "../../../actors/store/store.ts";
+import { StorageUnavailable } from "../../../actors/system.ts";
+import type { Contract } from "../../../domain/contract/contract.ts";
+import { accept } from "../../../domain/event/accept.ts";
+import { type Fault, withFault } from "../stores.ts";
+
+const AUTHOR = { by: "admin", address: "" };
+const CONTRACT: Contract = { name: "c", type: "page", schema: false, mode: "enforce" };
+const { event } = accept({ type: "page", userId: "u" }, { receivedAt: 0, newId: () => "m" });
+const judging = { writeKeyId: "k", unknown: "allow", turn: { units: 0 } } as const;
+
+async function open(store: Store) {
+  const ulid = monotonicFactory();
+  const contracts = createEventContracts({ store, now: () => 0, newId: () => ulid() });
+  await contracts.fresh();
+  return contracts;
+}
+
+for (const fault of ["lost", "done but lost", "done but denied"] satisfies Fault[]) {
+  Deno.test(`a change whose write is ${fault} is made once, by the first try or the second`, async () => {
+    const store = await openStore(":memory:");
+    const contracts = await open(withFault(store, { nth: 1, fault }));
+    const put = () => contracts.put([CONTRACT], AUTHOR);
+    if (fault !== "done but denied") await rejects(put, StorageUnavailable);
+    deepStrictEqual((await put()).map(({ version }) => version), [1]);
+    strictEqual((await contracts.versions("c", { limit: 9 }))!.length, 1);
+    store.close();
+  });
+  Deno.test(`a deletion whose write is ${fault} is one`, async () => {
+    const store = await openStore(":memory:");
+    await (await open(store)).put([CONTRACT], AUTHOR);
+    const contracts = await open(withFault(store, { nth: 1, fault }));
+    const remove = () => contracts.remove("c", AUTHOR);
+    if (fault !== "done but denied") await rejects(remove, StorageUnavailable);
+    strictEqual(await remove(), fault !== "done but lost");
+    deepStrictEqual(
+      (await contracts.versions("c", { limit: 9 }))!.map(({ contract }) => contract?.name ?? null),
+      [null, "c"],
+    );
+    store.close();
+  });
+}
+
+Deno.test("an event reads no storage, whatever there is to hold it against", async () => {
+  const store = await openStore(":memory:");
+  let reads = 0;
+  const counting: Store = {
+    ...store,
+    get: (key) => (reads++, store.get(key)),
+    getMany: (keys) => (reads++, store.getMany(keys)),
+    list: (...args) => (reads++, store.list(...args)),
+  };
+  const contracts = await open(counting);
+  await contracts.put([CONTRACT], AUTHOR);
+  reads = 0;
+  for (let n = 0; n < 1_000; n++) {
+    strictEqual(contracts.fresh(), undefined);
+    strictEqual(contracts.judge(event!, judging)?.code, "contract_violation");
+  }
+  strictEqual(reads, 0);
+  deepStrictEqual(contracts.violations(), [{ contract: "c", mode: "enforce", count: 1_000 }]);
+  store.close();
+});
+
+Deno.test("what is known is looked at again behind an answer after 2 s, and before one after 4 s", async () => {
+  const store = await openStore(":memory:");
+  let fails = false;
+  // No time passes but this, however slow the machine is.
+  const real = performance.now;
+  const nowMs = performance.now();
+  let aheadMs = 0;
+  performance.now = () => nowMs + aheadMs;
+  try {
+    const contracts = await open({
+      ...store,
+      get: (key) => fails ? Promise.reject(new StorageUnavailable("down")) : store.get(key),
+    });
+    const other = await open(store);
+    await other.put([CONTRACT], AUTHOR);
+    const codeNow = () => contracts.judge(event!, judging)?.code;
+    strictEqual(codeNow(), undefined, "it does not know yet");
+    aheadMs = 2_100;
+    strictEqual(contracts.fresh(), undefined);
+    for (let tries = 0; tries < 10_000 && codeNow() === undefined; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    strictEqual(codeNow(), "contract_violation", "it looked behind the answer");
+    await other.remove("c", AUTHOR);
+    aheadMs += 4_100;
+    await contracts.fresh();
+    strictEqual(codeNow(), undefined, "it looked before the answer");
+    fails = true;
+    aheadMs += 4_100;
+    await rejects(async () => await contracts.fresh(), StorageUnavailable);
+  } finally {
+    performance.now = real;
+  }
+  store.close();
+});

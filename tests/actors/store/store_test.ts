@@ -1,0 +1,26 @@
+/** What a store makes of a file that others use. */
+import { rejects, strictEqual } from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { openStore } from "../../../actors/store/store.ts";
+import { StorageFault, StorageUnavailable } from "../../../actors/system.ts";
+import { tempDir } from "../../process/server.ts";
+
+Deno.test("a file that another process keeps locked is storage that does not answer, and can be read meanwhile", async () => {
+  await using dir = await tempDir();
+  const store = await openStore(`${dir.path}/kv.db`);
+  const write = (value: string) => store.commit({ checks: [], sets: [[["name"], value]] });
+  await write("before");
+  const other = new DatabaseSync(`${dir.path}/kv.db`);
+  other.exec("BEGIN IMMEDIATE");
+  // After some 5 s: SQLite waits for so long.
+  await rejects(
+    write("locked"),
+    (error) => error instanceof StorageUnavailable && !(error instanceof StorageFault),
+  );
+  strictEqual((await store.get(["name"])).value, "before");
+  other.exec("ROLLBACK");
+  other.close();
+  await write("after");
+  strictEqual((await store.get(["name"])).value, "after");
+  store.close();
+});

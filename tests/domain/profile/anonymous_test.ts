@@ -1,0 +1,382 @@
+/**
+ * How it works: an oracle written from the sentences of the contract, as naively as can be, says who owns each event of
+ * an anonymous id. The fold at once, and the fold step by step (stored and read again now and then, and folded anew
+ * where a step says so, as settling does it) must both come to the same.
+ */
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import fc from "fast-check";
+import {
+  type Anonymous,
+  anonymousFromJson,
+  anonymousToJson,
+  emptyAnonymous,
+  evolveAnonymous,
+  foldAnonymous,
+  MAX_OWNERS,
+  MAX_RUNS,
+  NO_OWNER,
+  ownerAt,
+  ownerOf,
+  ownersOf,
+} from "../../../domain/profile/anonymous.ts";
+import { EVENT_TYPES } from "../../../domain/event/event.ts";
+import { type Fact, linkedBy, type Mark } from "../../../domain/profile/fact.ts";
+import {
+  emptyPerson,
+  evolvePerson,
+  joinPersons,
+  type Person,
+  STATE_BYTES,
+} from "../../../domain/profile/person.ts";
+import { traitsOf } from "../../../domain/profile/register.ts";
+import { factWith, moments, personSays, runs, traitMaps } from "./facts.ts";
+
+/** All that an anonymous id is made of, whoever owns it. */
+function joinOf(state: Anonymous): Person {
+  return [...state.parts.values()].reduce(joinPersons, emptyPerson());
+}
+
+const ID = "a";
+
+interface Link {
+  user: string;
+  mark: Mark;
+}
+
+const byMark = (a: Mark, b: Mark) => a[0] - b[0] || a[1] - b[1];
+
+/** The links that count, by time, then arrival: those that came when there was room for them. */
+function linksOf(facts: Fact[]): Link[] {
+  let links: Link[] = [];
+  for (const fact of facts) {
+    const links_ = fact.type === "identify" && fact.userId !== undefined && fact.anonymousId === ID ||
+      fact.type === "alias" && fact.previousId === ID;
+    if (!links_) continue;
+    const link: Link = { user: fact.userId!, mark: [fact.at, fact.place] };
+    const next = [...links, link].sort((a, b) => byMark(a.mark, b.mark));
+    const runCount = next.filter(({ user }, index) => user !== next[index - 1]?.user).length;
+    if (runCount <= MAX_RUNS && new Set(next.map(({ user }) => user)).size <= MAX_OWNERS) links = next;
+  }
+  return links;
+}
+
+/** The first link takes everything before it, and holds until a later link to another user. */
+function ownerBy(links: Link[], mark: Mark): string | undefined {
+  let owner = links[0]?.user;
+  for (const link of links) if (byMark(link.mark, mark) < 0) owner = link.user;
+  return owner;
+}
+
+/** What the contract says of an anonymous id with these facts. */
+function expected(facts: Fact[]): unknown {
+  const links = linksOf(facts);
+  const own = facts.filter((fact) => linkedBy(fact) !== ID);
+  const owned = new Map<string, Fact[]>(links.map(({ user }) => [user, []]));
+  for (const fact of own) {
+    const owner = ownerBy(links, [fact.at, fact.place]) ?? NO_OWNER;
+    owned.set(owner, [...owned.get(owner) ?? [], fact]);
+  }
+  const cuts: { user: string; marks: Mark[] }[] = [];
+  for (const { user, mark } of links) {
+    const last = cuts.at(-1);
+    if (last?.user === user) last.marks.push(mark);
+    else cuts.push({ user, marks: [mark] });
+  }
+  return {
+    owner: links.at(-1)?.user,
+    owners: [...new Set(links.map(({ user }) => user))].sort(),
+    runs: cuts.map(({ user, marks }) => [user, marks[0], marks.at(-1)]),
+    parts: [...owned].sort(([a], [b]) => a < b ? -1 : 1).map((
+      [owner, some],
+    ) => [owner, personSays(some.reduce((person, fact) => evolvePerson(person, fact), emptyPerson()))]),
+  };
+}
+
+/** The same of a state. */
+function says(state: Anonymous): unknown {
+  return {
+    owner: ownerOf(state),
+    owners: ownersOf(state).sort(),
+    runs: state.runs.map(({ user, first, last }) => [user, first, last]),
+    parts: [...state.parts].sort(([a], [b]) => a < b ? -1 : 1).map((
+      [owner, part],
+    ) => [owner, personSays(part)]),
+  };
+}
+
+const stored = (state: Anonymous) => anonymousFromJson(JSON.parse(JSON.stringify(anonymousToJson(state))));
+
+/** Step by step, folded anew where a step can't be done in place; stored and read again before the facts named. */
+function evolved(facts: Fact[], cuts: number[] = []): { state: Anonymous; refolds: number } {
+  let state = emptyAnonymous();
+  let refolds = 0;
+  for (const [index, fact] of facts.entries()) {
+    if (cuts.includes(index)) state = stored(state);
+    if (!evolveAnonymous(state, fact, ID)) {
+      state = foldAnonymous(facts.slice(0, index + 1), ID);
+      refolds++;
+    }
+  }
+  return { state, refolds };
+}
+
+/** A history of one anonymous id, as it may stand in its log. */
+function histories(users: number, maxLength: number): fc.Arbitrary<Fact[]> {
+  return fc.array(
+    fc.record({
+      link: fc.constantFrom("none" as const, "none" as const, "identify" as const, "alias" as const),
+      user: fc.integer({ min: 1, max: users }).map((n) => `u${n}`),
+      at: moments,
+      type: fc.constantFrom(...EVENT_TYPES.filter((type) => type !== "alias")),
+      traits: fc.option(traitMaps, { nil: undefined }),
+      hasContext: fc.boolean(),
+    }),
+    { maxLength },
+  ).map((drafts) =>
+    drafts.map(({ link, user, at, type, traits, hasContext }, index) => {
+      const common = { place: index + 1, at, hasContext };
+      if (link === "identify") {
+        return factWith({ ...common, type: link, userId: user, anonymousId: ID, traits });
+      }
+      if (link === "alias") {
+        return factWith({ ...common, type: link, userId: user, previousId: ID });
+      }
+      return factWith({
+        ...common,
+        type,
+        anonymousId: ID,
+        name: type === "track" ? `e${index % 3}` : undefined,
+        groupId: type === "group" ? `g${index % 3}` : undefined,
+        traits: type === "identify" ? traits : undefined,
+      });
+    })
+  );
+}
+
+Deno.test("an anonymous id's events go to who owned it at their time, at once and step by step", () => {
+  let refolds = 0;
+  let inPlace = 0;
+  fc.assert(
+    fc.property(histories(3, 25), fc.array(fc.nat(25)), (facts, cuts) => {
+      const wanted = expected(facts);
+      deepStrictEqual(says(foldAnonymous(facts, ID)), wanted);
+      const steps = evolved(facts, cuts);
+      deepStrictEqual(says(steps.state), wanted);
+      deepStrictEqual(stored(steps.state), steps.state);
+      if (steps.refolds > 0) refolds++;
+      else inPlace++;
+      const links = linksOf(facts);
+      for (let at = -5000; at <= 13_000; at += 500) {
+        for (const place of [0, 7.5, 99]) {
+          strictEqual(ownerAt(steps.state, [at, place]), ownerBy(links, [at, place]));
+        }
+      }
+    }),
+    runs(1000),
+  );
+  ok(refolds > 50 && inPlace > 50, "both ways were gone");
+});
+
+Deno.test("an anonymous id is the same for the same facts in any order of arrival, but for ties", () => {
+  // Distinct times: of a tie the later arrival comes after.
+  const distinct = histories(3, 20).map((facts) =>
+    facts.map((fact, index) => ({ ...fact, at: fact.at + index }))
+  );
+  const cases = distinct.chain((facts) =>
+    fc.tuple(
+      fc.constant(facts),
+      fc.shuffledSubarray(facts, { minLength: facts.length, maxLength: facts.length }),
+    )
+  );
+  /** Without places, which differ. */
+  const bare = (facts: Fact[]) => {
+    const state = evolved(facts.map((fact, index) => ({ ...fact, place: index + 1 }))).state;
+    return {
+      runs: state.runs.map(({ user, first, last }) => [user, first[0], last[0]]),
+      parts: [...state.parts].sort(([a], [b]) => a < b ? -1 : 1).map(([owner, part]) => [
+        owner,
+        part.counts,
+        part.first,
+        part.last,
+        { ...traitsOf(part.traits) },
+        part.context?.[0] ?? null,
+      ]),
+    };
+  };
+  fc.assert(fc.property(cases, ([facts, other]) => deepStrictEqual(bare(other), bare(facts))), runs(300));
+});
+
+Deno.test("nothing is lost or doubled between owners", () => {
+  fc.assert(
+    fc.property(histories(4, 30), (facts) => {
+      const own = facts.filter((fact) => linkedBy(fact) !== ID);
+      const whole = own.reduce((person, fact) => evolvePerson(person, fact), emptyPerson());
+      const says = (person: typeof whole) => personSays({ ...person, bytes: 0 });
+      deepStrictEqual(says(joinOf(evolved(facts).state)), says(whole));
+    }),
+    runs(200),
+  );
+});
+
+Deno.test("at most so many users own an anonymous id, and the rest no longer link, at once and step by step", () => {
+  let reached = 0;
+  const many = fc.array(
+    fc.tuple(fc.integer({ min: 1, max: 70 }), fc.integer({ min: 0, max: 300 }), fc.boolean()),
+    {
+      minLength: 150,
+      maxLength: 220,
+    },
+  );
+  fc.assert(
+    fc.property(many, (drafts) => {
+      const facts = drafts.map(([user, at, isLink], index) =>
+        factWith({
+          place: index + 1,
+          at,
+          anonymousId: ID,
+          type: isLink ? "identify" : "page",
+          userId: isLink ? `u${user}` : undefined,
+        })
+      );
+      const wanted = expected(facts);
+      deepStrictEqual(says(foldAnonymous(facts, ID)), wanted);
+      deepStrictEqual(says(evolved(facts).state), wanted);
+      if (linksOf(facts).length < facts.filter((fact) => linkedBy(fact) === ID).length) reached++;
+    }),
+    runs(25),
+  );
+  ok(reached > 0, "the bound was reached");
+});
+
+Deno.test("users who alternate fill no more than so many runs, at once and step by step", () => {
+  const facts = Array.from({ length: MAX_RUNS + 200 }, (_, index) =>
+    factWith({
+      place: index + 1,
+      // Most in order, some late: into a run, between two, and before all.
+      at: index % 97 === 0 ? -index : index % 13 === 0 ? index * 5 : index * 10,
+      type: "identify",
+      userId: index % 31 === 0 ? "u3" : index % 2 === 0 ? "u1" : "u2",
+      anonymousId: ID,
+    }));
+  const wanted = expected(facts);
+  deepStrictEqual(says(foldAnonymous(facts, ID)), wanted);
+  const { state } = evolved(facts);
+  deepStrictEqual(says(state), wanted);
+  strictEqual(state.runs.length, MAX_RUNS);
+});
+
+/** Who owns what: [at, what] in the order of arrival; `u1` is a link to it, a page view is named. One row a sentence. */
+const IDENTITY: [sentence: string, history: [number, string][], owned: Record<string, string[]>][] = [
+  ["what nobody claimed is the anonymous one's own", [[1, "p1"], [2, "p2"]], { "": ["p1", "p2"] }],
+  ["the first link takes everything before it", [[1, "p1"], [2, "u1"]], { u1: ["p1"] }],
+  ["and what comes after", [[2, "u1"], [3, "p3"]], { u1: ["p3"] }],
+  ["and what comes late", [[2, "u1"], [1, "p1"]], { u1: ["p1"] }],
+  ["another user has it from their link on", [[1, "u1"], [3, "u2"], [4, "p4"]], { u1: [], u2: ["p4"] }],
+  ["what came before stays where it was", [[1, "u1"], [2, "p2"], [3, "u2"]], { u1: ["p2"], u2: [] }],
+  ["an event that comes late goes to who owned then", [[1, "u1"], [3, "u2"], [2, "p2"]], {
+    u1: ["p2"],
+    u2: [],
+  }],
+  ["a link that comes late takes what is its own", [[1, "u1"], [4, "p4"], [3, "u2"]], { u1: [], u2: ["p4"] }],
+  [
+    "a link that comes late and is the first takes everything before it, and up to the next",
+    [[1, "p1"], [4, "p4"], [3, "p3"], [5, "u1"], [2, "u2"]],
+    { u1: [], u2: ["p1", "p3", "p4"] },
+  ],
+  [
+    "a late link inside another user's time takes from there to that user's next link",
+    [[1, "u1"], [3, "p3"], [4, "u1"], [5, "p5"], [2, "u2"]],
+    { u1: ["p5"], u2: ["p3"] },
+  ],
+  ["a link and an event of one time: the later arrival comes after", [[1, "u1"], [2, "p2"], [2, "u2"]], {
+    u1: ["p2"],
+    u2: [],
+  }],
+  ["and the other way round", [[1, "u1"], [2, "u2"], [2, "p2"]], { u1: [], u2: ["p2"] }],
+  ["two links of one time: the later arrival holds", [[1, "u1"], [1, "u2"], [2, "p2"]], {
+    u1: [],
+    u2: ["p2"],
+  }],
+  ["who links again changes nothing", [[1, "u1"], [2, "p2"], [3, "u1"], [4, "p4"]], { u1: ["p2", "p4"] }],
+  [
+    "it may come back",
+    [[1, "u1"], [2, "u2"], [3, "p3"], [4, "u1"], [5, "p5"]],
+    { u1: ["p5"], u2: ["p3"] },
+  ],
+];
+
+for (const [sentence, history, owned] of IDENTITY) {
+  Deno.test(`ownership: ${sentence}`, () => {
+    const facts = history.map(([at, what], index) =>
+      what.startsWith("u")
+        ? factWith({
+          place: index + 1,
+          at,
+          type: index % 2 ? "alias" : "identify",
+          userId: what,
+          anonymousId: ID,
+          previousId: ID,
+        })
+        : factWith({ place: index + 1, at, anonymousId: ID, name: what })
+    );
+    for (
+      const state of [foldAnonymous(facts, ID), evolved(facts).state, evolved(facts, [1, 2, 3, 4]).state]
+    ) {
+      const mine = [...state.parts].map(([owner, part]) => [owner, [...part.events.keys()].sort()]);
+      deepStrictEqual(Object.fromEntries(mine), owned);
+    }
+  });
+}
+
+Deno.test("an anonymous id of many owners who fill it with traits can be stored, at once and step by step alike", () => {
+  const facts: Fact[] = [];
+  for (let i = 0; i < MAX_OWNERS; i++) {
+    facts.push(
+      factWith({ place: 2 * i + 1, at: 2 * i, type: "identify", userId: `u${i}`, anonymousId: ID }),
+      factWith({
+        place: 2 * i + 2,
+        at: 2 * i + 1,
+        anonymousId: ID,
+        type: "identify",
+        traits: { [`t${i}`]: "x".repeat(30_000) },
+      }),
+    );
+  }
+  const { state } = evolved(facts);
+  deepStrictEqual(says(foldAnonymous(facts, ID)), says(state));
+  const { length } = JSON.stringify(anonymousToJson(state));
+  ok(length < 700_000, `${length} bytes`);
+  ok([...state.parts.values()].some((part) => part.dropped > 0));
+});
+
+Deno.test("runs of users with the longest ids can be stored, at once and step by step alike", () => {
+  const facts = Array.from({ length: MAX_RUNS + 10 }, (_, index) =>
+    factWith({
+      place: index + 1,
+      at: index % 7 === 0 ? index * 5 : index * 10,
+      type: "identify",
+      userId: (index % 2 ? "\u0000" : "😀").repeat(256),
+      anonymousId: ID,
+    }));
+  const { state } = evolved(facts);
+  deepStrictEqual(says(foldAnonymous(facts, ID)), says(state));
+  const { length } = new TextEncoder().encode(JSON.stringify(anonymousToJson(state)));
+  ok(length < 300_000, `${length} bytes`);
+});
+
+Deno.test("a full anonymous id stays within its bound and drops the same at once and step by step", () => {
+  const facts = Array.from({ length: 60 }, (_, index) =>
+    factWith({
+      place: index + 1,
+      at: index % 5 === 0 ? 1000 - index : index,
+      anonymousId: ID,
+      ...(index % 9 === 8
+        ? { type: "identify", userId: `u${index % 4}` }
+        : { type: "identify", traits: { [`t${index % 25}`]: "x".repeat(1000 + index * 500) } }),
+    }));
+  const { state } = evolved(facts);
+  deepStrictEqual(says(foldAnonymous(facts, ID)), says(state));
+  const bytes = [...state.parts.values()].reduce((sum, part) => sum + part.bytes, 0);
+  ok(bytes <= STATE_BYTES);
+  ok([...state.parts.values()].some((part) => part.dropped > 0));
+});
