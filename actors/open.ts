@@ -7,6 +7,7 @@ import { createErasure } from "./erasure/requests_api.ts";
 import { gaugesOf, statsOf } from "./stats/gauges.ts";
 import { createJournal, erasuresOf } from "./journal/journal_state.ts";
 import { createLive, type LiveOptions } from "./live/live_feed.ts";
+import { leaseTasks } from "./lease_tasks.ts";
 import { createProbe } from "./store/write_check.ts";
 import { createProcesses } from "./store/membership.ts";
 import { createQuarantine } from "./governance/quarantine.ts";
@@ -64,6 +65,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     now,
     newId,
     windowMs: options.dedupMs,
+    betweenRounds: leaseTasks(),
     onFault(error) {
       settling.failed();
       observer?.settlingFailed?.();

@@ -11,7 +11,7 @@ import { journalKey } from "../actors/store/keys.ts";
 import { openSystem } from "../actors/open.ts";
 import { sleep, type Store } from "../actors/store/store.ts";
 import { StorageUnavailable, type System } from "../actors/system.ts";
-import { openTools, type Tools } from "../actors/replay/maintenance.ts";
+import { openTools, type Tools } from "../actors/maintenance.ts";
 import {
   type Anonymous,
   emptyAnonymous,

@@ -33,7 +33,7 @@ import { readingRoutes } from "./profiles/profiles.ts";
 import { countedRoutes, createRequestCounts, NO_ROUTE } from "./handler/request_counts.ts";
 import { segmentRoutes } from "./ingest/segment.ts";
 import { sendingRoutes } from "./ingest/events.ts";
-import { isSendingPath } from "./http/paths.ts";
+import { isSendingPath, refusalFormOf } from "./http/paths.ts";
 import { countingWitness, statsRoutes } from "./admin/stats.ts";
 import { storyRoutes } from "./profiles/explain.ts";
 
@@ -140,7 +140,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
 
   function refuseHost(request: Request): Response {
     countOther(STATUS_OF.invalid);
-    return problemResponse(INVALID_HOST, { path: rawPath(request), requestId: newId() });
+    return problemResponse(INVALID_HOST, { ...refusalFormOf(rawPath(request)), requestId: newId() });
   }
 
   let taken = 0;
@@ -151,7 +151,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   async function fetch(request: Request, connection?: ConnectionInfo): Promise<Response> {
     if (stopped !== undefined) {
       countOther(STATUS_OF.unavailable);
-      return problemResponse(STOPPING, { path: rawPath(request), requestId: newId() });
+      return problemResponse(STOPPING, { ...refusalFormOf(rawPath(request)), requestId: newId() });
     }
     taken++;
     try {

@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { ReplayRefused } from "../actors/replay/replay_all.ts";
 import { type ActorKind, StorageUnavailable } from "../actors/system.ts";
-import { openTools, type Tools } from "../actors/replay/maintenance.ts";
+import { openTools, type Tools } from "../actors/maintenance.ts";
 import { fail } from "./fail.ts";
 import { showProgress } from "./progress.ts";
 import { existingSettings } from "./task.ts";

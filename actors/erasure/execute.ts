@@ -20,6 +20,7 @@ import { erasuresOf, type Settled } from "../journal/journal_state.ts";
 import {
   actorKey,
   erasedKey,
+  ERASING,
   journalKey,
   type Key,
   type Member,
@@ -33,8 +34,8 @@ import {
 import { isLinkEntry, type LogEntry, mayBe, readLog } from "../settling/actor_log.ts";
 import { applyMembers, type MemberChange, sourcesOf } from "../settling/group_members.ts";
 import { createOperations, deleteRange, type Size } from "../store/write_batch.ts";
-import { createRejected } from "../governance/quarantine_store.ts";
-import { deleteGeneration, generationsIn, GRACE_MS, type Rebuild } from "../replay/replay_all.ts";
+import { deleteGeneration, generationsIn, GRACE_MS, type Rebuild } from "../settling/generation.ts";
+import type { LeaseTask, LeaseTaskOptions } from "../settling/settler.ts";
 import { type Place, replayActor, SLICE_ACTORS } from "../settling/round.ts";
 import { type ActorHead, complete, isStale, load, type Loaded, loadHeads } from "../settling/snapshot.ts";
 import { type Entry, sleep, type Store } from "../store/store.ts";
@@ -60,13 +61,34 @@ const FACTS_AT_ONCE = 100;
 /** Rows of members that are gathered before they are deleted. */
 const CHANGES_AT_ONCE = 1_000;
 
+/** Whose data goes: a user's, and that of anonymous ids; data of another user only loses these names. */
+export interface ErasedNames {
+  userId?: string;
+  anonymousIds?: readonly string[];
+}
+
+/** Another room that holds data about people. */
+export interface EraseParticipant {
+  /** Erases them, and returns how many events are gone. It must be safe to repeat; `no` numbers the request. */
+  erase(
+    names: ErasedNames,
+    no: number,
+    options: LeaseTaskOptions & { renew(): Promise<void> },
+  ): Promise<number>;
+}
+
 /** What fulfilling needs. */
-export interface ErasingOptions {
-  store: Store;
-  events: Events;
-  owner: string;
-  now(): number;
-  newId(): string;
+interface ErasingOptions extends LeaseTaskOptions {
+  participants: readonly EraseParticipant[];
+}
+
+/** The task that carries out requests for erasure, in their order. */
+export function eraseTask(participants: readonly EraseParticipant[]): LeaseTask {
+  return {
+    key: ERASING,
+    isDue: (value, settled) => ((value as { pushed: number } | null)?.pushed ?? 0) > erasuresOf(settled),
+    run: (fence, options) => fulfil(fence, { ...options, participants }),
+  };
 }
 
 /** A plan in memory. */
@@ -84,7 +106,7 @@ interface Plan {
  * Goes on with the next wish, to its end. False where there is none, or where more has to be settled first: between
  * rounds alone everything that is kept is of one moment.
  */
-export async function fulfil(fence: Fence<Settled>, options: ErasingOptions): Promise<boolean> {
+async function fulfil(fence: Fence<Settled>, options: ErasingOptions): Promise<boolean> {
   const { store, events } = options;
   const { target, seq, generation } = fence.value();
   const no = erasuresOf(fence.value()) + 1;
@@ -107,8 +129,10 @@ export async function fulfil(fence: Fence<Settled>, options: ErasingOptions): Pr
     const names = wish.kind === "user"
       ? { userId: wish.id, anonymousIds: plan.owned }
       : { anonymousIds: [wish.id] };
-    const gone = await createRejected({ ...options, renew: fence.renew }).erase(names, no);
-    const rejected = (wish.rejected ?? 0) + gone;
+    let rejected = wish.rejected ?? 0;
+    for (const participant of options.participants) {
+      rejected += await participant.erase(names, no, { ...options, renew: fence.renew });
+    }
     await fence.write({ sets: [[wishKey(no), wish = { ...wish, rejected, done: true }]] });
   }
   await deleteRange(place, { prefix: planPrefix(no) });

@@ -1,6 +1,7 @@
 /** What stands of rejected events, and all changes of it: each moves the total, so that a late or repeated one fails. */
 import { isObject, type JsonObject } from "../../domain/event/json.ts";
 import { type Key, REJECTED, REJECTED_COUNT, rejectedCountKey, rejectedKey } from "../store/keys.ts";
+import type { ErasedNames, EraseParticipant } from "../erasure/execute.ts";
 import { DAMAGED, sleep, type Store } from "../store/store.ts";
 import { type RejectedEvent, StorageFault, StorageUnavailable } from "../system.ts";
 import { createTurns } from "../store/serial_queue.ts";
@@ -51,12 +52,6 @@ export interface Move {
  * may have been done so long ago that the total no longer names it: what was changed already must count for nothing.
  */
 export type Plan = (total: Total) => Move | undefined | Promise<Move | undefined>;
-
-/** Whose rejected events go: a user's, and those of anonymous ids; another user's only lose these names. */
-export interface Names {
-  userId?: string;
-  anonymousIds?: readonly string[];
-}
 
 /** What changing needs; `renew` is called now and then, by who holds a lease. */
 export interface RejectedOptions {
@@ -177,7 +172,7 @@ export function createRejected({ store, newId, renew }: RejectedOptions) {
      * names; gives how many. After its first step no process keeps an event any more that came before it knew of that
      * (`quarantine.ts`), and what was kept before is found.
      */
-    async erase({ userId, anonymousIds = [] }: Names, no: number): Promise<number> {
+    async erase({ userId, anonymousIds = [] }: ErasedNames, no: number): Promise<number> {
       await move((total) => {
         if ((total.erased ?? 0) >= no) return undefined;
         return { erased: no, sets: [], deletes: [] };
@@ -200,6 +195,11 @@ export function createRejected({ store, newId, renew }: RejectedOptions) {
     },
   };
 }
+
+/** Rejected events of a person go with the person. */
+export const rejectedEvents: EraseParticipant = {
+  erase: (names, no, options) => createRejected(options).erase(names, no),
+};
 
 /** Members that name an anonymous id. */
 const NAMES = ["anonymousId", "previousId"] as const;

@@ -3,26 +3,19 @@
  * one operation; or into another store, to be compared with the live one. Meanwhile the live one goes on as ever.
  */
 import { type ActorName, FOLD_VERSION } from "../../domain/profile/fact.ts";
-import { type Fence, type Fenced, LostFence, takeFence, workUnder } from "../store/lease.ts";
+import { type Fence, LostFence, takeFence, workUnder } from "../store/lease.ts";
+import { deleteGeneration, generationsIn, GRACE_MS, type Rebuild } from "../settling/generation.ts";
 import { gather } from "../settling/read_round.ts";
 import { type Wish, wishedErasures } from "../erasure/requests.ts";
 import { erasuresOf, type Journal, NOTHING_SETTLED, type Settled } from "../journal/journal_state.ts";
-import { generationPrefixes, type Key, piecePrefixes, REBUILD, SETTLED, wishKey } from "../store/keys.ts";
+import { REBUILD, SETTLED, wishKey } from "../store/keys.ts";
 import { settleRound } from "../settling/round.ts";
-import { type Range, sleep, type Store, type Write } from "../store/store.ts";
+import { sleep, type Store, type Write } from "../store/store.ts";
 import { ACTOR_KINDS } from "../system.ts";
 
 /** Thrown where something that the operator can see to keeps a replay from its work. */
 export class ReplayRefused extends Error {
   override name = "ReplayRefused";
-}
-
-/** How far a rebuild is. */
-export interface Rebuild extends Fenced {
-  generation: number;
-  seq: number;
-  /** The end of the round under way. */
-  target: number | null;
 }
 
 /** Events in a round of a rebuild, and bytes of memory for them: the larger, the fewer times an actor is written. */
@@ -35,14 +28,8 @@ const GATHER_SHARE = 0.3;
 /** Actors, and members of groups, that are remembered as written, so that new ones need not be read: some 100 bytes each. */
 const MAX_WRITTEN = 500_000;
 
-/** Readers of the old generation have begun anew by then. */
-export const GRACE_MS = 3_000;
-
 /** A round ends within this time, if anybody is at it. */
 const ROUND_MS = 60_000;
-
-/** Keys deleted by one operation. */
-const DELETES = 300;
 
 /** What rebuilding needs. */
 export interface RebuildOptions {
@@ -279,39 +266,4 @@ async function putToUse(options: RebuildOptions, rebuilding: Rebuilding): Promis
 async function isHalfErased(source: Store, settled: Settled): Promise<boolean> {
   const { value } = await source.get<Wish>(wishKey(erasuresOf(settled) + 1));
   return value?.plan !== undefined;
-}
-
-/** The generations of actors of which anything is there. */
-export async function generationsIn(store: Store): Promise<number[]> {
-  const found = new Set<number>();
-  for (const prefix of [...generationPrefixes(0), ...piecePrefixes(0)].map((key) => key.slice(0, -1))) {
-    for (let next: number | undefined = 0; next !== undefined;) {
-      const range: Range = { prefix, start: [...prefix, next] };
-      next = undefined;
-      for await (const { key } of store.list(range, { limit: 1 })) {
-        const generation = key[prefix.length] as number;
-        found.add(generation);
-        next = generation + 1;
-      }
-    }
-  }
-  return [...found].sort((a, b) => a - b);
-}
-
-/** Deletes all keys of a generation of actors that nothing uses any more. */
-export async function deleteGeneration(
-  store: Store,
-  generation: number,
-  write: (writes: { deletes: Key[] }) => Promise<void>,
-): Promise<void> {
-  for (const prefix of [...generationPrefixes(generation), ...piecePrefixes(generation)]) {
-    let deletes: Key[] = [];
-    for await (const { key } of store.list({ prefix }, { batchSize: 200 })) {
-      deletes.push(key);
-      if (deletes.length < DELETES) continue;
-      await write({ deletes });
-      deletes = [];
-    }
-    if (deletes.length > 0) await write({ deletes });
-  }
 }

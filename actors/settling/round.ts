@@ -45,7 +45,7 @@ import {
 import { EMPTY_LOG, growLog, type LogPlace, tagOf } from "./actor_log.ts";
 import type { Mail } from "./mailboxes.ts";
 import { applyMembers, type MemberChange } from "./group_members.ts";
-import { createOperations, fits, sizeOf } from "../store/write_batch.ts";
+import { createOperations, fits, sizeOf, type Writes } from "../store/write_batch.ts";
 import {
   type ActorHead,
   complete,
@@ -56,7 +56,6 @@ import {
   nothingAt,
   type PartHead,
   readHead,
-  type Writes,
   writesOf,
 } from "./snapshot.ts";
 import { canonicalState } from "./canonical_state.ts";

@@ -4,12 +4,11 @@
  */
 import { FOLD_VERSION } from "../../domain/profile/fact.ts";
 import { DIGEST_BYTES } from "../journal/chunk.ts";
-import { createEvents } from "../journal/event_reader.ts";
+import { createEvents, type Events } from "../journal/event_reader.ts";
 import { type Fence, LostFence, takeFence, workUnder } from "../store/lease.ts";
 import { gather, type Gathered } from "./read_round.ts";
-import { fulfil } from "../erasure/execute.ts";
 import { erasuresOf, type Head, NOTHING_SETTLED, type Settled } from "../journal/journal_state.ts";
-import { ERASING, HEAD, type Key, SETTLED } from "../store/keys.ts";
+import { HEAD, type Key, SETTLED } from "../store/keys.ts";
 import { deleteRange } from "../store/write_batch.ts";
 import {
   dueForMerge,
@@ -37,8 +36,8 @@ const RETRY_MS = 300;
  */
 const MAX_RETRY_FACTOR = 32;
 
-/** An erasure that can't be done is tried again after this time; meanwhile the others' events are settled. */
-const ERASE_AGAIN_MS = 10_000;
+/** A task that fails is tried again after this time; meanwhile events are settled. */
+const TASK_RETRY_MS = 10_000;
 
 /** A round begins at once when so many events wait: enough that an actor has several in it. */
 const READY_EVENTS = 150_000;
@@ -63,12 +62,31 @@ export interface SettlerOptions {
   newId(): string;
   /** The window of dedup in ms, 0 for ever. */
   windowMs: number;
+  betweenRounds: readonly LeaseTask[];
   /** Called with what made a round fail; it is done again later. */
   onFault(error: unknown): void;
   /** Called when `settled` has moved, by whomever. */
   onSettled(): void;
   /** Called when this settler has settled a round of so many events. */
   onRound?(round: Round): void;
+}
+
+/** What a task is given. */
+export interface LeaseTaskOptions {
+  store: Store;
+  events: Events;
+  owner: string;
+  now(): number;
+  newId(): string;
+}
+
+/** Work that needs the settler's lease, and that all events up to one position are settled. */
+export interface LeaseTask {
+  /** The value under this key tells whether there is something to do. */
+  key: Key;
+  isDue(value: unknown, settled: Settled): boolean;
+  /** Does some of it; false where more has to be settled first. It must be safe to repeat. */
+  run(fence: Fence<Settled>, options: LeaseTaskOptions): Promise<boolean>;
 }
 
 /** A round that was settled. */
@@ -102,8 +120,8 @@ export function createSettler(options: SettlerOptions): Settler {
   let closed = false;
   let settledSeq = 0;
   let erasures = 0;
-  /** No erasure is tried before. */
-  let eraseMs = -Infinity;
+  /** When a task that failed may be tried again, by `performance.now()`. */
+  const retryMs = new Map<LeaseTask, number>();
   let retryFactor = 1;
   /** Whether no part of a run is left in the store that was cut off half made or half deleted, as far as is known. */
   let isSwept = false;
@@ -129,7 +147,7 @@ export function createSettler(options: SettlerOptions): Settler {
 
   /** Settles something if there is anything; false where there is not. */
   async function step(): Promise<boolean> {
-    const { head, settled, wishes } = await progress();
+    const { head, settled, task } = await progress();
     if (erasuresOf(settled) > erasures) {
       events.forget();
       erasures = erasuresOf(settled);
@@ -139,15 +157,14 @@ export function createSettler(options: SettlerOptions): Settler {
       settledSeq = settled.seq;
       options.onSettled();
     }
-    const isWished = wishes > erasuresOf(settled) && performance.now() >= eraseMs;
-    if (head.seq <= settled.seq && !isWished) return false;
+    if (head.seq <= settled.seq && task === undefined) return false;
     if (settled.fold > FOLD_VERSION) {
       throw new NewerFold(
         `a newer version of signalfold settles this database (fold ${settled.fold}, this one has ${FOLD_VERSION}): ` +
           "this process takes events and reads, and no longer settles; upgrade it",
       );
     }
-    if (!isWished) await untilReady(head, settled);
+    if (task === undefined) await untilReady(head, settled);
     hurried = false;
     if (closed) return false;
     const fence = await takeFence({ ...options, key: SETTLED, empty: NOTHING_SETTLED });
@@ -164,13 +181,15 @@ export function createSettler(options: SettlerOptions): Settler {
     return true;
   }
 
-  async function progress(): Promise<{ head: Head; settled: Settled; wishes: number }> {
-    const [head, settled, erasing] = await store.getMany([HEAD, SETTLED, ERASING]);
-    return {
-      head: (head!.value ?? { seq: 0, events: 0 }) as Head,
-      settled: (settled!.value ?? NOTHING_SETTLED) as Settled,
-      wishes: (erasing!.value as { pushed: number } | null)?.pushed ?? 0,
-    };
+  /** How far the journal and settling are, and the first task that is due. */
+  async function progress(): Promise<{ head: Head; settled: Settled; task: LeaseTask | undefined }> {
+    const keys = options.betweenRounds.map(({ key }) => key);
+    const [head, settledEntry, ...entries] = await store.getMany([HEAD, SETTLED, ...keys]);
+    const settled = (settledEntry!.value ?? NOTHING_SETTLED) as Settled;
+    const task = options.betweenRounds.find((each, index) =>
+      each.isDue(entries[index]!.value, settled) && performance.now() >= (retryMs.get(each) ?? -Infinity)
+    );
+    return { head: (head!.value ?? { seq: 0, events: 0 }) as Head, settled, task };
   }
 
   /** Lets events gather: the more an actor has in a round, the less each costs. Not when somebody waits for them. */
@@ -184,37 +203,36 @@ export function createSettler(options: SettlerOptions): Settler {
     }
   }
 
-  /** Goes on with an erasure, or settles. What was read before the fence was taken may be out of date. */
+  /** Goes on with a task, or settles. What was read before the fence was taken may be out of date. */
   async function work(fence: Fence<Settled>): Promise<void> {
-    const { head, wishes } = await progress();
-    const isWished = wishes > erasuresOf(fence.value()) && performance.now() >= eraseMs;
-    if (isWished && await tryToErase(fence)) return;
+    const { head, task } = await progress();
+    if (task !== undefined && await tryTask(fence, task)) return;
     await round(fence, head);
   }
 
   /**
-   * What fails for a damaged value would fail again at once, and nobody's events would be settled any more: settling goes
-   * on, and the erasure is tried again later.
+   * A task that fails for a damaged value would fail again at once, and nobody's events would be settled any more:
+   * settling goes on, and the task is tried again later.
    */
-  async function tryToErase(fence: Fence<Settled>): Promise<boolean> {
+  async function tryTask(fence: Fence<Settled>, task: LeaseTask): Promise<boolean> {
     try {
-      return await erase(fence);
+      return await runTask(fence, task);
     } catch (error) {
       if (closed || !(error instanceof StorageFault)) throw error;
-      eraseMs = performance.now() + ERASE_AGAIN_MS;
+      retryMs.set(task, performance.now() + TASK_RETRY_MS);
       options.onFault(error);
       return false;
     }
   }
 
-  /** Erases whom somebody wished to have erased; false where something must be settled before. */
-  async function erase(fence: Fence<Settled>): Promise<boolean> {
+  /** Runs a task; false where something must be settled before. */
+  async function runTask(fence: Fence<Settled>, task: LeaseTask): Promise<boolean> {
     const write: Fence<Settled>["write"] = async (writes) => {
       // Whoever takes the fence next goes on with it.
       if (closed) throw new LostFence("the settler is closing");
       await fence.write(writes);
     };
-    if (!await fulfil({ ...fence, write }, { ...options, events })) return false;
+    if (!await task.run({ ...fence, write }, { ...options, events })) return false;
     const { head } = await progress();
     if (head.seq <= fence.value().seq) await fence.write({ change: { until: 0 } });
     return true;

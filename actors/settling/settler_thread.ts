@@ -16,6 +16,9 @@ export type FromSettler =
   | { type: "closed" }
   | { type: "fault"; error: string };
 
+/** The module of the thread: it joins rooms, so it stands beside them. */
+const ENTRY = new URL("../settler_worker.ts", import.meta.url);
+
 /** While the thread is at work it looks by itself: it is woken at most so often. */
 const WAKE_MS = 100;
 
@@ -46,7 +49,7 @@ export function startSettler(options: SettlerOptions & { storage: string | undef
   }
 
   try {
-    worker = new Worker(new URL("./settler_worker.ts", import.meta.url), { type: "module", name: "settler" });
+    worker = new Worker(ENTRY, { type: "module", name: "settler" });
     worker.onerror = (event) => {
       event.preventDefault();
       end();

@@ -6,6 +6,7 @@ import { Buffer } from "node:buffer";
 import { FOLD_VERSION } from "../../domain/profile/fact.ts";
 import { type Key, pieceKey } from "../store/keys.ts";
 import type { OpenLog } from "./actor_log.ts";
+import type { Writes } from "../store/write_batch.ts";
 import { DAMAGED, type Entry, type Store } from "../store/store.ts";
 import { StorageFault } from "../system.ts";
 
@@ -39,12 +40,6 @@ const PIECE_BYTES = 48_000;
 
 /** Pieces that are being replaced are there at the second look, or the third: so many fail only where one is lost. */
 const PIECE_TRIES = 50;
-
-/** Writes to be done in one atomic operation. */
-export interface Writes {
-  sets: [Key, unknown][];
-  deletes: Key[];
-}
 
 /** A value that was read: its head and state (as JSON), `undefined` where nothing stands under the key. */
 export interface Loaded<H> {

@@ -1,6 +1,5 @@
 /** Writes gathered into operations, as many in one as KV takes. */
 import { type Key, keyBytes } from "./keys.ts";
-import type { Writes } from "../settling/snapshot.ts";
 import type { Range, Store } from "./store.ts";
 
 /** An operation gathers writes up to these; what must be in one may be more, up to what KV takes (1,000; 800 KiB; 80 KiB of keys). */
@@ -10,6 +9,12 @@ const WRITE_KEY_BYTES = 50_000;
 
 /** Keys that are read at once to be deleted: their values come along, of up to 64 KiB. */
 const DELETED_AT_ONCE = 200;
+
+/** Writes to be done in one atomic operation. */
+export interface Writes {
+  sets: [Key, unknown][];
+  deletes: Key[];
+}
 
 /** About how much of an operation writes take. */
 export interface Size {

@@ -7,6 +7,7 @@ import type { Authentication, Right } from "../auth/authentication.ts";
 import type { Bodies } from "../http/body.ts";
 import type { Intake } from "../ingest/pipeline.ts";
 import type { Log, LogMembers } from "../http/logger.ts";
+import { refusalFormOf } from "../http/paths.ts";
 import { type Problem, problemResponse } from "../http/problem.ts";
 
 /** Who is at the other end of the connection, as `Deno.serve` tells it. */
@@ -57,7 +58,7 @@ export function handle(
     const requestId = newId();
     const response = outcome instanceof Response
       ? outcome
-      : problemResponse(outcome, { path: c.req.path, requestId });
+      : problemResponse(outcome, { ...refusalFormOf(c.req.path), requestId });
     const members = { requestId, status: response.status, durationMs: Math.max(0, now() - startMs) };
     if (!(outcome instanceof Response)) logProblem(log, outcome, members);
     if (log.debugging) {

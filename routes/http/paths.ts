@@ -47,7 +47,8 @@ export function isSendingPath(path: string): boolean {
   return sendingPaths.has(path) || settingsPath.test(path);
 }
 
-/** Whether a path is one of Segment's family, and not our own: its clients look for their own words in what is answered. */
-export function isFamilyPath(path: string): boolean {
-  return isSendingPath(path) && path !== EVENT_PATH && path !== BATCH_PATH;
+/** How refusals at a path are sent: clients of Segment-compatible paths look for the words of Segment's own API. */
+export function refusalFormOf(path: string): { cors: boolean; segmentMessage: boolean } {
+  const cors = isSendingPath(path);
+  return { cors, segmentMessage: cors && path !== EVENT_PATH && path !== BATCH_PATH };
 }

@@ -1,7 +1,6 @@
 /** Refusals as senders and readers see them: problem details for HTTP (RFC 9457), from one table of reasons. */
 import { CORS_HEADERS } from "./cors.ts";
 import { SECURITY_HEADERS } from "./security_headers.ts";
-import { isFamilyPath, isSendingPath } from "./paths.ts";
 
 /** Every reason for which a request is refused, with its status. There is no other place that says one. */
 export const STATUS_OF = {
@@ -66,10 +65,19 @@ export function invalid(code: string, path: string, message: string): Problem {
   };
 }
 
-/** The answer that a problem makes. `path` is that of the request, as browsers may read refusals of sending routes. */
+/** How a refusal is sent. */
+export interface RefusalForm {
+  requestId: string;
+  /** Whether pages of any origin may read it. */
+  cors: boolean;
+  /** Whether it also has a `message`, as Segment's own refusals do. */
+  segmentMessage: boolean;
+}
+
+/** Makes the response to a problem. */
 export function problemResponse(
   problem: Problem,
-  { path, requestId }: { path: string; requestId: string },
+  { requestId, cors, segmentMessage }: RefusalForm,
 ): Response {
   const { reason, code, detail, retryAfterS } = problem;
   const status = STATUS_OF[reason];
@@ -83,7 +91,7 @@ export function problemResponse(
     code,
     // As Segment's own refusals have it. Clients for Python read it of every refusal, and where it is missing they take
     // the refusal for a broken connection: they try what will never be taken again and again, and hold all behind it.
-    ...isFamilyPath(path) && { message: detail },
+    ...segmentMessage && { message: detail },
     ...listsErrors && { errors: problem.errors ?? [{ path: "", message: detail }] },
     requestId,
   };
@@ -94,7 +102,7 @@ export function problemResponse(
       "content-type": "application/problem+json",
       ...SECURITY_HEADERS,
       "x-request-id": requestId,
-      ...isSendingPath(path) && CORS_HEADERS,
+      ...cors && CORS_HEADERS,
       ...waits && { "retry-after": String(Math.max(1, Math.ceil(retryAfterS ?? 1))) },
       ...problem.headers,
     },

@@ -3,7 +3,7 @@
  * asks pays nothing for them.
  */
 import { Hono } from "hono";
-import { ASSET_PATHS, type AssetPath, DOCS_PATH, OPENAPI_PATH } from "./docs_paths.ts";
+import { ASSET_PATHS, type AssetPath, DOCS_PATH, OPENAPI_PATH } from "../http/docs_paths.ts";
 import { handle, type Parts, type RouteEnv } from "../handler/handle.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 

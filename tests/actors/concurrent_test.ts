@@ -1,7 +1,7 @@
 /** Reads between whose steps another process settles: the store calls back at a chosen one. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Entry, Range, Store } from "../../actors/store/store.ts";
-import { openTools } from "../../actors/replay/maintenance.ts";
+import { openTools } from "../../actors/maintenance.ts";
 import { wholeLog } from "./compare.ts";
 import { eventWith, openOn, settle } from "./histories.ts";
 import { MEMORY } from "./stores.ts";

@@ -15,7 +15,7 @@ export interface Patch {
 /** What the simulation uses of the product. */
 export interface Product {
   openSystem: typeof import("../../actors/open.ts").openSystem;
-  openTools: typeof import("../../actors/replay/maintenance.ts").openTools;
+  openTools: typeof import("../../actors/maintenance.ts").openTools;
   storeOf: typeof import("../../actors/store/store.ts").storeOf;
   exportEvents: typeof import("../../actors/journal/export.ts").exportEvents;
   /** Settles in a thread: what `settler_worker.ts` does with its own. */
@@ -45,7 +45,8 @@ const SMALL_BOUNDS: Record<string, Record<string, number>> = {
   "actors/settling/actor_log.ts": { PAGE_ENTRIES: 2, OPEN_ENTRIES: 3 },
   "actors/settling/group_members.ts": { ROWS_PER_WRITE: 1, READS_AT_ONCE: 2 },
   "actors/store/write_batch.ts": { WRITE_BYTES: 2_500, WRITE_MUTATIONS: 4 },
-  "actors/replay/replay_all.ts": { ROUND_EVENTS: 7, MAX_WRITTEN: 5, DELETES: 3 },
+  "actors/replay/replay_all.ts": { ROUND_EVENTS: 7, MAX_WRITTEN: 5 },
+  "actors/settling/generation.ts": { DELETES: 3 },
   "actors/journal/dedup_index.ts": { PART_DIGESTS: 2, FILTER_PART_BYTES: 8, RUNS_TO_MERGE: 2 },
   "actors/settling/round.ts": {
     SCAN_FACTOR: 1,
@@ -83,20 +84,20 @@ const THREADED: readonly Patch[] = [
     replace: "options.storage.beginThread();",
   },
   {
-    file: "actors/settling/settler_worker.ts",
+    file: "actors/settler_worker.ts",
     find: /^const thread = self as unknown as {[^}]+};$/m,
     replace: "export function settleIn(thread) {",
   },
   {
-    file: "actors/settling/settler_worker.ts",
+    file: "actors/settler_worker.ts",
     find: "await openStore(data.storage)",
     replace: "await thread.openStore()",
   },
-  { file: "actors/settling/settler_worker.ts", find: "now: Date.now,", replace: "now: thread.now," },
-  { file: "actors/settling/settler_worker.ts", find: "() => crypto.randomUUID(),", replace: "thread.newId," },
-  { file: "actors/settling/settler_worker.ts", find: "error: traceOf(error) })", replace: "error })" },
+  { file: "actors/settler_worker.ts", find: "now: Date.now,", replace: "now: thread.now," },
+  { file: "actors/settler_worker.ts", find: "() => crypto.randomUUID(),", replace: "thread.newId," },
+  { file: "actors/settler_worker.ts", find: "error: traceOf(error) })", replace: "error })" },
   {
-    file: "actors/settling/settler_worker.ts",
+    file: "actors/settler_worker.ts",
     find: "    settler.wake();\n  }\n};",
     replace: "    settler.wake();\n  }\n};\n}",
   },
@@ -147,10 +148,10 @@ export async function loadProduct(patches: readonly Patch[]): Promise<Product> {
     const [open, tools, store, exporting, worker] = await Promise.all(
       [
         "open.ts",
-        "replay/maintenance.ts",
+        "maintenance.ts",
         "store/store.ts",
         "journal/export.ts",
-        "settling/settler_worker.ts",
+        "settler_worker.ts",
       ].map(load),
     );
     return {

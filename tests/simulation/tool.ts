@@ -1,5 +1,5 @@
 /** The tasks that run beside the servers: replay of everything or of one actor, verify, export. */
-import type { Tools } from "../../actors/replay/maintenance.ts";
+import type { Tools } from "../../actors/maintenance.ts";
 import { createDatabase } from "./database.ts";
 import { openHandle } from "./handle.ts";
 import { beginLife, type Outcome, type Site } from "./machine.ts";

@@ -5,7 +5,7 @@ import { type Chunk, linesOf } from "../../../actors/journal/chunk.ts";
 import { exportEvents } from "../../../actors/journal/export.ts";
 import type { Store } from "../../../actors/store/store.ts";
 import type { Person } from "../../../actors/system.ts";
-import { openTools } from "../../../actors/replay/maintenance.ts";
+import { openTools } from "../../../actors/maintenance.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import { runs } from "../../domain/profile/facts.ts";
 import { compareAll } from "../compare.ts";

@@ -5,13 +5,8 @@ import { MAX_WISHES } from "../../../actors/erasure/requests_api.ts";
 import { LostFence, takeFence } from "../../../actors/store/lease.ts";
 import { createJournal, NOTHING_SETTLED } from "../../../actors/journal/journal_state.ts";
 import { actorKey, type Key, REBUILD, SETTLED, SUPPRESSED, wishKey } from "../../../actors/store/keys.ts";
-import {
-  beginRebuild,
-  generationsIn,
-  type Rebuild,
-  rebuildAll,
-  type RebuildOptions,
-} from "../../../actors/replay/replay_all.ts";
+import { beginRebuild, rebuildAll, type RebuildOptions } from "../../../actors/replay/replay_all.ts";
+import { generationsIn, type Rebuild } from "../../../actors/settling/generation.ts";
 import type { Store } from "../../../actors/store/store.ts";
 import { MAX_SUPPRESSED } from "../../../actors/erasure/suppression.ts";
 import { type Person, StorageFault, StorageUnavailable, type System } from "../../../actors/system.ts";

@@ -8,7 +8,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { hash } from "node:crypto";
 import type { Right } from "../../../routes/auth/authentication.ts";
-import { ASSET_PATHS, DOCS_PATH, OPENAPI_PATH } from "../../../routes/service/docs_paths.ts";
+import { ASSET_PATHS, DOCS_PATH, OPENAPI_PATH } from "../../../routes/http/docs_paths.ts";
 import {
   BATCH_PATH,
   BEACON_PATH,

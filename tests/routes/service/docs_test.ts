@@ -1,6 +1,6 @@
 /** The page of the OpenAPI document, as it is sent: what a browser makes of it is in `tests/clients/docs_page_test.ts`. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
-import { ASSET_PATHS, DOCS_PATH, OPENAPI_PATH } from "../../../routes/service/docs_paths.ts";
+import { ASSET_PATHS, DOCS_PATH, OPENAPI_PATH } from "../../../routes/http/docs_paths.ts";
 import { openTestApp } from "../test_app.ts";
 
 Deno.test("the document and its page are there for anybody, by GET and by HEAD, each as what it is", async () => {

@@ -1,13 +1,14 @@
 /** What the tasks work with: a store, and what can be done to all of it while servers run on it. */
-import { createJournal, type Journal } from "../journal/journal_state.ts";
-import { rebuildAll, type RebuildOptions } from "./replay_all.ts";
-import { replayOne, type ReplaySummary } from "./replay_actor.ts";
-import { createSettler } from "../settling/settler.ts";
-import { createSettling, type Settling } from "../settling/backpressure.ts";
-import { openStore, type Store } from "../store/store.ts";
-import { type ActorKind, StorageUnavailable } from "../system.ts";
-import { wishedErasures } from "../erasure/requests.ts";
-import { type Comparison, verifyAll } from "./verify.ts";
+import { createJournal, type Journal } from "./journal/journal_state.ts";
+import { rebuildAll, type RebuildOptions } from "./replay/replay_all.ts";
+import { replayOne, type ReplaySummary } from "./replay/replay_actor.ts";
+import { leaseTasks } from "./lease_tasks.ts";
+import { createSettler } from "./settling/settler.ts";
+import { createSettling, type Settling } from "./settling/backpressure.ts";
+import { openStore, type Store } from "./store/store.ts";
+import { type ActorKind, StorageUnavailable } from "./system.ts";
+import { wishedErasures } from "./erasure/requests.ts";
+import { type Comparison, verifyAll } from "./replay/verify.ts";
 
 /** A task waits for what is not settled yet as long as settling goes on, and for so long where nothing moves. */
 const STANDSTILL_MS = 30_000;
@@ -59,6 +60,7 @@ export async function openTools({ storage, now, newId, onFault }: ToolsOptions):
     newId,
     // A tool does not know the servers' window of dedup: it drops nothing.
     windowMs: 0,
+    betweenRounds: leaseTasks(),
     onFault(error) {
       if (++faults === 1) onFault(error);
       const why = error instanceof Error ? error.message : error;

@@ -1,8 +1,9 @@
 /** A settler in a thread of its own: the entry of the worker. It speaks with `settler_thread.ts`. */
-import { createSettler, type Settler } from "./settler.ts";
-import type { FromSettler, ToSettler } from "./settler_thread.ts";
-import { openStore, type Store } from "../store/store.ts";
-import { traceOf } from "../store/error_trace.ts";
+import { leaseTasks } from "./lease_tasks.ts";
+import { createSettler, type Settler } from "./settling/settler.ts";
+import type { FromSettler, ToSettler } from "./settling/settler_thread.ts";
+import { openStore, type Store } from "./store/store.ts";
+import { traceOf } from "./store/error_trace.ts";
 
 const thread = self as unknown as {
   onmessage: ((event: MessageEvent<ToSettler>) => void) | null;
@@ -27,6 +28,7 @@ thread.onmessage = async ({ data }) => {
       store,
       owner: data.owner,
       windowMs: data.windowMs,
+      betweenRounds: leaseTasks(),
       now: Date.now,
       newId: () => crypto.randomUUID(),
       onFault: (error) => thread.postMessage({ type: "fault", error: traceOf(error) }),
