@@ -68,7 +68,7 @@ export async function openTools({ storage, now, newId, onFault }: ToolsOptions):
     },
     onSettled: () => void (faults = 0),
   });
-  const settling = createSettling(journal, settler);
+  const settling = createSettling(journal, () => settler);
   try {
     await Promise.race([untilSettled(store, journal, settling), failing.promise]);
   } finally {

@@ -59,22 +59,22 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   const secret = await openSecret(store, options.randomBytes);
   const journal = createJournal(store);
   await journal.sync();
-  const settler = settlerOf(options.storage, {
-    store,
-    owner,
-    now,
-    newId,
-    windowMs: options.dedupMs,
-    betweenRounds: leaseTasks(),
-    onFault(error) {
-      settling.failed();
-      observer?.settlingFailed?.();
-      options.onFault(error);
-    },
-    onSettled: () => settling.moved(),
-    onRound: (round) => observer?.settled?.(round),
-  });
-  const settling = createSettling(journal, settler);
+  const settling = createSettling(journal, ({ failed, moved }) =>
+    settlerOf(options.storage, {
+      store,
+      owner,
+      now,
+      newId,
+      windowMs: options.dedupMs,
+      betweenRounds: leaseTasks(),
+      onFault(error) {
+        failed();
+        observer?.settlingFailed?.();
+        options.onFault(error);
+      },
+      onSettled: moved,
+      onRound: (round) => observer?.settled?.(round),
+    }));
   const clock = guardOf(options, journal.head().at);
   function guard(): void {
     const fault = clock?.fault();

@@ -17,8 +17,19 @@ const FAILING_MS = 15_000;
 /** Settling in a process. */
 export type Settling = ReturnType<typeof createSettling>;
 
-/** Joins the journal of a process and its settler. */
-export function createSettling(journal: Journal, settler: Settler) {
+/** What a settler reports to the process that started it. It may report while it starts. */
+export interface SettlerEvents {
+  /** A round failed. */
+  failed(): void;
+  /** `settled` moved: the tail is trimmed. */
+  moved(): Promise<void>;
+}
+
+/**
+ * Joins the journal of a process and its settler. `start` makes the settler and gets what it reports to, which is ready
+ * by then: a settler that cannot have a thread reports that at once.
+ */
+export function createSettling(journal: Journal, start: (events: SettlerEvents) => Settler) {
   /** Events settled in a second, as lately seen. */
   let pace = 20_000;
   let movedMs = performance.now();
@@ -26,11 +37,8 @@ export function createSettling(journal: Journal, settler: Settler) {
   /** Since when rounds have failed, one after the other, and when the last did. */
   let failing: { sinceMs: number; lastMs: number } | undefined;
 
-  return {
-    /** Call it after each commit. */
-    wake: settler.wake,
-    /** Call it when `settled` has moved: the tail is trimmed. */
-    async moved(): Promise<void> {
+  const settler = start({
+    async moved() {
       if (closed) return;
       failing = undefined;
       const before = journal.settled().events;
@@ -41,12 +49,16 @@ export function createSettling(journal: Journal, settler: Settler) {
       movedMs = performance.now();
       if (events > 5_000) pace = 0.5 * pace + 0.5 * (events / seconds);
     },
-    /** Call it when a round has failed. */
-    failed(): void {
+    failed() {
       const lastMs = performance.now();
       const goesOn = failing !== undefined && lastMs - failing.lastMs < FAILING_MS;
       failing = { sinceMs: goesOn ? failing!.sinceMs : lastMs, lastMs };
     },
+  });
+
+  return {
+    /** Call it after each commit. */
+    wake: settler.wake,
     /** Throws {@link NotServing} where settling has failed for long and nothing was settled, by whomever. */
     check(): void {
       if (failing === undefined || performance.now() - failing.lastMs > FAILING_MS) return;

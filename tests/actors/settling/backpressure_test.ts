@@ -10,7 +10,7 @@ function settlingWith(tail: { events: number; bytes: number }) {
     tail: () => ({ events: () => tail.events, bytes: () => tail.bytes }),
   } as unknown as Journal;
   const settler = { wake: () => void wakes++ } as unknown as Settler;
-  return { settling: createSettling(journal, settler), wakes: () => wakes };
+  return { settling: createSettling(journal, () => settler), wakes: () => wakes };
 }
 
 for (
