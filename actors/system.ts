@@ -218,10 +218,11 @@ export interface Violations {
   count: number;
 }
 
-/** Who sent an event, and when it came (ms). */
+/** Who sent an event, when it came (ms), and the type that its route implies. */
 export interface Sending {
   writeKeyId: string;
   receivedAt: number;
+  type?: EventType | undefined;
 }
 
 /**

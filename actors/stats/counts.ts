@@ -157,8 +157,8 @@ export function createCounts(options: CountsOptions): EventCounts & { close(): P
   return {
     taken: (events, receipts, { writeKeyId, receivedAt }) =>
       countTaken(at(receivedAt), events, { receipts, writeKeyId }),
-    rejected: (item, rejection, { writeKeyId, receivedAt }) =>
-      countRejected(at(receivedAt), item, { rejection, writeKeyId }),
+    rejected: (item, rejection, { writeKeyId, receivedAt, type }) =>
+      countRejected(at(receivedAt), item, { rejection, writeKeyId, type }),
     watch: (source) => violations = source,
     async read(span, begin) {
       await written();

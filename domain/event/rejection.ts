@@ -1,6 +1,6 @@
 /** A typed reason not to take an event, and the words that say so to its sender. */
 import type { z } from "zod";
-import { isAbsent, MAX_MESSAGE_ID_LENGTH, TOO_MANY } from "./event.ts";
+import { type EventType, isAbsent, MAX_MESSAGE_ID_LENGTH, TOO_MANY } from "./event.ts";
 import { dotted, isObject, isShortText, type JsonObject, type JsonProblem, shown } from "./json.ts";
 
 /** The problems that a rejection lists: a sender mends the first few, not thousands. */
@@ -70,6 +70,14 @@ export function fromIssue(issue: z.core.$ZodIssue, item: JsonObject): Problem {
 /** The code of a member that is not as it should be: `invalid_user_id`. */
 export function memberCode(member: string): string {
   return `invalid_${member.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`;
+}
+
+/**
+ * The type of what was sent: the one that its route implies outranks its own. All that show or count a rejected event
+ * ask here; the type need not be one of ours, nor text.
+ */
+export function sentType(item: unknown, implied: EventType | undefined): unknown {
+  return implied ?? (isObject(item) ? item.type : undefined);
 }
 
 /** The message id that an event was sent with, where it is a valid one. */

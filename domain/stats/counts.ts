@@ -5,8 +5,7 @@
  * from outside: what there is no room for is counted as the rest, so that sums are right whatever is left out.
  */
 import { EVENT_TYPES, type EventType, type StoredEvent } from "../event/event.ts";
-import { isObject } from "../event/json.ts";
-import type { Rejection } from "../event/rejection.ts";
+import { type Rejection, sentType } from "../event/rejection.ts";
 
 /** The names that are kept of a stretch: the most frequent ones, the issue's "1,000 with the rest as one". */
 export const MAX_NAMES = 1_000;
@@ -70,15 +69,18 @@ export function countTaken(
   }
 }
 
-/** Counts an event that was not taken; `item` is what was sent. */
+/** Counts an event that was not taken; `item` is what was sent, `type` what the route implies. */
 export function countRejected(
   counts: Counts,
   item: unknown,
-  { rejection: { reason, code }, writeKeyId }: { rejection: Rejection; writeKeyId: string },
+  { rejection: { reason, code }, writeKeyId, type: implied }: {
+    rejection: Rejection;
+    writeKeyId: string;
+    type?: EventType | undefined;
+  },
 ): void {
-  const type = isObject(item) && typeof item.type === "string" && TYPE_INDEX.has(item.type)
-    ? item.type
-    : NO_TYPE;
+  const sent = sentType(item, implied);
+  const type = typeof sent === "string" && TYPE_INDEX.has(sent) ? sent : NO_TYPE;
   addRejected(counts, { reason, code, type, writeKeyId }, 1);
 }
 

@@ -2,10 +2,9 @@
 import type { Live, News, Note } from "../../actors/system.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { isObject, type JsonObject } from "../../domain/event/json.ts";
-import type { Rejection } from "../../domain/event/rejection.ts";
+import { type Rejection, sentType } from "../../domain/event/rejection.ts";
 import type { Source, Witness } from "../ingest/pipeline.ts";
 import { STATUS_OF } from "../http/problem.ts";
-import { TYPED_PATHS } from "../http/paths.ts";
 
 /** Longest text that is shown, in UTF-16 units: an id has at most as many, and what is refused may be of any length. */
 export const MAX_SHOWN = 512;
@@ -56,13 +55,13 @@ export function liveWitness(live: Live): Witness {
   };
 }
 
-function rejectedNote(item: unknown, rejection: Rejection, { caller, receivedAt, request }: Source): Note {
+function rejectedNote(item: unknown, rejection: Rejection, { caller, receivedAt, ...source }: Source): Note {
   const { reason, code, message, path } = rejection;
   // Of somebody who was erased nothing is shown: not even a message id, which a sender may have made of an id.
   const isHidden = code === "suppressed";
   const messageId = isHidden ? null : rejection.messageId ?? null;
   const sent = isObject(item) && !isHidden ? item : {};
-  const type = shownText(TYPE_OF_PATH.get(new URL(request.url).pathname) ?? sent.type) ?? null;
+  const type = shownText(sentType(sent, source.type)) ?? null;
   return {
     status: "rejected",
     messageId,
@@ -78,8 +77,6 @@ function rejectedNote(item: unknown, rejection: Rejection, { caller, receivedAt,
     },
   };
 }
-
-const TYPE_OF_PATH: ReadonlyMap<string, string> = new Map(TYPED_PATHS);
 
 /** The name of a track event and the ids, as far as they are given and are text (numbers become it). */
 function namesIn(event: JsonObject | StoredEvent, type: string | null) {

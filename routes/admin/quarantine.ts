@@ -5,6 +5,7 @@ import { InvalidCursor } from "../../actors/system.ts";
 import { withDefaults } from "../../domain/event/accept.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { isObject, type JsonObject } from "../../domain/event/json.ts";
+import { sentType } from "../../domain/event/rejection.ts";
 import { formatTimestamp } from "../../domain/event/timestamp.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
 import type { Gate, Source, Witness } from "../ingest/pipeline.ts";
@@ -65,7 +66,7 @@ export function quarantineWitness(
         code,
         message,
         ...path !== "" && { path },
-        event: whole ?? cutOf(item),
+        event: whole ?? cutOf(item, sentType(item, source.type)),
         ...whole === undefined && { cut: true },
       });
     },
@@ -81,10 +82,10 @@ function personIn(item: JsonObject): { userId?: string; anonymousId?: string } {
 }
 
 /** What can be told of an event by its ids and its name, in well-formed Unicode: a cut may fall within a character. */
-function cutOf(item: JsonObject): JsonObject {
+function cutOf(item: JsonObject, type: unknown): JsonObject {
   const kept: JsonObject = {};
   for (const member of KEPT_MEMBERS) {
-    const value = item[member];
+    const value = member === "type" ? type : item[member];
     if (typeof value === "number") kept[member] = value;
     else if (typeof value === "string") kept[member] = value.slice(0, MAX_KEPT_LENGTH).toWellFormed();
   }

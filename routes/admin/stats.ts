@@ -66,8 +66,8 @@ export function countingWitness(counts: EventCounts): Witness {
   return {
     committed: (events, receipts, { caller: { writeKeyId }, receivedAt }) =>
       counts.taken(events, receipts, { writeKeyId, receivedAt }),
-    rejected: (item, rejection, { caller: { writeKeyId }, receivedAt }) =>
-      counts.rejected(item, rejection, { writeKeyId, receivedAt }),
+    rejected: (item, rejection, { caller: { writeKeyId }, receivedAt, type }) =>
+      counts.rejected(item, rejection, { writeKeyId, receivedAt, type }),
   };
 }
 
