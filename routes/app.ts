@@ -190,42 +190,66 @@ function withoutLength(response: Response): Response {
 }
 
 /**
- * Tells whether a Host header is one, at once for the one that was right last: the runtime puts it before the path as it comes, so that `Host: x/healthz?` would take
- * the place of the path behind it, past a proxy that lets some paths through and others not.
+ * Tells whether a request names a host: in its Host header, and in its target where that is a whole URL (absolute form,
+ * RFC 9112, section 3.2.2). The runtime puts the Host header before the path as it comes, so that `Host: x/healthz?`
+ * would replace the path, past the rules of a proxy. The last valid header is remembered.
  */
 function createHostCheck(): (request: Request) => boolean {
   let good: string | null = null;
+  let prefix = "";
   return function hasHost(request) {
     const host = request.headers.get("host");
-    if (host === good || host === null) return true;
-    // Not by characters alone: some texts of these are no host (`[`, `x:999999`), and no URL can be made with them.
-    if (/[^\w.:[\]~%!$&'()*+,;=-]/.test(host) || !URL.canParse(`http://${host}/`)) return false;
-    good = host;
-    return true;
+    if (host !== good && host !== null) {
+      if (!isHost(host)) return false;
+      good = host;
+      prefix = `http://${host}/`;
+    }
+    return request.url.startsWith(prefix) || isHost(/^https?:\/\/([^/?#]*)/i.exec(request.url)?.[1] ?? "");
   };
 }
 
-const INVALID_HOST = invalid("invalid_host", "", "the Host header must be a host, with or without a port");
+/** Not by characters alone: some texts of these are no host (`[`, `x:999999`), and no URL can be made with them. */
+function isHost(text: string): boolean {
+  return /^[\w.:[\]~%!$&'()*+,;=-]+$/.test(text) && URL.canParse(`http://${text}/`);
+}
+
+const INVALID_HOST = invalid(
+  "invalid_host",
+  "",
+  "the Host header, and the target where it is a whole URL, must name a host, with or without a port",
+);
+
+/** What the router looks for where the target is no path: nothing is there. */
+const NO_PATH = "#";
 
 /**
- * The path as it was sent, without a slash at its end: ids are decoded where they are read, once and strictly. Several
- * slashes at the beginning of a path that takes events count as one, since some clients put their path behind a host that
- * ends in a slash; no other path has two forms, which a proxy before the server could take for two.
+ * The path as it was sent; ids are decoded where they are read, once and strictly. A path has one name, as a proxy before
+ * the server may have rules for it. Only paths that take events may begin with several slashes and end in one: some
+ * clients put their path behind a host that ends in a slash. A scheme and a host before the path count for nothing, and
+ * nothing is at a target with a fragment, which is none by RFC 9112 (section 3.2).
  */
-function rawPath(request: Request): string {
-  const { url } = request;
-  const start = url.indexOf("/", url.indexOf("://") + 3);
-  if (start === -1) return "/";
+function rawPath({ url }: Request): string {
+  const start = endOfPart(url, url.indexOf("://") + 3);
+  if (url.charCodeAt(start) !== SLASH) return "/";
   let end = start;
-  for (; end < url.length; end++) {
-    const code = url.charCodeAt(end);
-    if (code === 63 || code === 35) break; // "?" or "#"
-  }
-  if (end > start + 1 && url.charCodeAt(end - 1) === 47) end--;
+  while (url.charCodeAt(end) === SLASH) end = endOfPart(url, end + 1);
   const path = url.slice(start, end);
-  if (!path.startsWith("//")) return path;
-  const single = path.replace(/^\/+/, "/");
-  return isSendingPath(single) ? single : path;
+  const hasFragment = url.charCodeAt(end) === HASH;
+  if (!hasFragment && !path.startsWith("//") && (!path.endsWith("/") || path === "/")) return path;
+  const single = path.replace(/^\/+/, "/").replace(/(?<=.)\/$/, "");
+  if (isSendingPath(single)) return single;
+  return hasFragment ? NO_PATH : path;
+}
+
+const [SLASH, QUESTION, HASH] = [47, 63, 35];
+
+/** Where a part of a URL ends, that begins at a place: before the next slash, its query or its fragment. */
+function endOfPart(url: string, from: number): number {
+  for (let at = from; at < url.length; at++) {
+    const code = url.charCodeAt(at);
+    if (code === SLASH || code === QUESTION || code === HASH) return at;
+  }
+  return url.length;
 }
 
 /** 405 for a path that takes other methods, 404 for one that takes none. */

@@ -10,17 +10,26 @@ export const EVENT_PATH = "/api/v1/events";
 /** Takes a batch of the specification's size. */
 export const BATCH_PATH = "/api/v1/events/batch";
 
+/** Jitsu's, before the type of one event, or `batch`. */
+const JITSU_PREFIXES = ["/api/s", "/api/s/s2s"] as const;
+
 /** Take one event of the type beside them: Segment's, its short forms (which its browser client uses), and Jitsu's. */
 export const TYPED_PATHS: readonly (readonly [path: string, type: EventType])[] = EVENT_TYPES.flatMap((
   type,
 ) =>
-  [`/v1/${type}`, `/v1/${type.charAt(0)}`, `/api/s/${type}`, `/api/s/s2s/${type}`].map((path) =>
-    [path, type] as const
-  )
+  [`/v1/${type}`, `/v1/${type.charAt(0)}`, ...JITSU_PREFIXES.map((prefix) => `${prefix}/${type}`)]
+    .map((path) => [path, type] as const)
 );
 
-/** Take a batch of Segment's size: Segment's, Dittofeed's. */
-export const SEGMENT_BATCH_PATHS = ["/v1/batch", "/v1/import", "/v1/b", "/api/public/apps/batch"] as const;
+/** Take a batch of Segment's size: Segment's, Dittofeed's, Jitsu's. */
+export const SEGMENT_BATCH_PATHS = [
+  "/v1/batch",
+  "/v1/import",
+  "/v1/b",
+  "/api/public/apps/batch",
+  "/api/s/batch",
+  "/api/s/s2s/batch",
+] as const;
 
 /** Takes a batch from a page that is being left (RudderStack); such a request can have no headers of its own. */
 export const BEACON_PATH = "/beacon/v1/batch";

@@ -132,7 +132,7 @@ const sourceConfig: Operation = {
 };
 
 /** Jitsu's paths are a group of their own, as there are many. */
-const isJitsu = ([path]: readonly [string, EventType]) => path.startsWith("/api/s/");
+const isJitsu = (path: string) => path.startsWith("/api/s/");
 
 /** The group of Segment's clients. */
 export const segment: Group = {
@@ -141,8 +141,8 @@ export const segment: Group = {
     "The paths of Segment's HTTP API, their short forms (which its browser client uses), and those of clients that grew " +
     "from it: they work by changing the host.",
   operations: {
-    ...Object.fromEntries(TYPED_PATHS.filter((each) => !isJitsu(each)).map((each) => typed(...each))),
-    ...Object.fromEntries(SEGMENT_BATCH_PATHS.map(batch)),
+    ...Object.fromEntries(TYPED_PATHS.filter(([path]) => !isJitsu(path)).map((each) => typed(...each))),
+    ...Object.fromEntries(SEGMENT_BATCH_PATHS.filter((path) => !isJitsu(path)).map(batch)),
     [`POST ${BEACON_PATH}` as const]: beacon,
     [`GET ${SETTINGS_PATH.replace(":writeKey", "{writeKey}") as "/"}` as const]: settings,
     [`GET ${SOURCE_CONFIG_PATH}` as const]: sourceConfig,
@@ -152,6 +152,9 @@ export const segment: Group = {
 /** The group of Jitsu's. */
 export const jitsu: Group = {
   name: "Jitsu's clients",
-  description: "One event of the type in the path.",
-  operations: Object.fromEntries(TYPED_PATHS.filter(isJitsu).map((each) => typed(...each))),
+  description: "One event of the type in the path, or a batch.",
+  operations: Object.fromEntries([
+    ...TYPED_PATHS.filter(([path]) => isJitsu(path)).map((each) => typed(...each)),
+    ...SEGMENT_BATCH_PATHS.filter(isJitsu).map(batch),
+  ]),
 };

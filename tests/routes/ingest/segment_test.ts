@@ -22,7 +22,15 @@ const TYPED = TYPES.flatMap((type) =>
     [path, type] as const
   )
 );
-const BATCHES = ["/v1/batch", "/v1/import", "/v1/b", "/api/public/apps/batch", "/beacon/v1/batch"];
+const BATCHES = [
+  "/v1/batch",
+  "/v1/import",
+  "/v1/b",
+  "/api/public/apps/batch",
+  "/api/s/batch",
+  "/api/s/s2s/batch",
+  "/beacon/v1/batch",
+];
 const SETTINGS = `/v1/projects/${WRITE_KEY}/settings`;
 const PLAIN = { "content-type": "text/plain" };
 
