@@ -1,5 +1,5 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
-import { eventWith, openOn, settle } from "./histories.ts";
+import { eventWith, openOn, settle } from "../histories.ts";
 
 Deno.test("a platform without workers settles in the server's own thread, and the fault is reported once", async () => {
   const folder = await Deno.makeTempDir();

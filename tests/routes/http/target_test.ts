@@ -1,6 +1,6 @@
 /** What follows the method in a request, as it is on the wire: over real connections, since clients tidy it up. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import { AS_ADMIN, openTestApp, type TestApp, WRITE_KEY } from "./test_app.ts";
+import { AS_ADMIN, openTestApp, type TestApp, WRITE_KEY } from "../test_app.ts";
 
 const SETTINGS = `/v1/projects/${WRITE_KEY}/settings`;
 

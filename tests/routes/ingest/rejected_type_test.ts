@@ -1,8 +1,8 @@
 /** The type of a rejected event is the same wherever an administrator looks. */
 import { deepStrictEqual } from "node:assert/strict";
-import { openViewer } from "./live_client.ts";
-import { readOpenMetrics } from "./openmetrics.ts";
-import { AS_ADMIN, openTestApp } from "./test_app.ts";
+import { openViewer } from "../admin/live_client.ts";
+import { readOpenMetrics } from "../service/openmetrics.ts";
+import { AS_ADMIN, openTestApp } from "../test_app.ts";
 
 const LARGE = "x".repeat(40_000);
 
