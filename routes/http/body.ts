@@ -4,7 +4,7 @@
  * A body is always read, or drained, before the answer: an answer that leaves it unread slows the connection down.
  */
 import { createDeadlines, DeadlinePassed } from "./deadlines.ts";
-import { inflate, parseJson } from "./decode.ts";
+import { beginsAsGzip, type Coding, codingOf, inflate, parseJson, UNKNOWN_ENCODING } from "./decode.ts";
 import { createLane, type Lane } from "./semaphore.ts";
 import { invalid, type Problem } from "./problem.ts";
 
@@ -76,7 +76,7 @@ export interface Bodies {
   read(request: Request, sender?: "known" | "unknown"): Promise<Body>;
   /** Takes a body's turn to be parsed, until it is released: nothing at once where there is room, or why there is none. */
   turn(body: Body, request: Request): undefined | Promise<Problem | undefined>;
-  /** Inflates if the request says gzip, decodes and parses. */
+  /** Inflates what is gzip, by the request's header or by its first bytes, decodes and parses. */
   parse(body: Body, request: Request): { value: unknown; bytes: number } | { problem: Problem };
   release(body: Body): void;
   /** Reads and forgets a body that nobody has read. */
@@ -235,7 +235,7 @@ export function createBodies(limits: BodyLimits, now: () => number): Bodies {
     },
 
     turn(body, request) {
-      const isGzip = isEncoded(request);
+      const isGzip = codingOfBody(body, request) === "gzip";
       const lane = isGzip || body.bytes.length > SMALL_BODY_BYTES ? parsed : parsedSmall;
       const weight = isGzip ? maxBytes : body.bytes.length;
       const entered = lane.enter(weight);
@@ -251,8 +251,10 @@ export function createBodies(limits: BodyLimits, now: () => number): Bodies {
     },
 
     parse(body, request) {
-      if (!isEncoded(request)) return parseJson(body.bytes);
-      const inflated = inflate(body.bytes, encodingOf(request)!.toLowerCase(), maxBytes);
+      const coding = codingOfBody(body, request);
+      if (coding === "unknown") return { problem: UNKNOWN_ENCODING };
+      if (coding === "identity") return parseJson(body.bytes);
+      const inflated = inflate(body.bytes, maxBytes);
       if (inflated === "too_large") return { problem: tooLarge(`more than ${maxBytes} bytes`) };
       if ("problem" in inflated) return inflated;
       count(body, inflated.bytes.length);
@@ -279,13 +281,10 @@ export function createBodies(limits: BodyLimits, now: () => number): Bodies {
   };
 }
 
-function encodingOf(request: Request): string | null {
-  return request.headers.get("content-encoding");
-}
-
-function isEncoded(request: Request): boolean {
-  const encoding = encodingOf(request);
-  return encoding !== null && encoding !== "" && encoding !== "identity";
+/** Some proxies inflate nothing and drop the header all the same. */
+function codingOfBody({ bytes }: Body, request: Request): Coding {
+  const coding = codingOf(request.headers.get("content-encoding"));
+  return coding === "identity" && beginsAsGzip(bytes) ? "gzip" : coding;
 }
 
 function concat(chunks: readonly Uint8Array[], length: number): Uint8Array {

@@ -2,26 +2,43 @@
 import { gunzipSync } from "node:zlib";
 import { invalid, type Problem } from "./problem.ts";
 
+/** How a body was coded: not at all, by gzip, or by something else. */
+export type Coding = "identity" | "gzip" | "unknown";
+
+/**
+ * Reads `Content-Encoding`: codings are case-insensitive, `x-gzip` is `gzip`, and `identity` says nothing (RFC 9110,
+ * section 8.4.1).
+ */
+export function codingOf(contentEncoding: string | null): Coding {
+  if (contentEncoding === null) return "identity";
+  const codings = contentEncoding.split(",").map((coding) => coding.trim().toLowerCase())
+    .filter((coding) => coding !== "" && coding !== "identity");
+  if (codings.length === 0) return "identity";
+  return codings.length === 1 && (codings[0] === "gzip" || codings[0] === "x-gzip") ? "gzip" : "unknown";
+}
+
+/** Whether bytes begin as gzip does (RFC 1952, section 2.3.1), which no JSON text does. */
+export function beginsAsGzip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x1f && bytes[1] === 0x8b;
+}
+
+/** Refusal of a coding that is not known. */
+export const UNKNOWN_ENCODING: Problem = invalid(
+  "unknown_encoding",
+  "",
+  "the body's Content-Encoding must be gzip or identity",
+);
+
 /** Inflating stops at `maxBytes`, whatever the compressed bytes would make: a bomb costs no more than a large body. */
 export function inflate(
   bytes: Uint8Array,
-  encoding: string,
   maxBytes: number,
 ): { bytes: Uint8Array } | { problem: Problem } | "too_large" {
-  if (encoding !== "gzip" && encoding !== "x-gzip") {
-    return { problem: invalid("unknown_encoding", "", "the body's Content-Encoding must be gzip or none") };
-  }
   try {
     return { bytes: gunzipSync(bytes, { maxOutputLength: maxBytes }) };
   } catch (error) {
     if ((error as { code?: string }).code === "ERR_BUFFER_TOO_LARGE") return "too_large";
-    return {
-      problem: invalid(
-        "invalid_gzip",
-        "",
-        "the body says gzip in Content-Encoding, and is not well-formed gzip",
-      ),
-    };
+    return { problem: invalid("invalid_gzip", "", "the body is not well-formed gzip") };
   }
 }
 
@@ -39,13 +56,7 @@ export function parseJson(bytes: Uint8Array): { value: unknown; bytes: number } 
   try {
     return { value: JSON.parse(text), bytes: bytes.length };
   } catch (error) {
-    return {
-      problem: invalid(
-        "invalid_json",
-        "",
-        `the body must be JSON: ${withoutExcerpt((error as Error).message)}`,
-      ),
-    };
+    return { problem: syntaxProblem(error) };
   }
 }
 
@@ -58,7 +69,17 @@ function isUtf8(bytes: Uint8Array): boolean {
   }
 }
 
-/** The engine's message tells the place, and quotes the body, which may hold a key. */
-function withoutExcerpt(message: string): string {
-  return message.replace(/,? ?(\.\.\.)?"[^]*" is not valid JSON$/, "").replace(/ in JSON at/, " at");
+/** What V8 says where it knows the position. Where it quotes the text instead, its message ends in other words. */
+const POSITION = / in JSON at position (\d+) \(line (\d+) column (\d+)\)$/;
+
+/** Says what is wrong in words of our own: the engine's message quotes the body, which may hold a key or a name. */
+function syntaxProblem(error: unknown): Problem {
+  const message = error instanceof Error ? error.message : "";
+  const [, position, line, column] = POSITION.exec(message) ?? [];
+  const where = position !== undefined
+    ? `invalid at position ${position} (line ${line}, column ${column})`
+    : message === "Unexpected end of JSON input"
+    ? "it ends too early"
+    : "it contains an invalid token";
+  return invalid("invalid_json", "", `the body must be JSON: ${where}`);
 }

@@ -67,7 +67,8 @@ const summary: Answer = {
 
 /** Of every route that takes events: a body that is read whatever its `Content-Type` says. */
 export const HOW_BODIES_COME =
-  "The body is read as JSON whatever its `Content-Type`, and may be `Content-Encoding: gzip`. " +
+  "The body is read as JSON whatever its `Content-Type`, and may be `Content-Encoding: gzip`: a body that begins as gzip " +
+  "does is inflated even where a proxy dropped the header. " +
   "The write key may also be the body's `writeKey`, which a credential in a header outranks and which is never stored.";
 
 /** `POST /api/v1/events` and `/api/v1/events/batch`. */
