@@ -3,6 +3,7 @@
  * a server, and its end. Nothing relies on the end: what was answered is durable.
  */
 import { monotonicFactory } from "ulid";
+import { systemClock } from "./actors/store/clock.ts";
 import { openSystem } from "./actors/open.ts";
 import type { System } from "./actors/system.ts";
 import { traceOf } from "./actors/store/error_trace.ts";
@@ -68,16 +69,13 @@ export async function serve(settings: Settings, announce: (url: string) => void)
   const metrics = createMetrics({ startedAt: Date.now(), memory: Deno.memoryUsage });
   const system = await openSystem({
     storage: settings.kvUrl,
-    now: Date.now,
+    clock: systemClock,
     newId,
     randomBytes: (bytes) => void crypto.getRandomValues(bytes),
     dedupMs: settings.dedupDays * DAY_MS,
     observer: metrics.observer,
     onFault: (error) => log.count("warn", "failed", { code: "settling", error: traceOf(error) }),
-    clock: {
-      monotonic: () => performance.now(),
-      onMoved: (message) => log.line("warn", message, { code: "clock_moved" }),
-    },
+    onClockMoved: (message) => log.line("warn", message, { code: "clock_moved" }),
   }).catch((error) => refuse(`KV_URL can't be opened: ${firstLine(error)}`));
   running = system;
   const app = createApp({ system, settings, log, metrics, now: Date.now, newId, lookUp });

@@ -1,4 +1,5 @@
 /** What the tasks work with: a store, and what can be done to all of it while servers run on it. */
+import type { Clock } from "./store/clock.ts";
 import { createJournal, type Journal } from "./journal/journal_state.ts";
 import { rebuildAll, type RebuildOptions } from "./replay/replay_all.ts";
 import { replayOne, type ReplaySummary } from "./replay/replay_actor.ts";
@@ -20,7 +21,7 @@ const ERASED_MS = 600_000;
 export interface ToolsOptions {
   /** As for a system: a path, a URL, `:memory:`, `undefined` for the platform's own; or an open store. */
   storage: string | undefined | Store;
-  now(): number;
+  clock: Clock;
   newId(): string;
   /** Called with what made a round of settling fail; it is done again. */
   onFault(error: unknown): void;
@@ -44,19 +45,19 @@ export interface Tools {
  * Opens the tools. What is not settled yet is settled first, by whatever process; throws {@link StorageUnavailable} where
  * that fails.
  */
-export async function openTools({ storage, now, newId, onFault }: ToolsOptions): Promise<Tools> {
-  const store = await storeAt(storage);
+export async function openTools({ storage, clock, newId, onFault }: ToolsOptions): Promise<Tools> {
+  const store = await storeAt(storage, clock);
   const journal = createJournal(store);
   await journal.sync();
   const owner = newId();
   let faults = 0;
   const failing = Promise.withResolvers<never>();
   failing.promise.catch(() => {});
-  const common = { source: store, journal, owner, now, newId };
+  const common = { source: store, journal, owner, clock, newId };
   const settler = createSettler({
     store,
     owner,
-    now,
+    clock,
     newId,
     // A tool does not know the servers' window of dedup: it drops nothing.
     windowMs: 0,
@@ -68,7 +69,7 @@ export async function openTools({ storage, now, newId, onFault }: ToolsOptions):
     },
     onSettled: () => void (faults = 0),
   });
-  const settling = createSettling(journal, () => settler);
+  const settling = createSettling({ clock, journal }, () => settler);
   try {
     await Promise.race([untilSettled(store, journal, settling), failing.promise]);
   } finally {
@@ -79,7 +80,7 @@ export async function openTools({ storage, now, newId, onFault }: ToolsOptions):
     replayOne: (actor) => replayOne(common, actor),
     replayAll: (onProgress) => rebuildAll({ ...common, target: store, onProgress }),
     async verifyAll(scratch, onProgress) {
-      const target = await storeAt(scratch);
+      const target = await storeAt(scratch, clock);
       try {
         return await verifyAll({ ...common, target, onProgress });
       } finally {
@@ -113,6 +114,6 @@ async function untilSettled(store: Store, journal: Journal, settling: Settling):
 }
 
 /** A store that is given open, or the one at a place. */
-async function storeAt(storage: string | undefined | Store): Promise<Store> {
-  return typeof storage === "object" ? storage : await openStore(storage);
+async function storeAt(storage: string | undefined | Store, clock: Clock): Promise<Store> {
+  return typeof storage === "object" ? storage : await openStore(storage, { clock });
 }

@@ -2,7 +2,8 @@
 import { createCommitter } from "./journal/appender.ts";
 import { createEventContracts } from "./governance/contracts.ts";
 import { createCounts } from "./stats/counts.ts";
-import { type Clock, createClock, startNotice } from "./store/clock_guard.ts";
+import type { Clock } from "./store/clock.ts";
+import { type ClockGuard, createClockGuard, startNotice } from "./store/clock_guard.ts";
 import { createErasure } from "./erasure/requests_api.ts";
 import { gaugesOf, statsOf } from "./stats/gauges.ts";
 import { createJournal, erasuresOf } from "./journal/journal_state.ts";
@@ -27,11 +28,11 @@ import { openWriteKeys } from "./governance/write_keys.ts";
 /** A tick settles for so long at the most; the next goes on. */
 const TICK_MS = 60_000;
 
-/** What the actors are given: the clock and randomness come from outside. */
+/** What the actors are given: time and randomness come from outside. */
 export interface OpenOptions {
   /** A file path, `:memory:`, an `http(s)://` KV Connect URL, `undefined` for the platform's own; or an open store. */
   storage: string | undefined | Store;
-  now(): number;
+  clock: Clock;
   newId(): string;
   randomBytes(bytes: Uint8Array): void;
   /** The window of dedup in ms; 0 is for ever. */
@@ -42,28 +43,28 @@ export interface OpenOptions {
   /** Tests take smaller bounds for who listens, and for a search in the journal. */
   liveLimits?: LiveOptions["limits"];
   searchChunks?: number;
-  /** A guard over `now`; without it the clock is believed whatever it does, as one that a test sets. */
-  clock?: {
-    /** Ms by a clock that nobody can move. */
-    monotonic(): number;
-    /** Told in a line what is wrong with the clock, and that it is right again. */
-    onMoved(message: string): void;
-  };
+  /**
+   * Told in a line that the time of day was set while the process ran, and that it is right again. Without it nothing
+   * guards the clock: it is believed whatever it does, as one that a test sets.
+   */
+  onClockMoved?(message: string): void;
 }
 
 /** Opens signalfold: reads what is not settled yet, and goes on where it was left. */
 export async function openSystem(options: OpenOptions): Promise<System> {
-  const { now, newId, observer } = options;
-  const store = typeof options.storage === "object" ? options.storage : await openStore(options.storage);
+  const { clock, newId, observer } = options;
+  const store = typeof options.storage === "object"
+    ? options.storage
+    : await openStore(options.storage, { clock });
   const owner = newId();
   const secret = await openSecret(store, options.randomBytes);
   const journal = createJournal(store);
   await journal.sync();
-  const settling = createSettling(journal, ({ failed, moved }) =>
+  const settling = createSettling({ clock, journal }, ({ failed, moved }) =>
     settlerOf(options.storage, {
       store,
       owner,
-      now,
+      clock,
       newId,
       windowMs: options.dedupMs,
       betweenRounds: leaseTasks(),
@@ -75,26 +76,26 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       onSettled: moved,
       onRound: (round) => observer?.settled?.(round),
     }));
-  const clock = guardOf(options, journal.head().at);
+  const clockGuard = guardOf(options, journal.head().at);
   function guard(): void {
-    const fault = clock?.fault();
+    const fault = clockGuard?.fault();
     if (fault === undefined) return;
     throw new NotServing(`${fault}: nothing was accepted, and a retry is safe`, "clock_moved");
   }
-  const probe = createProbe(store, newId);
-  const processes = createProcesses(store, { id: owner, now });
+  const probe = createProbe(store, { clock, newId });
+  const processes = createProcesses(store, { id: owner, clock });
   const feed = createLive({
     store,
     journal,
     id: owner,
-    now,
+    clock,
     ...options.liveLimits && { limits: options.liveLimits },
   });
   const committer = createCommitter({
     store,
     journal,
     secret,
-    now,
+    clock,
     newId,
     guard,
     room: settling.room,
@@ -106,28 +107,28 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       feed.moved();
     },
   });
-  const writeKeys = await openWriteKeys({ store, now, newId, randomBytes: options.randomBytes });
-  const counts = createCounts({ store, owner, now, newId });
-  const suppression = await openSuppression(store, secret);
-  const contracts = createEventContracts({ store, now, newId });
+  const writeKeys = await openWriteKeys({ store, clock, newId, randomBytes: options.randomBytes });
+  const counts = createCounts({ store, owner, clock, newId });
+  const suppression = await openSuppression(store, { clock, secret });
+  const contracts = createEventContracts({ store, clock, newId });
   const quarantine = createQuarantine({
     store,
-    now,
+    clock,
     newId,
     erasures: () => erasuresOf(journal.settledNow()),
   });
   counts.watch(contracts.violations);
-  const reader = createReader({ store, journal, settling });
-  const erasure = createErasure({ store, journal, settling, suppression, secret, now, newId });
+  const reader = createReader({ store, clock, journal, settling });
+  const erasure = createErasure({ store, clock, journal, settling, suppression, secret, newId });
   // So that those which wait here are found too.
   erasure.onErase(quarantine.flush);
   erasure.onErase(feed.forget);
-  const rateLimits = createRateLimits({ store, owner, now });
+  const rateLimits = createRateLimits({ store, owner, now: clock.now });
   settling.wake();
   return {
     commit: committer.commit,
     reader,
-    stories: createStories({ store, journal, secret, searchChunks: options.searchChunks }),
+    stories: createStories({ store, clock, journal, secret, searchChunks: options.searchChunks }),
     live: feed.live,
     writeKeys,
     counts,
@@ -140,7 +141,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       await journal.sync();
       return statsOf(journal);
     },
-    gauges: () => gaugesOf(journal),
+    gauges: () => gaugesOf(journal, clock),
     async ready() {
       guard();
       settling.check();
@@ -153,7 +154,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       await quarantine.sweep();
     },
     async close() {
-      clock?.close();
+      clockGuard?.close();
       feed.live.end();
       // First of all: who waits for room in the tail gets it, or is told that there is none.
       const closing = settling.close();
@@ -168,13 +169,13 @@ export async function openSystem(options: OpenOptions): Promise<System> {
 }
 
 /** The guard over the clock, if there is one, at work; it is told what a start has to say. `at` is of the newest commit. */
-function guardOf({ clock: options, now }: OpenOptions, at: number): Clock | undefined {
-  if (options === undefined) return undefined;
-  const notice = startNotice(now(), at);
-  if (notice !== undefined) options.onMoved(notice);
-  const clock = createClock({ now, ...options });
-  clock.start();
-  return clock;
+function guardOf({ clock, onClockMoved }: OpenOptions, at: number): ClockGuard | undefined {
+  if (onClockMoved === undefined) return undefined;
+  const notice = startNotice(clock.now(), at);
+  if (notice !== undefined) onClockMoved(notice);
+  const guard = createClockGuard({ clock, onMoved: onClockMoved });
+  guard.start();
+  return guard;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** A settler in a thread of its own: the entry of the worker. It speaks with `settler_thread.ts`. */
+import { systemClock } from "./store/clock.ts";
 import { leaseTasks } from "./lease_tasks.ts";
 import { createSettler, type Settler } from "./settling/settler.ts";
 import type { FromSettler, ToSettler } from "./settling/settler_thread.ts";
@@ -23,13 +24,13 @@ thread.onmessage = async ({ data }) => {
     thread.close();
   }
   if (data.type === "open") {
-    store = await openStore(data.storage);
+    store = await openStore(data.storage, { clock: systemClock });
     settler = createSettler({
       store,
       owner: data.owner,
       windowMs: data.windowMs,
       betweenRounds: leaseTasks(),
-      now: Date.now,
+      clock: systemClock,
       newId: () => crypto.randomUUID(),
       onFault: (error) => thread.postMessage({ type: "fault", error: traceOf(error) }),
       onSettled: () => thread.postMessage({ type: "settled" }),

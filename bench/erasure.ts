@@ -4,6 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
+import { systemClock } from "../actors/store/clock.ts";
 import { openSystem } from "../actors/open.ts";
 import { SUPPRESSED, suppressedKey } from "../actors/store/keys.ts";
 import { openStore } from "../actors/store/store.ts";
@@ -34,8 +35,8 @@ function judge(what: string, suppression: Awaited<ReturnType<typeof openSuppress
   console.log(`${what}: ${microseconds.toFixed(3)} µs an event (${count} refused)`);
 }
 
-judge("nobody is suppressed", await openSuppression(store, "secret"));
-const one = await openSuppression(store, "secret");
+judge("nobody is suppressed", await openSuppression(store, { clock: systemClock, secret: "secret" }));
+const one = await openSuppression(store, { clock: systemClock, secret: "secret" });
 await one.add({ kind: "user", id: "gone" });
 judge("one is suppressed", one);
 for (let page = 0; page * PAGE_DIGESTS < MAX_SUPPRESSED; page++) {
@@ -48,7 +49,7 @@ for (let page = 0; page * PAGE_DIGESTS < MAX_SUPPRESSED; page++) {
 }
 const heldBefore = Deno.memoryUsage();
 const began = performance.now();
-const million = await openSuppression(store, "secret");
+const million = await openSuppression(store, { clock: systemClock, secret: "secret" });
 const loadedMs = performance.now() - began;
 const heldMb = (Deno.memoryUsage().external - heldBefore.external) / 1024 / 1024;
 judge("a million are suppressed", million);
@@ -57,7 +58,7 @@ store.close();
 
 const system = await openSystem({
   storage: `${folder}/erasure.db`,
-  now: Date.now,
+  clock: systemClock,
   newId: () => crypto.randomUUID(),
   randomBytes: (bytes) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>),
   dedupMs: 0,

@@ -6,10 +6,11 @@
  * The two take turns, and the median of each counts. What the benches of whole runs share stands here too.
  */
 import { parseArgs } from "node:util";
+import { systemClock } from "../actors/store/clock.ts";
 import { type Chunk, eventsOf, placeOf } from "../actors/journal/chunk.ts";
 import { journalKey } from "../actors/store/keys.ts";
 import { openSystem } from "../actors/open.ts";
-import { sleep, type Store } from "../actors/store/store.ts";
+import type { Store } from "../actors/store/store.ts";
 import { StorageUnavailable, type System } from "../actors/system.ts";
 import { openTools, type Tools } from "../actors/maintenance.ts";
 import {
@@ -131,7 +132,7 @@ export async function timed(act: () => unknown): Promise<number> {
 
 /** What every system of a bench is opened with. */
 export const COMMON = {
-  now: Date.now,
+  clock: systemClock,
   newId: () => crypto.randomUUID(),
   randomBytes: (bytes: Uint8Array) => void crypto.getRandomValues(bytes),
   dedupMs: 30 * 86_400_000,
@@ -200,7 +201,7 @@ export async function sendAll<T>(
       for (let isSent = false; !isSent;) {
         isSent = await send(batch).then(() => true, async (error) => {
           if (!(error instanceof StorageUnavailable)) throw error;
-          await sleep(1000);
+          await systemClock.sleep(1000);
           return false;
         });
       }
@@ -211,7 +212,7 @@ export async function sendAll<T>(
 
 /** Resolves when nothing is unsettled. */
 export async function untilSettled({ stats }: { stats(): Promise<{ unsettled: number }> }): Promise<void> {
-  while ((await stats()).unsettled > 0) await sleep(20);
+  while ((await stats()).unsettled > 0) await systemClock.sleep(20);
 }
 
 /** All chunks of the journal. */

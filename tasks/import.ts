@@ -140,7 +140,7 @@ function eventOf(line: string): StoredEvent | undefined {
   } catch (error) {
     return refuse(`not JSON: ${(error as Error).message}`);
   }
-  const { event, rejection } = readStored(item, { receivedAt: settings.now(), newId: settings.newId });
+  const { event, rejection } = readStored(item, { receivedAt: settings.clock.now(), newId: settings.newId });
   if (rejection !== undefined) {
     return refuse(rejection.path === "" ? rejection.message : `${rejection.path}: ${rejection.message}`);
   }

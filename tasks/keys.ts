@@ -72,11 +72,11 @@ if (values.help) {
 const [command = "", argument] = readCommand();
 // Before the database is opened: what is wrong changes nothing.
 const act = plan();
-const { storage, now, newId } = existingSettings();
+const { storage, clock, newId } = existingSettings();
 const store = await openStore(storage).catch((error) => fail(`storage can't be opened: ${error.message}`));
 try {
   const randomBytes = (bytes: Uint8Array) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);
-  const { value, text } = await act(await openWriteKeys({ store, now, newId, randomBytes }));
+  const { value, text } = await act(await openWriteKeys({ store, clock, newId, randomBytes }));
   console.log(values.json ? JSON.stringify(value, null, 2) : text);
 } catch (error) {
   if (error instanceof StorageUnavailable || error instanceof TooManyWriteKeys) fail(error.message);

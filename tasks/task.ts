@@ -1,5 +1,6 @@
 /** What the tasks share: settings from the environment, and one clear line for what keeps a task from its work. */
 import { monotonicFactory } from "ulid";
+import { type Clock, systemClock } from "../actors/store/clock.ts";
 import { DEV_KV_URL } from "../config.ts";
 import { fail } from "./fail.ts";
 
@@ -9,7 +10,7 @@ export interface TaskSettings {
   /** For ever: a task does not know the servers' window, and drops no message id that they may still need. */
   dedupMs: 0;
   onFault(error: unknown): void;
-  now(): number;
+  clock: Clock;
   newId(): string;
 }
 
@@ -23,7 +24,7 @@ export function taskSettings(): TaskSettings {
     storage,
     dedupMs: 0,
     onFault: (error) => console.error(`settling failed, and is tried again: ${error}`),
-    now: Date.now,
+    clock: systemClock,
     newId: () => ulid(),
   };
 }

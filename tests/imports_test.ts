@@ -232,6 +232,16 @@ Deno.test("the domain is pure and synchronous", () => {
   deepStrictEqual(found(impure, domain), []);
 });
 
+Deno.test("the actors and what runs before them read no clock and draw no chance: they are handed a clock", () => {
+  const handed = SOURCES.filter(({ path, place }) =>
+    ["ingest", "actors", "domain"].includes(place) && path !== "actors/store/clock.ts"
+  );
+  const own =
+    /\bperformance\b|\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bset(Timeout|Interval|Immediate)\b|\bqueueMicrotask\b|\bAbortSignal\.timeout\b|\bDeno\.cron\b/;
+  deepStrictEqual(found(own, handed), []);
+  deepStrictEqual(found(/"node:timers[^"]*"/, handed, "code"), []);
+});
+
 Deno.test("nothing is exported by default or on behalf of another file, and nothing is any", () => {
   deepStrictEqual(
     found(/\bexport default\b|\bas default\b|\bexport (type )?(\*|\{[^}]*\}) from\b/, SOURCES),

@@ -38,7 +38,7 @@ import { deleteGeneration, generationsIn, GRACE_MS, type Rebuild } from "../sett
 import type { LeaseTask, LeaseTaskOptions } from "../settling/settler.ts";
 import { type Place, replayActor, SLICE_ACTORS } from "../settling/round.ts";
 import { type ActorHead, complete, isStale, load, type Loaded, loadHeads } from "../settling/snapshot.ts";
-import { type Entry, sleep, type Store } from "../store/store.ts";
+import type { Entry, Store } from "../store/store.ts";
 import { suppressUnder } from "./suppression.ts";
 import type { ActorKind, Person } from "../system.ts";
 import { addErased, type PlanList, type Receipt, type Wish } from "./requests.ts";
@@ -143,13 +143,13 @@ async function fulfil(fence: Fence<Settled>, options: ErasingOptions): Promise<b
 /** Counts the wish as fulfilled and leaves the receipt, in one operation. */
 async function finish(
   fence: Fence<Settled>,
-  { store, now }: ErasingOptions,
+  { store, clock }: ErasingOptions,
   { no, wish }: { no: number; wish: Wish },
 ): Promise<void> {
   const { value: before } = await store.get<Receipt>(erasedKey(wish.digest));
   const erased = { ...wish.plan!.erased, rejected: wish.rejected ?? 0 };
   const receipt: Receipt = {
-    at: now(),
+    at: clock.now(),
     suppressed: wish.suppress || (before?.suppressed ?? false),
     erased: addErased(before?.erased, erased),
     wishes: [...before?.wishes ?? [], { no, op: wish.op, erased }].slice(-RECEIPT_WISHES),
@@ -456,7 +456,10 @@ async function* partsOf(
  * A replay of everything that is under way may have read what is rewritten: it is stopped, whatever its version, and all
  * generations but the live one are deleted. One that begins after this reads the journal as it is now.
  */
-async function stopRebuilds(fence: Fence<Settled>, { store, owner, newId }: ErasingOptions): Promise<void> {
+async function stopRebuilds(
+  fence: Fence<Settled>,
+  { store, owner, clock, newId }: ErasingOptions,
+): Promise<void> {
   const newest = await takeFromRebuilds();
   // One that begins after this takes a newer one.
   const isUnused = (each: number) => each !== fence.value().generation && each <= newest;
@@ -464,7 +467,7 @@ async function stopRebuilds(fence: Fence<Settled>, { store, owner, newId }: Eras
   if (unused.length === 0) return;
   // Readers of one that was replaced just now have begun anew by then.
   for (let waitedMs = 0; waitedMs < GRACE_MS; waitedMs += 500) {
-    await sleep(500);
+    await clock.sleep(500);
     await fence.renew();
   }
   for (const generation of unused) await deleteGeneration(store, generation, fence.write);
@@ -482,7 +485,7 @@ async function stopRebuilds(fence: Fence<Settled>, { store, owner, newId }: Eras
         if (!(error instanceof LostFence)) throw error;
         // The replay was quicker; or this settler has lost its own fence, and this throws.
         await fence.write({});
-        await sleep(20 * Math.random());
+        await clock.sleep(20 * clock.random());
       }
     }
   }

@@ -1,8 +1,9 @@
 /** Erasure as it is asked for: a wish is written, and fulfilled by a settler, in whatever process (`execute.ts`). */
 import { erasuresOf, type Head, type Journal } from "../journal/journal_state.ts";
+import type { Clock } from "../store/clock.ts";
 import { erasedKey, ERASING, HEAD, wishKey } from "../store/keys.ts";
 import type { Settling } from "../settling/backpressure.ts";
-import { sleep, type Store, type Write } from "../store/store.ts";
+import type { Store, Write } from "../store/store.ts";
 import { personDigest } from "./suppression.ts";
 import {
   type Eraser,
@@ -36,13 +37,13 @@ export interface ErasureOptions {
   suppression: Suppression;
   /** The secret that digests are made with. */
   secret: string;
-  now(): number;
+  clock: Clock;
   newId(): string;
 }
 
 /** Makes what erases people. */
 export function createErasure(options: ErasureOptions): Erasure {
-  const { store, journal, settling, suppression, secret } = options;
+  const { store, journal, settling, suppression, secret, clock } = options;
   const erasers: Eraser[] = [];
 
   /** Writes a wish, and gives its number. */
@@ -76,7 +77,7 @@ export function createErasure(options: ErasureOptions): Erasure {
         ]],
       });
       if (written !== null) return last;
-      if (tries > 0) await sleep(Math.min(2 ** tries, 200) * Math.random());
+      if (tries > 0) await clock.sleep(Math.min(2 ** tries, 200) * clock.random());
     }
     throw new StorageUnavailable("storage did not take the wish for erasure");
   }
@@ -113,15 +114,15 @@ export function createErasure(options: ErasureOptions): Erasure {
   return {
     onErase: (eraser) => void erasers.push(eraser),
     async erase(person: Person, { suppress }) {
-      const endMs = performance.now() + ERASE_MS;
+      const endMs = clock.monotonic() + ERASE_MS;
       const digest = personDigest(person, secret);
       await journal.sync();
       const before = erasuresOf(journal.settledNow());
       if (suppress) await inTurn(() => suppression.add(person));
       for (const eraser of erasers) await eraser(person);
-      const at = options.now();
+      const at = clock.now();
       const no = await inTurn(() => push({ ...person, digest, suppress, at }));
-      await settling.untilErased(no, endMs - performance.now());
+      await settling.untilErased(no, endMs - clock.monotonic());
       if (suppress) await suppression.refresh();
       const { value: receipt } = await store.get<Receipt>(erasedKey(digest));
       // Of one who asks again, what was done for them before too.

@@ -6,10 +6,11 @@
 import { Buffer } from "node:buffer";
 import { DIGEST_BYTES, digestOf, wordsOfHex } from "../journal/chunk.ts";
 import { createDigestSet } from "../journal/digest_set.ts";
+import type { Clock } from "../store/clock.ts";
 import type { Fence } from "../store/lease.ts";
 import type { Settled } from "../journal/journal_state.ts";
 import { type Key, SECRET, SUPPRESSED, suppressedKey } from "../store/keys.ts";
-import { type Store, type Write } from "../store/store.ts";
+import type { Store, Write } from "../store/store.ts";
 import {
   type Person,
   StorageFault,
@@ -72,10 +73,13 @@ export async function suppressUnder(fence: Fence<Settled>, store: Store, people:
 }
 
 /** Opens the set of who is suppressed. */
-export async function openSuppression(store: Store, secret: string): Promise<Suppression> {
+export async function openSuppression(
+  store: Store,
+  { clock, secret }: { clock: Clock; secret: string },
+): Promise<Suppression> {
   const digests = createDigestSet(0);
   let known = 0;
-  const watched = createWatched(store, { mark: SUPPRESSED, load });
+  const watched = createWatched(store, { clock, mark: SUPPRESSED, load });
 
   /** What was added: digests never go. */
   async function load(): Promise<void> {

@@ -1,9 +1,9 @@
 /** A draft of a contract held against the last events of the journal: a contract is tried before it is enforced. */
-import { setImmediate } from "node:timers";
 import { type Draft, firstViolation, names } from "../../domain/contract/contract.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { type Chunk, linesOf, senderOf } from "../journal/chunk.ts";
 import type { Head } from "../journal/journal_state.ts";
+import type { Clock } from "../store/clock.ts";
 import { HEAD, journalKey } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 import type { DraftCheck } from "../system.ts";
@@ -22,14 +22,14 @@ const DEADLINE_MS = 10_000;
 
 /** Holds a draft against those of the last `last` events that it names, newest first. Reads the journal and nothing else. */
 export async function checkDraft(
-  store: Store,
+  { store, clock }: { store: Store; clock: Clock },
   draft: Draft & { name: string },
   last: number,
 ): Promise<DraftCheck> {
   const { makeChecked } = await import("../../domain/contract/checked_contract.ts");
   const contract = makeChecked(draft);
   const result: DraftCheck = { checked: 0, failed: 0, complete: true, examples: [] };
-  const began = performance.now();
+  const began = clock.monotonic();
   let turnMs = began;
 
   function look(event: StoredEvent): void {
@@ -49,9 +49,9 @@ export async function checkDraft(
       if (turnMs - began > DEADLINE_MS) return { ...result, complete: false };
       const event = JSON.parse(lines[index]!) as StoredEvent;
       if (names(draft, event, senderOf(chunk, index))) look(event);
-      if (performance.now() - turnMs > TURN_MS) {
-        await new Promise((resolve) => setImmediate(resolve));
-        turnMs = performance.now();
+      if (clock.monotonic() - turnMs > TURN_MS) {
+        await clock.turn();
+        turnMs = clock.monotonic();
       }
     }
     if (left === 0) break;

@@ -16,6 +16,7 @@ import {
   contractVersions,
   type Key,
 } from "../store/keys.ts";
+import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
 import {
   type Author,
@@ -43,7 +44,7 @@ type StoredVersion = Omit<ContractVersion, "contract"> & { contract: Uint8Array 
 
 /** Makes the contracts of a store. They are read before the first event. */
 export function createEventContracts(
-  { store, now, newId }: { store: Store; now(): number; newId(): string },
+  { store, clock, newId }: { store: Store; clock: Clock; newId(): string },
 ): EventContracts {
   let stored = new Map<string, StoredContract>();
   let contracts = createContracts([]);
@@ -71,7 +72,7 @@ export function createEventContracts(
     return checked.get(contract)!;
   }
 
-  const watched = createWatched(store, { mark: CONTRACTS_CHANGED, load });
+  const watched = createWatched(store, { clock, mark: CONTRACTS_CHANGED, load });
 
   function count(contract: string | null, mode: ContractMode): void {
     const key = `${mode}/${contract ?? NO_CONTRACT}`;
@@ -96,7 +97,7 @@ export function createEventContracts(
       for (const { name, contract, restored } of changes) {
         const version: StoredVersion = {
           version: await newestVersion(name) + 1,
-          at: new Date(now()).toISOString(),
+          at: new Date(clock.now()).toISOString(),
           by: author.by,
           address: author.address,
           contract: contract === null ? null : encode(contract),
@@ -181,7 +182,7 @@ export function createEventContracts(
       if (value === null || value.contract === null) return undefined;
       return (await put([decode(value.contract)], author, version))[0];
     },
-    check: (draft, last) => checkDraft(store, draft, last),
+    check: (draft, last) => checkDraft({ store, clock }, draft, last),
   };
 }
 

@@ -5,6 +5,7 @@
  *
  * Written behind the answers, many in one operation. What waits to be written is lost if the process dies.
  */
+import type { Clock } from "../store/clock.ts";
 import { decodeCursor, encodeCursor } from "../store/cursor.ts";
 import { type Key, REJECTED, rejectedKey } from "../store/keys.ts";
 import {
@@ -15,7 +16,7 @@ import {
   shown,
   type Stored,
 } from "./quarantine_store.ts";
-import { DAMAGED, sleep, type Store } from "../store/store.ts";
+import { DAMAGED, type Store } from "../store/store.ts";
 import { InvalidCursor, type Quarantine, type RejectedEvent, StorageFault } from "../system.ts";
 
 /** How long a rejected event is kept. */
@@ -52,15 +53,15 @@ interface Waiting {
 /** What a quarantine needs. */
 export interface QuarantineOptions {
   store: Store;
-  now(): number;
+  clock: Clock;
   newId(): string;
   /** How many erasures are fulfilled, as far as this process knows. */
   erasures(): number;
 }
 
 /** Makes the quarantine of a store. */
-export function createQuarantine({ store, now, newId, erasures }: QuarantineOptions) {
-  const { move, sharesOf, removeAll } = createRejected({ store, newId });
+export function createQuarantine({ store, clock, newId, erasures }: QuarantineOptions) {
+  const { move, sharesOf, removeAll } = createRejected({ store, clock, newId });
   let waiting: Waiting[] = [];
   let minute = { began: -Infinity, events: 0, bytes: 0, keys: new Map<string, Share>() };
   let dropped = 0;
@@ -71,7 +72,7 @@ export function createQuarantine({ store, now, newId, erasures }: QuarantineOpti
   const encoder = new TextEncoder();
 
   function hasRoom(writeKeyId: string): boolean {
-    const nowMs = performance.now();
+    const nowMs = clock.monotonic();
     if (nowMs - minute.began > MINUTE_MS) minute = { began: nowMs, events: 0, bytes: 0, keys: new Map() };
     const has = fits(1, { own: minute.keys.get(writeKeyId) ?? NOTHING, all: minute, max: OF_A_MINUTE });
     if (!has) dropped++;
@@ -90,14 +91,14 @@ export function createQuarantine({ store, now, newId, erasures }: QuarantineOpti
     if (own === undefined) minute.keys.set(writeKeyId, own = { ...NOTHING });
     add(own, body.length);
     const known = Math.max(erasures(), looked);
-    waiting.push({ id: newId(), stored: { ...rest, at: now(), body }, erasures: known });
+    waiting.push({ id: newId(), stored: { ...rest, at: clock.now(), body }, erasures: known });
     working ??= work();
   }
 
   /** Writes all that waits. What storage does not take is counted as dropped: nobody was promised it. */
   async function work(): Promise<void> {
     do {
-      await sleep(GATHER_MS);
+      await clock.sleep(GATHER_MS);
       while (waiting.length > 0) {
         const batch = takeBatch();
         dropped += batch.length - await write(batch).catch(() => 0);
@@ -153,16 +154,16 @@ export function createQuarantine({ store, now, newId, erasures }: QuarantineOpti
   }
 
   async function sweepIfDue(): Promise<void> {
-    if (performance.now() - sweptAt < SWEEP_MS) return;
+    if (clock.monotonic() - sweptAt < SWEEP_MS) return;
     await sweep();
   }
 
   /** From the oldest on: ids sort by time, and the first that is young enough ends it. */
   async function sweep(): Promise<void> {
-    sweptAt = performance.now();
+    sweptAt = clock.monotonic();
     const old: string[] = [];
     for await (const { key, value } of store.list<Stored>({ prefix: REJECTED }, { batchSize: 20 })) {
-      if (now() - value!.at < KEPT_MS) break;
+      if (clock.now() - value!.at < KEPT_MS) break;
       old.push(key[1] as string);
     }
     await removeAll(old);
@@ -187,7 +188,7 @@ export function createQuarantine({ store, now, newId, erasures }: QuarantineOpti
       for await (const { key, value } of store.list<Stored>(range, { reverse: true, batchSize: 20 })) {
         more = rejected.length === limit || bytes > PAGE_BYTES;
         if (more) break;
-        if (now() - value!.at >= KEPT_MS) continue;
+        if (clock.now() - value!.at >= KEPT_MS) continue;
         const whole = shown(key[1] as string, value!);
         // What is damaged can't be sent again either, and goes when its week is over.
         if (whole === undefined) continue;
@@ -200,7 +201,7 @@ export function createQuarantine({ store, now, newId, erasures }: QuarantineOpti
     async get(id: string) {
       await written();
       const { value } = await store.get<Stored>(rejectedKey(id));
-      if (value === null || now() - value.at >= KEPT_MS) return undefined;
+      if (value === null || clock.now() - value.at >= KEPT_MS) return undefined;
       const whole = shown(id, value);
       if (whole === undefined) throw new StorageFault(DAMAGED);
       return whole;

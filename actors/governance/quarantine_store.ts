@@ -1,8 +1,9 @@
 /** What stands of rejected events, and all changes of it: each moves the total, so that a late or repeated one fails. */
 import { isObject, type JsonObject } from "../../domain/event/json.ts";
+import type { Clock } from "../store/clock.ts";
 import { type Key, REJECTED, REJECTED_COUNT, rejectedCountKey, rejectedKey } from "../store/keys.ts";
 import type { ErasedNames, EraseParticipant } from "../erasure/execute.ts";
-import { DAMAGED, sleep, type Store } from "../store/store.ts";
+import { DAMAGED, type Store } from "../store/store.ts";
 import { type RejectedEvent, StorageFault, StorageUnavailable } from "../system.ts";
 import { createTurns } from "../store/serial_queue.ts";
 
@@ -56,12 +57,13 @@ export type Plan = (total: Total) => Move | undefined | Promise<Move | undefined
 /** What changing needs; `renew` is called now and then, by who holds a lease. */
 export interface RejectedOptions {
   store: Store;
+  clock: Clock;
   newId(): string;
   renew?(): Promise<void>;
 }
 
 /** Makes what changes the rejected events of a store. */
-export function createRejected({ store, newId, renew }: RejectedOptions) {
+export function createRejected({ store, clock, newId, renew }: RejectedOptions) {
   /** One change at a time in this process: all move the total. */
   const inTurn = createTurns();
 
@@ -97,7 +99,7 @@ export function createRejected({ store, newId, renew }: RejectedOptions) {
         ],
       });
       if (written !== null) return;
-      await sleep(2 ** tries * Math.random());
+      await clock.sleep(2 ** tries * clock.random());
     }
     throw new StorageUnavailable("the quarantine is being changed by other processes too often");
   }

@@ -1,6 +1,7 @@
 /** Write keys: kept as digests, held in memory, looked at again often enough that a change holds everywhere in 5 s. */
 import { hash } from "node:crypto";
 import { createKeyUse } from "./key_use.ts";
+import type { Clock } from "../store/clock.ts";
 import { rateLimitKey, WRITE_KEYS, WRITE_KEYS_CHANGED, writeKeyKey, writeKeyUsedKey } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 import { StorageUnavailable, TooManyWriteKeys, type WriteKey, type WriteKeys } from "../system.ts";
@@ -31,7 +32,7 @@ export const MAX_WRITE_KEYS = 1_000;
 /** What write keys need. */
 export interface WriteKeysOptions {
   store: Store;
-  now(): number;
+  clock: Clock;
   newId(): string;
   /** Fills an array with random bytes. */
   randomBytes(bytes: Uint8Array): void;
@@ -41,15 +42,15 @@ export interface WriteKeysOptions {
 export async function openWriteKeys(
   options: WriteKeysOptions,
 ): Promise<WriteKeys & { close(): Promise<void> }> {
-  const { store, now, newId } = options;
+  const { store, clock, newId } = options;
   const use = createKeyUse(store);
   let byDigest = new Map<string, Held>();
-  const watched = createWatched(store, { mark: WRITE_KEYS_CHANGED, load });
+  const watched = createWatched(store, { clock, mark: WRITE_KEYS_CHANGED, load });
 
   async function load(): Promise<void> {
     const keys = new Map<string, Held>();
     for await (const { value: key } of store.list<StoredKey>({ prefix: WRITE_KEYS })) {
-      const shown = publicOf(key!, now());
+      const shown = publicOf(key!, clock.now());
       keys.set(key!.digest, { key: key!, shown });
       const { previous } = key!;
       if (previous !== undefined) {
@@ -91,7 +92,7 @@ export async function openWriteKeys(
 
   function held(digestHex: string): WriteKey | undefined {
     const found = byDigest.get(digestHex);
-    if (found?.validUntil !== undefined && now() >= found.validUntil) return undefined;
+    if (found?.validUntil !== undefined && clock.now() >= found.validUntil) return undefined;
     return found?.shown;
   }
 
@@ -100,7 +101,7 @@ export async function openWriteKeys(
   /** As it is shown: with when it was last used. */
   async function shown(keys: StoredKey[]): Promise<WriteKey[]> {
     const used = await use.lastUsed(keys.map(({ id }) => id));
-    return keys.map((key, i) => ({ ...publicOf(key, now()), ...lastUsed(used[i]) }));
+    return keys.map((key, i) => ({ ...publicOf(key, clock.now()), ...lastUsed(used[i]) }));
   }
 
   await watched.refresh();
@@ -129,7 +130,7 @@ export async function openWriteKeys(
         ...(allowedTypes === undefined ? {} : { allowedTypes }),
         ...(rateLimit === undefined ? {} : { rateLimit }),
         enabled,
-        createdAt: new Date(now()).toISOString(),
+        createdAt: new Date(clock.now()).toISOString(),
         digest: hash("sha256", key, "hex"),
       };
       await update(made.id, (there) => {
@@ -140,7 +141,7 @@ export async function openWriteKeys(
         }
         return made;
       });
-      return { key, writeKey: publicOf(made, now()) };
+      return { key, writeKey: publicOf(made, clock.now()) };
     },
     async change(id, patch) {
       const changed = await update(id, (there) => {
@@ -161,7 +162,7 @@ export async function openWriteKeys(
     async rotate(id, graceMs) {
       const key = newWriteKey(options.randomBytes);
       const digest = hash("sha256", key, "hex");
-      const validUntil = now() + graceMs;
+      const validUntil = clock.now() + graceMs;
       const rotated = await update(id, (there) => {
         // Where storage denied a write that it did, it is there at the second look.
         if (there === null || there.digest === digest) return undefined;

@@ -7,7 +7,6 @@
  * decided by what stands in the journal: its chunks bear the attempt that wrote them.
  */
 import { Buffer } from "node:buffer";
-import { setImmediate } from "node:timers";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { namesOf } from "../../domain/profile/fact.ts";
 import {
@@ -22,9 +21,11 @@ import {
 } from "./chunk.ts";
 import { createDigestSet } from "./digest_set.ts";
 import type { Journal, KnownHead, NewChunk } from "./journal_state.ts";
+import type { Clock } from "../store/clock.ts";
+import { withTimeout } from "../store/timeout.ts";
 import { HEAD, journalKey, type Key } from "../store/keys.ts";
 import { addProbes, lookUp, type Probe } from "./dedup_index.ts";
-import { sleep, type Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { BatchTooLarge, type Observer, type Receipt, StorageFault, StorageUnavailable } from "../system.ts";
 
 /** One atomic operation takes 800 KiB: compressed chunks, digests and head must fit with room to spare. */
@@ -65,7 +66,7 @@ export interface CommitterOptions {
   journal: Journal;
   /** The secret that digests of message ids are made with: the same for all who use the database. */
   secret: string;
-  now(): number;
+  clock: Clock;
   newId(): string;
   /** Throws where nothing may be committed now; without it nothing keeps the process from it. */
   guard?(): void;
@@ -80,7 +81,7 @@ export interface CommitterOptions {
 
 /** Makes the committer. */
 export function createCommitter(options: CommitterOptions) {
-  const { store, journal, secret, now, newId } = options;
+  const { store, journal, secret, clock, newId } = options;
   let waiting: Request[] = [];
   let waitingBytes = 0;
   let working: Promise<void> | undefined;
@@ -92,6 +93,17 @@ export function createCommitter(options: CommitterOptions) {
     const digests = digestsIn(chunk.digests);
     for (let at = 0; at < chunk.n; at++) ours.add(digests, at);
   });
+
+  /** Waits for a promise until a moment of the monotonic clock, then throws. */
+  function withDeadline<T>(promise: Promise<T>, deadlineMs: number): Promise<T> {
+    return withTimeout<T, never>(promise, {
+      clock,
+      ms: Math.max(0, deadlineMs - clock.monotonic()),
+      onTimeout() {
+        throw notAcknowledged();
+      },
+    });
+  }
 
   async function work(): Promise<void> {
     while (waiting.length > 0) {
@@ -114,11 +126,11 @@ export function createCommitter(options: CommitterOptions) {
    * events, and those who were just answered are about to send again. Who sends alone waits for one turn.
    */
   async function gather(): Promise<void> {
-    const until = performance.now() + GATHER_MS;
+    const until = clock.monotonic() + GATHER_MS;
     for (let count = 0; waiting.length > count && waitingBytes < GROUP_BYTES;) {
       count = waiting.length;
-      await new Promise((resolve) => setImmediate(resolve));
-      if (performance.now() > until) return;
+      await clock.turn();
+      if (clock.monotonic() > until) return;
     }
   }
 
@@ -151,7 +163,7 @@ export function createCommitter(options: CommitterOptions) {
     );
     let digests = digestsOf(group);
     for (let tries = 0;; tries++) {
-      if (performance.now() > deadlineMs) throw notAcknowledged();
+      if (clock.monotonic() > deadlineMs) throw notAcknowledged();
       const base = journal.head();
       const known = await knownIds(digests, deadlineMs);
       // Look-ups waited for a read: what they say holds for the head that was captured before them alone.
@@ -165,7 +177,7 @@ export function createCommitter(options: CommitterOptions) {
       }
       options.guard?.();
       const commit = newId();
-      const prepared = prepare(fresh, base, { commit, at: Math.max(now(), base.at) });
+      const prepared = prepare(fresh, base, { commit, at: Math.max(clock.now(), base.at) });
       if (prepared === undefined) {
         if (group.length === 1) {
           throw new BatchTooLarge(
@@ -177,7 +189,7 @@ export function createCommitter(options: CommitterOptions) {
         continue;
       }
       attempts.add(commit);
-      const began = performance.now();
+      const began = clock.monotonic();
       const write = store.commit({ checks: [{ key: HEAD, stamp: base.stamp }], sets: prepared.sets }).catch(
         (error) => {
           // Of a full disk or a damaged file the sender is told at once: trying until the deadline helps nothing.
@@ -190,10 +202,10 @@ export function createCommitter(options: CommitterOptions) {
         journal.committed({ ...prepared.head, stamp }, prepared.chunks);
         answer(group, digests, { fresh, known });
         options.afterCommit();
-        const durationMs = performance.now() - began;
+        const durationMs = clock.monotonic() - began;
         options.observer?.committed?.({ durationMs, events: fresh.lines.length, bytes: prepared.bytes });
-        const pauseMs = durationMs * PAUSE_TRIPS * (0.5 + Math.random());
-        if (options.others()) await sleep(Math.min(pauseMs, PAUSE_MS));
+        const pauseMs = durationMs * PAUSE_TRIPS * (0.5 + clock.random());
+        if (options.others()) await clock.sleep(Math.min(pauseMs, PAUSE_MS));
         return;
       }
       options.observer?.retried?.();
@@ -209,7 +221,7 @@ export function createCommitter(options: CommitterOptions) {
           for (let at = 0; at < chunk.n; at++) ours.add(digests, at);
         }
       }
-      if (tries > 0) await sleep(Math.min(2 ** tries, 200) * Math.random());
+      if (tries > 0) await clock.sleep(Math.min(2 ** tries, 200) * clock.random());
     }
   }
 
@@ -272,7 +284,7 @@ export function createCommitter(options: CommitterOptions) {
           digests,
           writeKeyId,
           bytes,
-          cameMs: performance.now(),
+          cameMs: clock.monotonic(),
           resolve,
           reject,
         });
@@ -390,17 +402,4 @@ function notAcknowledged(): StorageUnavailable {
   return new StorageUnavailable(
     "storage did not take the events in time: nothing was acknowledged, send them again",
   );
-}
-
-/** Waits for a promise until a moment of the monotonic clock, then throws. */
-async function withDeadline<T>(promise: Promise<T>, deadlineMs: number): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(notAcknowledged()), Math.max(0, deadlineMs - performance.now()));
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

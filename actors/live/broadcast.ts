@@ -6,8 +6,9 @@
  * All of it is best effort: a note is lost where its process dies, or where more come than a value holds.
  */
 import { Buffer } from "node:buffer";
+import type { Clock } from "../store/clock.ts";
+import { withTimeout } from "../store/timeout.ts";
 import { LISTENING, NOTES, notesKey } from "../store/keys.ts";
-import { within } from "../store/membership.ts";
 import type { Entry, Store } from "../store/store.ts";
 import type { Note } from "../system.ts";
 
@@ -64,7 +65,7 @@ export interface NotesOptions {
   store: Store;
   /** This process's name. */
   id: string;
-  now(): number;
+  clock: Clock;
   /** What the times between two looks are multiplied by: tests live faster. */
   pace: number;
   /** {@link LISTENED_MS} */
@@ -74,14 +75,15 @@ export interface NotesOptions {
 }
 
 /** Makes the notes of a process. */
-export function createNotes({ store, id, now, pace, listenedMs, onNotes }: NotesOptions) {
+export function createNotes({ store, id, clock, pace, listenedMs, onNotes }: NotesOptions) {
   /** What listeners here have not all seen: `end` is the number of the next. */
   let kept: Note[] = [];
   let end = 0;
   /** What goes to others: `outEnd` is the number of the next. */
   let out: string[] = [];
   let outEnd = 0;
-  let publishing: ReturnType<typeof setTimeout> | undefined;
+  /** Takes back that its notes are published soon; `undefined` while none are to be. */
+  let stopPublishing: (() => void) | undefined;
   let mine: Pick<Entry, "stamp"> | undefined;
   let beatStamp: string | null = null;
   let elsewhereMs = -Infinity;
@@ -95,7 +97,7 @@ export function createNotes({ store, id, now, pace, listenedMs, onNotes }: Notes
   let nextOf = new Map<string, number>();
 
   /** Where nobody was ever heard of it reads no clock, which would be most of the cost of asking. */
-  const isElsewhere = () => elsewhereMs > -Infinity && performance.now() - elsewhereMs < listenedMs;
+  const isElsewhere = () => elsewhereMs > -Infinity && clock.monotonic() - elsewhereMs < listenedMs;
 
   /** One after the other, and a hint each: what fails is done again at its next time. */
   function work(task: () => Promise<void>): Promise<void> {
@@ -119,7 +121,7 @@ export function createNotes({ store, id, now, pace, listenedMs, onNotes }: Notes
     if (!isElsewhere()) {
       elsewhereMs = -Infinity;
       await clear();
-    } else if (out.length > 0) publishing ??= setTimeout(() => work(publish), GATHER_MS * pace);
+    } else if (out.length > 0) publishSoon();
     if (hasLooked) return;
     hasLooked = true;
     for await (const entry of windows()) await deleteStale(entry);
@@ -128,7 +130,7 @@ export function createNotes({ store, id, now, pace, listenedMs, onNotes }: Notes
   function notice({ value, stamp }: Entry<Beat>): void {
     if (stamp === beatStamp) return;
     beatStamp = stamp;
-    if (value !== null && value.by !== id) elsewhereMs = performance.now();
+    if (value !== null && value.by !== id) elsewhereMs = clock.monotonic();
   }
 
   /** Says that this process listens. Of two that say so at once the second says it again, or the first never knew of it. */
@@ -151,7 +153,7 @@ export function createNotes({ store, id, now, pace, listenedMs, onNotes }: Notes
   }
 
   async function deleteStale({ key, value, stamp }: Entry<Window>): Promise<void> {
-    if (value!.id === id || Math.abs(now() - value!.at) < STALE_MS) return;
+    if (value!.id === id || Math.abs(clock.now() - value!.at) < STALE_MS) return;
     await store.commit({ checks: [{ key, stamp }], sets: [], deletes: [key] });
   }
 
@@ -178,8 +180,12 @@ export function createNotes({ store, id, now, pace, listenedMs, onNotes }: Notes
     return lost;
   }
 
+  function publishSoon(): void {
+    stopPublishing ??= clock.timer(GATHER_MS * pace, () => void work(publish));
+  }
+
   async function publish(): Promise<void> {
-    publishing = undefined;
+    stopPublishing = undefined;
     let bytes = 0;
     let from = out.length;
     while (from > 0 && out.length - from < WINDOW_NOTES) {
@@ -190,7 +196,7 @@ export function createNotes({ store, id, now, pace, listenedMs, onNotes }: Notes
     out = out.slice(from);
     const notes = new TextEncoder().encode(`[${out.join(",")}]`);
     const key = notesKey(id);
-    const value: Window = { id, at: now(), first: outEnd - out.length, notes };
+    const value: Window = { id, at: clock.now(), first: outEnd - out.length, notes };
     mine ??= await store.get(key);
     const stamp = await store.commit({ checks: [{ key, stamp: mine.stamp }], sets: [[key, value]] });
     mine = stamp === null ? undefined : { stamp };
@@ -198,8 +204,8 @@ export function createNotes({ store, id, now, pace, listenedMs, onNotes }: Notes
 
   /** Takes back what this process has for others. */
   async function clear(): Promise<void> {
-    clearTimeout(publishing);
-    publishing = undefined;
+    stopPublishing?.();
+    stopPublishing = undefined;
     out = [];
     if (mine === undefined) return;
     const { key, stamp } = await store.get(notesKey(id));
@@ -242,7 +248,7 @@ export function createNotes({ store, id, now, pace, listenedMs, onNotes }: Notes
       for (const note of notes.slice(-WINDOW_NOTES)) out.push(JSON.stringify(note));
       outEnd += notes.length;
       if (out.length > 2 * WINDOW_NOTES) out = out.slice(-WINDOW_NOTES);
-      if (!isLooking) publishing ??= setTimeout(() => work(publish), GATHER_MS * pace);
+      if (!isLooking) publishSoon();
     },
     /** The number of the next note, and those from a number on, with how many of them are gone. */
     end: () => end,
@@ -265,8 +271,8 @@ export function createNotes({ store, id, now, pace, listenedMs, onNotes }: Notes
     /** Takes its notes back, as far as storage answers. */
     async close(): Promise<void> {
       closed = true;
-      clearTimeout(publishing);
-      await within(CLOSE_MS, () => work(clear));
+      stopPublishing?.();
+      await withTimeout(work(clear), { clock, ms: CLOSE_MS, onTimeout() {} });
     },
   };
 }

@@ -6,11 +6,11 @@
  * costs no memory; one that falls behind too far passes over the rest and is told how much that was. All listeners
  * together get a share of the thread. While nobody listens nothing runs.
  */
-import { setImmediate } from "node:timers";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { CHUNK_EVENTS, lastPlaceOf, placeOf, senderOf, seqOf } from "../journal/chunk.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import { BEAT_MS, createNotes, LISTENED_MS, type Notes } from "./broadcast.ts";
+import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
 import { type Listener, type Live, type LivePosition, type News, TooManyListeners } from "../system.ts";
 
@@ -42,7 +42,7 @@ export interface LiveOptions {
   journal: Journal;
   /** This process's name. */
   id: string;
-  now(): number;
+  clock: Clock;
   /** Tests take smaller bounds, and shorter times. */
   limits?: Partial<typeof LIMITS>;
 }
@@ -64,11 +64,11 @@ interface Heard {
 }
 
 /** Makes the feed of a process. */
-export function createLive({ store, journal, id, now, limits }: LiveOptions) {
+export function createLive({ store, journal, id, clock, limits }: LiveOptions) {
   const { maxBehindEvents, stalledMs, listenedMs, pace } = { ...LIMITS, ...limits };
   const listeners = new Set<Heard>();
-  const notes = createNotes({ store, id, now, pace, listenedMs, onNotes: wakeAll });
-  let waking: ReturnType<typeof setTimeout> | undefined;
+  const notes = createNotes({ store, id, clock, pace, listenedMs, onNotes: wakeAll });
+  let stopWaking: (() => void) | undefined;
   let watching: Promise<void> | undefined;
   let endPause = () => {};
   let ended = false;
@@ -83,8 +83,8 @@ export function createLive({ store, journal, id, now, limits }: LiveOptions) {
   async function watch(): Promise<void> {
     let beatenMs = -Infinity;
     for (let isFirst = true; listeners.size > 0 && !ended; isFirst = false) {
-      if (performance.now() - beatenMs >= BEAT_MS * pace) {
-        beatenMs = performance.now();
+      if (clock.monotonic() - beatenMs >= BEAT_MS * pace) {
+        beatenMs = clock.monotonic();
         await notes.beat();
       }
       lostNotes += await notes.exchange(isFirst);
@@ -95,8 +95,8 @@ export function createLive({ store, journal, id, now, limits }: LiveOptions) {
       for (const listener of listeners) if (listener.idleMs() > stalledMs) listener.close();
       if (listeners.size === 0 || ended) break;
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, LOOK_MS * pace);
-        endPause = () => (clearTimeout(timer), resolve());
+        const cancel = clock.timer(LOOK_MS * pace, resolve);
+        endPause = () => (cancel(), resolve());
       });
     }
     // In the same step as the last look: who listens next begins anew.
@@ -107,8 +107,8 @@ export function createLive({ store, journal, id, now, limits }: LiveOptions) {
     listeners.delete(listener);
     if (listeners.size > 0) return;
     notes.here(false);
-    clearTimeout(waking);
-    waking = undefined;
+    stopWaking?.();
+    stopWaking = undefined;
     endPause();
   }
 
@@ -118,6 +118,7 @@ export function createLive({ store, journal, id, now, limits }: LiveOptions) {
     async listen({ after, mayWant }): Promise<Listener> {
       if (listeners.size >= MAX_LISTENERS) throw new TooManyListeners(`${MAX_LISTENERS} listen already`);
       const listener = createListener({
+        clock,
         journal,
         notes,
         mayWant,
@@ -150,11 +151,11 @@ export function createLive({ store, journal, id, now, limits }: LiveOptions) {
     live,
     /** Call it after each commit of this process. */
     moved(): void {
-      if (listeners.size === 0 || waking !== undefined) return;
-      waking = setTimeout(() => {
-        waking = undefined;
+      if (listeners.size === 0 || stopWaking !== undefined) return;
+      stopWaking = clock.timer(WAKE_MS, () => {
+        stopWaking = undefined;
         wakeAll();
-      }, WAKE_MS);
+      });
     },
     /** Call it when somebody is erased: notes of any process may name them, and are a hint that may be lost. */
     forget: notes.forget,
@@ -167,6 +168,7 @@ export function createLive({ store, journal, id, now, limits }: LiveOptions) {
 }
 
 interface ListenerOptions {
+  clock: Clock;
   journal: Journal;
   notes: Notes;
   mayWant: ((line: string) => boolean) | undefined;
@@ -178,7 +180,7 @@ interface ListenerOptions {
 }
 
 function createListener(options: ListenerOptions): Listener & Heard & { begin(after?: LivePosition): void } {
-  const { journal, notes, mayWant, maxBehindEvents } = options;
+  const { clock, journal, notes, mayWant, maxBehindEvents } = options;
   /** The next event to look at, and how many are before it. */
   let seq = 0;
   let index = 0;
@@ -187,7 +189,7 @@ function createListener(options: ListenerOptions): Listener & Heard & { begin(af
   let lostNotes = 0;
   let closed = false;
   let isNews = false;
-  let askedMs = performance.now();
+  let askedMs = clock.monotonic();
   let isAsked = false;
   let restUntilMs = 0;
   let pause: { end(): void; isRest: boolean } | undefined;
@@ -203,11 +205,11 @@ function createListener(options: ListenerOptions): Listener & Heard & { begin(af
 
   function sleepUntil(untilMs: number, isRest: boolean): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => pause?.end(), Math.max(0, untilMs - performance.now()));
+      const cancel = clock.timer(Math.max(0, untilMs - clock.monotonic()), () => pause?.end());
       pause = {
         isRest,
         end() {
-          clearTimeout(timer);
+          cancel();
           pause = undefined;
           resolve();
         },
@@ -216,14 +218,14 @@ function createListener(options: ListenerOptions): Listener & Heard & { begin(af
   }
 
   async function rest(): Promise<void> {
-    while (!closed && restUntilMs - performance.now() > 1) await sleepUntil(restUntilMs, true);
+    while (!closed && restUntilMs - clock.monotonic() > 1) await sleepUntil(restUntilMs, true);
     // Others have their turn even if this one has been short.
-    await new Promise((resolve) => setImmediate(resolve));
+    await clock.turn();
   }
 
   /** What there is from the listener's place on, up to the bound of one turn. */
   async function look(): Promise<News> {
-    const began = performance.now();
+    const began = clock.monotonic();
     const news: News = {
       skipped: options.lostNotes() - lostNotes,
       events: [],
@@ -242,8 +244,8 @@ function createListener(options: ListenerOptions): Listener & Heard & { begin(af
       goToHead();
     } else await readOn(mayWant, news.events);
     news.position = position();
-    const workMs = performance.now() - began;
-    restUntilMs = performance.now() + Math.min(MAX_REST_MS, workMs * REST_FACTOR * options.count());
+    const workMs = clock.monotonic() - began;
+    restUntilMs = clock.monotonic() + Math.min(MAX_REST_MS, workMs * REST_FACTOR * options.count());
     return news;
   }
 
@@ -280,7 +282,7 @@ function createListener(options: ListenerOptions): Listener & Heard & { begin(af
     },
     position,
     async next(waitMs) {
-      const untilMs = performance.now() + waitMs;
+      const untilMs = clock.monotonic() + waitMs;
       isAsked = true;
       try {
         for (;;) {
@@ -289,12 +291,12 @@ function createListener(options: ListenerOptions): Listener & Heard & { begin(af
           isNews = false;
           const news = await look();
           if (news.skipped > 0 || news.events.length > 0 || news.notes.length > 0) return news;
-          if (performance.now() >= untilMs) return news;
+          if (clock.monotonic() >= untilMs) return news;
           if (!isNews && !closed && seq > journal.head().seq) await sleepUntil(untilMs, false);
         }
       } finally {
         isAsked = false;
-        askedMs = performance.now();
+        askedMs = clock.monotonic();
       }
     },
     close() {
@@ -307,6 +309,6 @@ function createListener(options: ListenerOptions): Listener & Heard & { begin(af
       isNews = true;
       if (pause?.isRest === false) pause.end();
     },
-    idleMs: () => isAsked ? 0 : performance.now() - askedMs,
+    idleMs: () => isAsked ? 0 : clock.monotonic() - askedMs,
   };
 }

@@ -31,6 +31,7 @@ import {
 import { lastPlaceOf } from "../journal/chunk.ts";
 import { EVENTS_AT_ONCE, factsOfLog, foldAnonymousLog } from "../settling/log_facts.ts";
 import type { Journal } from "../journal/journal_state.ts";
+import type { Clock } from "../store/clock.ts";
 import { actorKey } from "../store/keys.ts";
 import {
   EMPTY_LOG,
@@ -91,7 +92,7 @@ export type Extend = () => Promise<View>;
 export type Views = ReturnType<typeof createViews>;
 
 /** Makes views over a store and the journal of a process. */
-export function createViews({ store, journal }: { store: Store; journal: Journal }) {
+export function createViews({ store, clock, journal }: { store: Store; clock: Clock; journal: Journal }) {
   const history = { store, factsAt: journal.events.factsAt };
 
   /**
@@ -114,11 +115,11 @@ export function createViews({ store, journal }: { store: Store; journal: Journal
         if (!isContiguous(pin)) throw new Outdated();
         return { generation, head: journal.head().seq, pin, settled };
       };
-      const began = performance.now();
+      const began = clock.monotonic();
       try {
         const result = await read(extend, generation);
         // What a long read saw last may be of a generation that was being deleted.
-        if (performance.now() - began > SHORT_MS) await extend();
+        if (clock.monotonic() - began > SHORT_MS) await extend();
         return result;
       } catch (error) {
         if (!(error instanceof Outdated)) throw error;

@@ -6,6 +6,7 @@ import { actorsOf, namesOf } from "../../domain/profile/fact.ts";
 import { emptyPerson, type Person } from "../../domain/profile/person.ts";
 import { type Chunk, placeOf, seqOf } from "../journal/chunk.ts";
 import { createFinder, type FinderOptions } from "./find_event.ts";
+import type { Clock } from "../store/clock.ts";
 import { journalKey } from "../store/keys.ts";
 import { createLinked } from "./user_parts.ts";
 import { createPast, type PastUser } from "./as_of.ts";
@@ -15,10 +16,15 @@ import { createViews, type Extend, type Stretch, TooManyEvents } from "./consist
 /** What an event changed is told where a fold of so many events says it: a second of work, twice. */
 export const CHANGED_EVENTS = 20_000;
 
+/** What telling needs. */
+export interface StoriesOptions extends FinderOptions {
+  clock: Clock;
+}
+
 /** Makes what tells stories. */
-export function createStories({ store, journal, ...options }: FinderOptions): Stories {
+export function createStories({ store, clock, journal, ...options }: StoriesOptions): Stories {
   const { find, firstSince } = createFinder({ store, journal, ...options });
-  const views = createViews({ store, journal });
+  const views = createViews({ store, clock, journal });
   const linked = createLinked(store, views);
   const past = createPast({ views, linked });
 

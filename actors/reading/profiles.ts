@@ -14,6 +14,7 @@ import {
 } from "../../domain/profile/profile.ts";
 import { traitsOf } from "../../domain/profile/register.ts";
 import { lastPlaceOf } from "../journal/chunk.ts";
+import type { Clock } from "../store/clock.ts";
 import { decodeCursor, encodeCursor } from "../store/cursor.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import { actorKey, type Member } from "../store/keys.ts";
@@ -49,13 +50,14 @@ const GROUPS_AT_ONCE = 20;
 /** What the reader is given. */
 export interface ReaderOptions {
   store: Store;
+  clock: Clock;
   journal: Journal;
   settling: Settling;
 }
 
 /** Makes the reader. */
-export function createReader({ store, journal, settling }: ReaderOptions): Reader {
-  const views = createViews({ store, journal });
+export function createReader({ store, clock, journal, settling }: ReaderOptions): Reader {
+  const views = createViews({ store, clock, journal });
   const { viewed, actorOf, withTail, pastFacts, pastLinks, pastAnonymous } = views;
   const { personFrom, groupFrom, anonymousFrom } = views;
   const linked = createLinked(store, views);
@@ -162,10 +164,10 @@ export function createReader({ store, journal, settling }: ReaderOptions): Reade
   /** Reads what is settled of a group's members, by generation; again where that was replaced meanwhile. */
   async function settledMembers<T>(groupId: string, read: (generation: number) => Promise<T>): Promise<T> {
     for (let tries = 0; tries < TRIES; tries++) {
-      const began = performance.now();
+      const began = clock.monotonic();
       const generation = await settledGeneration(groupId);
       const result = await read(generation);
-      if (performance.now() - began <= SHORT_MS) return result;
+      if (clock.monotonic() - began <= SHORT_MS) return result;
       await journal.sync();
       if (journal.settled().generation === generation) return result;
     }

@@ -15,7 +15,7 @@ export interface ReplaySummary {
 
 /** Replays an actor; of a user, their anonymous ids too. With `verify` it only compares. */
 export async function replayOne(
-  options: Pick<RebuildOptions, "source" | "journal" | "owner" | "now" | "newId">,
+  options: Pick<RebuildOptions, "source" | "journal" | "owner" | "clock" | "newId">,
   { kind, id, verify }: { kind: ActorKind; id: string; verify: boolean },
 ): Promise<ReplaySummary> {
   const { source: store, journal } = options;

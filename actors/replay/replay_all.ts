@@ -2,6 +2,7 @@
  * Folds the whole journal again: into another generation of actor keys, which then takes the place of the live one in
  * one operation; or into another store, to be compared with the live one. Meanwhile the live one goes on as ever.
  */
+import type { Clock } from "../store/clock.ts";
 import { type ActorName, FOLD_VERSION } from "../../domain/profile/fact.ts";
 import { type Fence, LostFence, takeFence, workUnder } from "../store/lease.ts";
 import { deleteGeneration, generationsIn, GRACE_MS, type Rebuild } from "../settling/generation.ts";
@@ -10,7 +11,7 @@ import { type Wish, wishedErasures } from "../erasure/requests.ts";
 import { erasuresOf, type Journal, NOTHING_SETTLED, type Settled } from "../journal/journal_state.ts";
 import { REBUILD, SETTLED, wishKey } from "../store/keys.ts";
 import { settleRound } from "../settling/round.ts";
-import { sleep, type Store, type Write } from "../store/store.ts";
+import type { Store, Write } from "../store/store.ts";
 import { ACTOR_KINDS } from "../system.ts";
 
 /** Thrown where something that the operator can see to keeps a replay from its work. */
@@ -39,7 +40,7 @@ export interface RebuildOptions {
   target: Store;
   journal: Journal;
   owner: string;
-  now(): number;
+  clock: Clock;
   newId(): string;
   /** Told now and then how many chunks of how many are folded. */
   onProgress(done: number, total: number): void;
@@ -141,7 +142,7 @@ export async function stopSettling(
   options: RebuildOptions,
   { betweenRounds = false } = {},
 ): Promise<Fence<Settled>> {
-  const until = performance.now() + ROUND_MS;
+  const until = options.clock.monotonic() + ROUND_MS;
   for (;;) {
     const fence = await takeFence({
       ...options,
@@ -153,8 +154,8 @@ export async function stopSettling(
     if (fence === undefined) {
       throw new ReplayRefused("a newer version of signalfold has settled here: use that version");
     }
-    if (betweenRounds && fence.value().target !== null && performance.now() < until) {
-      await sleep(2);
+    if (betweenRounds && fence.value().target !== null && options.clock.monotonic() < until) {
+      await options.clock.sleep(2);
       continue;
     }
     try {
@@ -162,16 +163,16 @@ export async function stopSettling(
       return fence;
     } catch (error) {
       if (!(error instanceof LostFence)) throw error;
-      await sleep(20 * Math.random());
+      await options.clock.sleep(20 * options.clock.random());
     }
   }
 }
 
 /** Folds everything again and puts the result in the place of the live generation. Gives the number of events. */
 export async function rebuildAll(options: RebuildOptions): Promise<number> {
-  const { source, now } = options;
+  const { source } = options;
   const { rebuilding, events } = await rebuildOnce(options);
-  await sleep(GRACE_MS);
+  await options.clock.sleep(GRACE_MS);
   const empty: Rebuild = {
     generation: rebuilding.generation,
     seq: 0,
@@ -181,7 +182,7 @@ export async function rebuildAll(options: RebuildOptions): Promise<number> {
     until: 0,
     op: "",
   };
-  const cleaning = await takeFence({ ...options, store: source, key: REBUILD, empty, now });
+  const cleaning = await takeFence({ ...options, store: source, key: REBUILD, empty });
   if (cleaning !== undefined) {
     try {
       await deleteGeneration(source, rebuilding.replaced, (writes) => cleaning.write(writes));
@@ -209,7 +210,7 @@ async function rebuildOnce(
       // Who erases takes the fence away shortly before the erasure counts as fulfilled.
       let erasures = await erasuresIn(options.source);
       for (let n = 0; n < ERASE_LOOKS && erasures.fulfilled < erasures.wished; n++) {
-        await sleep(ERASE_LOOK_MS);
+        await options.clock.sleep(ERASE_LOOK_MS);
         erasures = await erasuresIn(options.source);
       }
       if (erasures.fulfilled === before.fulfilled) throw error;

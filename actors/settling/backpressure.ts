@@ -1,7 +1,7 @@
 /** What a server has to do with settling: to wake it, to wait for it, and to slow senders when it falls behind. */
+import type { Clock } from "../store/clock.ts";
 import { erasuresOf, type Journal } from "../journal/journal_state.ts";
 import type { Settler } from "./settler.ts";
-import { sleep } from "../store/store.ts";
 import { NotServing, StorageUnavailable } from "../system.ts";
 
 /** Beyond so many unsettled events, or bytes of memory for them, senders are slowed, more the fuller it is. */
@@ -29,10 +29,13 @@ export interface SettlerEvents {
  * Joins the journal of a process and its settler. `start` makes the settler and gets what it reports to, which is ready
  * by then: a settler that cannot have a thread reports that at once.
  */
-export function createSettling(journal: Journal, start: (events: SettlerEvents) => Settler) {
+export function createSettling(
+  { clock, journal }: { clock: Clock; journal: Journal },
+  start: (events: SettlerEvents) => Settler,
+) {
   /** Events settled in a second, as lately seen. */
   let pace = 20_000;
-  let movedMs = performance.now();
+  let movedMs = clock.monotonic();
   let closed = false;
   /** Since when rounds have failed, one after the other, and when the last did. */
   let failing: { sinceMs: number; lastMs: number } | undefined;
@@ -45,12 +48,12 @@ export function createSettling(journal: Journal, start: (events: SettlerEvents) 
       // A hint: where it fails the tail is only longer, until the next.
       await journal.adoptNewest().catch(() => {});
       const events = journal.settled().events - before;
-      const seconds = (performance.now() - movedMs) / 1000;
-      movedMs = performance.now();
+      const seconds = (clock.monotonic() - movedMs) / 1000;
+      movedMs = clock.monotonic();
       if (events > 5_000) pace = 0.5 * pace + 0.5 * (events / seconds);
     },
     failed() {
-      const lastMs = performance.now();
+      const lastMs = clock.monotonic();
       const goesOn = failing !== undefined && lastMs - failing.lastMs < FAILING_MS;
       failing = { sinceMs: goesOn ? failing!.sinceMs : lastMs, lastMs };
     },
@@ -61,8 +64,8 @@ export function createSettling(journal: Journal, start: (events: SettlerEvents) 
     wake: settler.wake,
     /** Throws {@link NotServing} where settling has failed for long and nothing was settled, by whomever. */
     check(): void {
-      if (failing === undefined || performance.now() - failing.lastMs > FAILING_MS) return;
-      const failingMs = performance.now() - failing.sinceMs;
+      if (failing === undefined || clock.monotonic() - failing.lastMs > FAILING_MS) return;
+      const failingMs = clock.monotonic() - failing.sinceMs;
       if (failingMs < FAILING_MS) return;
       const forS = Math.round(failingMs / 1000);
       throw new NotServing(
@@ -72,28 +75,28 @@ export function createSettling(journal: Journal, start: (events: SettlerEvents) 
     },
     /** Resolves when everything up to a chunk is settled, in whatever process. */
     async until(seq: number, deadlineMs: number): Promise<void> {
-      const end = performance.now() + deadlineMs;
+      const end = clock.monotonic() + deadlineMs;
       for (let waitMs = 2; journal.settled().seq < seq; waitMs = Math.min(waitMs * 2, 50)) {
-        if (closed || performance.now() > end) {
+        if (closed || clock.monotonic() > end) {
           throw new StorageUnavailable("settling has not caught up in time");
         }
         settler.hurry();
-        await sleep(waitMs);
+        await clock.sleep(waitMs);
         await journal.adoptNewest();
       }
     },
     /** Resolves when a wish for erasure is fulfilled, by whatever process, and this one has forgotten the person. */
     async untilErased(no: number, deadlineMs: number): Promise<void> {
-      const end = performance.now() + deadlineMs;
+      const end = clock.monotonic() + deadlineMs;
       for (let waitMs = 2; erasuresOf(journal.settled()) < no; waitMs = Math.min(waitMs * 2, 50)) {
-        if (closed || performance.now() > end) {
+        if (closed || clock.monotonic() > end) {
           throw new NotServing(
             "the erasure goes on: ask again, to know when it is done",
             "erasure_under_way",
           );
         }
         settler.hurry();
-        await sleep(waitMs);
+        await clock.sleep(waitMs);
         await journal.adoptNewest();
       }
     },
@@ -103,14 +106,16 @@ export function createSettling(journal: Journal, start: (events: SettlerEvents) 
      * the monotonic clock: it resolves then, and goes on no longer.
      */
     async room(events: number, deadlineMs: number): Promise<void> {
-      while (performance.now() < deadlineMs) {
+      while (clock.monotonic() < deadlineMs) {
         const tail = journal.tail();
         const excess = Math.max(tail.events() / SOFT_EVENTS, tail.bytes() / SOFT_BYTES) - 1;
         if (excess <= 0 || closed) return;
         settler.wake();
         const share = excess / (HARD_FACTOR - 1);
-        if (share < 1) return await sleep((events / pace) * 1000 * (share / (1 - Math.min(share, 0.9))));
-        await sleep(20);
+        if (share < 1) {
+          return await clock.sleep((events / pace) * 1000 * (share / (1 - Math.min(share, 0.9))));
+        }
+        await clock.sleep(20);
       }
     },
     /** Stops after the round under way; who waits for settling is told that storage is not there. */

@@ -2,6 +2,7 @@
  * The settler: takes the fence, settles the journal in rounds, keeps the seen index. It knows nothing but the store, so
  * it may run in the server's thread, in one of its own, or in another process.
  */
+import type { Clock } from "../store/clock.ts";
 import { FOLD_VERSION } from "../../domain/profile/fact.ts";
 import { DIGEST_BYTES } from "../journal/chunk.ts";
 import { createEvents, type Events } from "../journal/event_reader.ts";
@@ -20,7 +21,7 @@ import {
   withinWindow,
 } from "../journal/dedup_index.ts";
 import { settleRound } from "./round.ts";
-import { sleep, type Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { StorageFault } from "../system.ts";
 
 /** A round begins when nothing more came for this long, and at the latest when the first has waited for so long. */
@@ -58,7 +59,7 @@ export interface SettlerOptions {
   store: Store;
   /** This settler's name. */
   owner: string;
-  now(): number;
+  clock: Clock;
   newId(): string;
   /** The window of dedup in ms, 0 for ever. */
   windowMs: number;
@@ -76,7 +77,7 @@ export interface LeaseTaskOptions {
   store: Store;
   events: Events;
   owner: string;
-  now(): number;
+  clock: Clock;
   newId(): string;
 }
 
@@ -112,7 +113,7 @@ class NewerFold extends Error {
 
 /** Makes a settler in this thread. */
 export function createSettler(options: SettlerOptions): Settler {
-  const { store } = options;
+  const { store, clock } = options;
   const events = createEvents(store);
   let looping: Promise<void> | undefined;
   let again = false;
@@ -120,7 +121,7 @@ export function createSettler(options: SettlerOptions): Settler {
   let closed = false;
   let settledSeq = 0;
   let erasures = 0;
-  /** When a task that failed may be tried again, by `performance.now()`. */
+  /** When a task that failed may be tried again, by the monotonic clock. */
   const retryMs = new Map<LeaseTask, number>();
   let retryFactor = 1;
   /** Whether no part of a run is left in the store that was cut off half made or half deleted, as far as is known. */
@@ -137,7 +138,7 @@ export function createSettler(options: SettlerOptions): Settler {
         const isLost = error instanceof LostFence;
         if (!isLost) options.onFault(error);
         again = true;
-        for (let n = 0; n < retryFactor && !closed; n++) await sleep(RETRY_MS * (0.5 + Math.random()));
+        for (let n = 0; n < retryFactor && !closed; n++) await clock.sleep(RETRY_MS * (0.5 + clock.random()));
         if (isLost) retryFactor = Math.min(2 * retryFactor, MAX_RETRY_FACTOR);
       }
     }
@@ -170,7 +171,7 @@ export function createSettler(options: SettlerOptions): Settler {
     const fence = await takeFence({ ...options, key: SETTLED, empty: NOTHING_SETTLED });
     // Another process settles: its lease may end.
     if (fence === undefined) {
-      await sleep(RETRY_MS);
+      await clock.sleep(RETRY_MS);
       return true;
     }
     const { owner, until } = fence.value();
@@ -187,18 +188,18 @@ export function createSettler(options: SettlerOptions): Settler {
     const [head, settledEntry, ...entries] = await store.getMany([HEAD, SETTLED, ...keys]);
     const settled = (settledEntry!.value ?? NOTHING_SETTLED) as Settled;
     const task = options.betweenRounds.find((each, index) =>
-      each.isDue(entries[index]!.value, settled) && performance.now() >= (retryMs.get(each) ?? -Infinity)
+      each.isDue(entries[index]!.value, settled) && clock.monotonic() >= (retryMs.get(each) ?? -Infinity)
     );
     return { head: (head!.value ?? { seq: 0, events: 0 }) as Head, settled, task };
   }
 
   /** Lets events gather: the more an actor has in a round, the less each costs. Not when somebody waits for them. */
   async function untilReady(head: Head, settled: Settled): Promise<void> {
-    const until = performance.now() + WAIT_MS;
-    for (let seen = 0; !closed && !hurried && performance.now() < until;) {
+    const until = clock.monotonic() + WAIT_MS;
+    for (let seen = 0; !closed && !hurried && clock.monotonic() < until;) {
       if (head.events - settled.events >= READY_EVENTS || head.seq === seen) return;
       seen = head.seq;
-      await sleep(QUIET_MS);
+      await clock.sleep(QUIET_MS);
       ({ head } = await progress());
     }
   }
@@ -219,7 +220,7 @@ export function createSettler(options: SettlerOptions): Settler {
       return await runTask(fence, task);
     } catch (error) {
       if (closed || !(error instanceof StorageFault)) throw error;
-      retryMs.set(task, performance.now() + TASK_RETRY_MS);
+      retryMs.set(task, clock.monotonic() + TASK_RETRY_MS);
       options.onFault(error);
       return false;
     }
@@ -241,7 +242,7 @@ export function createSettler(options: SettlerOptions): Settler {
   /** One round, to the end that a round before it had fixed, or as far as one goes. */
   async function round(fence: Fence<Settled>, head: Head): Promise<void> {
     const before = fence.value();
-    const began = performance.now();
+    const began = clock.monotonic();
     const to = before.target ?? head.seq;
     if (to <= before.seq) return;
     const bounds = before.target === null
@@ -264,7 +265,7 @@ export function createSettler(options: SettlerOptions): Settler {
     settledSeq = gathered.end;
     options.onSettled();
     options.onRound?.({
-      durationMs: performance.now() - began,
+      durationMs: clock.monotonic() - began,
       events: fence.value().events - before.events,
     });
     await merge(fence);

@@ -1,5 +1,6 @@
 /** Starts a settler in a thread of its own, so that settling and sending have a processor each. */
 import { createSettler, type Round, type Settler, type SettlerOptions } from "./settler.ts";
+import { withTimeout } from "../store/timeout.ts";
 import { traceOf } from "../store/error_trace.ts";
 
 /** What the thread is told. */
@@ -34,7 +35,8 @@ export function startSettler(options: SettlerOptions & { storage: string | undef
   let here: Settler | undefined;
   let hurried = false;
   let closing = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  const { clock } = options;
+  let cancel: (() => void) | undefined;
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
 
   function settleHere(): void {
@@ -72,11 +74,11 @@ export function startSettler(options: SettlerOptions & { storage: string | undef
   return {
     wake() {
       if (here !== undefined) return here.wake();
-      timer ??= setTimeout(() => {
-        timer = undefined;
+      cancel ??= clock.timer(WAKE_MS, () => {
+        cancel = undefined;
         tell({ type: hurried ? "hurry" : "wake" });
         hurried = false;
-      }, WAKE_MS);
+      });
     },
     hurry() {
       if (here !== undefined) return here.hurry();
@@ -85,12 +87,10 @@ export function startSettler(options: SettlerOptions & { storage: string | undef
     },
     async close() {
       closing = true;
-      clearTimeout(timer);
+      cancel?.();
       if (here !== undefined) return await here.close();
       tell({ type: "close" });
-      let late: ReturnType<typeof setTimeout> | undefined;
-      await Promise.race([ended, new Promise<void>((resolve) => late = setTimeout(resolve, CLOSE_MS))]);
-      clearTimeout(late);
+      await withTimeout(ended, { clock, ms: CLOSE_MS, onTimeout() {} });
       worker?.terminate();
     },
   };

@@ -12,6 +12,8 @@ import {
   newCounts,
 } from "../../domain/stats/counts.ts";
 import { createCountsStore } from "./counts_store.ts";
+import type { Clock } from "../store/clock.ts";
+import { withTimeout } from "../store/timeout.ts";
 import { countsKey, type Key } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 import { type EventCounts, PERIOD_MS, type Violations } from "../system.ts";
@@ -48,20 +50,20 @@ export interface CountsOptions {
   store: Store;
   /** This process. */
   owner: string;
-  now(): number;
+  clock: Clock;
   newId(): string;
 }
 
 /** Makes the counts of a process. */
 export function createCounts(options: CountsOptions): EventCounts & { close(): Promise<void> } {
-  const { store, owner, now } = options;
+  const { store, owner, clock } = options;
   const kept = createCountsStore(options);
   const open = new Map<number, Open>();
   let current: Open | undefined;
   let opened = 0;
   const past = newCounts();
   let dueMs = Infinity;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let cancel = () => {};
   let writing: Promise<void> | undefined;
   let closed = false;
   let violations: () => Iterable<Violations> = () => [];
@@ -88,7 +90,7 @@ export function createCounts(options: CountsOptions): EventCounts & { close(): P
     } else if (dueMs === Infinity && !closed) {
       dueMs = receivedAt + WRITE_MS;
       // A hint, for when nothing more comes: where timers don't fire, the next event or the end brings it about.
-      timer = setTimeout(written, WRITE_MS);
+      cancel = clock.timer(WRITE_MS, written);
     }
     return current.counts;
   }
@@ -107,12 +109,12 @@ export function createCounts(options: CountsOptions): EventCounts & { close(): P
   }
 
   async function write(): Promise<void> {
-    clearTimeout(timer);
+    cancel();
     dueMs = Infinity;
     countViolated();
     for (const minute of open.values()) {
-      if (minute.changed && !await writeMinute(minute)) dueMs = Math.min(dueMs, now() + WRITE_MS);
-      if (!minute.changed && now() >= (minute.minute + 1) * PERIOD_MS.minute + LATE_MS) forget(minute);
+      if (minute.changed && !await writeMinute(minute)) dueMs = Math.min(dueMs, clock.now() + WRITE_MS);
+      if (!minute.changed && clock.now() >= (minute.minute + 1) * PERIOD_MS.minute + LATE_MS) forget(minute);
     }
     // What fails now is done by the next, in whatever process.
     await kept.upkeep().catch(() => {});
@@ -150,7 +152,7 @@ export function createCounts(options: CountsOptions): EventCounts & { close(): P
       const times = count - (violated.get(name) ?? 0);
       if (times <= 0) continue;
       violated.set(name, count);
-      countViolations(at(now()), { mode, contract }, times);
+      countViolations(at(clock.now()), { mode, contract }, times);
     }
   }
 
@@ -172,11 +174,8 @@ export function createCounts(options: CountsOptions): EventCounts & { close(): P
     async close() {
       closed = true;
       if (open.size === 0) return;
-      let late: ReturnType<typeof setTimeout> | undefined;
-      const waited = new Promise<void>((resolve) => late = setTimeout(resolve, CLOSE_MS));
-      await Promise.race([written(), waited]);
-      clearTimeout(late);
-      clearTimeout(timer);
+      await withTimeout(written(), { clock, ms: CLOSE_MS, onTimeout() {} });
+      cancel();
     },
   };
 }

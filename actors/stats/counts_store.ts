@@ -5,6 +5,7 @@
  */
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { Buffer } from "node:buffer";
+import type { Clock } from "../store/clock.ts";
 import {
   addCounts,
   type Counts,
@@ -67,7 +68,7 @@ export interface CountsStoreOptions {
   store: Store;
   /** This process. */
   owner: string;
-  now(): number;
+  clock: Clock;
   newId(): string;
 }
 
@@ -86,7 +87,7 @@ function decodeCounts(value: Uint8Array): Counts {
 
 /** Opens the counts of a store. */
 export function createCountsStore(options: CountsStoreOptions) {
-  const { store, now } = options;
+  const { store, clock } = options;
   /** When it was last looked at what is due: the first write looks. */
   let lookedMs = -Infinity;
 
@@ -153,7 +154,7 @@ export function createCountsStore(options: CountsStoreOptions) {
   }
 
   /** The first day that is shown. */
-  const firstShown = () => Math.floor((now() - COUNTS_KEPT_MS) / PERIOD_MS.day);
+  const firstShown = () => Math.floor((clock.now() - COUNTS_KEPT_MS) / PERIOD_MS.day);
 
   /** The first day that is kept. */
   async function firstKept(): Promise<number> {
@@ -177,7 +178,7 @@ export function createCountsStore(options: CountsStoreOptions) {
   }
 
   /** The first hour that is not to be summed up yet, by the clock of this process. */
-  const endHour = () => Math.floor((now() - SUM_MS) / PERIOD_MS.hour);
+  const endHour = () => Math.floor((clock.now() - SUM_MS) / PERIOD_MS.hour);
 
   /** Whether a clock that ran ahead has said so: until its hour came, nothing that is counted would be taken. */
   const isAhead = (summed: number) => summed > endHour() + AHEAD_HOURS;
@@ -221,9 +222,9 @@ export function createCountsStore(options: CountsStoreOptions) {
     /** Sums up and drops what is due, if anything is. */
     async upkeep(): Promise<void> {
       // Either way: the clock may have been set back.
-      if (Math.abs(now() - lookedMs) < PERIOD_MS.minute) return;
+      if (Math.abs(clock.now() - lookedMs) < PERIOD_MS.minute) return;
       // Not sooner where it fails, either: a minute later is early enough.
-      lookedMs = now();
+      lookedMs = clock.now();
       try {
         await keepUp();
       } catch (error) {

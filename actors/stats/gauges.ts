@@ -1,4 +1,6 @@
 /** How things stand in this process, for figures: what is asked for while storage is down is answered too. */
+import type { Clock } from "../store/clock.ts";
+import { withTimeout } from "../store/timeout.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import type { Gauges, Stats } from "../system.ts";
 
@@ -13,8 +15,12 @@ export function statsOf(journal: Journal): Stats {
 }
 
 /** See `System.gauges`. */
-export async function gaugesOf(journal: Journal): Promise<Gauges> {
-  const storageAnswers = await isDoneWithin(STORAGE_MS, journal.sync());
+export async function gaugesOf(journal: Journal, clock: Clock): Promise<Gauges> {
+  const storageAnswers = await withTimeout(journal.sync().then(() => true, () => false), {
+    clock,
+    ms: STORAGE_MS,
+    onTimeout: () => false,
+  });
   const tail = journal.tail();
   const { runs, filters } = journal.seen();
   let filterBytes = 0;
@@ -25,12 +31,4 @@ export async function gaugesOf(journal: Journal): Promise<Gauges> {
     tail: { events: tail.events(), bytes: tail.bytes() },
     seen: { runs: runs.length, ids: runs.reduce((sum, { n }) => sum + n, 0), filterBytes },
   };
-}
-
-async function isDoneWithin(ms: number, work: Promise<void>): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), ms));
-  const isDone = await Promise.race([work.then(() => true, () => false), late]);
-  clearTimeout(timer);
-  return isDone;
 }

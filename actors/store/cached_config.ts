@@ -2,6 +2,7 @@
  * Something small that every process holds in memory and that seldom changes: a mark in the store changes with it, and
  * is looked at often enough that a change holds everywhere in 5 s, without a read for each event.
  */
+import type { Clock } from "./clock.ts";
 import type { Key } from "./keys.ts";
 import type { Store } from "./store.ts";
 import { createTurns } from "./serial_queue.ts";
@@ -12,7 +13,7 @@ const FRESH_MS = 2_000;
 /** Watches a mark: `load` is called before the first use, and again whenever the mark was seen to have changed. */
 export function createWatched(
   store: Store,
-  { mark, load }: { mark: Key; load: () => Promise<void> },
+  { clock, mark, load }: { clock: Clock; mark: Key; load: () => Promise<void> },
 ) {
   let seen: string | null | undefined;
   let freshAt = -Infinity;
@@ -20,7 +21,7 @@ export function createWatched(
   const inTurn = createTurns();
 
   async function look(): Promise<void> {
-    const began = performance.now();
+    const began = clock.monotonic();
     const { stamp } = await store.get(mark);
     if (stamp !== seen) {
       await load();
@@ -48,7 +49,7 @@ export function createWatched(
     refreshed,
     /** Nothing where what is known is fresh; looks behind the answer when that is about to end. */
     fresh(): Promise<void> | undefined {
-      const ageMs = performance.now() - freshAt;
+      const ageMs = clock.monotonic() - freshAt;
       if (ageMs <= FRESH_MS) return undefined;
       if (ageMs > 2 * FRESH_MS) return refreshed();
       // What fails now fails louder when it is older.

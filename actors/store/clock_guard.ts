@@ -8,6 +8,8 @@
  * somebody starts the process again.
  */
 
+import type { Clock } from "./clock.ts";
+
 /** More than setting the time over the network steps by, and less than the hour of a wrong time zone. */
 const MAX_STEP_MS = 10 * 60_000;
 
@@ -21,17 +23,14 @@ const BELIEVE_MS = 60_000;
 const LOOK_MS = 5_000;
 
 /** What the guard is given. */
-export interface ClockOptions {
-  /** Ms since 1970. */
-  now(): number;
-  /** Ms since some moment, by a clock that nobody can move. */
-  monotonic(): number;
+export interface ClockGuardOptions {
+  clock: Pick<Clock, "now" | "monotonic" | "timer">;
   /** Told in one line when the clock was moved, when it is trusted again, and why. */
   onMoved(message: string): void;
 }
 
 /** A guard over a clock. */
-export interface Clock {
+export interface ClockGuard {
   /** What is wrong with the clock, in a sentence without its end; `undefined` where it can be trusted. Costs well under 1 µs. */
   fault(): string | undefined;
   /** Looks now and then from now on, until `close`. */
@@ -40,16 +39,16 @@ export interface Clock {
 }
 
 /** Makes the guard; it trusts the clock as it is now. */
-export function createClock({ now, monotonic, onMoved }: ClockOptions): Clock {
+export function createClockGuard({ clock, onMoved }: ClockGuardOptions): ClockGuard {
   /** Wall clock less monotonic clock, as it was when last trusted. */
-  let trusted = now() - monotonic();
+  let trusted = clock.now() - clock.monotonic();
   /** What it is since the clock was moved, and the monotonic time when that was first seen. */
   let moved: { offset: number; sinceMs: number } | undefined;
-  let timer: ReturnType<typeof setInterval> | undefined;
+  let stop = () => {};
 
   function fault(): string | undefined {
-    const mono = monotonic();
-    const offset = now() - mono;
+    const mono = clock.monotonic();
+    const offset = clock.now() - mono;
     const move = offset - trusted;
     if (Math.abs(move) <= MAX_STEP_MS) {
       // Small steps are followed: over months they add up.
@@ -72,13 +71,15 @@ export function createClock({ now, monotonic, onMoved }: ClockOptions): Clock {
     return describe(move);
   }
 
+  function look(): void {
+    fault();
+    stop = clock.timer(LOOK_MS, look);
+  }
+
   return {
     fault,
-    start() {
-      timer ??= setInterval(fault, LOOK_MS);
-      Deno.unrefTimer(timer);
-    },
-    close: () => clearInterval(timer),
+    start: look,
+    close: () => stop(),
   };
 }
 

@@ -3,8 +3,9 @@
  * that is repeated or late fails too. It stands in for a check on each actor, of which an operation may hold but ten.
  */
 import { FOLD_VERSION } from "../../domain/profile/fact.ts";
+import type { Clock } from "./clock.ts";
 import type { Key } from "./keys.ts";
-import { sleep, type Store, type Write } from "./store.ts";
+import type { Store, Write } from "./store.ts";
 import { StorageUnavailable } from "../system.ts";
 
 /** Others leave settling to a process for so long after its last write. A hint: the fence alone makes it exact. */
@@ -71,7 +72,7 @@ export interface FenceOptions<T extends Fenced> {
   empty: T;
   /** This process. */
   owner: string;
-  now(): number;
+  clock: Clock;
   newId(): string;
   /** Take it even if another's lease still runs. */
   force?: boolean;
@@ -79,17 +80,17 @@ export interface FenceOptions<T extends Fenced> {
 
 /** Takes the fence; `undefined` where another process holds it, or one of a newer fold version has settled. */
 export async function takeFence<T extends Fenced>(
-  { store, key, empty, owner, now, newId, force }: FenceOptions<T>,
+  { store, key, empty, owner, clock, newId, force }: FenceOptions<T>,
 ): Promise<Fence<T> | undefined> {
   const entry = await store.get<T>(key);
   let value = entry.value ?? empty;
   let stamp = entry.stamp;
   if (value.fold > FOLD_VERSION) return undefined;
   // A lease that ends later than one can is of a clock that was wrong.
-  const leftMs = value.until - now();
+  const leftMs = value.until - clock.now();
   if (!force && value.owner !== owner && leftMs > 0 && leftMs <= LEASE_MS) return undefined;
   let last: Promise<void> = Promise.resolve();
-  let wroteMs = performance.now();
+  let wroteMs = clock.monotonic();
   // One after the other: each checks the stamp that the one before has left.
   const inTurn = (writes: FenceWrite<T>) => last = last.catch(() => {}).then(() => write(writes));
   return {
@@ -97,14 +98,14 @@ export async function takeFence<T extends Fenced>(
     stamp: () => stamp,
     write: inTurn,
     async renew() {
-      if (performance.now() - wroteMs > RENEW_MS) await inTurn({});
+      if (clock.monotonic() - wroteMs > RENEW_MS) await inTurn({});
     },
   };
 
   async function write({ checks = [], sets = [], deletes = [], change = {} }: FenceWrite<T>): Promise<void> {
     const op = newId();
-    wroteMs = performance.now();
-    const next = { ...value, fold: FOLD_VERSION, owner, until: now() + LEASE_MS, ...change, op };
+    wroteMs = clock.monotonic();
+    const next = { ...value, fold: FOLD_VERSION, owner, until: clock.now() + LEASE_MS, ...change, op };
     for (let tries = 0; tries < TRIES; tries++) {
       const write = {
         checks: [{ key, stamp }, ...checks],
@@ -132,7 +133,7 @@ export async function takeFence<T extends Fenced>(
       if (others.some((other, index) => other.stamp !== checks[index]!.stamp)) {
         throw new LostFence("another process has moved what was checked");
       }
-      await sleep(Math.min(2 ** tries, 200) * (0.5 + Math.random()));
+      await clock.sleep(Math.min(2 ** tries, 200) * (0.5 + clock.random()));
     }
     throw new StorageUnavailable("settling: storage took no write");
   }

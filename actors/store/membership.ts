@@ -1,6 +1,8 @@
 /** Which other processes commit: they announce themselves, so that a winner leaves the others their turn. */
+import type { Clock } from "./clock.ts";
 import { PROCESSES, processKey } from "./keys.ts";
 import type { Store } from "./store.ts";
+import { withTimeout } from "./timeout.ts";
 
 /** A process that commits announces itself this often, and counts as gone after three times as long. */
 const BEAT_MS = 3_000;
@@ -15,7 +17,7 @@ interface Beat {
 }
 
 /** Announces a process and knows of others. */
-export function createProcesses(store: Store, { id, now }: { id: string; now(): number }) {
+export function createProcesses(store: Store, { id, clock }: { id: string; clock: Clock }) {
   let others = false;
   let beatAt = -Infinity;
   let beating: Promise<void> | undefined;
@@ -25,13 +27,13 @@ export function createProcesses(store: Store, { id, now }: { id: string; now(): 
     // Each write checks the key that it changes: a late one fails.
     await store.commit({
       checks: [{ key: mine.key, stamp: mine.stamp }],
-      sets: [[mine.key, { id, at: now() }]],
+      sets: [[mine.key, { id, at: clock.now() }]],
     });
     let found = false;
     for await (const { key, value, stamp } of store.list<Beat>({ prefix: PROCESSES })) {
       if (value!.id === id) continue;
-      if (Math.abs(now() - value!.at) < 3 * BEAT_MS) found = true;
-      else if (now() - value!.at > 100 * BEAT_MS) {
+      if (Math.abs(clock.now() - value!.at) < 3 * BEAT_MS) found = true;
+      else if (clock.now() - value!.at > 100 * BEAT_MS) {
         await store.commit({ checks: [{ key, stamp }], sets: [], deletes: [key] });
       }
     }
@@ -43,28 +45,21 @@ export function createProcesses(store: Store, { id, now }: { id: string; now(): 
     others: () => others,
     /** Announces this process if it is time. Call it while committing. */
     announce(): void {
-      if (performance.now() - beatAt < BEAT_MS) return;
-      beatAt = performance.now();
+      if (clock.monotonic() - beatAt < BEAT_MS) return;
+      beatAt = clock.monotonic();
       // A hint: without it commits are as exact, only less fair.
       beating = beat().catch(() => {});
     },
     /** Takes the announcement back, as far as storage answers: it would be out of date soon anyway. */
     async close(): Promise<void> {
       if (beatAt === -Infinity) return;
-      await within(CLOSE_MS, async () => {
+      const takeBack = async () => {
         await beating;
         const mine = await store.get<Beat>(processKey(id));
         if (mine.stamp === null) return;
         await store.commit({ checks: [{ key: mine.key, stamp: mine.stamp }], sets: [], deletes: [mine.key] });
-      });
+      };
+      await withTimeout(takeBack().catch(() => {}), { clock, ms: CLOSE_MS, onTimeout() {} });
     },
   };
-}
-
-/** Resolves when an act is done, has failed, or took too long. */
-export async function within(ms: number, act: () => Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
-  await Promise.race([act().catch(() => {}), late]);
-  clearTimeout(timer);
 }

@@ -1,4 +1,5 @@
 /** Deno KV, as the rest of signalfold sees it: the only file that names it. Facts behind it: `docs/decisions/`. */
+import { type Clock, systemClock } from "./clock.ts";
 import type { Key } from "./keys.ts";
 import { StorageFault, StorageUnavailable } from "../system.ts";
 
@@ -44,6 +45,11 @@ export interface Store {
 /** The calls of Deno KV that are used, so that a test can stand a faulty one in its place. */
 export type Kv = Pick<Deno.Kv, "get" | "getMany" | "list" | "atomic" | "close">;
 
+/** What a store is given. */
+export interface StoreOptions {
+  clock: Clock;
+}
+
 /** How long one call may take before it counts as unanswered; above the client library's own retries, which never end. */
 export const ANSWER_MS = 10_000;
 
@@ -83,16 +89,21 @@ const KEYS_PER_GET = 10;
  * Opens the store at a file path, `:memory:`, an `http(s)://` KV Connect URL, or (`undefined`) the platform's own.
  * A file gets a second handle for reading, since a read on the handle that writes waits some 40 times as long.
  */
-export async function openStore(url: string | undefined): Promise<Store> {
-  const writer = await onceReached(() => unlessLocked(() => Deno.openKv(url)));
+export async function openStore(
+  url: string | undefined,
+  { clock = systemClock }: Partial<StoreOptions> = {},
+): Promise<Store> {
+  const unlessLocked = createUnlessLocked(clock);
+  const writer = await onceReached(clock, () => unlessLocked(() => Deno.openKv(url)));
   const isFile = url !== undefined && url !== ":memory:" && !/^https?:/.test(url);
   const reader = isFile ? await unlessLocked(() => Deno.openKv(url)) : writer;
-  return storeOf(writer, reader);
+  return storeOf(writer, { reader, clock });
 }
 
 /** A store over open handles of one database. */
-export function storeOf(writer: Kv, reader: Kv = writer): Store {
-  const answered = createAnswered();
+export function storeOf(writer: Kv, { reader = writer, clock }: StoreOptions & { reader?: Kv }): Store {
+  const answered = createAnswered(clock);
+  const unlessLocked = createUnlessLocked(clock);
   return {
     async get<T>(key: Key) {
       const entry = await answered(() => unlessLocked(() => reader.get<T>(key as Deno.KvKey)));
@@ -156,56 +167,58 @@ export function storeOf(writer: Kv, reader: Kv = writer): Store {
   };
 }
 
-/** Tries again, with jitter, while the database is locked by another process. */
-async function unlessLocked<T>(call: () => Promise<T>): Promise<T> {
-  const began = performance.now();
-  for (let waitMs = 2;; waitMs = Math.min(waitMs * 2, 100)) {
-    try {
-      return await call();
-    } catch (error) {
-      const locked = error instanceof Error && LOCKED.test(error.message);
-      if (!locked || performance.now() - began > LOCKED_MS) throw error;
-      await sleep(waitMs * (0.5 + Math.random()));
+/** Makes what calls again, with jitter, while the database is locked by another process. */
+function createUnlessLocked(clock: Clock) {
+  return async <T>(call: () => Promise<T>): Promise<T> => {
+    const began = clock.monotonic();
+    for (let waitMs = 2;; waitMs = Math.min(waitMs * 2, 100)) {
+      try {
+        return await call();
+      } catch (error) {
+        const locked = error instanceof Error && LOCKED.test(error.message);
+        if (!locked || clock.monotonic() - began > LOCKED_MS) throw error;
+        await clock.sleep(waitMs * (0.5 + clock.random()));
+      }
     }
-  }
+  };
 }
 
 /** Tries again while the server of a KV Connect URL can't be reached, or says that it can't serve just now. */
-async function onceReached<T>(open: () => Promise<T>): Promise<T> {
-  const began = performance.now();
+async function onceReached<T>(clock: Clock, open: () => Promise<T>): Promise<T> {
+  const began = clock.monotonic();
   for (;;) {
     try {
       return await open();
     } catch (error) {
       const unreached = error instanceof Error && /failed to connect|\b50[0-4]\b/.test(error.message);
-      if (!unreached || performance.now() - began > UNREACHED_MS) throw error;
-      await sleep(200 * (0.5 + Math.random()));
+      if (!unreached || clock.monotonic() - began > UNREACHED_MS) throw error;
+      await clock.sleep(200 * (0.5 + clock.random()));
     }
   }
 }
 
 /** Makes what waits for a call's answer within {@link ANSWER_MS}. */
-function createAnswered() {
+function createAnswered(clock: Clock) {
   let unanswered = 0;
   let probeMs = -Infinity;
   /** Any answer says that storage is back, also one to a call that was given up. */
   const heard = () => void (unanswered = 0);
   return async <T>(call: () => Promise<T>): Promise<T> => {
     if (unanswered >= UNANSWERED_CALLS) {
-      if (performance.now() - probeMs < PROBE_MS) throw new StorageUnavailable("storage does not answer");
-      probeMs = performance.now();
+      if (clock.monotonic() - probeMs < PROBE_MS) throw new StorageUnavailable("storage does not answer");
+      probeMs = clock.monotonic();
     }
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    let cancel = () => {};
     try {
       const answer = call();
       answer.then(heard, heard);
       return await Promise.race([
         answer,
         new Promise<never>((_, reject) => {
-          timer = setTimeout(() => {
+          cancel = clock.timer(ANSWER_MS, () => {
             unanswered++;
             reject(new Error(`no answer within ${ANSWER_MS} ms`));
-          }, ANSWER_MS);
+          });
         }),
       ]);
     } catch (error) {
@@ -216,12 +229,7 @@ function createAnswered() {
       if (isOurs && !LOCKED.test(message)) throw error;
       throw new StorageUnavailable(`storage: ${message}`, 1, { cause: error });
     } finally {
-      clearTimeout(timer);
+      cancel();
     }
   };
-}
-
-/** Resolves after so many milliseconds. */
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

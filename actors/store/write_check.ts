@@ -1,4 +1,5 @@
 /** Whether storage takes writes, for `/readyz`: a disk that is full, and a file that is read-only, still answer reads. */
+import type { Clock } from "./clock.ts";
 import { PROBE } from "./keys.ts";
 import type { Store } from "./store.ts";
 
@@ -6,7 +7,10 @@ import type { Store } from "./store.ts";
 const PROBE_MS = 1_000;
 
 /** Makes the probe: it resolves where storage takes a small write, and throws what the store throws. */
-export function createProbe(store: Store, newId: () => string): () => Promise<void> {
+export function createProbe(
+  store: Store,
+  { clock, newId }: { clock: Clock; newId(): string },
+): () => Promise<void> {
   let probing: Promise<void> | undefined;
   let atMs = -Infinity;
 
@@ -17,8 +21,8 @@ export function createProbe(store: Store, newId: () => string): () => Promise<vo
   }
 
   return function shared() {
-    if (probing === undefined || performance.now() - atMs > PROBE_MS) {
-      atMs = performance.now();
+    if (probing === undefined || clock.monotonic() - atMs > PROBE_MS) {
+      atMs = clock.monotonic();
       probing = probe();
     }
     return probing;

@@ -3,6 +3,7 @@
  * arrives. Page, script and signalfold share one origin; events are kept in memory and gone at the end.
  */
 import { monotonicFactory } from "ulid";
+import { systemClock } from "../../actors/store/clock.ts";
 import { openSystem } from "../../actors/open.ts";
 import { newWriteKey } from "../../actors/governance/write_keys.ts";
 import { createApp } from "../../routes/app.ts";
@@ -20,7 +21,7 @@ const adminToken = crypto.randomUUID();
 const log = createLog({ level: "warn", write: (line) => console.error(line), now: Date.now });
 const system = await openSystem({
   storage: ":memory:",
-  now: Date.now,
+  clock: systemClock,
   newId,
   randomBytes,
   dedupMs: 0,

@@ -1,5 +1,6 @@
 /** Reads between whose steps another process settles: the store calls back at a chosen one. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { systemClock } from "../../actors/store/clock.ts";
 import type { Entry, Range, Store } from "../../actors/store/store.ts";
 import { openTools } from "../../actors/maintenance.ts";
 import { wholeLog } from "./compare.ts";
@@ -104,7 +105,7 @@ Deno.test("the members of a group are those that it has while another process re
     async get<T>(key: Entry["key"]) {
       if (key[0] === "members" && replays++ === 0) {
         const newId = () => crypto.randomUUID();
-        const tools = await openTools({ storage: store, now: Date.now, newId, onFault: () => {} });
+        const tools = await openTools({ storage: store, clock: systemClock, newId, onFault: () => {} });
         await tools.replayAll(() => {});
       }
       return await store.get<T>(key);

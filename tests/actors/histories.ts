@@ -1,5 +1,6 @@
 /** Random histories of events, and a system to send them to. */
 import fc from "fast-check";
+import { clockAt } from "./clocks.ts";
 import { type OpenOptions, openSystem } from "../../actors/open.ts";
 import type { Store } from "../../actors/store/store.ts";
 import type { System } from "../../actors/system.ts";
@@ -33,7 +34,7 @@ export function openOn(
 ): Promise<System> {
   return openSystem({
     storage,
-    now: () => clock.ms,
+    clock: clockAt(() => clock.ms),
     newId: () => crypto.randomUUID(),
     randomBytes: (bytes) => void crypto.getRandomValues(bytes),
     dedupMs,

@@ -1,6 +1,7 @@
 /** Two systems on one file, each with handles of its own, as two processes have them. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
+import { clockAt } from "./clocks.ts";
 import { LostFence, takeFence } from "../../actors/store/lease.ts";
 import { NOTHING_SETTLED, type Settled } from "../../actors/journal/journal_state.ts";
 import { SETTLED } from "../../actors/store/keys.ts";
@@ -146,7 +147,7 @@ Deno.test("a fence is not taken from a newer fold, nor kept against one", async 
     key: SETTLED,
     empty: NOTHING_SETTLED,
     owner: "old",
-    now: () => BEGIN_MS,
+    clock: clockAt(() => BEGIN_MS),
     newId: () => `op ${++ops}`,
   };
   const fence = await takeFence(options);

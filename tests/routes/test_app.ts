@@ -1,5 +1,6 @@
 /** What the tests of the routes share: the real routes over the real actors, in memory, and a clock that is told. */
 import { monotonicFactory } from "ulid";
+import { systemClock } from "../../actors/store/clock.ts";
 import { type OpenOptions, openSystem } from "../../actors/open.ts";
 import type { Store } from "../../actors/store/store.ts";
 import type { System } from "../../actors/system.ts";
@@ -30,7 +31,7 @@ export async function openTestSystem(
   const ulid = monotonicFactory();
   return await openSystem({
     storage,
-    now: Date.now,
+    clock: systemClock,
     newId: () => ulid(),
     randomBytes: (bytes) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>),
     dedupMs: 0,

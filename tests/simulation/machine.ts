@@ -45,7 +45,11 @@ export function forgetLives(): void {
 }
 
 /** A life of a process: something that owns events, and a store over a handle of its own. */
-export function beginLife(site: Site, product: Product, { frailty = 1 } = {}) {
+export function beginLife(
+  site: Site,
+  product: Product,
+  { frailty = 1, now = () => Math.floor(site.wallMs()) } = {},
+) {
   const owner: Owner = { id: ++lives, alive: true, frozenUntilMs: 0 };
   const deaths: (() => void)[] = [];
   const end = () => {
@@ -57,10 +61,12 @@ export function beginLife(site: Site, product: Product, { frailty = 1 } = {}) {
     site.world.note(6, () => `p${owner.id} dies`);
     end();
   };
-  const store: Store = product.storeOf(openHandle({ ...site, owner, die, frailty }));
+  const clock = site.world.clockOf(owner, now);
+  const store: Store = product.storeOf(openHandle({ ...site, owner, die, frailty }), { clock });
   let ids = 0;
   return {
     owner,
+    clock,
     store,
     die,
     /** Ends it as a process ends that is done. */
@@ -90,9 +96,10 @@ export type Machine = ReturnType<typeof createMachine>;
 /** Makes a server process and starts it. `skewMs` is what its clock is wrong by. */
 export function createMachine(site: Site, product: Product, { frailty = 1 } = {}) {
   const { world } = site;
-  let life = beginLife(site, product, { frailty });
-  let system: System | undefined;
+  const now = () => Math.floor(site.wallMs() + skewMs);
   let skewMs = 0;
+  let life = beginLife(site, product, { frailty, now });
+  let system: System | undefined;
   /**
    * Whether its settler has a thread of its own, as where storage is a file or a server. Not where histories are of
    * replays: a process that stands still as a whole is what these are about.
@@ -101,18 +108,17 @@ export function createMachine(site: Site, product: Product, { frailty = 1 } = {}
   const waiting: (() => void)[] = [];
 
   function start(): void {
-    life = beginLife(site, product, { frailty });
+    life = beginLife(site, product, { frailty, now });
     system = undefined;
     const mine = life;
     world.note(7, () => `p${mine.owner.id} starts`);
     mine.onDeath(restart);
-    const now = () => Math.floor(site.wallMs() + skewMs);
     const ofThread = { process: mine, frailty, now };
     const threaded = { ...mine.store, beginThread: () => beginThread(site, product, ofThread) };
     mine.ask(() =>
       product.openSystem({
         storage: isThreaded ? threaded : mine.store,
-        now,
+        clock: mine.clock,
         newId: mine.newId,
         randomBytes: (bytes) => bytes.fill(7),
         dedupMs: site.windowMs,

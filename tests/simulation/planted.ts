@@ -44,9 +44,9 @@ export const BUGS: readonly Bug[] = [
     rule: "Acknowledge: per message id that is known to be in the journal",
     patches: [{
       file: "actors/journal/appender.ts",
-      find: "      if (tries > 0) await sleep(",
+      find: "      if (tries > 0) await clock.sleep(",
       replace:
-        "      if (journal.head().seq > base.seq) return answer(group, digests, { fresh, known });\n      if (tries > 0) await sleep(",
+        "      if (journal.head().seq > base.seq) return answer(group, digests, { fresh, known });\n      if (tries > 0) await clock.sleep(",
     }],
   },
   {
@@ -101,8 +101,8 @@ export const BUGS: readonly Bug[] = [
     rule: "Window of dedup: by journal time, which never goes back",
     patches: [{
       file: "actors/journal/appender.ts",
-      find: "at: Math.max(now(), base.at)",
-      replace: "at: now()",
+      find: "at: Math.max(clock.now(), base.at)",
+      replace: "at: clock.now()",
     }],
   },
   {
@@ -289,7 +289,11 @@ export const BUGS: readonly Bug[] = [
   {
     name: "the old generation is deleted at once",
     rule: "Readers: an old generation stays until they have begun anew",
-    patches: [{ file: "actors/replay/replay_all.ts", find: "  await sleep(GRACE_MS);\n", replace: "" }],
+    patches: [{
+      file: "actors/replay/replay_all.ts",
+      find: "  await options.clock.sleep(GRACE_MS);\n",
+      replace: "",
+    }],
   },
   {
     name: "an older fold writes over a newer one",

@@ -72,7 +72,7 @@ export async function checkAll(scene: RestScene): Promise<void> {
   );
   must(await life.ask(() => question(scene, fresh, 0.5)), "reading");
   if (site.windowMs === 0) must(await life.ask(() => repeatAll(scene, fresh)), "sending again");
-  if (random.chance(VERIFIED)) must(await life.ask(() => verify(scene, life.newId)), "verifying");
+  if (random.chance(VERIFIED)) must(await life.ask(() => verify(scene, life)), "verifying");
   life.end();
   if (random.chance(SWEPT)) await checkStrays(scene);
 }
@@ -81,11 +81,11 @@ export async function checkAll(scene: RestScene): Promise<void> {
 function openFresh(
   { site }: RestScene,
   product: Product,
-  { store, newId }: ReturnType<typeof beginLife>,
+  { store, clock, newId }: ReturnType<typeof beginLife>,
 ): Promise<System> {
   return product.openSystem({
     storage: store,
-    now: () => Math.floor(site.wallMs()),
+    clock,
     newId,
     randomBytes: () => {},
     dedupMs: site.windowMs,
@@ -147,11 +147,14 @@ async function checkStrays(scene: RestScene): Promise<void> {
   }
 }
 
-async function verify({ site, products, random }: RestScene, newId: () => string): Promise<void> {
+async function verify(
+  { site, products, random }: RestScene,
+  { clock, newId }: ReturnType<typeof beginLife>,
+): Promise<void> {
   const product = random.pick(products);
   const tools = await product.openTools({
     storage: plainStore(site),
-    now: () => Math.floor(site.wallMs()),
+    clock,
     newId,
     onFault: (error) => site.world.fail(error),
   });
@@ -161,9 +164,10 @@ async function verify({ site, products, random }: RestScene, newId: () => string
 
 /** The store as it is, by the product as it is. */
 function plainStore(site: Site): Store {
-  return storeOf(
-    openHandle({ ...site, owner: { id: 0, alive: true, frozenUntilMs: 0 }, die() {}, isCalm: () => true }),
-  );
+  const owner = { id: 0, alive: true, frozenUntilMs: 0 };
+  return storeOf(openHandle({ ...site, owner, die() {}, isCalm: () => true }), {
+    clock: site.world.clockOf(owner, site.wallMs),
+  });
 }
 
 /** Each actor that the journal names is there; its log is its events, and its state what they fold to. */

@@ -2,6 +2,7 @@
  * A thread of a process, in a world: what the product has as a `Worker`. It has an owner and a handle of its own, so it
  * stands still and dies by itself, and its process goes on. What either tells the other arrives in order, but late.
  */
+import type { Clock } from "../../actors/store/clock.ts";
 import type { FromSettler, ToSettler } from "../../actors/settling/settler_thread.ts";
 import type { Store } from "../../actors/store/store.ts";
 import { beginLife, type Site } from "./machine.ts";
@@ -14,7 +15,7 @@ export interface ThreadSelf {
   postMessage(message: FromSettler): void;
   close(): void;
   openStore(): Promise<Store>;
-  now(): number;
+  clock: Clock;
   newId(): string;
 }
 
@@ -36,7 +37,7 @@ export function beginThread(
   product: Product,
   { process, frailty, now }: { process: ReturnType<typeof beginLife>; frailty: number; now(): number },
 ): Outside {
-  const life = beginLife(site, product, { frailty });
+  const life = beginLife(site, product, { frailty, now });
   const toThread = channel(site, life.owner);
   const toProcess = channel(site, process.owner);
   const self: ThreadSelf = {
@@ -44,7 +45,7 @@ export function beginThread(
     postMessage: (data) => toProcess(() => outside.onmessage?.({ data })),
     close: end,
     openStore: () => Promise.resolve(life.store),
-    now,
+    clock: life.clock,
     newId: life.newId,
   };
   const outside: Outside = {

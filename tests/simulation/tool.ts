@@ -55,7 +55,7 @@ async function runOnce(scene: ToolScene, tool: Tool): Promise<Outcome<void>> {
   const outcome = await life.ask(async () => {
     const tools = await product.openTools({
       storage: life.store,
-      now: () => Math.floor(site.wallMs()),
+      clock: life.clock,
       newId: life.newId,
       onFault: () => {},
     });
@@ -91,7 +91,9 @@ async function verify(tools: Tools, { site }: ToolScene, product: Product): Prom
 export function scratchStore(site: Site, product: Product) {
   const database = createDatabase();
   const owner = { id: 0, alive: true, frozenUntilMs: 0 };
-  return product.storeOf(openHandle({ ...site, database, owner, die() {}, isCalm: () => true }));
+  return product.storeOf(openHandle({ ...site, database, owner, die() {}, isCalm: () => true }), {
+    clock: site.world.clockOf(owner, site.wallMs),
+  });
 }
 
 async function exportAll(tools: Tools, { watch }: ToolScene, product: Product): Promise<void> {

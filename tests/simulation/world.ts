@@ -4,6 +4,8 @@
  * all that follows from it in promises is over before the next: so the order of everything is the queue's, and the same
  * seed gives the same history.
  */
+import { setImmediate } from "node:timers";
+import type { Clock } from "../../actors/store/clock.ts";
 import type { Random } from "./random.ts";
 
 /** Whose an event is: once it is dead its events don't happen, while it is frozen they wait. */
@@ -36,16 +38,6 @@ export class Violation extends Error {
   override name = "Violation";
 }
 
-/** The real functions, which are replaced while a history runs. */
-const real = {
-  setTimeout: globalThis.setTimeout,
-  clearTimeout: globalThis.clearTimeout,
-  setImmediate: globalThis.setImmediate,
-  random: Math.random,
-  dateNow: Date.now,
-  performanceNow: performance.now,
-};
-
 /** A world. */
 export type World = ReturnType<typeof createWorld>;
 
@@ -56,7 +48,6 @@ export function createWorld(random: Random, { trace }: { trace: boolean }) {
   let order = 0;
   let happened = 0;
   let digest = 0x811c9dc5 | 0;
-  let current: Owner = NOBODY;
   let failure: unknown;
   const lines: string[] = [];
 
@@ -101,59 +92,45 @@ export function createWorld(random: Random, { trace }: { trace: boolean }) {
     },
     /** Lets things happen, one after the other, until `done` says so or nothing is left. */
     async run(done: () => boolean): Promise<void> {
-      const restore = install();
-      try {
-        for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-          const { owner } = next;
-          if (!owner.alive || next.cancelled) continue;
-          if (owner.frozenUntilMs > next.ms) {
-            next.ms = owner.frozenUntilMs;
-            queue.push(next);
-            continue;
-          }
-          nowMs = next.ms;
-          if (++happened > MAX_EVENTS) throw new Violation(`no rest after ${MAX_EVENTS} events`);
-          mix(owner.id + Math.floor(nowMs * 1024) * 16);
-          current = owner;
-          next.act();
-          if (!next.silent) await turn();
-          current = NOBODY;
-          if (failure !== undefined) throw failure;
-          if (done()) return;
+      for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+        const { owner } = next;
+        if (!owner.alive || next.cancelled) continue;
+        if (owner.frozenUntilMs > next.ms) {
+          next.ms = owner.frozenUntilMs;
+          queue.push(next);
+          continue;
         }
-      } finally {
-        restore();
+        nowMs = next.ms;
+        if (++happened > MAX_EVENTS) throw new Violation(`no rest after ${MAX_EVENTS} events`);
+        mix(owner.id + Math.floor(nowMs * 1024) * 16);
+        next.act();
+        if (!next.silent) await turn();
+        if (failure !== undefined) throw failure;
+        if (done()) return;
       }
     },
+    /** The clock of an owner, whose time of day is `now`: what it waits for does not happen any more once it is dead. */
+    clockOf(owner: Owner, now: () => number): Clock {
+      const timer = (ms: number, act: () => void) => {
+        const happening = add(Math.max(1, ms), owner, act);
+        return () => void (happening.cancelled = true);
+      };
+      return {
+        now,
+        monotonic: () => nowMs,
+        timer,
+        sleep: (ms) => new Promise((resolve) => void timer(ms, resolve)),
+        turn: () => new Promise((resolve) => void add(0, owner, resolve)),
+        random: random.next,
+      };
+    },
   };
-
-  /** Puts the world in place of time and chance. What is registered belongs to whom the event at hand is of. */
-  function install(): () => void {
-    const replaced = {
-      setTimeout: (act: () => void, ms = 0) => add(Math.max(1, ms), current, act),
-      clearTimeout(timer?: Happening) {
-        if (timer !== undefined) timer.cancelled = true;
-      },
-      setImmediate: (act: () => void) => add(0, current, act),
-    };
-    Object.assign(globalThis, replaced);
-    Math.random = random.next;
-    Date.now = () => Math.floor(nowMs);
-    performance.now = () => nowMs;
-    return () => {
-      const { setTimeout, clearTimeout, setImmediate } = real;
-      Object.assign(globalThis, { setTimeout, clearTimeout, setImmediate });
-      Math.random = real.random;
-      Date.now = real.dateNow;
-      performance.now = real.performanceNow;
-    };
-  }
   return world;
 }
 
 /** Resolves when all that follows in promises from what has happened is over. */
 function turn(): Promise<void> {
-  return new Promise((resolve) => void real.setImmediate(resolve));
+  return new Promise((resolve) => void setImmediate(resolve));
 }
 
 /** What will happen, first of all what is first in time, then in order: a binary heap, in which each knows its place. */

@@ -2,6 +2,7 @@
  * What counting costs an event, beside accepting it: the share of one in the other, within one run.
  * Run it by `deno run --frozen bench/actors/stats/counts_bench.ts`.
  */
+import { clockAt } from "../../../tests/actors/clocks.ts";
 import { createCounts } from "../../../actors/stats/counts.ts";
 import { openStore } from "../../../actors/store/store.ts";
 import { accept } from "../../../domain/event/accept.ts";
@@ -41,7 +42,7 @@ function counting(items: unknown[], reject = false): number {
   const counts = createCounts({
     store,
     owner: "p",
-    now: () => RECEIVED_AT,
+    clock: clockAt(() => RECEIVED_AT),
     newId: () => crypto.randomUUID(),
   });
   return microseconds(() => {

@@ -3,6 +3,7 @@
  * turns in one run, through the routes and the actors over a store in memory. Without a network, so that the ratio of a
  * server is nearer to 1. Run it by `deno task bench:limits`.
  */
+import { systemClock } from "../../../actors/store/clock.ts";
 import { openSystem } from "../../../actors/open.ts";
 import { createApp } from "../../../routes/app.ts";
 import { createLog } from "../../../routes/http/logger.ts";
@@ -20,7 +21,7 @@ const newId = () => `id${ids++}`;
 const now = Date.now;
 const system = await openSystem({
   storage: ":memory:",
-  now,
+  clock: systemClock,
   newId,
   randomBytes: (bytes) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>),
   dedupMs: 0,

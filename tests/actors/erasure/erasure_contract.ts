@@ -1,6 +1,7 @@
 /** What erasure promises over any store: plain functions, called by the test file of one kind of store after another. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
+import { clockAt } from "../clocks.ts";
 import { type Chunk, linesOf } from "../../../actors/journal/chunk.ts";
 import { exportEvents } from "../../../actors/journal/export.ts";
 import type { Store } from "../../../actors/store/store.ts";
@@ -58,7 +59,7 @@ async function exported(store: Store): Promise<StoredEvent[]> {
 export async function verified(place: StorePlace): Promise<unknown[]> {
   const tools = await openTools({
     storage: await place.open(),
-    now: () => BEGIN_MS + 3e9,
+    clock: clockAt(() => BEGIN_MS + 3e9),
     newId: () => crypto.randomUUID(),
     onFault: (error) => {
       throw error;

@@ -1,5 +1,6 @@
 /** Erasure: what is left is what a history without the person's events comes to, whoever looks, and whatever happens. */
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import { clockAt } from "../clocks.ts";
 import type { Chunk } from "../../../actors/journal/chunk.ts";
 import { MAX_WISHES } from "../../../actors/erasure/requests_api.ts";
 import { LostFence, takeFence } from "../../../actors/store/lease.ts";
@@ -246,7 +247,7 @@ Deno.test("a replay of everything that had begun puts nothing to use of who was 
     target: store,
     journal,
     owner: "replay",
-    now: () => clock.ms,
+    clock: clockAt(() => clock.ms),
     newId: () => crypto.randomUUID(),
     onProgress() {},
   };
@@ -273,7 +274,7 @@ async function killReplays(store: Store, clock: { ms: number }): Promise<void> {
       target: source,
       journal,
       owner: crypto.randomUUID(),
-      now: () => clock.ms,
+      clock: clockAt(() => clock.ms),
       newId: () => crypto.randomUUID(),
       onProgress() {},
     });
@@ -314,7 +315,7 @@ Deno.test("what replays of everything left that were killed is deleted by the ne
     target: store,
     journal,
     owner: "third",
-    now: () => clock.ms,
+    clock: clockAt(() => clock.ms),
     newId: () => crypto.randomUUID(),
     onProgress() {},
   });
@@ -460,7 +461,7 @@ Deno.test("who asks again while an erasure waits joins it, up to the head that t
   const system = await openOn(store, { clock });
   await system.commit([eventWith({ userId: U })], "key");
   await settle(system);
-  const options = { store, owner: "other", now: () => clock.ms, newId: () => crypto.randomUUID() };
+  const options = { store, owner: "other", clock: clockAt(() => clock.ms), newId: () => crypto.randomUUID() };
   const fence = await takeFence({ ...options, key: SETTLED, empty: NOTHING_SETTLED, force: true });
   await fence!.write({});
   const person = { kind: "user", id: U } as const;
@@ -503,7 +504,7 @@ Deno.test("who asks for an erasure waits for 30 s, and is told that it goes on",
     key: SETTLED,
     empty: NOTHING_SETTLED,
     owner: "other",
-    now,
+    clock: clockAt(now),
     newId: String,
   });
   await fence!.write({});

@@ -1,6 +1,7 @@
 /** Contracts in storage that fails, and what an event costs of it. */
 import { deepStrictEqual, rejects, strictEqual } from "node:assert";
 import { monotonicFactory } from "ulid";
+import { clockAt } from "../clocks.ts";
 import { createEventContracts } from "../../../actors/governance/contracts.ts";
 import { openStore, type Store } from "../../../actors/store/store.ts";
 import { StorageUnavailable } from "../../../actors/system.ts";
@@ -15,7 +16,7 @@ const judging = { writeKeyId: "k", unknown: "allow", turn: { units: 0 } } as con
 
 async function open(store: Store) {
   const ulid = monotonicFactory();
-  const contracts = createEventContracts({ store, now: () => 0, newId: () => ulid() });
+  const contracts = createEventContracts({ store, clock: clockAt(() => 0), newId: () => ulid() });
   await contracts.fresh();
   return contracts;
 }

@@ -1,6 +1,8 @@
 /** The quarantine: its bounds, its age, whom it forgets, and what storage does to it. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { monotonicFactory } from "ulid";
+import { systemClock } from "../../../actors/store/clock.ts";
+import { clockAt } from "../clocks.ts";
 import {
   createQuarantine,
   MAX_REJECTED,
@@ -22,7 +24,7 @@ async function open(wrap: (store: Store) => Store = (store) => store) {
   const make = (over: Store) =>
     createQuarantine({
       store: over,
-      now: () => clock.nowMs,
+      clock: clockAt(() => clock.nowMs),
       newId: () => ulid(),
       erasures: () => known.erasures,
     });
@@ -35,7 +37,7 @@ async function open(wrap: (store: Store) => Store = (store) => store) {
     /** As a settler erases somebody from it, once what waits here is written. */
     async erase(names: Parameters<ReturnType<typeof createRejected>["erase"]>[0], no = 1): Promise<number> {
       await quarantine.flush();
-      return await createRejected({ store, newId: () => ulid() }).erase(names, no);
+      return await createRejected({ clock: systemClock, store, newId: () => ulid() }).erase(names, no);
     },
     /** Another process on the same store. */
     other: () => make(store),
@@ -293,7 +295,9 @@ for (const when of ["before", "after"] as const) {
         return stamp;
       },
     };
-    const erasing = createRejected({ store, newId: () => "eraser" }).erase({ userId: "u" }, 7);
+    const erasing = createRejected({ clock: systemClock, store, newId: () => "eraser" }).erase({
+      userId: "u",
+    }, 7);
     await looked.promise;
     await other.flush();
     strictEqual(await erasing, when === "before" ? 1 : 0);

@@ -1,5 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { monotonicFactory } from "ulid";
+import { systemClock } from "../../../actors/store/clock.ts";
 import type { Key } from "../../../actors/store/keys.ts";
 import type { Store } from "../../../actors/store/store.ts";
 import { TooManyWriteKeys } from "../../../actors/system.ts";
@@ -77,7 +78,7 @@ Deno.test("the last key that there may be is made, though storage denies that it
   const ulid = monotonicFactory();
   const keys = await openWriteKeys({
     store: withFault(await place.open(), { nth: 1, fault: "done but denied" }),
-    now: Date.now,
+    clock: systemClock,
     newId: () => ulid(),
     randomBytes: random,
   });

@@ -1,10 +1,11 @@
 /** What comes, told to who listens: two systems on one store, as two processes have it. */
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import { systemClock } from "../../../actors/store/clock.ts";
 import { type Chunk, digestsIn, linesOf, makeChunk } from "../../../actors/journal/chunk.ts";
 import { journalKey, LISTENING } from "../../../actors/store/keys.ts";
 import { MAX_LISTENERS } from "../../../actors/live/live_feed.ts";
 import { KEPT_NOTES, LOOK_MS, WINDOW_NOTES } from "../../../actors/live/broadcast.ts";
-import { sleep, type Store } from "../../../actors/store/store.ts";
+import type { Store } from "../../../actors/store/store.ts";
 import {
   type Listener,
   type News,
@@ -64,7 +65,7 @@ async function openTwo({ pace = 0.25, listenedMs = NEVER_MS } = {}) {
 
 /** Waits until it is so; throws where it never is. */
 async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (const began = performance.now(); !await isSo(); await sleep(5)) {
+  for (const began = performance.now(); !await isSo(); await systemClock.sleep(5)) {
     ok(performance.now() - began < NEVER_MS, `${what}: not within ${NEVER_MS} ms`);
   }
 }
@@ -124,7 +125,7 @@ Deno.test("of a process to which little comes no note is lost, though it looks o
     both.two.live.tell([note(n)]);
     deepStrictEqual((await takeNotes(listener, 1)).notes, [note(n)]);
     // Longer than it believes that somebody listens.
-    if (n === 0) await sleep(2 * listenedMs);
+    if (n === 0) await systemClock.sleep(2 * listenedMs);
   }
 });
 

@@ -1,4 +1,5 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { clockAt } from "../clocks.ts";
 import { createCounts } from "../../../actors/stats/counts.ts";
 import { encodeCounts } from "../../../actors/stats/counts_store.ts";
 import { openStore, type Store } from "../../../actors/store/store.ts";
@@ -30,7 +31,12 @@ async function open() {
     store,
     clock,
     process(over: Store = store, now = () => clock.ms) {
-      const counts = createCounts({ store: over, owner: `p${++ids}`, now, newId: () => `id${++ids}` });
+      const counts = createCounts({
+        store: over,
+        owner: `p${++ids}`,
+        clock: clockAt(now),
+        newId: () => `id${++ids}`,
+      });
       processes.push(counts);
       return counts;
     },

@@ -1,5 +1,6 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
-import { createClock, startNotice } from "../../../actors/store/clock_guard.ts";
+import { systemClock } from "../../../actors/store/clock.ts";
+import { createClockGuard, startNotice } from "../../../actors/store/clock_guard.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -10,14 +11,13 @@ function told() {
   const told: string[] = [];
   let wallMs = Date.parse("2025-03-15T12:00:00.000Z");
   let monotonicMs = 0;
-  const clock = createClock({
-    now: () => wallMs,
-    monotonic: () => monotonicMs,
+  const guard = createClockGuard({
+    clock: { ...systemClock, now: () => wallMs, monotonic: () => monotonicMs },
     onMoved: (message) => told.push(message),
   });
   return {
     told,
-    fault: clock.fault,
+    fault: guard.fault,
     pass(ms: number) {
       wallMs += ms;
       monotonicMs += ms;

@@ -1,5 +1,6 @@
 /** The fence: who holds it, and for how long others leave it to them. */
 import { ok, strictEqual } from "node:assert/strict";
+import { clockAt } from "../clocks.ts";
 import { type Fenced, LostFence, takeFence } from "../../../actors/store/lease.ts";
 import { FOLD_VERSION } from "../../../domain/profile/fact.ts";
 import type { Store } from "../../../actors/store/store.ts";
@@ -17,7 +18,14 @@ function test(
     const store: Store = await place.open();
     let ops = 0;
     await run((owner, nowMs) =>
-      takeFence({ store, key: KEY, empty: EMPTY, owner, now: () => nowMs, newId: () => `${owner}-${ops++}` })
+      takeFence({
+        store,
+        key: KEY,
+        empty: EMPTY,
+        owner,
+        clock: clockAt(() => nowMs),
+        newId: () => `${owner}-${ops++}`,
+      })
     );
   });
 }

@@ -1,7 +1,7 @@
 /** The live view over a real connection: what comes is shown, in order, once, to who may see it. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { systemClock } from "../../../actors/store/clock.ts";
 import { type LiveOptions, MAX_LISTENERS } from "../../../actors/live/live_feed.ts";
-import { sleep } from "../../../actors/store/store.ts";
 import { StorageUnavailable, type System } from "../../../actors/system.ts";
 import { MEMORY } from "../../actors/stores.ts";
 import { openViewer, type Viewer } from "./live_client.ts";
@@ -167,7 +167,7 @@ Deno.test("what a filter excludes is not sent, and what it does not is", async (
     await viewer.until("as many", () => viewer.lines.length >= FILTERS[index]![1].length);
   }
   // Whoever was shown what it should not be has been by now, or is before the stream ends.
-  await sleep(200);
+  await systemClock.sleep(200);
   await server.app.stop();
   for (const [index, viewer] of viewers.entries()) {
     await viewer.ended;
@@ -364,7 +364,7 @@ Deno.test("one more than may listen is told to come later, and has a place once 
 Deno.test("while nobody listens nothing is noted; a stop ends every stream, and lets nobody listen any more", async () => {
   // Nothing else would end a stream, which waits for news, before the test is given up.
   await using server = await openServer({ heartbeatMs: NO_LOOKS, limits: { pace: NO_LOOKS } });
-  while (server.system.live.wanted(performance.now())) await sleep(5);
+  while (server.system.live.wanted(performance.now())) await systemClock.sleep(5);
   await using viewer = await openViewer(server.url);
   strictEqual(server.system.live.wanted(performance.now()), true);
   await server.app.stop();

@@ -1,4 +1,5 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { clockAt } from "../../actors/clocks.ts";
 import { openSystem } from "../../../actors/open.ts";
 import { countingWitness } from "../../../routes/admin/stats.ts";
 import { ADMIN_TOKEN, AS_ADMIN, AS_READER, openTestApp, type TestApp } from "../test_app.ts";
@@ -13,7 +14,7 @@ async function openAt(startMs = START) {
   let ids = 0;
   const system = await openSystem({
     storage: ":memory:",
-    now: () => clock.nowMs,
+    clock: clockAt(() => clock.nowMs),
     newId: () => `id${++ids}`,
     randomBytes: (bytes) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>),
     dedupMs: 0,

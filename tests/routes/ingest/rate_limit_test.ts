@@ -1,5 +1,6 @@
 /** Rate limits of write keys over HTTP, by a clock that is told. What two processes make of them is in `tests/process/`. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { clockAt } from "../../actors/clocks.ts";
 import type { RateLimit } from "../../../domain/limits/token_bucket.ts";
 import { BatchTooLarge, NotServing, StorageUnavailable } from "../../../actors/system.ts";
 import { type Answer, AS_ADMIN, openTestApp, openTestSystem, type TestApp } from "../test_app.ts";
@@ -12,7 +13,7 @@ const batchOf = (n: number) => ({ batch: Array(n).fill(TRACK) });
 /** A system that goes by the clock that is told. */
 async function openTold() {
   const clock = { nowMs: Date.now() };
-  return { clock, system: await openTestSystem(":memory:", { now: () => clock.nowMs }) };
+  return { clock, system: await openTestSystem(":memory:", { clock: clockAt(() => clock.nowMs) }) };
 }
 
 const open = async () => await openTestApp(await openTold());
