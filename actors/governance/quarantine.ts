@@ -237,8 +237,12 @@ function add(share: Share, bytes: number): void {
 /** After every id. */
 const END = "\uffff";
 
+/** Ids are of our making and short; a longer one is no key of the store (2 KiB at most). */
+const MAX_ID_UNITS = 100;
+
 function idOfCursor(cursor: string): string {
   const id = decodeCursor(cursor);
-  if (typeof id !== "string") throw new InvalidCursor("cursor: not one that a page before gave");
+  const isId = typeof id === "string" && id !== "" && id.length <= MAX_ID_UNITS && id.isWellFormed();
+  if (!isId) throw new InvalidCursor("cursor: not one that a page before gave");
   return id;
 }
