@@ -8,9 +8,9 @@ import {
   type Anonymous,
   anonymousFromJson,
   type AnonymousJson,
+  createLinks,
   emptyAnonymous,
   evolveAnonymous,
-  foldLinks,
   foldOwned,
 } from "../../domain/profile/anonymous.ts";
 import { type ActorName, type Fact, factOf } from "../../domain/profile/fact.ts";
@@ -225,11 +225,13 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
     actor: Actor,
     past: Stretch,
   ): Promise<{ state: Anonymous; count: number }> {
-    const links: Fact[] = [];
+    const links = createLinks(actor.id);
+    let count = 0;
     for await (const fact of pastFacts(view, actor, { past, wanted: isLinkEntry })) {
-      links.push({ ...fact, traits: undefined });
+      links.add(fact);
+      count++;
     }
-    return { state: foldLinks(links, actor.id), count: links.length };
+    return { state: links.fold(), count };
   }
 
   /** An anonymous id in a past, and how many events make it: its links first, then the events one by one. */

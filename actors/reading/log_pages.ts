@@ -187,8 +187,8 @@ export function createLogPages({ store, journal, views, linked }: LogPagesOption
     const sources: Source[] = [await sourceOf(own, () => true)];
     for (const id of new Set([...parts.keys(), ...actors.keys()])) {
       const actor = actors.get(id) ?? await actorOf(view, "anonymous", id);
-      const { runs } = await anonymousFrom(view, actor);
-      const links = { ...emptyAnonymous(), runs };
+      const { runs, end } = await anonymousFrom(view, actor);
+      const links = { ...emptyAnonymous(), runs, end };
       const owned = (entry: LogEntry) => {
         return !isLinkEntry(entry) && ownerAt(links, [entry.at, entry.place]) === userId;
       };

@@ -20,10 +20,10 @@ export function canonicalState(kind: ActorKind, json: unknown): string {
     const [traits, ...rest] = json as GroupJson;
     return JSON.stringify([byName(traits), ...rest]);
   }
-  const [runs, parts, newest] = json as AnonymousJson;
+  const [runs, parts, ...rest] = json as AnonymousJson;
   return JSON.stringify([
     runs,
     byName(parts).map(([owner, person]) => [owner, canonicalPerson(person)]),
-    newest,
+    ...rest,
   ]);
 }

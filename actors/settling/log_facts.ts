@@ -1,5 +1,5 @@
 /** The facts of an actor's log, read from the journal: for what must be folded again, or up to some time only. */
-import { type Anonymous, foldLinks, foldOwned, isLinkOf } from "../../domain/profile/anonymous.ts";
+import { type Anonymous, createLinks, foldOwned, isLinkOf } from "../../domain/profile/anonymous.ts";
 import type { Fact } from "../../domain/profile/fact.ts";
 import { isLinkEntry, type LogEntry, type LogPlace, type OpenLog, readLog } from "./actor_log.ts";
 import type { Store } from "../store/store.ts";
@@ -41,13 +41,12 @@ export async function foldAnonymousLog(
   actor: LogPlace,
   { log, fresh }: { log: OpenLog | undefined; fresh: Iterable<Fact> | AsyncIterable<Fact> },
 ): Promise<Anonymous> {
-  const links: Fact[] = [];
-  const link = (fact: Fact) => links.push({ ...fact, traits: undefined });
+  const links = createLinks(actor.id);
   if (log !== undefined) {
-    for await (const fact of factsOfLog(history, actor, { log, wanted: isLinkEntry })) link(fact);
+    for await (const fact of factsOfLog(history, actor, { log, wanted: isLinkEntry })) links.add(fact);
   }
-  for await (const fact of fresh) if (isLinkOf(fact, actor.id)) link(fact);
-  const state = foldLinks(links, actor.id);
+  for await (const fact of fresh) links.add(fact);
+  const state = links.fold();
   if (log !== undefined) {
     const wanted = (entry: LogEntry) => !isLinkEntry(entry);
     for await (const fact of factsOfLog(history, actor, { log, wanted })) foldOwned(state, fact);

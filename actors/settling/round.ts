@@ -393,20 +393,21 @@ function readable({ loaded: { head } }: Folding): boolean {
 }
 
 async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> {
-  const { loaded, fresh, position } = folding;
-  let state = readable(folding) ? anonymousFromJson(loaded.state as AnonymousJson) : emptyAnonymous();
-  let before = groupsOf(state, actor.id);
+  const { loaded, loaded: { head }, fresh, position } = folding;
+  const old = isAnonymousJson(head) ? anonymousFromJson(loaded.state as AnonymousJson) : undefined;
+  let before = groupsOf(old ?? emptyAnonymous(), actor.id);
+  const ownersBefore = old === undefined ? [] : ownersOf(old);
+  let state = old !== undefined && readable(folding) ? old : emptyAnonymous();
   const isCut = folding.again || !fresh.every((fact) => evolveAnonymous(state, fact, actor.id));
   if (isCut) {
     // Who was in which group by an older fold can't be read: it is folded too, or rows of who is no owner would stay.
-    const { head } = loaded;
-    if (head !== undefined && isStale(head)) {
+    if (head !== undefined && old === undefined) {
       before = groupsOf(await foldAnonymousLog(place, actor, { log: head, fresh: [] }), actor.id);
     }
     state = await foldAnonymousLog(place, actor, { log: head, fresh });
   }
   const owners = new Set(
-    isCut ? ownersOf(state) : fresh.map((fact) => {
+    isCut ? [...ownersBefore, ...ownersOf(state)] : fresh.map((fact) => {
       return isLinkOf(fact, actor.id) ? fact.userId! : ownerAt(state, [fact.at, fact.place]);
     }),
   );
@@ -417,11 +418,18 @@ async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Foldin
       // And what it may have left out is set.
       ...(readable(folding) ? [] : differences([], groupsOf(state, actor.id))),
     ],
-    parts: await partsOf(place, actor, { state, owners, position, isFirst: loaded.head === undefined }),
+    parts: await partsOf(place, actor, { state, owners, position, isFirst: head === undefined }),
   };
 }
 
-/** The writes of the parts of those owners of an anonymous id whose parts may have changed. */
+/** The first fold whose states of anonymous ids say in the form of today who owned what, be it by other rules. */
+const FIRST_READABLE_FOLD = 2;
+
+function isAnonymousJson(head: ActorHead | undefined): boolean {
+  return head !== undefined && head.fold >= FIRST_READABLE_FOLD && head.fold <= FOLD_VERSION;
+}
+
+/** The writes of the parts of those who own something of an anonymous id, or did, and whose parts may have changed. */
 async function partsOf(
   place: Place,
   actor: LogPlace,
@@ -435,18 +443,22 @@ async function partsOf(
 ): Promise<Writes[]> {
   const writes: Writes[] = [];
   for (const userId of owners) {
-    const part = userId === undefined ? undefined : state.parts.get(userId);
-    // Nobody's as yet, or a link that found no room.
-    if (userId === undefined || part === undefined) continue;
+    if (userId === undefined) continue;
+    const part = state.parts.get(userId);
     const key = partKey(place.generation, userId, actor.id);
     // Parts are written with their anonymous id: before its first round there are none.
     const [old] = isFirst ? [] : await load<PartHead>(place.store, [key]);
-    writes.push(writesOf<PartHead>(key, {
-      head: { userId, anonymousId: actor.id, fold: FOLD_VERSION },
-      state: personToJson(part),
-      old,
-      stamp: position,
-    }));
+    if (part !== undefined) {
+      writes.push(writesOf<PartHead>(key, {
+        head: { userId, anonymousId: actor.id, fold: FOLD_VERSION },
+        state: personToJson(part),
+        old,
+        stamp: position,
+      }));
+    } else if (old?.head !== undefined) {
+      // A link that came late made it a placeholder before this user had it.
+      writes.push({ sets: [], deletes: [...old.pieces, key] });
+    }
   }
   return writes;
 }

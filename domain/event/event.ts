@@ -26,6 +26,8 @@ export interface StoredEvent {
   properties?: Record<string, unknown>;
   context?: Record<string, unknown>;
   integrations?: Record<string, unknown>;
+  /** It names an id that a setting counted as a placeholder when it was accepted: it links nothing (`placeholder.ts`). */
+  neverLinks?: true;
   /** ISO 8601, UTC, milliseconds: when it happened, corrected for skew, never after `receivedAt`. */
   timestamp: string;
   /** The sender's own word on when it happened, as it was sent. */

@@ -4,6 +4,10 @@
  * Links cut the time of an anonymous id into ownership intervals: the first link takes everything before it, and each
  * holds until a later link to another user. An event belongs to the interval of its own time and place, so one that was
  * sent late goes to the right person, and users never merge. Links in a row to one user are kept as one run.
+ *
+ * The link by which an id has had {@link MAX_OWNERS} owners, in the order of time, is its last one: from there on it is a
+ * placeholder, and its events are nobody's. More links can only bring that forward, so what comes after it is never asked
+ * for again, and the same facts give the same in any order.
  */
 import { type Fact, linkedBy, type Mark, precedes } from "./fact.ts";
 import { jsonBytes } from "../event/json.ts";
@@ -17,14 +21,17 @@ import {
   STATE_BYTES,
 } from "./person.ts";
 
-/** At most so many users own parts of one anonymous id: beyond them it is a placeholder, and no longer links. */
+/** An anonymous id that has had so many owners is a placeholder from then on: the contract's bound. */
 export const MAX_OWNERS = 50;
 
-/** At most so many runs of links, so that two users who alternate can't fill the state. A run takes some 100 bytes. */
+/** Likewise with so many runs of links, so that two users who alternate can't fill the state. A run takes some 100 bytes. */
 export const MAX_RUNS = 1_000;
 
-/** Runs take at most so many bytes: a user's id may take 1.5 KB. */
+/** And with runs of so many bytes: a user's id may take 1.5 KB. */
 const RUNS_BYTES = 120_000;
+
+/** Links that are held while a log is folded, before those after the last one that counts are dropped. */
+const HELD_LINKS = 4_096;
 
 /** Bytes that a run takes besides the user's id. */
 const RUN_BYTES = 80;
@@ -41,8 +48,10 @@ export interface Run {
 export interface Anonymous {
   runs: Run[];
   parts: Map<string, Person>;
-  /** The newest event before any link. */
+  /** The newest event that is nobody's: before any link, or after the end. */
   newest: Mark | null;
+  /** The last link that counts, once there are as many owners or runs as there may be: what comes after is nobody's. */
+  end: Mark | null;
 }
 
 /** The owner of what no link has claimed; no user id is empty. */
@@ -50,7 +59,7 @@ export const NO_OWNER = "";
 
 /** The state before any event. */
 export function emptyAnonymous(): Anonymous {
-  return { runs: [], parts: new Map(), newest: null };
+  return { runs: [], parts: new Map(), newest: null, end: null };
 }
 
 /** Whether a fact is a link in the log of this anonymous id, rather than an event of its own. */
@@ -70,14 +79,20 @@ function runAt(runs: readonly { first: Mark }[], mark: Mark): number {
   return low - 1;
 }
 
-/** The user who owns what happened at `mark`; `undefined` where nobody ever linked this id. */
-export function ownerAt(state: Anonymous, mark: Mark): string | undefined {
-  return state.runs[Math.max(0, runAt(state.runs, mark))]?.user;
+/** The run that has what happened at `mark`; `undefined` where that is nobody's. */
+function runFor({ runs, end }: Anonymous, mark: Mark): Run | undefined {
+  if (end !== null && precedes(end, mark)) return undefined;
+  return runs[Math.max(0, runAt(runs, mark))];
 }
 
-/** The user to whom this id belongs now; `undefined` where nobody ever linked it. */
-export function ownerOf(state: Anonymous): string | undefined {
-  return state.runs.at(-1)?.user;
+/** The user who owns what happened at `mark`; `undefined` where nobody ever linked this id, or too many did. */
+export function ownerAt(state: Anonymous, mark: Mark): string | undefined {
+  return runFor(state, mark)?.user;
+}
+
+/** The user to whom this id belongs now; `undefined` where nobody ever linked it, or too many did. */
+export function ownerOf({ runs, end }: Anonymous): string | undefined {
+  return end === null ? runs.at(-1)?.user : undefined;
 }
 
 /** All users who own a part. */
@@ -98,7 +113,7 @@ export function evolveAnonymous(state: Anonymous, fact: Fact, anonymousId: strin
 /** Folds one event, which is no link, into the part of whom it belongs to. Mutates `state`. */
 export function foldOwned(state: Anonymous, fact: Fact): void {
   const mark: Mark = [fact.at, fact.place];
-  const run = state.runs[Math.max(0, runAt(state.runs, mark))];
+  const run = runFor(state, mark);
   const interval = run ?? state;
   if (interval.newest === null || precedes(interval.newest, mark)) interval.newest = mark;
   const part = partOf(state, run?.user ?? NO_OWNER);
@@ -114,7 +129,8 @@ function partOf(state: Anonymous, owner: string): Person {
 }
 
 function link(state: Anonymous, user: string, mark: Mark): boolean {
-  const { runs } = state;
+  const { runs, end } = state;
+  if (end !== null && precedes(end, mark)) return true;
   if (runs.length === 0) {
     runs.push({ user, first: mark, last: mark, newest: state.newest });
     state.parts = new Map([[user, state.parts.get(NO_OWNER) ?? emptyPerson()]]);
@@ -128,84 +144,101 @@ function link(state: Anonymous, user: string, mark: Mark): boolean {
     if (precedes(run.last, mark)) run.last = mark;
     return true;
   }
+  // It may bring the end forward, past events that have an owner.
+  if (end !== null) return false;
   // The first run owns everything before it already.
   if (run === undefined && next!.user === user) {
     next!.first = mark;
     return true;
   }
   const inside = run !== undefined && precedes(mark, run.last);
-  const moreRuns = inside ? 2 : next?.user === user ? 0 : 1;
-  // Inside a run the link splits it in two, so the run's own user is there once more.
-  if (!hasRoom(runs, { user, moreRuns, split: inside ? run.user : undefined })) return true;
   if (run === undefined || inside || (run.newest !== null && precedes(mark, run.newest))) return false;
-  if (next?.user === user) next.first = mark;
-  else {
-    runs.splice(index + 1, 0, { user, first: mark, last: mark, newest: null });
-    partOf(state, user);
+  if (next?.user === user) {
+    next.first = mark;
+    return true;
   }
+  runs.splice(index + 1, 0, { user, first: mark, last: mark, newest: null });
+  partOf(state, user);
+  if (!isFull(runs)) return true;
+  // Runs after it count no more.
+  if (next !== undefined) return false;
+  state.end = mark;
   return true;
 }
 
-function hasRoom(
-  runs: readonly { user: string }[],
-  { user, moreRuns, split }: { user: string; moreRuns: number; split: string | undefined },
-): boolean {
-  if (moreRuns === 0) return true;
-  const bytes = runs.reduce((sum, run) => sum + runBytes(run.user), runBytes(user) + runBytes(split));
-  if (runs.length + moreRuns > MAX_RUNS || bytes > RUNS_BYTES) return false;
-  const owners = new Set(runs.map((run) => run.user));
-  return owners.has(user) || owners.size < MAX_OWNERS;
+/** Whether the last of some runs is the last that counts. */
+function isFull(runs: readonly { user: string }[]): boolean {
+  const bytes = runs.reduce((sum, { user }) => sum + runBytes(user), 0);
+  return runs.length >= MAX_RUNS || bytes >= RUNS_BYTES ||
+    new Set(runs.map(({ user }) => user)).size >= MAX_OWNERS;
 }
 
-/** Bytes that a run of a user takes; nothing where there is none. */
-function runBytes(user: string | undefined): number {
-  return user === undefined ? 0 : jsonBytes(user) + RUN_BYTES;
+/** Bytes that a run of a user takes. */
+function runBytes(user: string): number {
+  return jsonBytes(user) + RUN_BYTES;
 }
 
 /**
  * Folds a whole log, given in the order of the journal. What {@link evolveAnonymous} gives step by step, this gives at
- * once: {@link foldLinks}, then {@link foldOwned} for each event.
+ * once: the links first, then {@link foldOwned} for each event.
  */
 export function foldAnonymous(facts: Iterable<Fact>, anonymousId: string): Anonymous {
-  const links: Fact[] = [];
+  const links = createLinks(anonymousId);
   const events: Fact[] = [];
-  for (const fact of facts) (isLinkOf(fact, anonymousId) ? links : events).push(fact);
-  const state = foldLinks(links, anonymousId);
+  for (const fact of facts) if (!links.add(fact)) events.push(fact);
+  const state = links.fold();
   for (const fact of events) foldOwned(state, fact);
   return state;
 }
 
-/** Folds the links of a log, in order of arrival, which decides what found room: whose each event will be. */
-export function foldLinks(facts: Iterable<Fact>, anonymousId: string): Anonymous {
-  const state = emptyAnonymous();
-  const links: { user: string; first: Mark }[] = [];
-  const owners = new Set<string>();
-  let runCount = 0;
-  let runsBytes = 0;
-  for (const fact of facts) {
-    if (!isLinkOf(fact, anonymousId)) continue;
-    const user = fact.userId!;
-    const mark: Mark = [fact.at, fact.place];
-    const index = runAt(links, mark);
-    const before = links[index]?.user;
-    const after = links[index + 1]?.user;
-    const moreRuns = before === user || after === user ? 0 : before !== undefined && before === after ? 2 : 1;
-    const moreBytes = moreRuns === 0 ? 0 : runBytes(user) + (moreRuns === 2 ? runBytes(before) : 0);
-    const isFull = runCount + moreRuns > MAX_RUNS || runsBytes + moreBytes > RUNS_BYTES ||
-      !(owners.has(user) || owners.size < MAX_OWNERS);
-    if (moreRuns > 0 && isFull) continue;
-    links.splice(index + 1, 0, { user, first: mark });
-    owners.add(user);
-    runCount += moreRuns;
-    runsBytes += moreBytes;
+/** What folds the links of a log, in any order, which say whose each event is. */
+export interface Links {
+  /** Takes a fact if it is a link; false where it is none. */
+  add(fact: Fact): boolean;
+  /** The state of all links that were taken, before any event. */
+  fold(): Anonymous;
+}
+
+/** Makes what folds the links of an anonymous id. It holds few of those that count no more, of which there may be millions. */
+export function createLinks(anonymousId: string): Links {
+  let links: { user: string; mark: Mark }[] = [];
+  let maxHeld = HELD_LINKS;
+
+  function fold(): Anonymous {
+    links.sort((a, b) => precedes(a.mark, b.mark) ? -1 : 1);
+    const state = emptyAnonymous();
+    const owners = new Set<string>();
+    let bytes = 0;
+    for (const [index, { user, mark }] of links.entries()) {
+      const last = state.runs.at(-1);
+      if (last?.user === user) {
+        last.last = mark;
+        continue;
+      }
+      state.runs.push({ user, first: mark, last: mark, newest: null });
+      partOf(state, user);
+      owners.add(user);
+      bytes += runBytes(user);
+      if (owners.size < MAX_OWNERS && state.runs.length < MAX_RUNS && bytes < RUNS_BYTES) continue;
+      state.end = mark;
+      links = links.slice(0, index + 1);
+      break;
+    }
+    return state;
   }
-  for (const { user, first } of links) {
-    const last = state.runs.at(-1);
-    if (last?.user === user) last.last = first;
-    else state.runs.push({ user, first, last: first, newest: null });
-    partOf(state, user);
-  }
-  return state;
+
+  return {
+    fold,
+    add(fact) {
+      if (!isLinkOf(fact, anonymousId)) return false;
+      links.push({ user: fact.userId!, mark: [fact.at, fact.place] });
+      if (links.length > maxHeld) {
+        fold();
+        maxHeld = Math.max(HELD_LINKS, 2 * links.length);
+      }
+      return true;
+    },
+  };
 }
 
 /** An anonymous id as JSON: the stored format of {@link FOLD_VERSION}. */
@@ -213,6 +246,7 @@ export type AnonymousJson = [
   runs: [string, Mark, Mark, Mark | null][],
   parts: [string, PersonJson][],
   newest: Mark | null,
+  end: Mark | null,
 ];
 
 /** The stored form of an anonymous id. */
@@ -221,14 +255,16 @@ export function anonymousToJson(state: Anonymous): AnonymousJson {
     state.runs.map((run) => [run.user, run.first, run.last, run.newest]),
     [...state.parts].map(([owner, part]) => [owner, personToJson(part)]),
     state.newest,
+    state.end,
   ];
 }
 
 /** An anonymous id from its stored form. */
-export function anonymousFromJson([runs, parts, newest]: AnonymousJson): Anonymous {
+export function anonymousFromJson([runs, parts, newest, end = null]: AnonymousJson): Anonymous {
   return {
     runs: runs.map(([user, first, last, newest]) => ({ user, first, last, newest })),
     parts: new Map(parts.map(([owner, part]) => [owner, personFromJson(part)])),
     newest,
+    end,
   };
 }

@@ -1,11 +1,12 @@
 /** What the folds need of an event. */
 import type { EventType, StoredEvent } from "../event/event.ts";
+import { isPlaceholder } from "./placeholder.ts";
 
 /**
  * Version of all folds. A state folded by an older version is folded again when it is next loaded, one of a newer
  * version is never overwritten. Raise it with every change of what a fold yields.
  */
-export const FOLD_VERSION = 2;
+export const FOLD_VERSION = 3;
 
 /** A time (ms) and the place that breaks a tie: the order of a log. */
 export type Mark = [at: number, place: number];
@@ -31,20 +32,32 @@ export interface Fact {
   readonly traits: Record<string, unknown> | undefined;
   /** Whether it has a context, which stays in the journal: a fold only remembers whose is the newest. */
   readonly hasContext: boolean;
+  /** It names a placeholder of the settings that it was accepted by; absent where it does not. */
+  neverLinks?: true;
 }
 
 /** What of an event says whose it is. */
-export type Names = Pick<Fact, "type" | "userId" | "anonymousId" | "groupId" | "previousId">;
+export type Names = Pick<
+  Fact,
+  "type" | "userId" | "anonymousId" | "groupId" | "previousId" | "neverLinks"
+>;
 
 /** The names of a stored event. */
-export function namesOf({ type, userId, anonymousId, groupId, previousId }: StoredEvent): Names {
-  return {
+export function namesOf(event: StoredEvent): Names {
+  const { type, userId, anonymousId, groupId, previousId } = event;
+  return withMark({
     type,
     userId,
     anonymousId,
     groupId: type === "group" ? groupId : undefined,
     previousId: type === "alias" ? previousId : undefined,
-  };
+  }, event);
+}
+
+/** Few events have the mark, so that the others are all of one shape, without it. */
+function withMark<N extends Names>(names: N, { neverLinks }: StoredEvent): N {
+  if (neverLinks === true) names.neverLinks = true;
+  return names;
 }
 
 /** The name of an actor: its kind and its id, `user/u1`. */
@@ -52,7 +65,7 @@ export type ActorName = `${"user" | "anonymous" | "group"}/${string}`;
 
 /** The fact of a stored event at a place of the journal. */
 export function factOf(event: StoredEvent, place: number): Fact {
-  return {
+  return withMark({
     place,
     at: Date.parse(event.timestamp),
     type: event.type,
@@ -63,32 +76,21 @@ export function factOf(event: StoredEvent, place: number): Fact {
     previousId: event.type === "alias" ? event.previousId : undefined,
     traits: event.type === "identify" || event.type === "group" ? event.traits : undefined,
     hasContext: event.context !== undefined,
-  };
-}
-
-/** Names that clients send for want of an id: they never link, or strangers would become one person. */
-const NOBODY = new Set(["undefined", "null", "none", "anonymous", "guest", "0", "-1", "true", "false"]);
-
-/**
- * Whether an anonymous id may be linked to a user. Placeholders in any letter case, and ids of nothing but zeros and
- * dashes (the nil UUID), may not.
- */
-export function isLinkable(anonymousId: string): boolean {
-  return !NOBODY.has(anonymousId.toLowerCase()) && !/^[0-]*$/.test(anonymousId);
+  }, event);
 }
 
 /**
  * The anonymous id that a fact links to its user: of `identify` with both ids, and of `alias` (`previousId`).
- * `undefined` where it links none.
+ * `undefined` where it links none; neither of the two may be a placeholder.
  */
 export function linkedBy(fact: Names): string | undefined {
-  if (fact.userId === undefined) return undefined;
+  if (fact.userId === undefined || fact.neverLinks) return undefined;
   const id = fact.type === "identify"
     ? fact.anonymousId
     : fact.type === "alias"
     ? fact.previousId
     : undefined;
-  return id !== undefined && isLinkable(id) ? id : undefined;
+  return id === undefined || isPlaceholder(id) || isPlaceholder(fact.userId) ? undefined : id;
 }
 
 /**

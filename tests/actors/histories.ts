@@ -10,7 +10,7 @@ import { HOSTILE_NAMES, traitMaps } from "../domain/profile/facts.ts";
 /** When histories begin. */
 export const BEGIN_MS = Date.parse("2025-03-15T12:00:00.000Z");
 
-export const USERS = ["u1", "u2", "__proto__"];
+export const USERS = ["u1", "u2", "__proto__", "undefined"];
 export const ANONYMOUS = ["a1", "a2", "u1", "null"];
 export const GROUPS = ["g1", "constructor"];
 export const NAMES = ["Order Completed", ...HOSTILE_NAMES.slice(0, 2)];

@@ -16,12 +16,19 @@ type Json = Record<string, unknown>;
 
 const byTime = (a: Arrived, b: Arrived) => a.ms - b.ms || a.place - b.place;
 const iso = (ms: number) => new Date(ms).toISOString();
-const PLACEHOLDERS = ["undefined", "null", "none", "anonymous", "guest", "0", "-1", "true", "false"];
+const PLACEHOLDERS =
+  "undefined,null,nil,none,nan,n/a,na,unknown,anonymous,guest,not_set,not set,-1,true,false,[object object],{},[]," +
+  "(null),<null>,optional(nil),9774d56d682e549c";
+const TEMPLATES = [["{{", "}}"], ["${", "}"], ["%", "%"]] as const;
 
 /** Whether an id is a placeholder, which never links. */
 function isPlaceholder(id: string): boolean {
-  return PLACEHOLDERS.includes(id.toLowerCase()) ||
-    [...id].every((letter) => letter === "0" || letter === "-");
+  const text = id.trim().toLowerCase();
+  const isOf = (letters: string) => [...text].every((letter) => letters.includes(letter));
+  const isTemplate = TEMPLATES.some(([begin, end]) =>
+    text.startsWith(begin) && text.endsWith(end) && text.length >= begin.length + end.length
+  );
+  return PLACEHOLDERS.split(",").includes(text) || isOf("0-.") || isOf("f-") || isTemplate;
 }
 
 /** The anonymous id that an event links to its user. */
@@ -31,13 +38,14 @@ export function linkOf(event: StoredEvent): string | undefined {
     : event.type === "alias"
     ? event.previousId
     : undefined;
-  return event.userId === undefined || id === undefined || isPlaceholder(id) ? undefined : id;
+  if (event.userId === undefined || id === undefined || event.neverLinks === true) return undefined;
+  return isPlaceholder(event.userId) || isPlaceholder(id) ? undefined : id;
 }
 
 const linkedBy = ({ event }: Arrived) => linkOf(event);
 
-/** All that was accepted. */
-export function createOracle() {
+/** All that was accepted. An anonymous id that has had `maxOwners` owners is a placeholder from then on. */
+export function createOracle({ maxOwners = 50 } = {}) {
   const all: Arrived[] = [];
   const seen = new Set<string>();
 
@@ -46,14 +54,20 @@ export function createOracle() {
     return all.filter(({ ms, event }) => ms <= at && Date.parse(event.receivedAt) <= asOf);
   }
 
-  function linksOf(events: Arrived[], anonymousId: string): Arrived[] {
-    return events.filter((each) => linkedBy(each) === anonymousId).sort(byTime);
+  /** The links of an anonymous id that count, and whether the last of them made it a placeholder. */
+  function linksOf(events: Arrived[], anonymousId: string): { links: Arrived[]; isOver: boolean } {
+    const links = events.filter((each) => linkedBy(each) === anonymousId).sort(byTime);
+    const usersUpTo = (index: number) =>
+      new Set(links.slice(0, index + 1).map(({ event }) => event.userId)).size;
+    const last = links.findIndex((_, index) => usersUpTo(index) === maxOwners);
+    return last === -1 ? { links, isOver: false } : { links: links.slice(0, last + 1), isOver: true };
   }
 
   /** Who owns an event: its user, the owner of its anonymous id at its time, or nobody. */
   function ownerOf(events: Arrived[], each: Arrived): string | undefined {
     if (each.event.userId !== undefined) return each.event.userId;
-    const links = linksOf(events, each.event.anonymousId!);
+    const { links, isOver } = linksOf(events, each.event.anonymousId!);
+    if (isOver && byTime(links.at(-1)!, each) < 0) return undefined;
     const link = links.findLast((link) => byTime(link, each) < 0) ?? links[0];
     return link?.event.userId;
   }
@@ -103,10 +117,11 @@ export function createOracle() {
     const events = known(past);
     const version = events.filter(({ event }) => event.userId === userId).length;
     if (version === 0) return null;
-    const links = events.filter((each) => each.event.userId === userId && linkedBy(each) !== undefined);
+    const mine = events.filter((each) => each.event.userId === userId && linkedBy(each) !== undefined);
+    const linked = mine.filter((each) => linksOf(events, linkedBy(each)!).links.includes(each));
     return {
       userId,
-      anonymousIds: [...new Set(links.map((each) => linkedBy(each)!))].sort(),
+      anonymousIds: [...new Set(linked.map((each) => linkedBy(each)!))].sort(),
       ...person(events, events.filter((each) => ownerOf(events, each) === userId)),
       version,
     };
@@ -143,12 +158,14 @@ export function createOracle() {
     user,
     anonymous(anonymousId: string, past?: Past): Json | null {
       const events = known(past);
-      const owner = linksOf(events, anonymousId).at(-1)?.event.userId;
-      if (owner !== undefined) return user(owner, past);
-      const mine = events.filter(({ event }) =>
+      const { links, isOver } = linksOf(events, anonymousId);
+      if (links.length > 0 && !isOver) return user(links.at(-1)!.event.userId!, past);
+      const own = events.filter(({ event }) =>
         event.userId === undefined && event.anonymousId === anonymousId
       );
-      return mine.length === 0 ? null : { anonymousId, ...person(events, mine), version: mine.length };
+      const version = own.length + events.filter((each) => linkedBy(each) === anonymousId).length;
+      const mine = own.filter((each) => ownerOf(events, each) === undefined);
+      return mine.length === 0 ? null : { anonymousId, ...person(events, mine), version };
     },
     group(groupId: string, past?: Past): Json | null {
       const events = known(past);

@@ -9,6 +9,7 @@ import {
   type Anonymous,
   anonymousFromJson,
   anonymousToJson,
+  createLinks,
   emptyAnonymous,
   evolveAnonymous,
   foldAnonymous,
@@ -45,23 +46,29 @@ interface Link {
 
 const byMark = (a: Mark, b: Mark) => a[0] - b[0] || a[1] - b[1];
 
-/** The links that count, by time, then arrival: those that came when there was room for them. */
-function linksOf(facts: Fact[]): Link[] {
-  let links: Link[] = [];
-  for (const fact of facts) {
-    const links_ = fact.type === "identify" && fact.userId !== undefined && fact.anonymousId === ID ||
-      fact.type === "alias" && fact.previousId === ID;
-    if (!links_) continue;
-    const link: Link = { user: fact.userId!, mark: [fact.at, fact.place] };
-    const next = [...links, link].sort((a, b) => byMark(a.mark, b.mark));
-    const runCount = next.filter(({ user }, index) => user !== next[index - 1]?.user).length;
-    if (runCount <= MAX_RUNS && new Set(next.map(({ user }) => user)).size <= MAX_OWNERS) links = next;
-  }
-  return links;
+/**
+ * The links that count, by time, then arrival. With the first by which 50 users have owned the id (or the runs are as many
+ * as there may be) it has become a placeholder: that is the last one.
+ */
+function linksOf(facts: Fact[]): { links: Link[]; end: Mark | undefined } {
+  const all = facts.filter((fact) =>
+    fact.type === "identify" && fact.userId !== undefined && fact.anonymousId === ID ||
+    fact.type === "alias" && fact.previousId === ID
+  ).map((fact): Link => ({ user: fact.userId!, mark: [fact.at, fact.place] }))
+    .sort((a, b) => byMark(a.mark, b.mark));
+  const last = all.findIndex((_, index) => {
+    const some = all.slice(0, index + 1);
+    const runCount = some.filter(({ user }, n) => user !== some[n - 1]?.user).length;
+    return runCount === MAX_RUNS || new Set(some.map(({ user }) => user)).size === MAX_OWNERS;
+  });
+  return last === -1
+    ? { links: all, end: undefined }
+    : { links: all.slice(0, last + 1), end: all[last]!.mark };
 }
 
-/** The first link takes everything before it, and holds until a later link to another user. */
-function ownerBy(links: Link[], mark: Mark): string | undefined {
+/** The first link takes everything before it, and holds until a later link to another user; of a placeholder nobody does. */
+function ownerBy({ links, end }: ReturnType<typeof linksOf>, mark: Mark): string | undefined {
+  if (end !== undefined && byMark(end, mark) < 0) return undefined;
   let owner = links[0]?.user;
   for (const link of links) if (byMark(link.mark, mark) < 0) owner = link.user;
   return owner;
@@ -69,11 +76,12 @@ function ownerBy(links: Link[], mark: Mark): string | undefined {
 
 /** What the contract says of an anonymous id with these facts. */
 function expected(facts: Fact[]): unknown {
-  const links = linksOf(facts);
+  const counted = linksOf(facts);
+  const { links, end } = counted;
   const own = facts.filter((fact) => linkedBy(fact) !== ID);
   const owned = new Map<string, Fact[]>(links.map(({ user }) => [user, []]));
   for (const fact of own) {
-    const owner = ownerBy(links, [fact.at, fact.place]) ?? NO_OWNER;
+    const owner = ownerBy(counted, [fact.at, fact.place]) ?? NO_OWNER;
     owned.set(owner, [...owned.get(owner) ?? [], fact]);
   }
   const cuts: { user: string; marks: Mark[] }[] = [];
@@ -83,7 +91,8 @@ function expected(facts: Fact[]): unknown {
     else cuts.push({ user, marks: [mark] });
   }
   return {
-    owner: links.at(-1)?.user,
+    owner: end === undefined ? links.at(-1)?.user : undefined,
+    end: end ?? null,
     owners: [...new Set(links.map(({ user }) => user))].sort(),
     runs: cuts.map(({ user, marks }) => [user, marks[0], marks.at(-1)]),
     parts: [...owned].sort(([a], [b]) => a < b ? -1 : 1).map((
@@ -96,6 +105,7 @@ function expected(facts: Fact[]): unknown {
 function says(state: Anonymous): unknown {
   return {
     owner: ownerOf(state),
+    end: state.end,
     owners: ownersOf(state).sort(),
     runs: state.runs.map(({ user, first, last }) => [user, first, last]),
     parts: [...state.parts].sort(([a], [b]) => a < b ? -1 : 1).map((
@@ -218,8 +228,9 @@ Deno.test("nothing is lost or doubled between owners", () => {
   );
 });
 
-Deno.test("at most so many users own an anonymous id, and the rest no longer link, at once and step by step", () => {
+Deno.test("an anonymous id of so many owners is a placeholder from then on, at once and step by step", () => {
   let reached = 0;
+  let after = 0;
   const many = fc.array(
     fc.tuple(fc.integer({ min: 1, max: 70 }), fc.integer({ min: 0, max: 300 }), fc.boolean()),
     {
@@ -241,11 +252,63 @@ Deno.test("at most so many users own an anonymous id, and the rest no longer lin
       const wanted = expected(facts);
       deepStrictEqual(says(foldAnonymous(facts, ID)), wanted);
       deepStrictEqual(says(evolved(facts).state), wanted);
-      if (linksOf(facts).length < facts.filter((fact) => linkedBy(fact) === ID).length) reached++;
+      const { state } = evolved(facts);
+      if (state.end === null) return;
+      reached++;
+      if (state.parts.has(NO_OWNER)) after++;
     }),
     runs(25),
   );
-  ok(reached > 0, "the bound was reached");
+  ok(reached > 0 && after > 0, "the bound was reached, and events came after it");
+});
+
+Deno.test("of an anonymous id of too many owners, who owned what is the same in any order of arrival", () => {
+  const facts = Array.from({ length: 240 }, (_, at) =>
+    factWith({
+      at,
+      anonymousId: ID,
+      ...at % 3 === 0 ? { type: "identify", userId: `u${at % 71}` } : { name: `e${at}` },
+    }));
+  const bare = (order: Fact[]) => {
+    const { state } = evolved(order.map((fact, index) => ({ ...fact, place: index + 1 })));
+    return {
+      end: state.end?.[0],
+      runs: state.runs.map(({ user, first, last }) => [user, first[0], last[0]]),
+      parts: [...state.parts].map(([owner, { events }]) => [owner, [...events.keys()].sort()]).sort(),
+    };
+  };
+  const wanted = bare(facts);
+  ok(wanted.end !== undefined && wanted.parts.some(([owner]) => owner === NO_OWNER));
+  const orders = fc.shuffledSubarray(facts, { minLength: facts.length, maxLength: facts.length });
+  fc.assert(fc.property(orders, (order) => deepStrictEqual(bare(order), wanted)), runs(20));
+});
+
+Deno.test("what 55 users link in turn is nobody's after the fiftieth, and each keeps what was theirs", () => {
+  const facts: Fact[] = [];
+  for (let n = 1; n <= 55; n++) {
+    facts.push(
+      factWith({ place: 2 * n, at: 2 * n, type: "identify", userId: `u${n}`, anonymousId: ID }),
+      factWith({ place: 2 * n + 1, at: 2 * n + 1, anonymousId: ID, name: `after ${n}` }),
+    );
+  }
+  for (const state of [foldAnonymous(facts, ID), evolved(facts).state, evolved(facts, [30, 99, 100]).state]) {
+    const names = (owner: string) => [...state.parts.get(owner)?.events.keys() ?? []];
+    for (let n = 1; n < 50; n++) deepStrictEqual(names(`u${n}`), [`after ${n}`]);
+    deepStrictEqual(names("u50"), []);
+    deepStrictEqual(names(NO_OWNER), ["50", "51", "52", "53", "54", "55"].map((n) => `after ${n}`));
+    strictEqual(ownerOf(state), undefined);
+    strictEqual(ownersOf(state).length, MAX_OWNERS);
+  }
+});
+
+Deno.test("of millions of links that count no more, few are held", () => {
+  const links = createLinks(ID);
+  for (let at = 0; at < 100_000; at++) {
+    // Each of another user, from the newest on: so all that came before count no more.
+    links.add(factWith({ place: at, at: -at, type: "identify", userId: `u${at}`, anonymousId: ID }));
+  }
+  const { runs, end } = links.fold();
+  deepStrictEqual([runs.length, runs[0]!.user, end], [MAX_OWNERS, "u99999", [-99_950, 99_950]]);
 });
 
 Deno.test("users who alternate fill no more than so many runs, at once and step by step", () => {
@@ -263,6 +326,7 @@ Deno.test("users who alternate fill no more than so many runs, at once and step 
   const { state } = evolved(facts);
   deepStrictEqual(says(state), wanted);
   strictEqual(state.runs.length, MAX_RUNS);
+  ok(state.end !== null);
 });
 
 /** Who owns what: [at, what] in the order of arrival; `u1` is a link to it, a page view is named. One row a sentence. */

@@ -1,34 +1,6 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { actorsOf, type Fact, factOf, isLinkable, linkedBy } from "../../../domain/profile/fact.ts";
+import { actorsOf, type Fact, factOf, linkedBy } from "../../../domain/profile/fact.ts";
 import { factWith } from "./facts.ts";
-
-const PLACEHOLDERS = ["undefined", "null", "none", "anonymous", "guest", "0", "-1", "true", "false"];
-const ZEROS = ["00", "0000000", "-", "---", "0-0", "00000000-0000-0000-0000-000000000000"];
-
-for (const id of [...PLACEHOLDERS, ...PLACEHOLDERS.map((id) => id.toUpperCase()), "Null", "nOnE", ...ZEROS]) {
-  Deno.test(`the anonymous id "${id}" is a placeholder and never links`, () => {
-    strictEqual(isLinkable(id), false);
-    strictEqual(linkedBy(factWith({ type: "identify", userId: "u", anonymousId: id })), undefined);
-    strictEqual(linkedBy(factWith({ type: "alias", userId: "u", previousId: id })), undefined);
-  });
-}
-
-for (
-  const id of [
-    "a1",
-    "1",
-    "-2",
-    "01",
-    "10",
-    "000-001",
-    "nobody",
-    "nullish",
-    "no",
-    "00000000-0000-0000-0000-000000000001",
-  ]
-) {
-  Deno.test(`the anonymous id "${id}" links`, () => strictEqual(isLinkable(id), true));
-}
 
 /** Whose log an event stands in, and whom it links: one row per sentence of the contract. */
 const ROWS: [sentence: string, fact: Partial<Fact>, links: string | undefined, logs: string[]][] = [
@@ -87,6 +59,18 @@ const ROWS: [sentence: string, fact: Partial<Fact>, links: string | undefined, l
   [
     "an identify with a placeholder is kept on the event, and that is all",
     { type: "identify", userId: "u", anonymousId: "NULL" },
+    undefined,
+    ["user/u"],
+  ],
+  [
+    "an identify with a placeholder as userId is that user's, and links nothing",
+    { type: "identify", userId: "undefined", anonymousId: "a" },
+    undefined,
+    ["user/undefined"],
+  ],
+  [
+    "an event that is marked as naming a placeholder of the settings links nothing",
+    { type: "identify", userId: "u", anonymousId: "a", neverLinks: true },
     undefined,
     ["user/u"],
   ],
