@@ -14,6 +14,8 @@ const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
 /** Longest window of deduplication that may be set, in days: ten years; 0 says for ever. */
 const MAX_DEDUP_DAYS = 3650;
+/** Longest list of placeholders that may be set, in characters: some hundred ids. */
+const MAX_PLACEHOLDERS_LENGTH = 10_000;
 /** Most failed authentications a minute that may be set; above it there is no limit worth the name. */
 const MAX_AUTH_FAILURES = 1_000_000;
 
@@ -98,6 +100,17 @@ export const environmentSchema = z.object({
       "an event that no contract names: `allow`, `monitor` (taken and counted) or `reject` (422)",
       "`allow`",
     )),
+  PLACEHOLDER_IDS: z.string().max(
+    MAX_PLACEHOLDERS_LENGTH,
+    `must have at most ${MAX_PLACEHOLDERS_LENGTH} characters`,
+  ).optional().meta(note(
+    "ids that never link from now on, besides `null`, `undefined` and their like: `demo,kiosk-1`",
+    "none",
+  )),
+  SUPPRESSED_EVENTS: z.enum(["drop", "refuse"], "must be drop or refuse").default("drop").meta(note(
+    "events of suppressed people: `drop` (answered as accepted, not stored) or `refuse` (403)",
+    "`drop`",
+  )),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`).default("info")
     .meta(note("`debug` (a line per request), `info`, `warn`, `error` or `off`", "`info`")),
 });
@@ -123,6 +136,8 @@ export interface Settings {
   trustedProxies: number;
   metricsOpen: boolean;
   unknownEvents: UnknownEvents;
+  placeholderIds?: string;
+  suppressedEvents: "drop" | "refuse";
   logLevel: LogLevel;
 }
 
@@ -181,6 +196,8 @@ export function readConfig(env: Record<string, string | undefined>, mode: Mode):
       trustedProxies: read.TRUSTED_PROXIES,
       metricsOpen: read.METRICS_OPEN === "true",
       unknownEvents: read.UNKNOWN_EVENTS,
+      ...read.PLACEHOLDER_IDS !== undefined && { placeholderIds: read.PLACEHOLDER_IDS },
+      suppressedEvents: read.SUPPRESSED_EVENTS,
       logLevel: read.LOG_LEVEL,
     },
   };

@@ -4,6 +4,7 @@ import { RegExpRouter } from "hono/router/reg-exp-router";
 import type { System } from "../actors/system.ts";
 import type { AddressPolicy, LookUp } from "../domain/enrichment/location.ts";
 import type { UnknownEvents } from "../domain/contract/contract.ts";
+import { placeholdersIn, withPlaceholders } from "../domain/profile/placeholder.ts";
 import { adminRoutes } from "./admin/write_keys.ts";
 import { createAuthentication, type Secrets } from "./auth/authentication.ts";
 import { BODY_LIMITS, type BodyLimits, createBodies, STOPPING } from "./http/body.ts";
@@ -49,6 +50,8 @@ export interface AppSettings extends Secrets {
   metricsOpen?: boolean;
   /** What is done with an event that no contract names; default `allow`. */
   unknownEvents?: UnknownEvents;
+  /** Ids that never link besides those of the list, with commas between. */
+  placeholderIds?: string;
 }
 
 /** Everything that the routes need. */
@@ -93,6 +96,8 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   const location = locationGate({ lookUp, policy: settings.ipAddresses ?? "keep" });
   const gates: Gate[] = [createRateLimitGate(system)];
   if (location !== undefined) gates.push(location);
+  const placeholders = placeholdersIn(settings.placeholderIds ?? "");
+  if (placeholders.size > 0) gates.push({ judge: (event) => void withPlaceholders(event, placeholders) });
   gates.push(suppressionGate(system.suppression));
   gates.push(contractGate(system, settings.unknownEvents ?? "allow"));
   const witnesses: Witness[] = [

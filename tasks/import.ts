@@ -9,6 +9,7 @@ import { openSystem } from "../actors/open.ts";
 import type { Receipt } from "../actors/system.ts";
 import { readStored } from "../domain/event/accept.ts";
 import type { StoredEvent } from "../domain/event/event.ts";
+import { placeholdersIn, withPlaceholders } from "../domain/profile/placeholder.ts";
 import { fail } from "./fail.ts";
 import { showProgress } from "./progress.ts";
 import { taskSettings } from "./task.ts";
@@ -42,6 +43,7 @@ if (option !== undefined) fail(`no option ${option}\n\n${HELP}`);
 if (files.length === 0) fail(`give a file\n\n${HELP}`);
 const totalBytes = files.reduce((sum, file) => sum + (file === "-" ? 0 : sizeOf(file)), 0);
 const settings = taskSettings();
+const placeholders = placeholdersIn(Deno.env.get("PLACEHOLDER_IDS") ?? "");
 const system = await openSystem({
   ...settings,
   randomBytes: (bytes) => void crypto.getRandomValues(bytes),
@@ -145,7 +147,7 @@ function eventOf(line: string): StoredEvent | undefined {
     return refuse(rejection.path === "" ? rejection.message : `${rejection.path}: ${rejection.message}`);
   }
   if (system.suppression.isSuppressed(event)) return refuse("an event of somebody who is suppressed");
-  return event;
+  return withPlaceholders(event, placeholders);
 }
 
 function refuse(problem: string): undefined {

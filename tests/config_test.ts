@@ -18,6 +18,7 @@ Deno.test("readConfig() gives every setting its default", () => {
       trustedProxies: 0,
       metricsOpen: false,
       unknownEvents: "allow",
+      suppressedEvents: "drop",
       logLevel: "info",
     },
   });
@@ -40,6 +41,8 @@ Deno.test("readConfig() reads every variable", () => {
     TRUSTED_PROXIES: "2",
     METRICS_OPEN: "true",
     UNKNOWN_EVENTS: "reject",
+    PLACEHOLDER_IDS: "demo,kiosk-1",
+    SUPPRESSED_EVENTS: "refuse",
     LOG_LEVEL: "debug",
   };
   deepStrictEqual(Object.keys(env), VARIABLES);
@@ -59,6 +62,8 @@ Deno.test("readConfig() reads every variable", () => {
       trustedProxies: 2,
       metricsOpen: true,
       unknownEvents: "reject",
+      placeholderIds: "demo,kiosk-1",
+      suppressedEvents: "refuse",
       logLevel: "debug",
     },
   });

@@ -75,6 +75,7 @@ export interface TestOptions
   ipAddresses?: AddressPolicy;
   metricsOpen?: boolean;
   unknownEvents?: UnknownEvents;
+  placeholderIds?: string;
   /** For a system with parts that answer something else: its answers are not held against the OpenAPI document. */
   undocumented?: true;
 }
@@ -98,6 +99,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
       ...options.publicUrl !== undefined && { publicUrl: options.publicUrl },
       ...options.metricsOpen !== undefined && { metricsOpen: options.metricsOpen },
       ...options.unknownEvents !== undefined && { unknownEvents: options.unknownEvents },
+      ...options.placeholderIds !== undefined && { placeholderIds: options.placeholderIds },
     },
     log: createLog({
       level: options.logLevel ?? "info",

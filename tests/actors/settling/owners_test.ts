@@ -15,6 +15,7 @@ import {
   writesOf,
 } from "../../../actors/settling/snapshot.ts";
 import type { Store } from "../../../actors/store/store.ts";
+import type { Writes } from "../../../actors/store/write_batch.ts";
 import type { System } from "../../../actors/system.ts";
 import type { AnonymousJson } from "../../../domain/profile/anonymous.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
