@@ -6,14 +6,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { actorKey, partKey } from "../../../actors/store/keys.ts";
 import { applyMembers, type MemberChange } from "../../../actors/settling/group_members.ts";
-import {
-  type ActorHead,
-  load,
-  type PartHead,
-  whole,
-  type Writes,
-  writesOf,
-} from "../../../actors/settling/snapshot.ts";
+import { type ActorHead, load, type PartHead, whole, writesOf } from "../../../actors/settling/snapshot.ts";
 import type { Store } from "../../../actors/store/store.ts";
 import type { Writes } from "../../../actors/store/write_batch.ts";
 import type { System } from "../../../actors/system.ts";
