@@ -7,9 +7,10 @@ import { leaseTasks } from "./lease_tasks.ts";
 import { createSettler } from "./settling/settler.ts";
 import { createSettling, type Settling } from "./settling/backpressure.ts";
 import { openStore, type Store } from "./store/store.ts";
-import { type ActorKind, StorageUnavailable } from "./system.ts";
 import { wishedErasures } from "./erasure/requests.ts";
 import { type Comparison, verifyAll } from "./replay/verify.ts";
+import type { ActorKind } from "../domain/profile/fact.ts";
+import { StorageUnavailable } from "./store/errors.ts";
 
 /** A task waits for what is not settled yet as long as settling goes on, and for so long where nothing moves. */
 const STANDSTILL_MS = 30_000;

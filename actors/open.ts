@@ -21,9 +21,10 @@ import { createSettling } from "./settling/backpressure.ts";
 import { openStore, type Store } from "./store/store.ts";
 import { createStories } from "./reading/event_trace.ts";
 import { openSuppression } from "./erasure/suppression.ts";
-import { NotServing, type Observer, type System } from "./system.ts";
+import type { Observer, System } from "./system.ts";
 import { wishedErasures } from "./erasure/requests.ts";
 import { openWriteKeys } from "./governance/write_keys.ts";
+import { NotServing } from "./store/errors.ts";
 
 /** A tick settles for so long at the most; the next goes on. */
 const TICK_MS = 60_000;

@@ -5,7 +5,6 @@
  *
  * The resident memory of the server's process is read each second, as the kernel tells it.
  */
-import { StorageUnavailable } from "../actors/system.ts";
 import type { Outcome } from "./load/report.ts";
 import type { Server } from "./load/server.ts";
 import { startTarget, WRITE_KEY } from "./load/target.ts";
@@ -21,6 +20,7 @@ import {
   trackJson,
   untilSettled,
 } from "./replay.ts";
+import { StorageUnavailable } from "../actors/store/errors.ts";
 
 const HELP = `deno task bench:memory [--events N] [--users N]
 

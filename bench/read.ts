@@ -9,7 +9,7 @@
  */
 import { HEAD } from "../actors/store/keys.ts";
 import { openStore, type Store } from "../actors/store/store.ts";
-import type { LogQuery, System } from "../actors/system.ts";
+import type { System } from "../actors/system.ts";
 import type { StoredEvent } from "../domain/event/event.ts";
 import type { Outcome } from "./load/report.ts";
 import {
@@ -26,6 +26,7 @@ import {
   trackEvent,
   untilSettled,
 } from "./replay.ts";
+import type { LogQuery } from "../actors/reading/log_pages.ts";
 
 const HELP = `deno task bench:read [--events N] [--reads N]
 

@@ -11,7 +11,7 @@ import { type Chunk, eventsOf, placeOf } from "../actors/journal/chunk.ts";
 import { journalKey } from "../actors/store/keys.ts";
 import { openSystem } from "../actors/open.ts";
 import type { Store } from "../actors/store/store.ts";
-import { StorageUnavailable, type System } from "../actors/system.ts";
+import type { System } from "../actors/system.ts";
 import { openTools, type Tools } from "../actors/maintenance.ts";
 import {
   type Anonymous,
@@ -25,6 +25,7 @@ import { emptyGroup, evolveGroup, type Group } from "../domain/profile/group.ts"
 import { emptyPerson, evolvePerson, type Person } from "../domain/profile/person.ts";
 import { TEMPLATES } from "./load/events.ts";
 import { barTable, type Outcome } from "./load/report.ts";
+import { StorageUnavailable } from "../actors/store/errors.ts";
 
 const HELP = `deno task bench:replay [--events N] [--users N] [--rounds N]
 

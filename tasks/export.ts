@@ -1,10 +1,10 @@
 /** `deno task export`: writes the accepted events, a line of JSON each, in the order of the journal. */
 import { exportEvents } from "../actors/journal/export.ts";
 import { openStore } from "../actors/store/store.ts";
-import { StorageUnavailable } from "../actors/system.ts";
 import { fail } from "./fail.ts";
 import { showProgress } from "./progress.ts";
 import { existingSettings } from "./task.ts";
+import { StorageUnavailable } from "../actors/store/errors.ts";
 
 const HELP = `deno task export > events.ndjson
 

@@ -6,13 +6,13 @@ import { createInterface } from "node:readline";
 import { pipeline, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { openSystem } from "../actors/open.ts";
-import type { Receipt } from "../actors/system.ts";
 import { readStored } from "../domain/event/accept.ts";
 import type { StoredEvent } from "../domain/event/event.ts";
 import { placeholdersIn, withPlaceholders } from "../domain/profile/placeholder.ts";
 import { fail } from "./fail.ts";
 import { showProgress } from "./progress.ts";
 import { taskSettings } from "./task.ts";
+import type { Receipt } from "../actors/journal/appender.ts";
 
 const HELP = `deno task import FILE...
 

@@ -1,11 +1,11 @@
 /** `deno task keys`: write keys from the command line, on the database of the servers, while they run. */
 import { parseArgs } from "node:util";
 import { openStore } from "../actors/store/store.ts";
-import { StorageUnavailable, TooManyWriteKeys, type WriteKey, type WriteKeys } from "../actors/system.ts";
-import { openWriteKeys } from "../actors/governance/write_keys.ts";
+import { openWriteKeys, type WriteKey, type WriteKeys } from "../actors/governance/write_keys.ts";
 import { keyPatchSchema, newKeySchema, rotationSchema } from "../routes/admin/write_keys.ts";
 import { fail } from "./fail.ts";
 import { existingSettings } from "./task.ts";
+import { StorageUnavailable, TooManyWriteKeys } from "../actors/store/errors.ts";
 
 const HELP = `deno task keys COMMAND [--json]
 

@@ -1,11 +1,12 @@
 /** `deno task replay`: folds logs again while servers run, or compares what is kept with what the logs fold to. */
 import { parseArgs } from "node:util";
 import { ReplayRefused } from "../actors/replay/replay_all.ts";
-import { type ActorKind, StorageUnavailable } from "../actors/system.ts";
 import { openTools, type Tools } from "../actors/maintenance.ts";
 import { fail } from "./fail.ts";
 import { showProgress } from "./progress.ts";
 import { existingSettings } from "./task.ts";
+import type { ActorKind } from "../domain/profile/fact.ts";
+import { StorageUnavailable } from "../actors/store/errors.ts";
 
 const HELP = `deno task replay [--user ID | --group ID | --anonymous ID | --all] [--verify]
 

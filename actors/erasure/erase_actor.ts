@@ -23,7 +23,7 @@ import {
   readHead,
 } from "../settling/snapshot.ts";
 import type { Entry, Range, Store } from "../store/store.ts";
-import type { ActorKind } from "../system.ts";
+import type { ActorKind } from "../../domain/profile/fact.ts";
 
 /**
  * Takes the erased places out of actors, many in one operation. One of which nothing is left is deleted; nobody writes

@@ -10,7 +10,7 @@ import {
   ownerOf,
   ownersOf,
 } from "../../domain/profile/anonymous.ts";
-import { type Fact, linkedBy } from "../../domain/profile/fact.ts";
+import { type ActorKind, type Fact, linkedBy } from "../../domain/profile/fact.ts";
 import { withoutName } from "../../domain/event/event.ts";
 import { type Chunk, ERASED_LINE, placeOf, rewriteChunk, seqOf } from "../journal/chunk.ts";
 import { deleteParts, eraseActors } from "./erase_actor.ts";
@@ -40,8 +40,7 @@ import { type Place, replayActor, SLICE_ACTORS } from "../settling/round.ts";
 import { type ActorHead, complete, isStale, load, type Loaded, loadHeads } from "../settling/snapshot.ts";
 import type { Entry, Store } from "../store/store.ts";
 import { suppressUnder } from "./suppression.ts";
-import type { ActorKind, Person } from "../system.ts";
-import { addErased, type PlanList, type Receipt, type Wish } from "./requests.ts";
+import { addErased, type Person, type PlanList, type Receipt, type Wish } from "./requests.ts";
 
 /** Wishes that a receipt tells of one by one: more than are asked for by who tries again. */
 const RECEIPT_WISHES = 20;

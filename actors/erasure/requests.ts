@@ -4,7 +4,20 @@
  */
 import { ERASING } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
-import type { Erased, Person } from "../system.ts";
+
+/** Who can be erased: a user, or an anonymous id. */
+export interface Person {
+  kind: "user" | "anonymous";
+  id: string;
+}
+
+/** What an erasure came to: how many events are gone, from how many logs of people and groups, and rejected ones. */
+export interface Erased {
+  events: number;
+  logs: number;
+  groups: number;
+  rejected: number;
+}
 
 /** How many wishes there were. */
 export interface Wishes {

@@ -4,18 +4,36 @@ import type { Clock } from "../store/clock.ts";
 import { erasedKey, ERASING, HEAD, wishKey } from "../store/keys.ts";
 import type { Settling } from "../settling/backpressure.ts";
 import type { Store, Write } from "../store/store.ts";
-import { personDigest } from "./suppression.ts";
-import {
-  type Eraser,
-  type Erasure,
-  NotServing,
-  type Person,
-  StorageFault,
-  StorageUnavailable,
-  type Suppression,
-} from "../system.ts";
+import { personDigest, type Suppression } from "./suppression.ts";
 import { createTurns } from "../store/serial_queue.ts";
-import { addErased, NOTHING_ERASED, type Receipt, type Wish, type Wishes } from "./requests.ts";
+import {
+  addErased,
+  type Erased,
+  NOTHING_ERASED,
+  type Person,
+  type Receipt,
+  type Wish,
+  type Wishes,
+} from "./requests.ts";
+import { NotServing, StorageFault, StorageUnavailable } from "../store/errors.ts";
+
+/** Deletes what names a person where only one part of the system knows of it. Can be repeated. */
+export type Eraser = (person: Person) => Promise<void>;
+
+/** Takes people out of everything that is kept. `docs/decisions/0019-erasure.md` says what that is. */
+export interface Erasure {
+  /**
+   * Erases a person: all that was answered before this was called. With `suppress` later events of theirs are refused.
+   * Nothing is counted where nothing was there. Resolves when no process shows them any more; throws
+   * {@link NotServing} where that takes longer than a request may, and goes on; {@link TooManySuppressed}.
+   */
+  erase(
+    person: Person,
+    options: { suppress: boolean },
+  ): Promise<{ erased: Erased; suppressed: boolean; at: number }>;
+  /** Lets something else be erased too, before the journal is. */
+  onErase(eraser: Eraser): void;
+}
 
 /** A request waits so long for its erasure; then it goes on by itself, and who asks again waits for the rest. */
 const ERASE_MS = 30_000;

@@ -11,14 +11,20 @@ import type { Fence } from "../store/lease.ts";
 import type { Settled } from "../journal/journal_state.ts";
 import { type Key, SECRET, SUPPRESSED, suppressedKey } from "../store/keys.ts";
 import type { Store, Write } from "../store/store.ts";
-import {
-  type Person,
-  StorageFault,
-  StorageUnavailable,
-  type Suppression,
-  TooManySuppressed,
-} from "../system.ts";
 import { createWatched } from "../store/cached_config.ts";
+import type { Person } from "./requests.ts";
+import { StorageFault, StorageUnavailable, TooManySuppressed } from "../store/errors.ts";
+
+/** Whose events are refused, as this process knows it: never older than 5 s once `fresh` has resolved. */
+export interface Suppression {
+  /** Whether the person whose event it is (by user id, else by anonymous id) is suppressed. Reads nothing. */
+  isSuppressed(names: { userId?: string; anonymousId?: string }): boolean;
+  /** Call it before each request is judged: a promise where what is known is too old, which seldom is. */
+  fresh(): Promise<void> | undefined;
+  refresh(): Promise<void>;
+  /** Suppresses a person: at once in this process, elsewhere within 5 s. Throws {@link TooManySuppressed}. */
+  add(person: Person): Promise<void>;
+}
 
 /** Most digests: each process holds all, a million in 34 MB. */
 export const MAX_SUPPRESSED = 1_000_000;

@@ -6,7 +6,16 @@ import type { Head } from "../journal/journal_state.ts";
 import type { Clock } from "../store/clock.ts";
 import { HEAD, journalKey } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
-import type { DraftCheck } from "../system.ts";
+
+/** What a draft would do to events that there are. */
+export interface DraftCheck {
+  /** Of the last events, those that the draft names and that were looked at. */
+  checked: number;
+  failed: number;
+  /** Whether all of the last events were looked at: not where that would have taken longer than 10 s. */
+  complete: boolean;
+  examples: { messageId: string; path: string; message: string }[];
+}
 
 /** Events that an answer shows. */
 const MAX_EXAMPLES = 20;

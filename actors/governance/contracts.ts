@@ -4,10 +4,12 @@ import {
   type Contract,
   type ContractMode,
   createContracts,
+  type Draft,
   judge,
+  type UnknownEvents,
 } from "../../domain/contract/contract.ts";
 import { canonicalJson } from "../../domain/event/json.ts";
-import { checkDraft } from "./contract_dry_run.ts";
+import { checkDraft, type DraftCheck } from "./contract_dry_run.ts";
 import {
   contractKey,
   CONTRACTS,
@@ -18,17 +20,68 @@ import {
 } from "../store/keys.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
-import {
-  type Author,
-  type ContractVersion,
-  type EventContracts,
-  StorageUnavailable,
-  type StoredContract,
-  TooManyContracts,
-  type Violations,
-} from "../system.ts";
 import { createTurns } from "../store/serial_queue.ts";
 import { createWatched } from "../store/cached_config.ts";
+import { StorageUnavailable, TooManyContracts } from "../store/errors.ts";
+import type { Budget } from "../../domain/contract/checker.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
+import type { Rejection } from "../../domain/event/rejection.ts";
+
+/** How often a contract was violated in this process since it started. */
+export interface Violations {
+  /** Its name; `UNKNOWN_EVENTS` for events that no contract names. */
+  contract: string;
+  mode: "enforce" | "monitor";
+  count: number;
+}
+
+/** A contract as it stands. */
+export interface StoredContract extends Contract {
+  /** Counts its changes, from 1. */
+  version: number;
+  updatedAt: string;
+}
+
+/** Who changed a contract, from where. */
+export interface Author {
+  by: string;
+  address: string;
+}
+
+/** One change of a contract. */
+export interface ContractVersion extends Author {
+  version: number;
+  at: string;
+  /** What it then was; `null` for one that was deleted. */
+  contract: Contract | null;
+  /** The version that was gone back to. */
+  restored?: number;
+}
+
+/** Event contracts: changes hold at once in this process, elsewhere within 5 s. */
+export interface EventContracts {
+  /** Resolves when what is known is fresh enough to judge by; nothing where it is already. */
+  fresh(): Promise<void> | undefined;
+  /** Why an event is not taken, or nothing. Reads no storage. */
+  judge(
+    event: StoredEvent,
+    options: { writeKeyId: string; unknown: UnknownEvents; turn: Budget },
+  ): Rejection | undefined;
+  /** The names of the contracts that mean an event. */
+  namesFor(event: StoredEvent, writeKeyId: string): string[];
+  violations(): Violations[];
+  list(): Promise<StoredContract[]>;
+  get(name: string): Promise<StoredContract | undefined>;
+  /** Makes or changes contracts, all or none. What is so already makes no version. Throws {@link TooManyContracts}. */
+  put(contracts: readonly Contract[], author: Author): Promise<StoredContract[]>;
+  remove(name: string, author: Author): Promise<boolean>;
+  /** Changes, newest first, at most `limit` of them before a version; `undefined` where there never was such a contract. */
+  versions(name: string, query: { limit: number; before?: number }): Promise<ContractVersion[] | undefined>;
+  /** Goes back to what a contract was in a version; `undefined` where there is none, or it was deleted then. */
+  restore(name: string, version: number, author: Author): Promise<StoredContract | undefined>;
+  /** Holds a draft against the last events of the journal. */
+  check(draft: Draft & { name: string }, last: number): Promise<DraftCheck>;
+}
 
 /** All contracts are in the memory of each process, and read again with each change: far more than there are events. */
 export const MAX_CONTRACTS = 200;

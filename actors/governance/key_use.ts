@@ -2,7 +2,9 @@
 import { forgetOldest } from "../../domain/limits/bounded_map.ts";
 import { writeKeyKey, writeKeyUsedKey } from "../store/keys.ts";
 import type { Entry, Store } from "../store/store.ts";
-import { DEFAULT_KEY_ID } from "../system.ts";
+
+/** The id of the write key that the environment gives; it is not stored. */
+export const DEFAULT_KEY_ID = "default";
 
 /** What is written of a key's use is this much behind at the most; so often at most is it written by a process. */
 export const USE_WRITTEN_MS = 30_000;

@@ -12,12 +12,32 @@ import {
   BATCH_BYTES,
   BATCH_EVENTS,
   createRejected,
+  type RejectedEvent,
   type Share,
   shown,
   type Stored,
 } from "./quarantine_store.ts";
 import { DAMAGED, type Store } from "../store/store.ts";
-import { InvalidCursor, type Quarantine, type RejectedEvent, StorageFault } from "../system.ts";
+import { InvalidCursor, StorageFault } from "../store/errors.ts";
+
+/** Events that were not taken, for a week. */
+export interface Quarantine {
+  /** Whether this process keeps another event of a write key in this minute; counts one as dropped if not. */
+  hasRoom(writeKeyId: string): boolean;
+  /** Keeps an event, behind the answer. Ask {@link Quarantine.hasRoom} first. Never throws. */
+  keep(rejected: Omit<RejectedEvent, "id">): void;
+  /** Events that found no room since this process started, or came while somebody was erased whose they may be. */
+  dropped(): number;
+  /** Newest first, without those whose bytes are damaged. */
+  list(
+    query: { limit: number; cursor?: string },
+  ): Promise<{ rejected: RejectedEvent[]; cursor: string | null }>;
+  /** Throws {@link StorageFault} where its bytes are damaged. */
+  get(id: string): Promise<RejectedEvent | undefined>;
+  remove(id: string): Promise<boolean>;
+  /** Removes what is older than a week. */
+  sweep(): Promise<void>;
+}
 
 /** How long a rejected event is kept. */
 const KEPT_MS = 7 * 86_400_000;

@@ -4,8 +4,23 @@ import type { Clock } from "../store/clock.ts";
 import { type Key, REJECTED, REJECTED_COUNT, rejectedCountKey, rejectedKey } from "../store/keys.ts";
 import type { ErasedNames, EraseParticipant } from "../erasure/execute.ts";
 import { DAMAGED, type Store } from "../store/store.ts";
-import { type RejectedEvent, StorageFault, StorageUnavailable } from "../system.ts";
 import { createTurns } from "../store/serial_queue.ts";
+import { StorageFault, StorageUnavailable } from "../store/errors.ts";
+
+/** An event that was not taken, as it is kept. */
+export interface RejectedEvent {
+  id: string;
+  receivedAt: string;
+  writeKeyId: string;
+  status: number;
+  code: string;
+  message: string;
+  path?: string;
+  /** As it was sent, with what its route and its batch said for it. */
+  event: Record<string, unknown>;
+  /** The event was too large: only its ids and its name are kept. */
+  cut?: true;
+}
 
 /** What one operation writes or deletes, far below what it may: events and bytes of them. */
 export const BATCH_EVENTS = 100;

@@ -14,7 +14,31 @@ import {
 } from "../../domain/limits/token_bucket.ts";
 import { rateLimitKey, writeKeyKey } from "../store/keys.ts";
 import type { Entry, Store } from "../store/store.ts";
-import type { RateDecision, RateLimits } from "../system.ts";
+
+/** Whether so many events may come. */
+export interface RateDecision {
+  admitted: boolean;
+  /** How many more may come now. */
+  remaining: number;
+  /** Whole seconds until the whole burst is there again, and until there is enough for what was refused; at least 1. */
+  fullInS: number;
+  enoughInS: number;
+}
+
+/** Rate limits of write keys, shared between processes: exact in the long run, approximate within a second. */
+export interface RateLimits {
+  /** Takes events from what a key may send, all or none. Answers at once, but for the first time in a process. */
+  take(
+    writeKeyId: string,
+    limit: RateLimit,
+    taking: { events: number; now: number },
+  ): RateDecision | Promise<RateDecision>;
+  /** Gives back what was taken for events that were not taken after all, and says what is left then. */
+  giveBack(writeKeyId: string, limit: RateLimit, events: number): RateDecision;
+  /** How many keys are remembered. */
+  size(): number;
+  close(): Promise<void>;
+}
 
 /** A bucket is brought together with the stored one this often at most: 2.5 % of 10 s. */
 export const SYNC_MS = 250;

@@ -4,9 +4,65 @@ import { createKeyUse } from "./key_use.ts";
 import type { Clock } from "../store/clock.ts";
 import { rateLimitKey, WRITE_KEYS, WRITE_KEYS_CHANGED, writeKeyKey, writeKeyUsedKey } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
-import { StorageUnavailable, TooManyWriteKeys, type WriteKey, type WriteKeys } from "../system.ts";
 import { createTurns } from "../store/serial_queue.ts";
 import { createWatched } from "../store/cached_config.ts";
+import { StorageUnavailable, TooManyWriteKeys } from "../store/errors.ts";
+import type { RateLimit } from "../../domain/limits/token_bucket.ts";
+import type { EventType } from "../../domain/event/event.ts";
+
+/** A write key as administrators see it; the key itself is kept only as a digest. */
+export interface WriteKey {
+  id: string;
+  name: string;
+  /** Types that it may send; absent means all. */
+  allowedTypes?: EventType[];
+  /** What it may send; absent means no limit. */
+  rateLimit?: RateLimit;
+  enabled: boolean;
+  createdAt: string;
+  /** Until when the key before the last rotation is taken too, where it still is. */
+  previousValidUntil?: string;
+  /** When an event of it was last taken, less at most a minute; absent where none ever was. Only in lists and changes. */
+  lastUsedAt?: string;
+}
+
+/** What a new write key may be. */
+export interface NewWriteKey {
+  name: string;
+  allowedTypes?: EventType[];
+  rateLimit?: RateLimit;
+  enabled?: boolean;
+}
+
+/** What may be changed of a write key; `null` takes a restriction away. */
+export interface WriteKeyPatch {
+  name?: string;
+  allowedTypes?: EventType[] | null;
+  rateLimit?: RateLimit | null;
+  enabled?: boolean;
+}
+
+/** Write keys: changes hold at once in this process, elsewhere within 5 s. */
+export interface WriteKeys {
+  /** The key with this SHA-256 digest (hex), enabled or not; never stale by more than 5 s. */
+  find(digestHex: string): Promise<WriteKey | undefined> | WriteKey | undefined;
+  list(): Promise<WriteKey[]>;
+  /** Those of some ids that no stored key has. */
+  missing(ids: readonly string[]): Promise<string[]>;
+  /** Makes a key; the secret is shown this once. Throws {@link TooManyWriteKeys}. */
+  create(input: NewWriteKey): Promise<{ key: string; writeKey: WriteKey }>;
+  change(id: string, patch: WriteKeyPatch): Promise<WriteKey | undefined>;
+  /**
+   * Gives a key another secret, shown this once. The one before is taken for so long, and is then refused; the one before
+   * that is refused from now on.
+   */
+  rotate(id: string, graceMs: number): Promise<{ key: string; writeKey: WriteKey } | undefined>;
+  remove(id: string): Promise<boolean>;
+  /** Notes that an event of a key was taken, ms since 1970; written down behind, once in a while. Also for a key not stored. */
+  used(id: string, at: number): void;
+  /** When a key was last used, also one that is not stored. */
+  lastUsedAt(id: string): Promise<string | undefined>;
+}
 
 /** What is kept of a key. */
 interface StoredKey extends Omit<WriteKey, "previousValidUntil" | "lastUsedAt"> {

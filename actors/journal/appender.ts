@@ -26,7 +26,21 @@ import { withTimeout } from "../store/timeout.ts";
 import { HEAD, journalKey, type Key } from "../store/keys.ts";
 import { addProbes, lookUp, type Probe } from "./dedup_index.ts";
 import type { Store } from "../store/store.ts";
-import { BatchTooLarge, type Observer, type Receipt, StorageFault, StorageUnavailable } from "../system.ts";
+import { BatchTooLarge, StorageFault, StorageUnavailable } from "../store/errors.ts";
+
+/** Told of commits, once for each; it must never throw. */
+export interface AppendObserver {
+  /** A commit is in the journal: how long storage took, how many events, bytes of its chunks once compressed. */
+  committed?(commit: { durationMs: number; events: number; bytes: number }): void;
+  /** A commit was not done, or storage did not say that it was: it is tried again. */
+  retried?(): void;
+}
+
+/** What the commit of one event gave. */
+export interface Receipt {
+  messageId: string;
+  duplicate: boolean;
+}
 
 /** One atomic operation takes 800 KiB: compressed chunks, digests and head must fit with room to spare. */
 const COMMIT_BYTES = 600_000;
@@ -76,7 +90,7 @@ export interface CommitterOptions {
   others(): boolean;
   /** Called after each commit. */
   afterCommit(): void;
-  observer?: Observer | undefined;
+  observer?: AppendObserver | undefined;
 }
 
 /** Makes the committer. */

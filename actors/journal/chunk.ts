@@ -5,7 +5,7 @@ import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { constants } from "node:zlib";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { DAMAGED } from "../store/store.ts";
-import { StorageFault } from "../system.ts";
+import { StorageFault } from "../store/errors.ts";
 
 /** Some bytes of JSON in a chunk before compression: small, so that reading one event inflates little. */
 export const CHUNK_BYTES = 32 * 1024;

@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { HEAD, type Key, SECRET } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
-import { StorageUnavailable } from "../system.ts";
+import { StorageUnavailable } from "../store/errors.ts";
 
 /** Bytes of a secret: 19 characters as text, so that with most ids it is one block of SHA-256 (55 bytes). */
 const SECRET_BYTES = 14;

@@ -10,7 +10,22 @@ import type { Clock } from "../store/clock.ts";
 import { withTimeout } from "../store/timeout.ts";
 import { LISTENING, NOTES, notesKey } from "../store/keys.ts";
 import type { Entry, Store } from "../store/store.ts";
-import type { Note } from "../system.ts";
+
+/** What became of an event that did not go into the journal: told to whoever listens just then, and kept nowhere. */
+export interface Note {
+  status: "duplicate" | "rejected";
+  /** `null` where the sender gave none that can be one. */
+  messageId: string | null;
+  type: string | null;
+  event?: string;
+  userId?: string;
+  anonymousId?: string;
+  groupId?: string;
+  writeKeyId: string;
+  receivedAt: string;
+  /** Of what was rejected: as a batch's answer says it. */
+  error?: { status: number; code: string; message: string; path?: string };
+}
 
 /** A process with listeners says so this often. */
 export const BEAT_MS = 2_000;

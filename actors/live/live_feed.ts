@@ -9,10 +9,55 @@
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { CHUNK_EVENTS, lastPlaceOf, placeOf, senderOf, seqOf } from "../journal/chunk.ts";
 import type { Journal } from "../journal/journal_state.ts";
-import { BEAT_MS, createNotes, LISTENED_MS, type Notes } from "./broadcast.ts";
+import { BEAT_MS, createNotes, LISTENED_MS, type Note, type Notes } from "./broadcast.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
-import { type Listener, type Live, type LivePosition, type News, TooManyListeners } from "../system.ts";
+import { TooManyListeners } from "../store/errors.ts";
+
+/** A place in the journal, and how many events are in it up to there. */
+export interface LivePosition {
+  place: number;
+  count: number;
+}
+
+/** What came since a listener last asked: what was passed over first, then events in their order, then notes. */
+export interface News {
+  /** Events and notes that were passed over, as the listener had fallen behind too far. */
+  skipped: number;
+  events: { event: StoredEvent; writeKeyId: string; position: LivePosition }[];
+  notes: Note[];
+  /** Up to here everything was looked at. */
+  position: LivePosition;
+}
+
+/** Somebody who listens; it takes room until it is closed. */
+export interface Listener {
+  position(): LivePosition;
+  /** What came, as soon as something did, or nothing after `waitMs`; `undefined` once it is closed. */
+  next(waitMs: number): Promise<News | undefined>;
+  close(): void;
+}
+
+/** What comes, as it comes, in all processes. */
+export interface Live {
+  /**
+   * Whether notes are wanted, here or in another process, or may be. Cheap enough to ask for each request: now and then it
+   * has storage looked at, behind the answer. `atMs` says when the request came: another look at a clock would be most of
+   * the cost.
+   */
+  wanted(atMs: number): boolean;
+  /** Tells of what did not go into the journal; passed over where nobody listens. */
+  tell(notes: readonly Note[]): void;
+  /**
+   * Begins after a position that was given before, or with what comes from now on. `mayWant` is asked of each event's line
+   * of JSON before that is parsed; without it no events are wanted, only notes. Throws {@link TooManyListeners}.
+   */
+  listen(
+    options: { after?: LivePosition | undefined; mayWant?: ((line: string) => boolean) | undefined },
+  ): Promise<Listener>;
+  /** Closes all listeners, and lets nobody listen any more. */
+  end(): void;
+}
 
 /** Listeners of one process: people who look, not programs that forward. */
 export const MAX_LISTENERS = 32;

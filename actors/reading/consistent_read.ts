@@ -13,7 +13,7 @@ import {
   evolveAnonymous,
   foldOwned,
 } from "../../domain/profile/anonymous.ts";
-import { type ActorName, type Fact, factOf } from "../../domain/profile/fact.ts";
+import { type ActorKind, type ActorName, type Fact, factOf } from "../../domain/profile/fact.ts";
 import {
   emptyGroup,
   evolveGroup,
@@ -43,8 +43,14 @@ import {
 } from "../settling/actor_log.ts";
 import { type ActorHead, isStale, load, type Loaded } from "../settling/snapshot.ts";
 import type { Store } from "../store/store.ts";
-import { type ActorKind, type Past, StorageUnavailable } from "../system.ts";
 import { isContiguous, type Pin, placesIn } from "../journal/tail.ts";
+import { StorageUnavailable } from "../store/errors.ts";
+
+/** A past that a reader asks for, in ms since 1970: what happened up to `at`, of what was received up to `asOf`. */
+export interface Past {
+  at?: number;
+  asOf?: number;
+}
 
 /** A view begins again so often, when what it read was replaced meanwhile, before storage counts as unavailable. */
 export const TRIES = 50;

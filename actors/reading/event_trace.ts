@@ -1,6 +1,6 @@
 /** The whole story of one event: where it stands, in which logs, and what it changed in the profile of whom it is about. */
 import { NO_OWNER, ownerAt } from "../../domain/profile/anonymous.ts";
-import { changesBetween, groupChanges } from "../../domain/profile/change.ts";
+import { type Changes, changesBetween, groupChanges } from "../../domain/profile/change.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { actorsOf, namesOf } from "../../domain/profile/fact.ts";
 import { emptyPerson, type Person } from "../../domain/profile/person.ts";
@@ -10,8 +10,42 @@ import type { Clock } from "../store/clock.ts";
 import { journalKey } from "../store/keys.ts";
 import { createLinked } from "./user_parts.ts";
 import { createPast, type PastUser } from "./as_of.ts";
-import type { Stories, Story, StoryChanges } from "../system.ts";
 import { createViews, type Extend, type Stretch, TooManyEvents } from "./consistent_read.ts";
+
+/** What an event changed: whose profile, and what of it; and of a `group` event, which traits of the group. */
+export interface StoryChanges extends Changes {
+  profile: string;
+  context?: { from: Record<string, unknown> | null; to: Record<string, unknown> | null };
+  group?: Pick<Changes, "traits">;
+}
+
+/** The whole story of one event. */
+export interface Story {
+  event: StoredEvent;
+  writeKeyId: string;
+  /** Its place in the journal: the chunk times 1,024, and its number in it. */
+  position: number;
+  /** The attempt that committed it, and when. */
+  commit: string;
+  committedAt: string;
+  /** Whether actors, logs and the seen index have it. */
+  settled: boolean;
+  logs: string[];
+  /** What it changed in the profile of whom it belongs to; `null` where that has too many events to be folded for it. */
+  changed: StoryChanges | null;
+}
+
+/** Where the search for an event begins, towards the beginning of the journal. */
+export type StoryBefore = { position: number } | { ms: number };
+
+/** Stories of events, found by their message ids. */
+export interface Stories {
+  /**
+   * The newest event with a message id, or the newest before a position or a moment (ms); `null` where there is none. Where
+   * the search had to end before it was through, the position before which it is to go on.
+   */
+  find(messageId: string, before?: StoryBefore): Promise<Story | null | { goOnBefore: number }>;
+}
 
 /** What an event changed is told where a fold of so many events says it: a second of work, twice. */
 export const CHANGED_EVENTS = 20_000;

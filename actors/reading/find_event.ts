@@ -10,7 +10,7 @@ import type { Journal } from "../journal/journal_state.ts";
 import { journalKey } from "../store/keys.ts";
 import { addProbes, lookUp, type Probe } from "../journal/dedup_index.ts";
 import type { Store } from "../store/store.ts";
-import { StorageUnavailable } from "../system.ts";
+import { StorageUnavailable } from "../store/errors.ts";
 
 /** Chunks that one search looks at: some seconds of reading. */
 export const SEARCH_CHUNKS = 50_000;

@@ -1,7 +1,7 @@
 /** Pages of logs: of an actor's own, and of a user's with those of their anonymous ids, merged. */
 import { emptyAnonymous, ownerAt } from "../../domain/profile/anonymous.ts";
-import type { StoredEvent } from "../../domain/event/event.ts";
-import type { Mark } from "../../domain/profile/fact.ts";
+import type { EventType, StoredEvent } from "../../domain/event/event.ts";
+import type { ActorKind, Mark } from "../../domain/profile/fact.ts";
 import { lastPlaceOf } from "../journal/chunk.ts";
 import { decodeCursor, encodeCursor } from "../store/cursor.ts";
 import { EVENTS_AT_ONCE } from "../settling/log_facts.ts";
@@ -17,8 +17,17 @@ import {
 } from "../settling/actor_log.ts";
 import type { ActorHead, Loaded } from "../settling/snapshot.ts";
 import type { Store } from "../store/store.ts";
-import { type ActorKind, InvalidCursor, type LogQuery } from "../system.ts";
 import { type Actor, type Extend, Outdated, type View, type Views } from "./consistent_read.ts";
+import { InvalidCursor } from "../store/errors.ts";
+
+/** A page of an actor's log. */
+export interface LogQuery {
+  limit: number;
+  cursor?: string;
+  order: "asc" | "desc";
+  type?: EventType;
+  event?: string;
+}
 
 /** A page of a log ends before its limit once its events are so much JSON, of which 500 can take 300 MB of memory. */
 export const PAGE_LENGTH = 4 * 1024 * 1024;

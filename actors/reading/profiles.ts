@@ -19,23 +19,44 @@ import { decodeCursor, encodeCursor } from "../store/cursor.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import { actorKey, type Member } from "../store/keys.ts";
 import { createLinked } from "./user_parts.ts";
-import { createLogPages } from "./log_pages.ts";
+import { createLogPages, type LogQuery } from "./log_pages.ts";
 import { countMembers, listMembers } from "../settling/group_members.ts";
 import { createPast } from "./as_of.ts";
 import type { Settling } from "../settling/backpressure.ts";
 import { type ActorHead, isStale, load } from "../settling/snapshot.ts";
 import type { Store } from "../store/store.ts";
-import { InvalidCursor, type Past, type Reader } from "../system.ts";
-import { createTraitStory } from "./trait_provenance.ts";
+import { createTraitStory, type TraitStory } from "./trait_provenance.ts";
 import {
   changedTooOften,
   createViews,
   type Extend,
+  type Past,
   SHORT_MS,
   TRIES,
   versionOf,
   type View,
 } from "./consistent_read.ts";
+import { InvalidCursor } from "../store/errors.ts";
+import type { ActorKind } from "../../domain/profile/fact.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
+
+/** Reads: each sees everything that was answered before it began, in whatever process. `null` where never seen. */
+export interface Reader {
+  user(userId: string, past?: Past): Promise<Record<string, unknown> | null>;
+  anonymous(anonymousId: string, past?: Past): Promise<Record<string, unknown> | null>;
+  group(groupId: string, past?: Past): Promise<Record<string, unknown> | null>;
+  log(
+    kind: ActorKind,
+    id: string,
+    query: LogQuery,
+  ): Promise<{ events: StoredEvent[]; cursor: string | null } | null>;
+  members(
+    groupId: string,
+    query: { limit: number; cursor?: string },
+  ): Promise<{ members: Record<string, string>[]; cursor: string | null } | null>;
+  /** Why a user's trait is what it is; `"no trait"` where no event set it, `null` where there is no such user. */
+  trait(userId: string, name: string): Promise<TraitStory | "no trait" | null>;
+}
 
 /** A read of members waits so long for settling. */
 const SETTLE_MS = 10_000;

@@ -4,8 +4,21 @@ import { EVENTS_AT_ONCE } from "../settling/log_facts.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import { type LogEntry, mayBe } from "../settling/actor_log.ts";
 import type { createLogPages } from "./log_pages.ts";
-import type { TraitStory } from "../system.ts";
 import type { Extend, Views } from "./consistent_read.ts";
+
+/** Which event set a trait, and those that had set it before, newest first. */
+export interface TraitStory {
+  name: string;
+  /** `null` where that event removed it. */
+  value: unknown;
+  timestamp: string;
+  messageId: string;
+  writeKeyId: string;
+  receivedAt: string;
+  replaced: { value: unknown; timestamp: string; messageId: string }[];
+  /** There may be more, from before this moment; `null` where all are there. */
+  moreBefore: string | null;
+}
 
 /** What was replaced is told so often at the most. */
 export const MAX_REPLACED = 100;

@@ -3,7 +3,7 @@ import { partPrefix } from "../store/keys.ts";
 import { type RebuildOptions, refuseErasing, stopSettling } from "./replay_all.ts";
 import { replayActor } from "../settling/round.ts";
 import { type PartHead, whole } from "../settling/snapshot.ts";
-import type { ActorKind } from "../system.ts";
+import type { ActorKind } from "../../domain/profile/fact.ts";
 
 /** What replaying came to. */
 export interface ReplaySummary {

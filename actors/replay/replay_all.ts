@@ -3,7 +3,7 @@
  * one operation; or into another store, to be compared with the live one. Meanwhile the live one goes on as ever.
  */
 import type { Clock } from "../store/clock.ts";
-import { type ActorName, FOLD_VERSION } from "../../domain/profile/fact.ts";
+import { ACTOR_KINDS, type ActorName, FOLD_VERSION } from "../../domain/profile/fact.ts";
 import { type Fence, LostFence, takeFence, workUnder } from "../store/lease.ts";
 import { deleteGeneration, generationsIn, GRACE_MS, type Rebuild } from "../settling/generation.ts";
 import { gather } from "../settling/read_round.ts";
@@ -12,7 +12,6 @@ import { erasuresOf, type Journal, NOTHING_SETTLED, type Settled } from "../jour
 import { REBUILD, SETTLED, wishKey } from "../store/keys.ts";
 import { settleRound } from "../settling/round.ts";
 import type { Store, Write } from "../store/store.ts";
-import { ACTOR_KINDS } from "../system.ts";
 
 /** Thrown where something that the operator can see to keeps a replay from its work. */
 export class ReplayRefused extends Error {

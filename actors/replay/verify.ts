@@ -18,7 +18,7 @@ import {
 } from "./replay_all.ts";
 import { type ActorHead, type PartHead, whole } from "../settling/snapshot.ts";
 import type { Entry, Store } from "../store/store.ts";
-import type { ActorKind } from "../system.ts";
+import type { ActorKind } from "../../domain/profile/fact.ts";
 
 /** Values that are held against their twins at once. */
 const AT_ONCE = 100;

@@ -6,10 +6,9 @@
  * long the log is and however late some of it came. Adding an entry that is there changes nothing.
  */
 import { EVENT_TYPES, type EventType } from "../../domain/event/event.ts";
-import { type Fact, linkedBy, type Mark } from "../../domain/profile/fact.ts";
+import { type ActorKind, type Fact, linkedBy, type Mark } from "../../domain/profile/fact.ts";
 import { type Key, logPrefix, pageKey } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
-import type { ActorKind } from "../system.ts";
 
 /** An entry: when it happened (ms), its place, and a tag that says enough of the event to pass over most others. */
 export interface LogEntry {

@@ -2,7 +2,7 @@
 import type { Clock } from "../store/clock.ts";
 import { erasuresOf, type Journal } from "../journal/journal_state.ts";
 import type { Settler } from "./settler.ts";
-import { NotServing, StorageUnavailable } from "../system.ts";
+import { NotServing, StorageUnavailable } from "../store/errors.ts";
 
 /** Beyond so many unsettled events, or bytes of memory for them, senders are slowed, more the fuller it is. */
 const SOFT_EVENTS = 240_000;

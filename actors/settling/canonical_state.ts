@@ -2,7 +2,7 @@
 import type { AnonymousJson } from "../../domain/profile/anonymous.ts";
 import type { GroupJson } from "../../domain/profile/group.ts";
 import type { PersonJson } from "../../domain/profile/person.ts";
-import type { ActorKind } from "../system.ts";
+import type { ActorKind } from "../../domain/profile/fact.ts";
 
 function byName<T extends [string, ...unknown[]]>(entries: T[]): T[] {
   return [...entries].sort(([a], [b]) => a < b ? -1 : a > b ? 1 : 0);

@@ -4,8 +4,7 @@
  * and again.
  */
 import { EVENT_TYPES, type StoredEvent } from "../../domain/event/event.ts";
-import { actorsOf, type Fact, factOf } from "../../domain/profile/fact.ts";
-import type { ActorKind } from "../system.ts";
+import { type ActorKind, actorsOf, type Fact, factOf } from "../../domain/profile/fact.ts";
 
 /** The kinds of actor, each with its ids and the number under which their letters are listed. */
 type Boxes = Record<ActorKind, Map<string, number>>;

@@ -18,7 +18,7 @@ import {
   ownerAt,
   ownersOf,
 } from "../../domain/profile/anonymous.ts";
-import { type ActorName, type Fact, FOLD_VERSION } from "../../domain/profile/fact.ts";
+import { type ActorKind, type ActorName, type Fact, FOLD_VERSION } from "../../domain/profile/fact.ts";
 import {
   emptyGroup,
   evolveGroup,
@@ -60,7 +60,6 @@ import {
 } from "./snapshot.ts";
 import { canonicalState } from "./canonical_state.ts";
 import { factsOfLog, foldAnonymousLog, type History } from "./log_facts.ts";
-import type { ActorKind } from "../system.ts";
 
 /** Where a round is done. */
 export interface Place extends History {

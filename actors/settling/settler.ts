@@ -22,7 +22,7 @@ import {
 } from "../journal/dedup_index.ts";
 import { settleRound } from "./round.ts";
 import type { Store } from "../store/store.ts";
-import { StorageFault } from "../system.ts";
+import { StorageFault } from "../store/errors.ts";
 
 /** A round begins when nothing more came for this long, and at the latest when the first has waited for so long. */
 const QUIET_MS = 50;

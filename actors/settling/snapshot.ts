@@ -8,7 +8,7 @@ import { type Key, pieceKey } from "../store/keys.ts";
 import type { OpenLog } from "./actor_log.ts";
 import type { Writes } from "../store/write_batch.ts";
 import { DAMAGED, type Entry, type Store } from "../store/store.ts";
-import { StorageFault } from "../system.ts";
+import { StorageFault } from "../store/errors.ts";
 
 /** What an actor's value says besides its state. A stored format: what old ones hold stays readable. */
 export interface ActorHead extends OpenLog {

@@ -10,13 +10,41 @@ import {
   countTaken,
   countViolations,
   newCounts,
+  PERIOD_MS,
 } from "../../domain/stats/counts.ts";
-import { createCountsStore } from "./counts_store.ts";
+import { type CountsSpan, createCountsStore, type Reading } from "./counts_store.ts";
 import type { Clock } from "../store/clock.ts";
 import { withTimeout } from "../store/timeout.ts";
 import { countsKey, type Key } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
-import { type EventCounts, PERIOD_MS, type Violations } from "../system.ts";
+import type { Violations } from "../governance/contracts.ts";
+import type { EventType, StoredEvent } from "../../domain/event/event.ts";
+import type { Rejection } from "../../domain/event/rejection.ts";
+import type { Receipt } from "../journal/appender.ts";
+
+/** Who sent an event, when it came (ms), and the type that its route implies. */
+export interface Sending {
+  writeKeyId: string;
+  receivedAt: number;
+  type?: EventType | undefined;
+}
+
+/**
+ * Counts of events over all processes. They are in memory first: storage has them within some 5 s, and a process that
+ * dies at once loses what it had counted meanwhile.
+ */
+export interface EventCounts {
+  /** Counts events that the journal has, with their receipts. Quick, and never throws. */
+  taken(events: readonly StoredEvent[], receipts: readonly Receipt[], sending: Sending): void;
+  /** Counts an event that is not taken; `item` is what was sent. Likewise. */
+  rejected(item: unknown, rejection: Rejection, sending: Sending): void;
+  /** Where violations of contracts are counted from now on. */
+  watch(violations: () => Iterable<Violations>): void;
+  /** Reads the periods of a span. Where another process changed what was being read, `begin` is called again. */
+  read<T>(span: CountsSpan, begin: () => Reading<T>): Promise<T>;
+  /** What this process alone has counted since it started. */
+  sinceStart(): Counts;
+}
 
 /** What was counted stands in the store after this time: what a process that is killed may lose. */
 const WRITE_MS = 5_000;

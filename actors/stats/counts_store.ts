@@ -13,21 +13,37 @@ import {
   joinKeys,
   MAX_NAMES,
   newCounts,
+  type Period,
+  PERIOD_MS,
+  PERIODS,
   type StoredCounts,
   toStored,
 } from "../../domain/stats/counts.ts";
 import { type Fence, type Fenced, LostFence, takeFence } from "../store/lease.ts";
 import { COUNTS_SUMMED, countsKey, countsRange, type Key } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
-import {
-  COUNTS_KEPT_MS,
-  type CountsSpan,
-  type Period,
-  PERIOD_MS,
-  type PeriodCounts,
-  PERIODS,
-  type Reading,
-} from "../system.ts";
+
+/** How long counts are shown, of minutes too, in ms. */
+export const COUNTS_KEPT_MS = 30 * PERIOD_MS.day;
+
+/** A stretch of time in ms since 1970, in periods that begin in it. */
+export interface CountsSpan {
+  per: Period;
+  from: number;
+  to: number;
+}
+
+/** Counts of one period, which begins at `at` (ms). */
+export interface PeriodCounts {
+  at: number;
+  counts: Counts;
+}
+
+/** What is made of counts while they are read: one period after the other, those in which something was counted. */
+export interface Reading<T> {
+  take(period: PeriodCounts): void;
+  result(): T;
+}
 
 /**
  * An hour is summed up when it has been over for so long: requests of its last minute are answered by then, and counted by

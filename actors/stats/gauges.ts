@@ -2,7 +2,23 @@
 import type { Clock } from "../store/clock.ts";
 import { withTimeout } from "../store/timeout.ts";
 import type { Journal } from "../journal/journal_state.ts";
-import type { Gauges, Stats } from "../system.ts";
+
+/** Journal positions as numbers of events, and how many of them are not settled yet. */
+export interface Stats {
+  head: number;
+  settled: number;
+  unsettled: number;
+}
+
+/** How things stand in this process. */
+export interface Gauges extends Stats {
+  /** Whether storage answered just now: if not, head, settled and unsettled are as last known. */
+  storageAnswers: boolean;
+  /** What is not settled, as this process holds it. */
+  tail: { events: number; bytes: number };
+  /** The seen index: its runs, the message ids in them, and the bytes of memory of its filters. */
+  seen: { runs: number; ids: number; filterBytes: number };
+}
 
 /** Figures are told with what is known where storage does not answer in this time: who asks for them does not wait much longer. */
 const STORAGE_MS = 1_000;

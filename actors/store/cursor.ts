@@ -1,5 +1,5 @@
 /** Cursors: where a page ended, as text that a URL can hold. */
-import { InvalidCursor } from "../system.ts";
+import { InvalidCursor } from "./errors.ts";
 
 /** A cursor that says a JSON value. */
 export function encodeCursor(value: unknown): string {

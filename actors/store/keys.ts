@@ -1,8 +1,8 @@
 /** The only file that spells a key of the store. `docs/architecture.md` says what stands under each. */
 import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
-import type { Mark } from "../../domain/profile/fact.ts";
-import type { ActorKind, Period } from "../system.ts";
+import type { ActorKind, Mark } from "../../domain/profile/fact.ts";
+import type { Period } from "../../domain/stats/counts.ts";
 
 /** A key of the store. */
 export type Key = readonly (string | number)[];

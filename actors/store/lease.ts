@@ -6,7 +6,7 @@ import { FOLD_VERSION } from "../../domain/profile/fact.ts";
 import type { Clock } from "./clock.ts";
 import type { Key } from "./keys.ts";
 import type { Store, Write } from "./store.ts";
-import { StorageUnavailable } from "../system.ts";
+import { StorageUnavailable } from "./errors.ts";
 
 /** Others leave settling to a process for so long after its last write. A hint: the fence alone makes it exact. */
 const LEASE_MS = 5_000;

@@ -1,7 +1,7 @@
 /** Deno KV, as the rest of signalfold sees it: the only file that names it. Facts behind it: `docs/decisions/`. */
 import { type Clock, systemClock } from "./clock.ts";
 import type { Key } from "./keys.ts";
-import { StorageFault, StorageUnavailable } from "../system.ts";
+import { StorageFault, StorageUnavailable } from "./errors.ts";
 
 /** What stands under a key; `stamp` is `null` where nothing does. */
 export interface Entry<T = unknown> {

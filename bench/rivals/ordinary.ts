@@ -3,10 +3,11 @@
  * appends to the user's log and folds into the user's profile. A batch is its events, one by one and several at a
  * time, so that half of one can stay where the server dies.
  */
-import { type Receipt, StorageUnavailable } from "../../actors/system.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { evolve, ownerOf, type Profile, shown } from "./profile.ts";
 import { serveRival, variable } from "./rival.ts";
+import type { Receipt } from "../../actors/journal/appender.ts";
+import { StorageUnavailable } from "../../actors/store/errors.ts";
 
 /** Users of a batch that are worked on at a time: KV gains nothing by more. */
 const IN_FLIGHT = 64;

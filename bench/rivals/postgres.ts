@@ -4,10 +4,11 @@
  */
 // @ts-types="@types/pg"
 import pg from "pg";
-import { type Receipt, StorageUnavailable } from "../../actors/system.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { evolve, ownerOf, type Profile, shown } from "./profile.ts";
 import { serveRival, variable } from "./rival.ts";
+import type { Receipt } from "../../actors/journal/appender.ts";
+import { StorageUnavailable } from "../../actors/store/errors.ts";
 
 /** Connections: four for each core of a small machine. Twice or half as many made no difference. */
 const POOL = 8;

@@ -1,10 +1,11 @@
 /** What every rival shares with signalfold: its HTTP edge. A rival brings only what it does with the events. */
 import { ulid } from "ulid";
-import type { Receipt, System } from "../../actors/system.ts";
+import type { System } from "../../actors/system.ts";
 import { newCounts } from "../../domain/stats/counts.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { createApp } from "../../routes/app.ts";
 import { createLog } from "../../routes/http/logger.ts";
+import type { Receipt } from "../../actors/journal/appender.ts";
 
 /** What a rival brings. */
 export interface Store {

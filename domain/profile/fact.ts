@@ -2,6 +2,12 @@
 import type { EventType, StoredEvent } from "../event/event.ts";
 import { isPlaceholder } from "./placeholder.ts";
 
+/** The kinds of actor. */
+export const ACTOR_KINDS = ["user", "anonymous", "group"] as const;
+
+/** One of {@link ACTOR_KINDS}. */
+export type ActorKind = typeof ACTOR_KINDS[number];
+
 /**
  * Version of all folds. A state folded by an older version is folded again when it is next loaded, one of a newer
  * version is never overwritten. Raise it with every change of what a fold yields.
@@ -61,7 +67,7 @@ function withMark<N extends Names>(names: N, { neverLinks }: StoredEvent): N {
 }
 
 /** The name of an actor: its kind and its id, `user/u1`. */
-export type ActorName = `${"user" | "anonymous" | "group"}/${string}`;
+export type ActorName = `${ActorKind}/${string}`;
 
 /** The fact of a stored event at a place of the journal. */
 export function factOf(event: StoredEvent, place: number): Fact {

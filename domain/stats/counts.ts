@@ -7,6 +7,15 @@
 import { EVENT_TYPES, type EventType, type StoredEvent } from "../event/event.ts";
 import { type Rejection, sentType } from "../event/rejection.ts";
 
+/** The lengths of time that events are counted by. */
+export const PERIODS = ["minute", "hour", "day"] as const;
+
+/** One of {@link PERIODS}. */
+export type Period = typeof PERIODS[number];
+
+/** The same in ms. Days are those of UTC. */
+export const PERIOD_MS: Record<Period, number> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
+
 /** The names that are kept of a stretch: the most frequent ones, the "1,000 with the rest as one". */
 export const MAX_NAMES = 1_000;
 

@@ -1,8 +1,7 @@
 /** Event contracts: the gate that every event passes, and the routes of administrators. */
 import { Hono } from "hono";
 import { z } from "zod";
-import { NO_CONTRACT } from "../../actors/governance/contracts.ts";
-import { type Author, DEFAULT_KEY_ID, TooManyContracts } from "../../actors/system.ts";
+import { type Author, NO_CONTRACT } from "../../actors/governance/contracts.ts";
 import { commonContracts } from "../../domain/contract/common_contracts.ts";
 import { CONTRACT_MODES, type Draft, type UnknownEvents } from "../../domain/contract/contract.ts";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
@@ -18,6 +17,8 @@ import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
 import { readQuery } from "../http/query.ts";
 import { decodePart } from "../profiles/profiles.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
+import { DEFAULT_KEY_ID } from "../../actors/governance/key_use.ts";
+import { TooManyContracts } from "../../actors/store/errors.ts";
 
 /** UTF-16 units of a contract's name. */
 const MAX_NAME_LENGTH = 100;

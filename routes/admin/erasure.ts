@@ -1,7 +1,6 @@
 /** The routes that erase people, and the gate that keeps later events of suppressed ones out. */
 import { Hono } from "hono";
 import { z } from "zod";
-import { type Person, type Suppression, TooManySuppressed } from "../../actors/system.ts";
 import { MAX_ID_LENGTH } from "../../domain/event/event.ts";
 import { isShortText } from "../../domain/event/json.ts";
 import type { Rejection } from "../../domain/event/rejection.ts";
@@ -10,6 +9,9 @@ import type { Gate } from "../ingest/pipeline.ts";
 import { invalid, jsonResponse } from "../http/problem.ts";
 import { readQuery } from "../http/query.ts";
 import { decodePart } from "../profiles/profiles.ts";
+import type { Person } from "../../actors/erasure/requests.ts";
+import type { Suppression } from "../../actors/erasure/suppression.ts";
+import { TooManySuppressed } from "../../actors/store/errors.ts";
 
 /** `?suppress=true`. */
 export const erasureQuery = z.object({

@@ -1,7 +1,6 @@
 /** The live view: what comes, as server-sent events (HTML, section 9.2), for administrators. */
 import { Hono } from "hono";
 import { z } from "zod";
-import { type Listener, type LivePosition, type News, TooManyListeners } from "../../actors/system.ts";
 import { traceOf } from "../../actors/store/error_trace.ts";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
@@ -9,6 +8,8 @@ import { lineOf, type LiveLine, MAX_SHOWN } from "./live_lines.ts";
 import { invalid, type Problem } from "../http/problem.ts";
 import { readQuery } from "../http/query.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
+import type { Listener, LivePosition, News } from "../../actors/live/live_feed.ts";
+import { TooManyListeners } from "../../actors/store/errors.ts";
 
 /** A comment is sent after so long without anything else: proxies close what is quiet, mostly after a minute. */
 export const HEARTBEAT_MS = 15_000;

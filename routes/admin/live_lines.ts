@@ -1,10 +1,11 @@
 /** What the live view says of an event, and who tells it of those that the journal does not. */
-import type { Live, News, Note } from "../../actors/system.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { isObject, type JsonObject } from "../../domain/event/json.ts";
 import { type Rejection, sentType } from "../../domain/event/rejection.ts";
 import type { Source, Witness } from "../ingest/pipeline.ts";
 import { STATUS_OF } from "../http/problem.ts";
+import type { Live, News } from "../../actors/live/live_feed.ts";
+import type { Note } from "../../actors/live/broadcast.ts";
 
 /** Longest text that is shown, in UTF-16 units: an id has at most as many, and what is refused may be of any length. */
 export const MAX_SHOWN = 512;

@@ -1,7 +1,6 @@
 /** The quarantine: who is told of rejected events keeps them, and administrators look at them and send them again. */
 import { Hono } from "hono";
 import { z } from "zod";
-import { InvalidCursor } from "../../actors/system.ts";
 import { withDefaults } from "../../domain/event/accept.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { isObject, type JsonObject } from "../../domain/event/json.ts";
@@ -14,6 +13,7 @@ import { readQuery } from "../http/query.ts";
 import { cursor, decodePart, limit } from "../profiles/profiles.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { takeOne } from "../ingest/events.ts";
+import { InvalidCursor } from "../../actors/store/errors.ts";
 
 /** Where the id stands in `/api/v1/admin/rejected/{id}`, split at its slashes. */
 const ID_PLACE = 5;

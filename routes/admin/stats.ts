@@ -1,7 +1,6 @@
 /** The figures of administrators: how far the journal and settling are, and how many events came, of which kind. */
 import { Hono } from "hono";
 import { z } from "zod";
-import { type CountsSpan, type EventCounts, type Period, PERIOD_MS, PERIODS } from "../../actors/system.ts";
 import {
   addCounts,
   type Counts,
@@ -10,6 +9,9 @@ import {
   newCounts,
   NO_TYPE,
   OTHER_KEYS,
+  type Period,
+  PERIOD_MS,
+  PERIODS,
   rejectedCells,
   takenCells,
   topNames,
@@ -21,6 +23,8 @@ import type { Witness } from "../ingest/pipeline.ts";
 import { invalid, jsonResponse, type Problem, type Reason, STATUS_OF } from "../http/problem.ts";
 import { readQuery } from "../http/query.ts";
 import { moment } from "../profiles/profiles.ts";
+import type { CountsSpan } from "../../actors/stats/counts_store.ts";
+import type { EventCounts } from "../../actors/stats/counts.ts";
 
 /** Periods in one answer: a day of minutes, or 30 days of hours. */
 const MAX_PERIODS = 1_500;

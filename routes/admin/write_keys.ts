@@ -1,13 +1,15 @@
 /** The routes of administrators: write keys. */
 import { Hono } from "hono";
 import { z } from "zod";
-import { DEFAULT_KEY_ID, TooManyWriteKeys, type WriteKey } from "../../actors/system.ts";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { bodyErrors, readBody, unknownMember } from "./admin_body.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
 import { decodePart } from "../profiles/profiles.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
+import { DEFAULT_KEY_ID } from "../../actors/governance/key_use.ts";
+import { TooManyWriteKeys } from "../../actors/store/errors.ts";
+import type { WriteKey } from "../../actors/governance/write_keys.ts";
 
 /** Longest name of a write key, in UTF-16 units. */
 const MAX_NAME_LENGTH = 200;

@@ -4,11 +4,13 @@
  */
 import { hash, timingSafeEqual } from "node:crypto";
 import { Buffer } from "node:buffer";
-import { DEFAULT_KEY_ID, type System, type WriteKey } from "../../actors/system.ts";
+import type { System } from "../../actors/system.ts";
 import type { EventType } from "../../domain/event/event.ts";
 import type { RateLimit } from "../../domain/limits/token_bucket.ts";
 import { createAuthenticationLimit } from "./authentication_limit.ts";
 import type { Problem } from "../http/problem.ts";
+import { DEFAULT_KEY_ID } from "../../actors/governance/key_use.ts";
+import type { WriteKey } from "../../actors/governance/write_keys.ts";
 
 /** What a route asks for. */
 export type Right = "send" | "read" | "admin";

@@ -1,7 +1,7 @@
 /** What all routes share: a handler gives an answer or a problem, and this makes a response of either and logs it. */
 import type { Context } from "hono";
 import { matchedRoutes } from "hono/route";
-import { NotServing, StorageUnavailable, type System } from "../../actors/system.ts";
+import type { System } from "../../actors/system.ts";
 import { traceOf } from "../../actors/store/error_trace.ts";
 import type { Authentication, Right } from "../auth/authentication.ts";
 import type { Bodies } from "../http/body.ts";
@@ -9,6 +9,7 @@ import type { Intake } from "../ingest/pipeline.ts";
 import type { Log, LogMembers } from "../http/logger.ts";
 import { refusalFormOf } from "../http/paths.ts";
 import { type Problem, problemResponse } from "../http/problem.ts";
+import { NotServing, StorageUnavailable } from "../../actors/store/errors.ts";
 
 /** Who is at the other end of the connection, as `Deno.serve` tells it. */
 export interface ConnectionInfo {

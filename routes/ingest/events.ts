@@ -2,7 +2,6 @@
 import { setImmediate } from "node:timers";
 import { Hono } from "hono";
 import { z } from "zod";
-import { BatchTooLarge, type Receipt } from "../../actors/system.ts";
 import { createTurns } from "../../actors/store/serial_queue.ts";
 import { accept, type BatchDefaults } from "../../domain/event/accept.ts";
 import type { EventType, StoredEvent } from "../../domain/event/event.ts";
@@ -17,6 +16,8 @@ import { invalid, type Problem, STATUS_OF } from "../http/problem.ts";
 import { readQuery } from "../http/query.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { BATCH_PATH, EVENT_PATH } from "../http/paths.ts";
+import { BatchTooLarge } from "../../actors/store/errors.ts";
+import type { Receipt } from "../../actors/journal/appender.ts";
 
 /** Events in one batch: the specification's "up to 500 events in a single request". */
 export const MAX_BATCH_EVENTS = 500;

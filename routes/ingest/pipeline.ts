@@ -3,12 +3,12 @@
  * event is enriched with, what is refused by content; counters, live views. Each is a part of its own, and none of them
  * reads storage for an event.
  */
-import type { Receipt } from "../../actors/system.ts";
 import type { BatchDefaults } from "../../domain/event/accept.ts";
 import type { EventType, StoredEvent } from "../../domain/event/event.ts";
 import type { Rejection } from "../../domain/event/rejection.ts";
 import type { Caller } from "../auth/authentication.ts";
 import type { Problem } from "../http/problem.ts";
+import type { Receipt } from "../../actors/journal/appender.ts";
 
 /** Where a request's events come from. */
 export interface Source {

@@ -3,12 +3,13 @@
  * draft-ietf-httpapi-ratelimit-headers-10 has them: the policy's quota is the burst, its window the time in which it is
  * filled again. And who is told that a key was used.
  */
-import type { RateDecision, System } from "../../actors/system.ts";
+import type { System } from "../../actors/system.ts";
 import type { RateLimit } from "../../domain/limits/token_bucket.ts";
 import { ADMIN_KEY_ID } from "../auth/authentication.ts";
 import { CORS_HEADERS } from "../http/cors.ts";
 import type { Gate, Source, Witness } from "./pipeline.ts";
 import type { Problem } from "../http/problem.ts";
+import type { RateDecision } from "../../actors/governance/rate_limits.ts";
 
 /** The name of the one policy that there is. */
 const POLICY = '"events"';

@@ -1,10 +1,10 @@
 /** The figures of administrators. */
 import { z } from "zod";
-import { PERIODS } from "../../actors/system.ts";
 import { statsQuery } from "../admin/stats.ts";
 import { described, type Group } from "./operation.ts";
 import { OPEN_OR_BEARER } from "./security.ts";
 import { time } from "./reading.ts";
+import { PERIODS } from "../../domain/stats/counts.ts";
 
 const count = z.int().min(0);
 const sums = { accepted: count, duplicate: count, rejected: count };

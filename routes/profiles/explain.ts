@@ -1,7 +1,6 @@
 /** The routes that tell why: the story of one event, and of one trait. */
 import { Hono } from "hono";
 import { z } from "zod";
-import type { StoryBefore } from "../../actors/system.ts";
 import { isShortText } from "../../domain/event/json.ts";
 import { MAX_MESSAGE_ID_LENGTH } from "../../domain/event/event.ts";
 import { parseTimestamp } from "../../domain/event/timestamp.ts";
@@ -18,6 +17,7 @@ import { createLane, type Lane } from "../http/semaphore.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
 import { readQuery } from "../http/query.ts";
 import { decodePart, inTurn, MAX_ID_UNITS, neverSeen, PROFILE_WEIGHT, READS_AT_ONCE } from "./profiles.ts";
+import type { StoryBefore } from "../../actors/reading/event_trace.ts";
 
 /** Stories under way at once: each may read a large part of the journal. */
 export const STORIES_AT_ONCE = 2;

@@ -1,7 +1,6 @@
 /** The routes that show profiles, groups, logs and members. */
 import { Hono } from "hono";
 import { z } from "zod";
-import { type ActorKind, InvalidCursor, type Past } from "../../actors/system.ts";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { parseTimestamp } from "../../domain/event/timestamp.ts";
 import {
@@ -15,6 +14,9 @@ import {
 import { createLane, type Lane } from "../http/semaphore.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
 import { readQuery } from "../http/query.ts";
+import type { ActorKind } from "../../domain/profile/fact.ts";
+import { InvalidCursor } from "../../actors/store/errors.ts";
+import type { Past } from "../../actors/reading/consistent_read.ts";
 
 /** Longest id that an event can have, in UTF-16 units (256 characters): nobody of a longer one was ever seen. */
 export const MAX_ID_UNITS = 512;

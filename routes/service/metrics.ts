@@ -4,13 +4,14 @@
  */
 import { Hono } from "hono";
 import { Counter, Gauge, Histogram, type OpenMetricsContentType, Registry } from "prom-client";
-import type { Gauges, Observer, System } from "../../actors/system.ts";
+import type { Observer, System } from "../../actors/system.ts";
 import { rejectedCells, takenCells, violationsOf } from "../../domain/stats/counts.ts";
 import { handle, type Parts, refuseReader, type RouteEnv } from "../handler/handle.ts";
 import type { Intake } from "../ingest/pipeline.ts";
 import { type Problem, type Reason, STATUS_OF } from "../http/problem.ts";
 import type { RequestCounts } from "../handler/request_counts.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
+import type { Gauges } from "../../actors/stats/gauges.ts";
 
 /** From a commit on a fast disk to one that is given up (10 s). */
 const COMMIT_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];

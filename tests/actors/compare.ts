@@ -1,9 +1,12 @@
 /** Holds everything that a system tells its readers against an oracle. */
 import { deepStrictEqual, ok } from "node:assert/strict";
-import type { ActorKind, LogQuery, Past, System } from "../../actors/system.ts";
+import type { System } from "../../actors/system.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { ANONYMOUS, BEGIN_MS, GROUPS, NAMES, USERS } from "./histories.ts";
 import type { Oracle } from "./oracle.ts";
+import type { ActorKind } from "../../domain/profile/fact.ts";
+import type { LogQuery } from "../../actors/reading/log_pages.ts";
+import type { Past } from "../../actors/reading/consistent_read.ts";
 
 /** A profile as a client reads it, its groups and members of maps in a fixed order. */
 function shown(profile: Record<string, unknown> | null): unknown {

@@ -5,13 +5,14 @@
  * sent again. In the end everything must be as if nothing had happened.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import type { Receipt, System } from "../../actors/system.ts";
+import type { System } from "../../actors/system.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { compareAll, compareLogs, comparePeople, compareProfiles } from "./compare.ts";
 import { runs } from "../domain/profile/facts.ts";
 import { BEGIN_MS, eventWith, openOn, settle } from "./histories.ts";
 import { createOracle } from "./oracle.ts";
 import { FAULTS, MEMORY, withFault } from "./stores.ts";
+import type { Receipt } from "../../actors/journal/appender.ts";
 
 /** Traits of so many bytes that a state stands in pieces. */
 const large = (letter: string) => ({ large: letter.repeat(28_000), [letter]: letter.repeat(3000) });

@@ -2,11 +2,11 @@
 import { ok, rejects, strictEqual } from "node:assert/strict";
 import { pieceKey } from "../../actors/store/keys.ts";
 import { type ActorHead, whole } from "../../actors/settling/snapshot.ts";
-import { StorageFault } from "../../actors/system.ts";
 import { traceOf } from "../../actors/store/error_trace.ts";
 import { AS_READER, openTestApp, openTestSystem } from "../routes/test_app.ts";
 import { BEGIN_MS, eventWith, openOn, settle } from "./histories.ts";
 import { MEMORY } from "./stores.ts";
+import { StorageFault } from "../../actors/store/errors.ts";
 
 const SECRET = "jane@secret.example";
 

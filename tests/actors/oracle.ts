@@ -3,7 +3,8 @@
  * for each question from the list of all accepted events. Naive on purpose: no states, no intervals, no positions.
  */
 import { EVENT_TYPES, type StoredEvent } from "../../domain/event/event.ts";
-import type { ActorKind, Past } from "../../actors/system.ts";
+import type { ActorKind } from "../../domain/profile/fact.ts";
+import type { Past } from "../../actors/reading/consistent_read.ts";
 
 /** An accepted event and its place in the order of arrival. */
 interface Arrived {

@@ -1,6 +1,6 @@
 /** The kinds of store that tests run over. */
 import { type Entry, openStore, type Range, type Store } from "../../actors/store/store.ts";
-import { StorageUnavailable } from "../../actors/system.ts";
+import { StorageUnavailable } from "../../actors/store/errors.ts";
 
 /** A place of one test, gone after it; each `open` gives a store over the same data, to be closed by who opened it. */
 export interface StorePlace extends AsyncDisposable {

@@ -1,12 +1,12 @@
 /** What a system promises over any store: plain functions, called by the test file of one kind of store after another. */
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { InvalidCursor } from "../../actors/system.ts";
 import { runs } from "../domain/profile/facts.ts";
 import { compareAll, compareLogs, compareProfiles } from "./compare.ts";
 import { batches, BEGIN_MS, createStamper, type Draft, eventWith, openOn, settle } from "./histories.ts";
 import { createOracle } from "./oracle.ts";
 import { type StoreKind } from "./stores.ts";
+import { InvalidCursor } from "../../actors/store/errors.ts";
 
 /** What is done to a system between two commits. */
 const MOVES = [

@@ -1,7 +1,7 @@
 import { ok, rejects, strictEqual } from "node:assert/strict";
-import { StorageUnavailable } from "../../actors/system.ts";
 import { eventWith, openOn } from "./histories.ts";
 import { MEMORY } from "./stores.ts";
+import { StorageUnavailable } from "../../actors/store/errors.ts";
 
 Deno.test("requests that wait hold 64 MiB of JSON at the most: one more is refused at once, and those are stored", async () => {
   await using place = await MEMORY.make();

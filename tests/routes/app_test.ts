@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import { StorageUnavailable } from "../../actors/system.ts";
 import { AS_ADMIN, AS_READER, AS_SENDER, openTestApp, openTestSystem, WRITE_KEY } from "./test_app.ts";
+import { StorageUnavailable } from "../../actors/store/errors.ts";
 
 const SENDING = ["/api/v1/events", "/api/v1/events/batch", "/api/v1/events/", "/api/v1/events/batch/"];
 

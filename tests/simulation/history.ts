@@ -2,7 +2,7 @@
  * One history: senders, readers and tools at work on several processes, while the weather does what it does; then the
  * weather clears, and everything must come to rest and be right.
  */
-import type { Person, Receipt, System } from "../../actors/system.ts";
+import type { System } from "../../actors/system.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { withoutPerson } from "../actors/erasure/erased.ts";
 import { createDatabase } from "./database.ts";
@@ -17,6 +17,8 @@ import { ANONYMOUS, BEGIN_MS, drawRequests, MIN_ACTORS, MIN_EVENTS, USERS } from
 import { createWatch, type Watch } from "./watch.ts";
 import { type Counts, drawWeather, noCounts, type Weather } from "./weather.ts";
 import { createWorld, Violation, type World } from "./world.ts";
+import type { Person } from "../../actors/erasure/requests.ts";
+import type { Receipt } from "../../actors/journal/appender.ts";
 
 /** What a history came to. */
 export interface Told {

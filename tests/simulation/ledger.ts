@@ -1,8 +1,8 @@
 /** A client's ledger: what it sent, what it was told, and what must therefore be in the journal. */
-import type { Receipt } from "../../actors/system.ts";
 import type { Draft } from "./traffic.ts";
 import type { Watch } from "./watch.ts";
 import { Violation } from "./world.ts";
+import type { Receipt } from "../../actors/journal/appender.ts";
 
 /** A request as its sender knows it. */
 export interface Sent {

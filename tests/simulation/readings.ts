@@ -3,12 +3,14 @@
  * journal at some head: not one before the head that stood when the reader asked, nor after the one that stood when it
  * was answered. So whatever was answered before is in it.
  */
-import type { ActorKind, Past, System } from "../../actors/system.ts";
+import type { System } from "../../actors/system.ts";
 import { createOracle, type Oracle } from "../actors/oracle.ts";
 import type { Random } from "./random.ts";
 import { ANONYMOUS, BEGIN_MS, GROUPS, USERS } from "./traffic.ts";
 import type { Watch } from "./watch.ts";
 import { Violation } from "./world.ts";
+import type { ActorKind } from "../../domain/profile/fact.ts";
+import type { Past } from "../../actors/reading/consistent_read.ts";
 
 /** A question to a reader. */
 export type Question =

@@ -29,10 +29,9 @@ import {
   SETTLED,
 } from "../../actors/store/keys.ts";
 import { keysOfRun } from "../../actors/journal/dedup_index.ts";
-import type { ActorKind } from "../../actors/system.ts";
 import type { Wish } from "../../actors/erasure/requests.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
-import { type ActorName, actorsOf, factOf } from "../../domain/profile/fact.ts";
+import { type ActorKind, type ActorName, actorsOf, factOf } from "../../domain/profile/fact.ts";
 import { withoutPerson } from "../actors/erasure/erased.ts";
 import { compareKeys, type Operation, type Stored } from "./database.ts";
 import type { Counts } from "./weather.ts";

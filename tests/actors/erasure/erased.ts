@@ -2,9 +2,9 @@
  * What of a history is left when somebody was erased, by the sentences of decision 0019, worked out from the list of all
  * accepted events. Naive on purpose, like the oracle: links and owners are looked for anew for each event.
  */
-import type { Person } from "../../../actors/system.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import { createOracle, linkOf } from "../oracle.ts";
+import type { Person } from "../../../actors/erasure/requests.ts";
 
 /** The events in the order of arrival, `undefined` for those that are gone; others may have lost a name. */
 export function withoutPerson(

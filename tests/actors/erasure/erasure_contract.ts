@@ -5,7 +5,6 @@ import { clockAt } from "../clocks.ts";
 import { type Chunk, linesOf } from "../../../actors/journal/chunk.ts";
 import { exportEvents } from "../../../actors/journal/export.ts";
 import type { Store } from "../../../actors/store/store.ts";
-import type { Person } from "../../../actors/system.ts";
 import { openTools } from "../../../actors/maintenance.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import { runs } from "../../domain/profile/facts.ts";
@@ -22,6 +21,7 @@ import {
   USERS,
 } from "../histories.ts";
 import { type StoreKind, type StorePlace, withFault } from "../stores.ts";
+import type { Person } from "../../../actors/erasure/requests.ts";
 
 /** The person of the planted history, and a device of theirs. */
 export const U = "planted-user";

@@ -10,13 +10,14 @@ import { beginRebuild, rebuildAll, type RebuildOptions } from "../../../actors/r
 import { generationsIn, type Rebuild } from "../../../actors/settling/generation.ts";
 import type { Store } from "../../../actors/store/store.ts";
 import { MAX_SUPPRESSED } from "../../../actors/erasure/suppression.ts";
-import { type Person, StorageFault, StorageUnavailable, type System } from "../../../actors/system.ts";
-import { type Wish, wishedErasures } from "../../../actors/erasure/requests.ts";
+import type { System } from "../../../actors/system.ts";
+import { type Person, type Wish, wishedErasures } from "../../../actors/erasure/requests.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import { oracleOf, withoutPerson } from "./erased.ts";
 import { A, erasureContract, plantedHistory, textOf, U, verified } from "./erasure_contract.ts";
 import { BEGIN_MS, eventWith, openOn, settle } from "../histories.ts";
 import { FAULTS, FILE, MEMORY, withFault } from "../stores.ts";
+import { StorageFault, StorageUnavailable } from "../../../actors/store/errors.ts";
 
 erasureContract(MEMORY);
 

@@ -4,10 +4,10 @@ import { monotonicFactory } from "ulid";
 import { clockAt } from "../clocks.ts";
 import { createEventContracts } from "../../../actors/governance/contracts.ts";
 import { openStore, type Store } from "../../../actors/store/store.ts";
-import { StorageUnavailable } from "../../../actors/system.ts";
 import type { Contract } from "../../../domain/contract/contract.ts";
 import { accept } from "../../../domain/event/accept.ts";
 import { type Fault, withFault } from "../stores.ts";
+import { StorageUnavailable } from "../../../actors/store/errors.ts";
 
 const AUTHOR = { by: "admin", address: "" };
 const CONTRACT: Contract = { name: "c", type: "page", schema: false, mode: "enforce" };

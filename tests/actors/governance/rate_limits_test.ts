@@ -1,10 +1,19 @@
 /** Rate limits shared over one store, by a clock that is told: two processes are two of them here. */
 import { deepStrictEqual, notStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { rateLimitKey, writeKeyKey, writeKeyUsedKey } from "../../../actors/store/keys.ts";
-import { createKeyUse, MAX_USED_KEYS, USE_WRITTEN_MS } from "../../../actors/governance/key_use.ts";
-import { createRateLimits, MAX_BUCKETS, SYNC_MS } from "../../../actors/governance/rate_limits.ts";
+import {
+  createKeyUse,
+  DEFAULT_KEY_ID,
+  MAX_USED_KEYS,
+  USE_WRITTEN_MS,
+} from "../../../actors/governance/key_use.ts";
+import {
+  createRateLimits,
+  MAX_BUCKETS,
+  type RateLimits,
+  SYNC_MS,
+} from "../../../actors/governance/rate_limits.ts";
 import { openStore, type Store } from "../../../actors/store/store.ts";
-import { DEFAULT_KEY_ID, type RateLimits } from "../../../actors/system.ts";
 import type { RateLimit } from "../../../domain/limits/token_bucket.ts";
 import { createAuthenticationLimit, MAX_ADDRESSES } from "../../../routes/auth/authentication_limit.ts";
 

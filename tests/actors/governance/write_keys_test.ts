@@ -3,10 +3,10 @@ import { monotonicFactory } from "ulid";
 import { systemClock } from "../../../actors/store/clock.ts";
 import type { Key } from "../../../actors/store/keys.ts";
 import type { Store } from "../../../actors/store/store.ts";
-import { TooManyWriteKeys } from "../../../actors/system.ts";
 import { MAX_WRITE_KEYS, newWriteKey, openWriteKeys } from "../../../actors/governance/write_keys.ts";
 import { openOn } from "../histories.ts";
 import { MEMORY, withFault } from "../stores.ts";
+import { TooManyWriteKeys } from "../../../actors/store/errors.ts";
 
 const random = (bytes: Uint8Array) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);
 

@@ -3,18 +3,13 @@ import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { systemClock } from "../../../actors/store/clock.ts";
 import { type Chunk, digestsIn, linesOf, makeChunk } from "../../../actors/journal/chunk.ts";
 import { journalKey, LISTENING } from "../../../actors/store/keys.ts";
-import { MAX_LISTENERS } from "../../../actors/live/live_feed.ts";
-import { KEPT_NOTES, LOOK_MS, WINDOW_NOTES } from "../../../actors/live/broadcast.ts";
+import { type Listener, MAX_LISTENERS, type News } from "../../../actors/live/live_feed.ts";
+import { KEPT_NOTES, LOOK_MS, type Note, WINDOW_NOTES } from "../../../actors/live/broadcast.ts";
 import type { Store } from "../../../actors/store/store.ts";
-import {
-  type Listener,
-  type News,
-  type Note,
-  type System,
-  TooManyListeners,
-} from "../../../actors/system.ts";
+import type { System } from "../../../actors/system.ts";
 import { eventWith, openOn } from "../histories.ts";
 import { MEMORY } from "../stores.ts";
+import { TooManyListeners } from "../../../actors/store/errors.ts";
 
 const note = (n: number, text = ""): Note => ({
   status: "duplicate",

@@ -1,9 +1,14 @@
 /** Stories of events and of traits: what they say is what was lived through. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { CHANGED_EVENTS } from "../../../actors/reading/event_trace.ts";
-import type { Story, System, TraitStory } from "../../../actors/system.ts";
-import { MAX_REPLACED, WHY_ENTRIES, WHY_EVENTS } from "../../../actors/reading/trait_provenance.ts";
+import { CHANGED_EVENTS, type Story } from "../../../actors/reading/event_trace.ts";
+import type { System } from "../../../actors/system.ts";
+import {
+  MAX_REPLACED,
+  type TraitStory,
+  WHY_ENTRIES,
+  WHY_EVENTS,
+} from "../../../actors/reading/trait_provenance.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import { runs } from "../../domain/profile/facts.ts";
 import { wholeLog } from "../compare.ts";

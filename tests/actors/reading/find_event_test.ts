@@ -3,10 +3,11 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { ulid } from "ulid";
 import type { Store } from "../../../actors/store/store.ts";
-import type { Story, StoryBefore, System } from "../../../actors/system.ts";
+import type { System } from "../../../actors/system.ts";
 import { runs } from "../../domain/profile/facts.ts";
 import { BEGIN_MS, eventWith, openOn, settle } from "../histories.ts";
 import { MEMORY } from "../stores.ts";
+import type { Story, StoryBefore } from "../../../actors/reading/event_trace.ts";
 
 const DAY_MS = 86_400_000;
 

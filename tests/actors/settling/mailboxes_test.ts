@@ -1,9 +1,8 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { createMail } from "../../../actors/settling/mailboxes.ts";
-import { ACTOR_KINDS } from "../../../actors/system.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
-import { actorsOf, type Fact, factOf } from "../../../domain/profile/fact.ts";
+import { ACTOR_KINDS, actorsOf, type Fact, factOf } from "../../../domain/profile/fact.ts";
 import { runs } from "../../domain/profile/facts.ts";
 import { batches, createStamper, eventWith } from "../histories.ts";
 

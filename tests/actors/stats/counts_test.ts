@@ -1,14 +1,16 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { clockAt } from "../clocks.ts";
-import { createCounts } from "../../../actors/stats/counts.ts";
-import { encodeCounts } from "../../../actors/stats/counts_store.ts";
+import { createCounts, type EventCounts } from "../../../actors/stats/counts.ts";
+import { COUNTS_KEPT_MS, encodeCounts } from "../../../actors/stats/counts_store.ts";
 import { openStore, type Store } from "../../../actors/store/store.ts";
-import { COUNTS_KEPT_MS, type EventCounts, type Period, PERIOD_MS, PERIODS } from "../../../actors/system.ts";
 import {
   countRejected,
   countTaken,
   countViolations,
   newCounts,
+  type Period,
+  PERIOD_MS,
+  PERIODS,
   rejectedCells,
   takenCells,
 } from "../../../domain/stats/counts.ts";

@@ -2,8 +2,8 @@
 import { rejects, strictEqual } from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { openStore } from "../../../actors/store/store.ts";
-import { StorageFault, StorageUnavailable } from "../../../actors/system.ts";
 import { tempDir } from "../../process/server.ts";
+import { StorageFault, StorageUnavailable } from "../../../actors/store/errors.ts";
 
 Deno.test("a file that another process keeps locked is storage that does not answer, and can be read meanwhile", async () => {
   await using dir = await tempDir();

@@ -2,10 +2,11 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { systemClock } from "../../../actors/store/clock.ts";
 import { type LiveOptions, MAX_LISTENERS } from "../../../actors/live/live_feed.ts";
-import { StorageUnavailable, type System } from "../../../actors/system.ts";
+import type { System } from "../../../actors/system.ts";
 import { MEMORY } from "../../actors/stores.ts";
 import { openViewer, type Viewer } from "./live_client.ts";
 import { ADMIN_TOKEN, openTestApp, openTestSystem } from "../test_app.ts";
+import { StorageUnavailable } from "../../../actors/store/errors.ts";
 
 const LIVE = "/api/v1/admin/live";
 

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { gzipSync } from "node:zlib";
-import { BatchTooLarge, StorageUnavailable, type System } from "../../../actors/system.ts";
+import type { System } from "../../../actors/system.ts";
 import { EXAMPLE_EVENTS } from "../../spec_examples.ts";
 import {
   ADMIN_TOKEN,
@@ -11,6 +11,7 @@ import {
   openTestSystem,
   WRITE_KEY,
 } from "../test_app.ts";
+import { BatchTooLarge, StorageUnavailable } from "../../../actors/store/errors.ts";
 
 const ONE = "/api/v1/events";
 const BATCH = "/api/v1/events/batch";

@@ -2,8 +2,8 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { clockAt } from "../../actors/clocks.ts";
 import type { RateLimit } from "../../../domain/limits/token_bucket.ts";
-import { BatchTooLarge, NotServing, StorageUnavailable } from "../../../actors/system.ts";
 import { type Answer, AS_ADMIN, openTestApp, openTestSystem, type TestApp } from "../test_app.ts";
+import { BatchTooLarge, NotServing, StorageUnavailable } from "../../../actors/store/errors.ts";
 
 const KEYS = "/api/v1/admin/keys";
 const TRACK = { type: "track", userId: "u1", event: "x" };

@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import { StorageUnavailable } from "../../../actors/system.ts";
 import { PAST_WEIGHT, PROFILE_WEIGHT, READS_AT_ONCE } from "../../../routes/profiles/profiles.ts";
 import { AS_ADMIN, openTestApp, openTestSystem } from "../test_app.ts";
+import { StorageUnavailable } from "../../../actors/store/errors.ts";
 
 const BATCH = "/api/v1/events/batch";
 
