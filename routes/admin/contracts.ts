@@ -14,7 +14,7 @@ import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv }
 import type { Gate } from "../ingest/pipeline.ts";
 import { createLane } from "../http/semaphore.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
-import { readQuery } from "../http/query.ts";
+import type { NO_QUERY } from "../http/query.ts";
 import { decodePart } from "../profiles/profiles.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { DEFAULT_KEY_ID } from "../../actors/governance/key_use.ts";
@@ -105,11 +105,14 @@ export function contractRoutes(parts: Parts): Hono<RouteEnv> {
   const { system: { contracts }, now } = parts;
   const routes = new Hono<RouteEnv>();
   const checks = createLane(CHECKS_AT_ONCE, now);
-  const named = (handler: (c: RouteContext, name: string) => Promise<Outcome>) =>
-    adminOnly(parts, (c) => {
+  const named = <Query extends z.ZodObject = typeof NO_QUERY>(
+    handler: (c: RouteContext, name: string, query: z.output<Query>) => Promise<Outcome>,
+    query?: Query,
+  ) =>
+    adminOnly(parts, (c, read) => {
       const name = readName(c);
-      return name === undefined ? NO_SUCH_NAME : handler(c, name);
-    });
+      return name === undefined ? NO_SUCH_NAME : handler(c, name, read);
+    }, query);
 
   routes.get(
     "/api/v1/admin/contracts",
@@ -133,13 +136,10 @@ export function contractRoutes(parts: Parts): Hono<RouteEnv> {
   );
   routes.get(
     "/api/v1/admin/contracts/:name/versions",
-    named(async (c, name) => {
-      const read = readQuery(c.req.raw.url, versionsQuery);
-      if (read.problem !== undefined) return read.problem;
-      const { limit, before } = read.query;
+    named(async (_, name, { limit, before }) => {
       const versions = await contracts.versions(name, { limit, ...before !== undefined && { before } });
       return versions === undefined ? NO_SUCH_CONTRACT : jsonResponse({ versions });
-    }),
+    }, versionsQuery),
   );
   routes.post(
     "/api/v1/admin/contracts/:name/versions/:version/restore",
@@ -147,19 +147,17 @@ export function contractRoutes(parts: Parts): Hono<RouteEnv> {
   );
   routes.post(
     "/api/v1/admin/contracts/:name/check",
-    named(async (c, name) => {
-      const read = readQuery(c.req.raw.url, checkQuery);
-      if (read.problem !== undefined) return read.problem;
+    named(async (c, name, { last }) => {
       const draft = await readDraft(parts, c);
       if (draft.problem !== undefined) return draft.problem;
       const entered = checks.enter(1);
       if (entered !== true && !await entered) return TOO_MANY_CHECKS;
       try {
-        return jsonResponse(await contracts.check({ name, ...draft.value }, read.query.last));
+        return jsonResponse(await contracts.check({ name, ...draft.value }, last));
       } finally {
         checks.leave(1);
       }
-    }),
+    }, checkQuery),
   );
   return routes;
 }

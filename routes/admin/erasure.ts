@@ -7,7 +7,6 @@ import type { Rejection } from "../../domain/event/rejection.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
 import type { Gate } from "../ingest/pipeline.ts";
 import { invalid, jsonResponse } from "../http/problem.ts";
-import { readQuery } from "../http/query.ts";
 import { decodePart } from "../profiles/profiles.ts";
 import type { Person } from "../../actors/erasure/requests.ts";
 import type { Suppression } from "../../actors/erasure/suppression.ts";
@@ -26,21 +25,26 @@ const ID_PLACE = 4;
 export function erasureRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
   for (const [part, kind] of [["users", "user"], ["anonymous", "anonymous"]] as const) {
-    routes.delete(`/api/v1/${part}/:id`, adminOnly(parts, (c) => erase(parts, c, kind)));
+    routes.delete(
+      `/api/v1/${part}/:id`,
+      adminOnly(parts, (c, query) => erase(parts, c, { kind, query }), erasureQuery),
+    );
   }
   return routes;
 }
 
-async function erase({ system }: Parts, c: RouteContext, kind: Person["kind"]): Promise<Outcome> {
-  const read = readQuery(c.req.raw.url, erasureQuery);
-  if (read.problem !== undefined) return read.problem;
+async function erase(
+  { system }: Parts,
+  c: RouteContext,
+  { kind, query }: { kind: Person["kind"]; query: z.output<typeof erasureQuery> },
+): Promise<Outcome> {
   const id = decodePart(c.req.path.split("/")[ID_PLACE]!);
   if (id === undefined || !isShortText(id, MAX_ID_LENGTH)) {
     const rule = `the id in the path must be 1 to ${MAX_ID_LENGTH} characters, percent-encoded`;
     return invalid("invalid_id", "", rule);
   }
   try {
-    const { erased, suppressed, at } = await system.erasure.erase({ kind, id }, read.query);
+    const { erased, suppressed, at } = await system.erasure.erase({ kind, id }, query);
     return jsonResponse({ erased, suppressed, at: new Date(at).toISOString() });
   } catch (error) {
     if (error instanceof TooManySuppressed) {

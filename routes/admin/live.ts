@@ -6,7 +6,6 @@ import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
 import { lineOf, type LiveLine, MAX_SHOWN } from "./live_lines.ts";
 import { invalid, type Problem } from "../http/problem.ts";
-import { readQuery } from "../http/query.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import type { Listener, LivePosition, News } from "../../actors/live/live_feed.ts";
 import { TooManyListeners } from "../../actors/store/errors.ts";
@@ -43,18 +42,22 @@ const HEADERS = {
 /** `GET /api/v1/admin/live`. `heartbeatMs` is shorter in tests. */
 export function liveRoutes(parts: Parts, heartbeatMs = HEARTBEAT_MS): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
-  routes.get("/api/v1/admin/live", adminOnly(parts, (c) => show(parts, c, heartbeatMs)));
+  routes.get(
+    "/api/v1/admin/live",
+    adminOnly(parts, (c, filters) => show(parts, c, { filters, heartbeatMs }), liveQuery),
+  );
   return routes;
 }
 
-async function show({ system, log }: Parts, c: RouteContext, heartbeatMs: number): Promise<Outcome> {
-  const read = readQuery(c.req.raw.url, liveQuery);
-  if (read.problem !== undefined) return read.problem;
+async function show(
+  { system, log }: Parts,
+  c: RouteContext,
+  { filters, heartbeatMs }: { filters: Filters; heartbeatMs: number },
+): Promise<Outcome> {
   const after = readId(c.req.header("last-event-id"));
   if (after !== undefined && "reason" in after) return after;
   // Nobody reads what is not the answer's.
   if (c.req.method === "HEAD") return new Response(null, { headers: HEADERS });
-  const filters = read.query;
   try {
     const listener = await system.live.listen({ after, mayWant: preselect(filters) });
     const onError = (error: unknown) => log.count("warn", "failed", { code: "live", error: traceOf(error) });

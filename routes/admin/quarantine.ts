@@ -9,7 +9,6 @@ import { formatTimestamp } from "../../domain/event/timestamp.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
 import type { Gate, Source, Witness } from "../ingest/pipeline.ts";
 import { invalid, jsonResponse, type Problem, STATUS_OF } from "../http/problem.ts";
-import { readQuery } from "../http/query.ts";
 import { cursor, decodePart, limit } from "../profiles/profiles.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { takeOne } from "../ingest/events.ts";
@@ -96,7 +95,7 @@ function cutOf(item: JsonObject, type: unknown): JsonObject {
 export function quarantineRoutes(parts: Parts): Hono<RouteEnv> {
   const { system: { quarantine } } = parts;
   const routes = new Hono<RouteEnv>();
-  routes.get("/api/v1/admin/rejected", adminOnly(parts, (c) => list(parts, c)));
+  routes.get("/api/v1/admin/rejected", adminOnly(parts, (_, query) => list(parts, query), rejectedQuery));
   routes.post("/api/v1/admin/rejected/:id/resend", adminOnly(parts, (c) => resend(parts, readId(c))));
   routes.delete(
     "/api/v1/admin/rejected/:id",
@@ -108,10 +107,10 @@ export function quarantineRoutes(parts: Parts): Hono<RouteEnv> {
   return routes;
 }
 
-async function list({ system }: Parts, c: RouteContext): Promise<Outcome> {
-  const read = readQuery(c.req.raw.url, rejectedQuery);
-  if (read.problem !== undefined) return read.problem;
-  const { limit, cursor } = read.query;
+async function list(
+  { system }: Parts,
+  { limit, cursor }: z.output<typeof rejectedQuery>,
+): Promise<Outcome> {
   try {
     return jsonResponse(await system.quarantine.list({ limit, ...cursor !== undefined && { cursor } }));
   } catch (error) {

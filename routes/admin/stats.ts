@@ -21,7 +21,6 @@ import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { adminOnly, type Parts, type RouteEnv } from "../handler/handle.ts";
 import type { Witness } from "../ingest/pipeline.ts";
 import { invalid, jsonResponse, type Problem, type Reason, STATUS_OF } from "../http/problem.ts";
-import { readQuery } from "../http/query.ts";
 import { moment } from "../profiles/profiles.ts";
 import type { CountsSpan } from "../../actors/stats/counts_store.ts";
 import type { EventCounts } from "../../actors/stats/counts.ts";
@@ -81,10 +80,7 @@ export function statsRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
   routes.get(
     "/api/v1/admin/stats",
-    adminOnly(parts, async (c) => {
-      const read = readQuery(c.req.raw.url, statsQuery);
-      if (read.problem !== undefined) return read.problem;
-      const { query } = read;
+    adminOnly(parts, async (_, query) => {
       const span = spanOf(query, now());
       const problem = "reason" in span ? span : refuse(query, span);
       if (problem !== undefined) return problem;
@@ -100,7 +96,7 @@ export function statsRoutes(parts: Parts): Hono<RouteEnv> {
           ...counts,
         },
       });
-    }),
+    }, statsQuery),
   );
   return routes;
 }

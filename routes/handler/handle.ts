@@ -1,5 +1,6 @@
 /** What all routes share: a handler gives an answer or a problem, and this makes a response of either and logs it. */
 import type { Context } from "hono";
+import type { z } from "zod";
 import { matchedRoutes } from "hono/route";
 import type { System } from "../../actors/system.ts";
 import { traceOf } from "../../actors/store/error_trace.ts";
@@ -8,6 +9,7 @@ import type { Bodies } from "../http/body.ts";
 import type { Intake } from "../ingest/pipeline.ts";
 import type { Log, LogMembers } from "../http/logger.ts";
 import { refusalFormOf } from "../http/paths.ts";
+import { NO_QUERY, readQuery } from "../http/query.ts";
 import { type Problem, problemResponse } from "../http/problem.ts";
 import { NotServing, StorageUnavailable } from "../../actors/store/errors.ts";
 
@@ -100,20 +102,37 @@ function logProblem(log: Log, problem: Problem, members: LogMembers & { status: 
   log.count(level, level === "info" ? "refused" : "failed", { code, ...members, ...why });
 }
 
-/** Why the sender of a request without a body may not do this, or nothing. */
-export async function refuseReader(
-  { authentication, peerOf }: Parts,
-  c: RouteContext,
-  right: Right,
-): Promise<Problem | undefined> {
-  const caller = await authentication.byHeaders(c.req.raw.headers);
-  return authentication.refuse(caller, right, () => peerOf(c));
+/** What a route that is no sending route asks of a request before its handler is called. */
+export interface Access<Query extends z.ZodObject> {
+  /** What the credential in the header must allow; `open` asks for none. */
+  right: Right | "open";
+  /** The query parameters that the route takes; default: none. */
+  query?: Query;
 }
 
-/** Makes a handler that administrators alone may ask for. */
-export function adminOnly(
+/** Makes a handler that gets the query, once the credential has the right and every parameter is known and valid. */
+export function withAccess<Query extends z.ZodObject = typeof NO_QUERY>(
   parts: Parts,
-  handler: (c: RouteContext) => Outcome | Promise<Outcome>,
+  { right, query = NO_QUERY as unknown as Query }: Access<Query>,
+  handler: (c: RouteContext, query: z.output<Query>) => Outcome | Promise<Outcome>,
 ): (c: RouteContext) => Promise<Response> {
-  return handle(parts, async (c) => await refuseReader(parts, c, "admin") ?? await handler(c));
+  const { authentication, peerOf } = parts;
+  return handle(parts, async (c) => {
+    if (right !== "open") {
+      const caller = await authentication.byHeaders(c.req.raw.headers);
+      const refusal = authentication.refuse(caller, right, () => peerOf(c));
+      if (refusal !== undefined) return refusal;
+    }
+    const read = readQuery(c.req.raw.url, query);
+    return read.problem ?? await handler(c, read.query!);
+  });
+}
+
+/** Makes a handler that administrators alone may ask for; see {@link withAccess}. */
+export function adminOnly<Query extends z.ZodObject = typeof NO_QUERY>(
+  parts: Parts,
+  handler: (c: RouteContext, query: z.output<Query>) => Outcome | Promise<Outcome>,
+  query?: Query,
+): (c: RouteContext) => Promise<Response> {
+  return withAccess(parts, { right: "admin", ...query && { query } }, handler);
 }

@@ -1,22 +1,36 @@
 /** Values of a query string: decoded strictly, checked by zod, refused with their names. */
-import type { z } from "zod";
+import { z } from "zod";
 import { invalid, type Problem } from "./problem.ts";
 
+/** The query of a route that takes no parameters. */
+export const NO_QUERY = z.object({});
+
+/** Characters of an unknown name that a refusal shows. */
+const SHOWN_CHARACTERS = 60;
+
 /**
- * Reads the values that a schema names; others are passed over. A value that is given twice, is no well-formed
- * percent-encoding (RFC 3986, section 2.1) or does not fit the schema is a problem that names it.
+ * Reads the values that a schema names. A value that is given twice, is no well-formed percent-encoding (RFC 3986, section
+ * 2.1) or does not fit the schema is a problem that names it, and so is a name that is not the schema's: a typing error
+ * must not change what a request does (`?supress=true`). Where clients that we don't know may add names of their own,
+ * `others` says that they are passed over.
  */
 export function readQuery<Schema extends z.ZodObject>(
   url: string,
   schema: Schema,
+  others: "refused" | "passed over" = "refused",
 ): { query: z.output<Schema>; problem?: undefined } | { problem: Problem } {
   const values: Record<string, string> = {};
   const start = url.indexOf("?");
   const text = start === -1 ? "" : url.slice(start + 1).split("#", 1)[0]!;
   for (const part of text.split("&")) {
+    if (part === "") continue;
     const equals = part.indexOf("=");
-    const name = decode(equals === -1 ? part : part.slice(0, equals));
-    if (name === undefined || !Object.hasOwn(schema.shape, name)) continue;
+    const written = equals === -1 ? part : part.slice(0, equals);
+    const name = decode(written);
+    if (name === undefined || !Object.hasOwn(schema.shape, name)) {
+      if (others === "refused") return { problem: unknownName(name ?? written, Object.keys(schema.shape)) };
+      continue;
+    }
     const value = decode(equals === -1 ? "" : part.slice(equals + 1));
     if (value === undefined) {
       return { problem: invalid("invalid_query", name, "must be well-formed percent-encoding") };
@@ -29,6 +43,14 @@ export function readQuery<Schema extends z.ZodObject>(
   const errors = parsed.error.issues.map(({ path, message }) => ({ path: path.join("."), message }));
   const { path, message } = errors[0]!;
   return { problem: { ...invalid("invalid_query", path, message), errors } };
+}
+
+function unknownName(name: string, known: readonly string[]): Problem {
+  const shown = name.slice(0, SHOWN_CHARACTERS).toWellFormed();
+  const rule = known.length === 0
+    ? "is unknown: this route takes no query parameters"
+    : `is unknown: this route takes ${known.join(", ")}`;
+  return invalid("invalid_query", shown, rule);
 }
 
 /** A part of a query; `undefined` if it is ill-formed. */

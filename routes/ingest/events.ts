@@ -83,7 +83,7 @@ export async function receive(parts: Parts, c: RouteContext, { send, segment }: 
   const found = authentication.byHeaders(request.headers);
   let caller = found instanceof Promise ? await found : found;
   if (caller === undefined && segment?.keyInQuery) {
-    const read = readQuery(request.url, keyQuery);
+    const read = readQuery(request.url, keyQuery, "passed over");
     if (read.problem !== undefined) return read.problem;
     if (read.query.writeKey) caller = await authentication.byKey(read.query.writeKey);
   }

@@ -71,7 +71,7 @@ async function showSettings(parts: Parts, c: RouteContext, origin: URL): Promise
 
 /** The same for RudderStack's clients. An administrator's name for the key may say more than the world is to read. */
 async function showSourceConfig(parts: Parts, c: RouteContext): Promise<Outcome> {
-  const read = readQuery(c.req.raw.url, keyQuery);
+  const read = readQuery(c.req.raw.url, keyQuery, "passed over");
   if (read.problem !== undefined) return read.problem;
   const authorization = c.req.header("authorization");
   const basic = authorization === undefined ? undefined : readBasic(authorization);

@@ -70,8 +70,8 @@ const OF_ALL: readonly Refusal[] = ["InternalError", "Unavailable"];
 const OF_RIGHT: Record<Right | "open", readonly Refusal[]> = {
   open: [],
   send: ["UnknownSender", "ForbiddenSender", "TooManyFailures"],
-  read: ["UnknownReader", "Forbidden", "TooManyFailures"],
-  admin: ["UnknownReader", "Forbidden", "TooManyFailures"],
+  read: ["UnknownQuery", "UnknownReader", "Forbidden", "TooManyFailures"],
+  admin: ["UnknownQuery", "UnknownReader", "Forbidden", "TooManyFailures"],
 };
 
 /** The refusals of an operation, one a status: its own outrank those of all, and every request can have a bad host. */

@@ -67,6 +67,10 @@ const refusal = (reason: Reason, description: string, codes: readonly string[]) 
 /** By the names that they have in the document. */
 export const REFUSALS = {
   BadRequest: refusal("invalid", "The request is none: its Host header is no host.", HOST),
+  UnknownQuery: refusal("invalid", "The query has a parameter that the route does not take.", [
+    ...HOST,
+    ...QUERY,
+  ]),
   BadEvent: refusal("invalid", "The body is no valid event.", [...HOST, ...BODY, ...EVENT]),
   BadBatch: refusal("invalid", "The body is no batch. (An event of it that is not valid is no refusal.)", [
     ...HOST,
@@ -84,9 +88,15 @@ export const REFUSALS = {
     ...ID,
     ...QUERY,
   ]),
-  BadBody: refusal("invalid", "The body is not as it should be.", [...HOST, ...BODY, "invalid_body"]),
+  BadBody: refusal("invalid", "The body is not as it should be.", [
+    ...HOST,
+    ...QUERY,
+    ...BODY,
+    "invalid_body",
+  ]),
   BadKey: refusal("invalid", "The body is not as it should be, or the key can't be made or changed.", [
     ...HOST,
+    ...QUERY,
     ...BODY,
     "invalid_body",
     "key_of_environment",
@@ -94,6 +104,7 @@ export const REFUSALS = {
   ]),
   KeyOfEnvironment: refusal("invalid", "The key is given by the environment: it is changed there.", [
     ...HOST,
+    ...QUERY,
     "key_of_environment",
   ]),
   BadErasure: refusal(
@@ -121,6 +132,7 @@ export const REFUSALS = {
     "The name or the draft is not as it should be, or there are too many contracts.",
     [
       ...HOST,
+      ...QUERY,
       ...NAME,
       ...BODY,
       "invalid_body",
@@ -140,6 +152,7 @@ export const REFUSALS = {
   ]),
   BadResend: refusal("invalid", "The event is not valid, or was too large to be kept whole.", [
     ...HOST,
+    ...QUERY,
     ...EVENT,
     "event_cut",
   ]),

@@ -6,16 +6,14 @@ import { MAX_MESSAGE_ID_LENGTH } from "../../domain/event/event.ts";
 import { parseTimestamp } from "../../domain/event/timestamp.ts";
 import {
   adminOnly,
-  handle,
   type Outcome,
   type Parts,
-  refuseReader,
   type RouteContext,
   type RouteEnv,
+  withAccess,
 } from "../handler/handle.ts";
 import { createLane, type Lane } from "../http/semaphore.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
-import { readQuery } from "../http/query.ts";
 import { decodePart, inTurn, MAX_ID_UNITS, neverSeen, PROFILE_WEIGHT, READS_AT_ONCE } from "./profiles.ts";
 import type { StoryBefore } from "../../actors/reading/event_trace.ts";
 
@@ -49,22 +47,27 @@ export function storyRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
   const stories = createLane(STORIES_AT_ONCE, parts.now, { waitMs: STORY_WAIT_MS });
   const traits = createLane(READS_AT_ONCE, parts.now, { waitMs: STORY_WAIT_MS });
-  routes.get("/api/v1/admin/events/:messageId", adminOnly(parts, (c) => showStory(parts, c, stories)));
+  routes.get(
+    "/api/v1/admin/events/:messageId",
+    adminOnly(parts, (c, { before }) => showStory(parts, c, { stories, before }), storyQuery),
+  );
   routes.get(
     "/api/v1/users/:id/traits/:name/why",
-    handle(parts, async (c) => await refuseReader(parts, c, "read") ?? await showTrait(parts, c, traits)),
+    withAccess(parts, { right: "read" }, (c) => showTrait(parts, c, traits)),
   );
   return routes;
 }
 
-async function showStory({ system }: Parts, c: RouteContext, stories: Lane): Promise<Outcome> {
-  const read = readQuery(c.req.raw.url, storyQuery);
-  if (read.problem !== undefined) return read.problem;
+async function showStory(
+  { system }: Parts,
+  c: RouteContext,
+  { stories, before }: { stories: Lane; before: StoryBefore | undefined },
+): Promise<Outcome> {
   const messageId = decodePart(c.req.path.split("/")[MESSAGE_ID_PLACE]!);
   if (messageId === undefined) return illFormed("message id");
   if (!isShortText(messageId, MAX_MESSAGE_ID_LENGTH)) return NO_SUCH_EVENT;
   return await inTurn(stories, 1, async () => {
-    const story = await system.stories.find(messageId, read.query.before);
+    const story = await system.stories.find(messageId, before);
     if (story === null) return NO_SUCH_EVENT;
     if ("goOnBefore" in story) return unfinished(story.goOnBefore);
     const { event, writeKeyId, position, commit, committedAt, settled, logs, changed } = story;

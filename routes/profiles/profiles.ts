@@ -3,17 +3,9 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { parseTimestamp } from "../../domain/event/timestamp.ts";
-import {
-  handle,
-  type Outcome,
-  type Parts,
-  refuseReader,
-  type RouteContext,
-  type RouteEnv,
-} from "../handler/handle.ts";
+import { type Outcome, type Parts, type RouteContext, type RouteEnv, withAccess } from "../handler/handle.ts";
 import { createLane, type Lane } from "../http/semaphore.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
-import { readQuery } from "../http/query.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
 import { InvalidCursor } from "../../actors/store/errors.ts";
 import type { Past } from "../../actors/reading/consistent_read.ts";
@@ -95,16 +87,24 @@ export function readingRoutes(parts: Parts): Hono<RouteEnv> {
   const ofPersons = createLane(READS_AT_ONCE, parts.now, { waitMs: READ_WAIT_MS });
   // Reads of groups may wait for settling, and others must not wait for them.
   const ofGroups = createLane(READS_AT_ONCE, parts.now, { waitMs: READ_WAIT_MS });
-  const read = (path: string, show: (c: RouteContext, id: string) => Promise<Outcome>) =>
-    routes.get(path, handle(parts, (c) => readId(parts, c, show)));
+  const read = <Query extends z.ZodObject>(
+    path: string,
+    query: Query,
+    show: (id: string, query: z.output<Query>) => Promise<Outcome>,
+  ) =>
+    routes.get(
+      path,
+      withAccess(parts, { right: "read", query }, (c, read) => withId(c, (id) => show(id, read))),
+    );
   for (const [part, kind] of KINDS) {
     const reads = kind === "group" ? ofGroups : ofPersons;
-    read(`/api/v1/${part}/:id`, (c, id) => showProfile(parts, c, { kind, id, reads }));
-    read(`/api/v1/${part}/:id/events`, (c, id) => showLog(parts, c, { kind, id, reads }));
+    read(`/api/v1/${part}/:id`, pastQuery, (id, query) => showProfile(parts, { kind, id, reads }, query));
+    read(`/api/v1/${part}/:id/events`, logQuery, (id, query) => showLog(parts, { kind, id, reads }, query));
   }
   read(
     "/api/v1/groups/:id/members",
-    (c, id) => showMembers(parts, c, { kind: "group", id, reads: ofGroups }),
+    membersQuery,
+    (id, query) => showMembers(parts, { kind: "group", id, reads: ofGroups }, query),
   );
   return routes;
 }
@@ -133,20 +133,14 @@ interface Named {
   reads: Lane;
 }
 
-/** Who may read, then the id. The router's own decoding passes over what is ill-formed, so the path is read here. */
-async function readId(
-  parts: Parts,
-  c: RouteContext,
-  show: (c: RouteContext, id: string) => Promise<Outcome>,
-): Promise<Outcome> {
-  const refusal = await refuseReader(parts, c, "read");
-  if (refusal !== undefined) return refusal;
+/** The router's own decoding passes over what is ill-formed, so the id in the path is read here. */
+async function withId(c: RouteContext, show: (id: string) => Promise<Outcome>): Promise<Outcome> {
   const id = decodePart(c.req.path.split("/")[ID_PLACE]!);
   if (id === undefined) {
     return invalid("invalid_id", "", "the id in the path must be well-formed percent-encoding");
   }
   if (id.length > MAX_ID_UNITS) return neverSeen("id");
-  return await show(c, id);
+  return await show(id);
 }
 
 /** A part of a path; `undefined` if it is ill-formed. */
@@ -158,10 +152,11 @@ export function decodePart(part: string): string | undefined {
   }
 }
 
-async function showProfile({ system }: Parts, c: RouteContext, { kind, id, reads }: Named): Promise<Outcome> {
-  const read = readQuery(c.req.raw.url, pastQuery);
-  if (read.problem !== undefined) return read.problem;
-  const { at, asOf } = read.query;
+async function showProfile(
+  { system }: Parts,
+  { kind, id, reads }: Named,
+  { at, asOf }: z.output<typeof pastQuery>,
+): Promise<Outcome> {
   const past: Past = { ...at !== undefined && { at }, ...asOf !== undefined && { asOf } };
   const isPast = at !== undefined || asOf !== undefined;
   return await inTurn(reads, isPast ? PAST_WEIGHT : PROFILE_WEIGHT, async () => {
@@ -170,10 +165,11 @@ async function showProfile({ system }: Parts, c: RouteContext, { kind, id, reads
   });
 }
 
-async function showLog({ system }: Parts, c: RouteContext, { kind, id, reads }: Named): Promise<Outcome> {
-  const read = readQuery(c.req.raw.url, logQuery);
-  if (read.problem !== undefined) return read.problem;
-  const { limit, cursor, order, type, event } = read.query;
+async function showLog(
+  { system }: Parts,
+  { kind, id, reads }: Named,
+  { limit, cursor, order, type, event }: z.output<typeof logQuery>,
+): Promise<Outcome> {
   const query = {
     limit,
     order,
@@ -185,10 +181,11 @@ async function showLog({ system }: Parts, c: RouteContext, { kind, id, reads }: 
   return await inTurn(reads, weight, () => page(kind, () => system.reader.log(kind, id, query)));
 }
 
-async function showMembers({ system }: Parts, c: RouteContext, { kind, id, reads }: Named): Promise<Outcome> {
-  const read = readQuery(c.req.raw.url, membersQuery);
-  if (read.problem !== undefined) return read.problem;
-  const { limit, cursor } = read.query;
+async function showMembers(
+  { system }: Parts,
+  { id, reads, kind }: Named,
+  { limit, cursor }: z.output<typeof membersQuery>,
+): Promise<Outcome> {
   const query = { limit, ...cursor !== undefined && { cursor } };
   return await inTurn(reads, 1, () => page(kind, () => system.reader.members(id, query)));
 }

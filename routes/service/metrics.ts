@@ -6,7 +6,7 @@ import { Hono } from "hono";
 import { Counter, Gauge, Histogram, type OpenMetricsContentType, Registry } from "prom-client";
 import type { Observer, System } from "../../actors/system.ts";
 import { rejectedCells, takenCells, violationsOf } from "../../domain/stats/counts.ts";
-import { handle, type Parts, refuseReader, type RouteEnv } from "../handler/handle.ts";
+import { type Parts, type RouteEnv, withAccess } from "../handler/handle.ts";
 import type { Intake } from "../ingest/pipeline.ts";
 import { type Problem, type Reason, STATUS_OF } from "../http/problem.ts";
 import type { RequestCounts } from "../handler/request_counts.ts";
@@ -196,9 +196,7 @@ export function metricsRoutes(parts: Parts, { metrics, requests, open }: Metrics
   const routes = new Hono<RouteEnv>();
   routes.get(
     "/metrics",
-    handle(parts, async (c) => {
-      const refusal = open ? undefined : await refuseReader(parts, c, "read");
-      if (refusal !== undefined) return refusal;
+    withAccess(parts, { right: open ? "open" : "read" }, async () => {
       const text = await metrics.text(parts.system, requests);
       return new Response(text, { headers: { "content-type": OPENMETRICS, ...SECURITY_HEADERS } });
     }),

@@ -46,6 +46,8 @@ export function ofPaths(): Hostile[] {
       "order=up",
       "type=all",
       "event=%ff",
+      "__proto__=1&constructor=2",
+      `${"x".repeat(20_000)}=1`,
     ]
       .map((query) => get(`/api/v1/users/h/events?${query}`, [400])),
     ...[
@@ -53,7 +55,6 @@ export function ofPaths(): Hostile[] {
       `cursor=${btoa('[9007199254740991,9007199254740991,9007199254740991,"desc"]')}`,
       `event=${"x".repeat(20_000)}`,
       "&".repeat(20_000),
-      "__proto__=1&constructor=2",
     ]
       .map((query) => get(`/api/v1/users/h/events?${query}`, [200])),
   ];

@@ -33,7 +33,7 @@ function lines(families: Map<string, Family>, name: string): string[] {
 Deno.test("/metrics counts requests by route and status, with the route as it is declared", async () => {
   await using test = await openTestApp();
   await test.get("/api/v1/users/secret_user_id");
-  await test.get("/api/v1/users/another?writeKey=secret");
+  await test.get("/api/v1/users/another?at=2025-01-01");
   await test.send("/api/v1/events", { type: "page", userId: "u" });
   await test.send("/api/v1/events", { type: "page" });
   await test.send("/api/v1/events", {}, { headers: {} });
