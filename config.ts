@@ -28,6 +28,23 @@ const integer = (min: number, max: number) => {
 
 const secret = z.string().regex(VISIBLE_ASCII, "must be visible ASCII without spaces");
 
+/** Fewest characters of a token: as many hexadecimal digits hold 96 random bits, which nobody guesses over a network. */
+const MIN_TOKEN_LENGTH = 24;
+/**
+ * Fewest different characters of a token: `xxxxxxxx…` and other placeholders have fewer. Of 24 random hexadecimal digits
+ * one in 35,000 has fewer; of 48 none ever has.
+ */
+const MIN_TOKEN_VARIETY = 8;
+
+const HOW_TO_MAKE_ONE = "openssl rand -hex 24 makes a good one";
+
+const token = secret
+  .min(MIN_TOKEN_LENGTH, `must have at least ${MIN_TOKEN_LENGTH} characters: ${HOW_TO_MAKE_ONE}`)
+  .refine(
+    (value) => new Set(value).size >= MIN_TOKEN_VARIETY,
+    `must have at least ${MIN_TOKEN_VARIETY} different characters: ${HOW_TO_MAKE_ONE}`,
+  );
+
 const origin = z.string().transform((value, context) => {
   const url = URL.parse(value);
   const isOrigin = url !== null && /^https?:$/.test(url.protocol) && url.pathname === "/" &&
@@ -40,10 +57,22 @@ const origin = z.string().transform((value, context) => {
   return z.NEVER;
 });
 
-/** A comma would end the path in Deno's permission flags. */
-const database = z.string().refine((value) => !value.includes(","), "must not contain a comma")
+/** Whether `KV_URL` names a KV Connect server. */
+export function isKvConnect(kvUrl: string): boolean {
+  return /^https?:/i.test(kvUrl);
+}
+
+/**
+ * Where Deno KV is. A comma would end the path in Deno's permission flags. Deno sends no password of a URL to the
+ * server, but shows the whole URL in messages of its own, where nothing can mask a secret.
+ */
+export const kvUrlSchema = z.string().refine((value) => !value.includes(","), "must not contain a comma")
   .refine(
-    (value) => !/^https?:/i.test(value) || URL.canParse(value),
+    (value) => !isKvConnect(value) || !/[@?]/.test(value),
+    "must not contain a user name, a password or a query: set DENO_KV_ACCESS_TOKEN",
+  )
+  .refine(
+    (value) => !isKvConnect(value) || URL.canParse(value),
     "must be a file path, :memory: or an http(s) URL",
   );
 
@@ -59,21 +88,26 @@ const note = (description: string, byDefault: string): Note => ({ description, d
 export const environmentSchema = z.object({
   PORT: integer(0, 65535).default(8000).meta(note("port to listen on; 0 takes a free one", "`8000`")),
   HOST: z.string().regex(/^[0-9a-zA-Z.:_-]+$/, "must be a host name or an address").optional()
-    .meta(note("address to listen on", "`127.0.0.1` in dev, `0.0.0.0` otherwise")),
+    .meta(note(
+      "address to listen on; `0.0.0.0` is every IPv4 address of the machine",
+      "`127.0.0.1`, this machine alone; `0.0.0.0` on Deno Deploy",
+    )),
   PUBLIC_URL: origin.optional()
     .meta(note("the origin that clients reach, where a proxy stands before the server", "from the request")),
-  KV_URL: database.optional().meta(note(
+  KV_URL: kvUrlSchema.optional().meta(note(
     "where events are kept: a file path, `:memory:`, or an `http(s)://` KV Connect URL; empty on Deno Deploy",
     "dev: `.data/signalfold.db`; otherwise required",
   )),
   DENO_KV_ACCESS_TOKEN: secret.optional().meta(
     note("access token of the KV Connect server that `KV_URL` names", "none"),
   ),
-  ADMIN_TOKEN: secret.optional().meta(note(
-    "admin token, sent as `Authorization: Bearer`",
+  ADMIN_TOKEN: token.optional().meta(note(
+    "admin token, sent as `Authorization: Bearer`; at least 24 characters, 8 of them different",
     "dev: made on the first start and kept in `.data/dev.json`; otherwise required",
   )),
-  READ_TOKEN: secret.optional().meta(note("read token, sent as `Authorization: Bearer`", "none")),
+  READ_TOKEN: token.optional().meta(
+    note("read token, sent as `Authorization: Bearer`; as long as `ADMIN_TOKEN`", "none"),
+  ),
   WRITE_KEY: secret.regex(/^[^:]+$/, "must not contain a colon").optional().meta(note(
     "a write key that exists from the first start, all event types allowed",
     "dev: made on the first start and kept in `.data/dev.json`; otherwise none",
@@ -183,7 +217,8 @@ export function readConfig(env: Record<string, string | undefined>, mode: Mode):
   return {
     settings: {
       port: read.PORT,
-      host: read.HOST ?? (mode.dev ? "127.0.0.1" : "0.0.0.0"),
+      // Deno Deploy alone reaches its isolates; everywhere else the machine must be asked to be open.
+      host: read.HOST ?? (mode.deploy ? "0.0.0.0" : "127.0.0.1"),
       ...read.PUBLIC_URL !== undefined && { publicUrl: read.PUBLIC_URL },
       ...kvUrl !== undefined && { kvUrl },
       adminToken: read.ADMIN_TOKEN,

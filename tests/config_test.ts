@@ -3,15 +3,17 @@ import { readConfig, settingsTable, VARIABLES } from "../config.ts";
 import denoJson from "../deno.json" with { type: "json" };
 
 const START = { dev: false, deploy: false };
-const GOOD = { ADMIN_TOKEN: "secret-admin", KV_URL: "events.db" };
+const ADMIN_TOKEN = "secret-admin-0123456789ab";
+const READ_TOKEN = "secret-reader-0123456789a";
+const GOOD = { ADMIN_TOKEN, KV_URL: "events.db" };
 
 Deno.test("readConfig() gives every setting its default", () => {
   deepStrictEqual(readConfig(GOOD, START), {
     settings: {
       port: 8000,
-      host: "0.0.0.0",
+      host: "127.0.0.1",
       kvUrl: "events.db",
-      adminToken: "secret-admin",
+      adminToken: ADMIN_TOKEN,
       dedupDays: 30,
       authFailuresPerMinute: 100,
       ipAddresses: "keep",
@@ -31,8 +33,8 @@ Deno.test("readConfig() reads every variable", () => {
     PUBLIC_URL: "https://events.example.com/",
     KV_URL: "https://kv.example.com",
     DENO_KV_ACCESS_TOKEN: "kv",
-    ADMIN_TOKEN: "a",
-    READ_TOKEN: "r",
+    ADMIN_TOKEN,
+    READ_TOKEN,
     WRITE_KEY: "w",
     DEDUP_DAYS: "0",
     AUTH_FAILURES_PER_MINUTE: "5",
@@ -52,8 +54,8 @@ Deno.test("readConfig() reads every variable", () => {
       host: "::1",
       publicUrl: "https://events.example.com",
       kvUrl: "https://kv.example.com",
-      adminToken: "a",
-      readToken: "r",
+      adminToken: ADMIN_TOKEN,
+      readToken: READ_TOKEN,
       writeKey: "w",
       dedupDays: 0,
       authFailuresPerMinute: 5,
@@ -70,12 +72,17 @@ Deno.test("readConfig() reads every variable", () => {
 });
 
 Deno.test("readConfig() has other defaults in dev and on Deno Deploy", () => {
-  const dev = readConfig({ ADMIN_TOKEN: "a" }, { dev: true, deploy: false });
+  const dev = readConfig({ ADMIN_TOKEN }, { dev: true, deploy: false });
   strictEqual("settings" in dev && dev.settings.host, "127.0.0.1");
   strictEqual("settings" in dev && dev.settings.kvUrl, ".data/signalfold.db");
-  const deploy = readConfig({ ADMIN_TOKEN: "a" }, { dev: false, deploy: true });
+  const deploy = readConfig({ ADMIN_TOKEN }, { dev: false, deploy: true });
   strictEqual("settings" in deploy && deploy.settings.host, "0.0.0.0");
   strictEqual("settings" in deploy && "kvUrl" in deploy.settings, false);
+});
+
+Deno.test("readConfig() takes a token of 24 characters, 8 of them different", () => {
+  const read = readConfig({ ...GOOD, ADMIN_TOKEN: "abcdefghabcdefghabcdefgh" }, START);
+  strictEqual("settings" in read && read.settings.adminToken, "abcdefghabcdefghabcdefgh");
 });
 
 Deno.test("readConfig() takes an empty value for none", () => {
@@ -95,17 +102,54 @@ const BAD: [what: string, env: Record<string, string>, line: RegExp][] = [
   ["a PUBLIC_URL of another scheme", { PUBLIC_URL: "ftp://example.com" }, /^PUBLIC_URL must be an origin/],
   ["a KV_URL with a comma", { KV_URL: "a,b" }, /^KV_URL must not contain a comma$/],
   ["a KV_URL that is no URL", { KV_URL: "https://" }, /^KV_URL must be a file path/],
-  ["an ADMIN_TOKEN with a blank", { ADMIN_TOKEN: "a b" }, /^ADMIN_TOKEN must be visible ASCII/],
-  ["a READ_TOKEN that is not ASCII", { READ_TOKEN: "tökен" }, /^READ_TOKEN must be visible ASCII/],
+  ["an ADMIN_TOKEN with a blank", { ADMIN_TOKEN: `${ADMIN_TOKEN} b` }, /^ADMIN_TOKEN must be visible ASCII/],
+  ["a READ_TOKEN that is not ASCII", { READ_TOKEN: `${READ_TOKEN}ö` }, /^READ_TOKEN must be visible ASCII/],
+  ["an ADMIN_TOKEN of three dots", { ADMIN_TOKEN: "..." }, /^ADMIN_TOKEN must have at least 24 characters/],
+  [
+    "an ADMIN_TOKEN of 23 characters",
+    { ADMIN_TOKEN: "abcdefghijklmnopqrstuvw" },
+    /^ADMIN_TOKEN must have at least 24 characters/,
+  ],
+  [
+    "a READ_TOKEN of 23 characters",
+    { READ_TOKEN: "abcdefghijklmnopqrstuvw" },
+    /^READ_TOKEN must have at least 24 characters/,
+  ],
+  [
+    "an ADMIN_TOKEN of 7 different characters",
+    { ADMIN_TOKEN: "abcdefgabcdefgabcdefgabcdefg" },
+    /^ADMIN_TOKEN must have at least 8 different characters/,
+  ],
+  [
+    "a READ_TOKEN of one character",
+    { READ_TOKEN: "x".repeat(48) },
+    /^READ_TOKEN must have at least 8 different characters/,
+  ],
+  ["a WRITE_KEY with a blank", { WRITE_KEY: "a key" }, /^WRITE_KEY must be visible ASCII/],
+  [
+    "a KV_URL with a password",
+    { KV_URL: "https://kv_user:kv_password@kv.example.com/" },
+    /^KV_URL must not contain a user name, a password or a query: set DENO_KV_ACCESS_TOKEN$/,
+  ],
+  [
+    "a KV_URL with a query",
+    { KV_URL: "https://kv.example.com/?token=kv_token" },
+    /^KV_URL must not contain .* a query/,
+  ],
+  [
+    "a KV_URL with a password that has a slash",
+    { KV_URL: "https://kv_user:12/kv_password@kv.example.com/" },
+    /^KV_URL must not contain a user name, a password/,
+  ],
   ["a WRITE_KEY with a colon", { WRITE_KEY: "a:b" }, /^WRITE_KEY must not contain a colon$/],
   [
     "a WRITE_KEY that is the ADMIN_TOKEN",
-    { WRITE_KEY: "secret-admin" },
+    { WRITE_KEY: ADMIN_TOKEN },
     /^WRITE_KEY must differ from ADMIN_TOKEN$/,
   ],
   [
     "a READ_TOKEN that is the ADMIN_TOKEN",
-    { READ_TOKEN: "secret-admin" },
+    { READ_TOKEN: ADMIN_TOKEN },
     /^READ_TOKEN must differ from ADMIN_TOKEN$/,
   ],
   [

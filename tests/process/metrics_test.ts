@@ -8,7 +8,7 @@ import { type Family, readOpenMetrics } from "../routes/service/openmetrics.ts";
 import { eventually, ROOT, type Server, startServer, tempDir } from "./server.ts";
 
 const OPERATIONS = Deno.readTextFileSync(`${ROOT}docs/operations.md`);
-const READ_TOKEN = "process_read_token";
+const READ_TOKEN = "process_read_token_0123456789";
 
 async function scrape(server: Server): Promise<{ text: string; families: Map<string, Family> }> {
   const response = await fetch(`${server.url}/metrics`, {

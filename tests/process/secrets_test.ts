@@ -12,8 +12,8 @@ import { hash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { runTask, type Server, startServer, tempDir } from "./server.ts";
 
-const ADMIN_TOKEN = "planted-admin-9a1f";
-const READ_TOKEN = "planted-read-9a1f";
+const ADMIN_TOKEN = "planted-admin-of-environment-9a1f";
+const READ_TOKEN = "planted-reader-of-environment-9a1f";
 const WRITE_KEY = "planted-key-of-environment-9a1f";
 const ACCESS_TOKEN = "planted-access-token-9a1f";
 /** What nobody has. */
@@ -189,6 +189,9 @@ Deno.test("a bad setting is named without its value, which may be a secret", asy
   await using dir = await tempDir();
   for (
     const [name, value] of [["ADMIN_TOKEN", `${WRONG} `], ["READ_TOKEN", `${WRONG}\u00e9`], [
+      "READ_TOKEN",
+      WRONG,
+    ], [
       "WRITE_KEY",
       `${WRONG}:x`,
     ]]

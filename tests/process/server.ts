@@ -6,7 +6,7 @@ import { VARIABLES } from "../../config.ts";
 export const ROOT = new URL("../../", import.meta.url).pathname;
 
 /** The credentials of every server here. */
-export const ADMIN_TOKEN = "process_admin_token";
+export const ADMIN_TOKEN = "process_admin_token_0123456789";
 export const WRITE_KEY = "process_write_key";
 
 /** A server that has not started, or ended, by then has failed, in ms: no test says how fast a machine is. */
@@ -55,6 +55,11 @@ export async function tempDir(): Promise<AsyncDisposable & { path: string }> {
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
 }
 
+/** What the start task allows: the file; or, where there is none, a file that nobody uses. */
+function databaseOf(kvPath: string): string {
+  return /^https?:/.test(kvPath) ? ".data/signalfold.db" : kvPath;
+}
+
 /** The arguments with which `deno task start` runs `main.ts`, from `deno.json` itself: the same permissions for ever. */
 function startArguments(
   kvPath: string,
@@ -68,7 +73,7 @@ function startArguments(
   }
   const words: string[] = run.split(/\s+/).slice(1);
   return words.map((word) =>
-    word.replaceAll('"', "").replace("$NAMES", names).replace("$KV_URL", kvPath)
+    word.replaceAll('"', "").replace("$NAMES", names).replace("$DATABASE", databaseOf(kvPath))
       .replace("$READS", geoipDb === undefined ? "actors,domain" : `actors,domain,${geoipDb}`)
       .replace(/^main\.ts$/, "./main.ts")
       .replace(/(max-old-space-size=)\d+/, (found, flag) => heapMb === undefined ? found : `${flag}${heapMb}`)
