@@ -5,6 +5,7 @@
 import { monotonicFactory } from "ulid";
 import { systemClock } from "./actors/store/clock.ts";
 import { openSystem } from "./actors/open.ts";
+import { otherUsersMayRead } from "./actors/store/database_file.ts";
 import type { System } from "./actors/system.ts";
 import { traceOf } from "./actors/store/error_trace.ts";
 import { readConfig, type Settings, VARIABLES } from "./config.ts";
@@ -13,6 +14,7 @@ import { type App, createApp } from "./routes/app.ts";
 import { installedCountries, lookUpIn } from "./routes/ingest/location.ts";
 import { createLog, type Log } from "./routes/http/logger.ts";
 import { createMetrics } from "./routes/service/metrics.ts";
+import { printable } from "./routes/http/printable.ts";
 
 /** How long requests may take to be answered once the process is told to stop. */
 const DRAIN_MS = 3000;
@@ -51,7 +53,7 @@ export function readEnvironment(): Record<string, string | undefined> {
 
 /** Says in one line what keeps signalfold from starting, and ends the process. */
 export function refuse(problem: string): never {
-  console.error(`signalfold does not start: ${problem}`);
+  console.error(printable(`signalfold does not start: ${problem}`));
   Deno.exit(1);
 }
 
@@ -61,6 +63,7 @@ export function refuse(problem: string): never {
  */
 export async function serve(settings: Settings, announce: (url: string) => void): Promise<void> {
   const log = createLog({ level: settings.logLevel, write: (line) => console.error(line), now: Date.now });
+  endOnFault(log);
   const lookUp = await openLookUp(settings.geoipDb).catch((error) =>
     refuse(`GEOIP_DB can't be read: ${firstLine(error)}`)
   );
@@ -78,6 +81,8 @@ export async function serve(settings: Settings, announce: (url: string) => void)
     onClockMoved: (message) => log.line("warn", message, { code: "clock_moved" }),
   }).catch((error) => refuse(`KV_URL can't be opened: ${firstLine(error)}`));
   running = system;
+  const notice = otherUsersMayRead(settings.kvUrl);
+  if (notice !== undefined) log.line("warn", notice, { code: "file_mode" });
   const app = createApp({ system, settings, log, metrics, now: Date.now, newId, lookUp });
   const { host: hostname, port } = settings;
   const listening = Promise.withResolvers<string>();
@@ -97,7 +102,10 @@ export async function serve(settings: Settings, announce: (url: string) => void)
     if (error instanceof Deno.errors.AddrInUse) {
       refuse(`PORT ${port} is in use on ${hostname}: choose another`);
     }
-    refuse(`HOST and PORT can't be listened on: ${firstLine(error)}`);
+    if (error instanceof Deno.errors.PermissionDenied) {
+      refuse(`PORT ${port} is reserved: ${firstLine(error)}`);
+    }
+    refuse(`HOST must be an address of this machine, found ${hostname}: ${firstLine(error)}`);
   }
   announce(await listening.promise);
 }
@@ -116,6 +124,16 @@ function urlOf({ hostname, port }: Deno.NetAddr): string {
 
 function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0]!;
+}
+
+/** A fault that nobody caught ends the process, as Deno would end it, but with a line of the log in place of raw text. */
+function endOnFault(log: Log): void {
+  const end = (error: unknown): never => {
+    log.line("error", "ended by a fault", { code: "internal", error: traceOf(error) });
+    Deno.exit(1);
+  };
+  addEventListener("unhandledrejection", ({ reason }) => end(reason));
+  addEventListener("error", ({ error }) => end(error));
 }
 
 interface Stoppable {

@@ -1,11 +1,12 @@
 /** `deno task backup FILE`: a copy of the database file, of one moment, while servers write to it. */
 import { backup, DatabaseSync } from "node:sqlite";
-import { fail } from "./fail.ts";
+import { fail, say } from "./output.ts";
 import { taskSettings } from "./task.ts";
+import { isKvConnect } from "../config.ts";
 
 const HELP = `deno task backup FILE
 
-Writes a copy of the database file (KV_URL) to FILE, which must not exist: all that was answered when it began, of one
+Writes a copy of the database file (KV_URL) to FILE, which must not exist and which its owner alone can read: all that was answered when it began, of one
 moment, checked, while servers run. To restore it, stop the servers and put it in the place of the database.`;
 
 /** A server that writes is waited for so long. */
@@ -19,25 +20,39 @@ if (file === "--help") {
   console.log(HELP);
   Deno.exit(0);
 }
-if (file === undefined || file.startsWith("-") || more.length > 0) fail(`give one file to write\n\n${HELP}`);
+if (file === undefined || file.startsWith("-") || more.length > 0) fail("give one file to write", HELP);
 const { storage } = taskSettings();
-if (/^https?:/.test(storage)) fail("KV_URL is not a file: use deno task export, or the means of its server");
+if (isKvConnect(storage)) {
+  fail("KV_URL is not a file: use deno task export, or the means of its server");
+}
 if (exists(file)) fail(`${file} exists already: choose another name`);
 
 const began = performance.now();
 // Until it is whole and checked it has another name, so that nobody takes half of a copy for a backup.
 const part = `${file}.part`;
+const parts = ["", "-wal", "-shm", "-journal"].map((suffix) => part + suffix);
+const inTheWay = parts.find(exists);
+if (inTheWay !== undefined) {
+  fail(
+    `${inTheWay} exists already: another backup may be writing it; if none is, delete it, or choose another name`,
+  );
+}
 try {
-  clear();
+  // Its owner alone can read it; SQLite gives the files that it lays beside it the same mode.
+  Deno.openSync(part, { write: true, createNew: true, mode: 0o600 }).close();
+} catch (error) {
+  fail(`the backup failed, and nothing was written: ${messageOf(error)}`);
+}
+try {
   await copy(storage, part);
   check(part);
   Deno.renameSync(part, file);
 } catch (error) {
-  clear();
-  fail(`the backup failed, and nothing was kept of it: ${error instanceof Error ? error.message : error}`);
+  for (const path of parts.filter(exists)) Deno.removeSync(path);
+  fail(`the backup failed, and nothing was kept of it: ${messageOf(error)}`);
 }
 const megabytes = (Deno.statSync(file).size / 1024 / 1024).toFixed(1);
-console.log(`backed up ${megabytes} MB in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+say(`backed up ${megabytes} MB in ${((performance.now() - began) / 1000).toFixed(1)} s`);
 
 /**
  * One read transaction over all of the source, whose writers go on: what is in the WAL is taken in too. In one step, as
@@ -46,13 +61,6 @@ console.log(`backed up ${megabytes} MB in ${((performance.now() - began) / 1000)
 async function copy(from: string, to: string): Promise<void> {
   using source = new DatabaseSync(from, { readOnly: true, timeout: BUSY_MS });
   await backup(source, to, { rate: ALL_PAGES });
-}
-
-/** Deletes what there is of the copy, and the files that SQLite lays beside it. */
-function clear(): void {
-  for (const suffix of ["", "-wal", "-shm", "-journal"]) {
-    if (exists(part + suffix)) Deno.removeSync(part + suffix);
-  }
 }
 
 /**
@@ -74,4 +82,8 @@ function exists(path: string): boolean {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

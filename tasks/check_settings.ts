@@ -3,10 +3,11 @@
  * permission for the empty path names no variable.
  */
 import { readConfig, VARIABLES } from "../config.ts";
+import { printable } from "../routes/http/printable.ts";
 
 const environment = Object.fromEntries(VARIABLES.map((name) => [name, Deno.env.get(name)]));
 const config = readConfig(environment, { dev: false, deploy: false });
 if ("problem" in config) {
-  console.error(`signalfold does not start: ${config.problem}`);
+  console.error(printable(`signalfold does not start: ${config.problem}`));
   Deno.exit(1);
 }

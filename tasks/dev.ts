@@ -2,6 +2,7 @@
 import { newWriteKey } from "../actors/governance/write_keys.ts";
 import { DEV_KV_URL, readConfig, type Settings } from "../config.ts";
 import { readEnvironment, refuse, serve } from "../main.ts";
+import { printable } from "../routes/http/printable.ts";
 
 const DATA = ".data";
 const SECRETS = `${DATA}/dev.json`;
@@ -32,14 +33,14 @@ function keepSecrets(env: Record<string, string | undefined>): Made {
   }
   if (missing.every((name) => kept[name] !== undefined)) return needed;
   Deno.writeTextFileSync(SECRETS, JSON.stringify({ ...kept, ...needed }, null, 2) + "\n", { mode: 0o600 });
-  // The mode above is for a new file; one that is there may have got another since.
-  if (Deno.build.os !== "windows") Deno.chmodSync(SECRETS, 0o600);
   return needed;
 }
 
 function readKept(): Made {
   let text: string;
   try {
+    // It may have got another mode since it was made, by being copied for instance.
+    if (Deno.build.os !== "windows") Deno.chmodSync(SECRETS, 0o600);
     text = Deno.readTextFileSync(SECRETS);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return {};
@@ -77,7 +78,7 @@ function greeting(url: string, { kvUrl = DEV_KV_URL }: Settings): string {
   });
   return `signalfold listens on ${url}
 
-${keys.join("\n")}${keys.length > 0 ? "\n" : ""}  database     ${kvUrl}
+${keys.join("\n")}${keys.length > 0 ? "\n" : ""}  database     ${printable(kvUrl)}
 
 Send an event:
 

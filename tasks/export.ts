@@ -1,7 +1,9 @@
 /** `deno task export`: writes the accepted events, a line of JSON each, in the order of the journal. */
+import { fchmodSync, fstatSync } from "node:fs";
 import { exportEvents } from "../actors/journal/export.ts";
 import { openStore } from "../actors/store/store.ts";
-import { fail } from "./fail.ts";
+import { escaped } from "../routes/http/printable.ts";
+import { fail, warn } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { existingSettings } from "./task.ts";
 import { StorageUnavailable } from "../actors/store/errors.ts";
@@ -9,23 +11,29 @@ import { StorageUnavailable } from "../actors/store/errors.ts";
 const HELP = `deno task export > events.ndjson
 
 Writes the accepted events to standard output, a line of JSON each, in the order of the journal: all up to the moment
-when it began, while servers run on the same database (KV_URL). "deno task import" takes them in again.`;
+when it began, while servers run on the same database (KV_URL). "deno task import" takes them in again.
+A new file that standard output goes to can then be read by its owner only (mode 0600).`;
+
+/** What users of a machine may do who do not own a file. */
+const OTHERS = 0o077;
 
 if (Deno.args.includes("--help")) {
   console.log(HELP);
   Deno.exit(0);
 }
-if (Deno.args.length > 0) fail(`no argument ${Deno.args[0]}\n\n${HELP}`);
+if (Deno.args.length > 0) fail(`no argument ${Deno.args[0]}`, HELP);
 const store = await openStore(existingSettings().storage).catch((error) =>
   fail(`storage can't be opened: ${error.message}`)
 );
+keepToOwner();
 const progress = showProgress("export", "events");
 const encoder = new TextEncoder();
 const writer = Deno.stdout.writable.getWriter();
 let events = 0;
 try {
   for await (const { lines, done, total } of exportEvents(store)) {
-    await writer.write(encoder.encode(lines.join("\n") + "\n"));
+    // JSON writes the characters that a terminal obeys, or that some readers end a line at, by their codes too.
+    await writer.write(encoder.encode(lines.map(escaped).join("\n") + "\n"));
     // Not `done`, which counts what was erased too.
     events += lines.length;
     progress.update(done, total);
@@ -38,4 +46,26 @@ try {
 }
 progress.end();
 store.close();
-console.error(`exported ${events} events`);
+warn(`exported ${events} events`);
+
+/**
+ * An export holds all that is known of people, and the shell made its file by a mask that was not meant for that. A file
+ * with something in it has a mode that somebody chose; a pipe or a terminal has none.
+ */
+function keepToOwner(): void {
+  if (Deno.build.os === "windows") return;
+  const standardOutput = fstatSync(1);
+  if (!standardOutput.isFile() || (standardOutput.mode & OTHERS) === 0) return;
+  const mode = `mode 0${(standardOutput.mode & 0o777).toString(8)}`;
+  if (standardOutput.size > 0) {
+    return warn(`Other users of this machine can use the file of this export (${mode}).`);
+  }
+  try {
+    fchmodSync(1, 0o600);
+    warn(`Only its owner can read the file of this export from now on (mode 0600, was ${mode.slice(5)}).`);
+  } catch (error) {
+    warn(
+      `Other users of this machine can use the file of this export (${mode}): ${(error as Error).message}`,
+    );
+  }
+}

@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { openStore } from "../actors/store/store.ts";
 import { openWriteKeys, type WriteKey, type WriteKeys } from "../actors/governance/write_keys.ts";
 import { keyPatchSchema, newKeySchema, rotationSchema } from "../routes/admin/write_keys.ts";
-import { fail } from "./fail.ts";
+import { fail, say } from "./output.ts";
 import { existingSettings } from "./task.ts";
 import { StorageUnavailable, TooManyWriteKeys } from "../actors/store/errors.ts";
 
@@ -58,10 +58,10 @@ const OPTION_OF: Record<string, string> = {
   graceSeconds: "--grace",
 };
 
-/** What a command gives: a value for programs, and the same for people. */
+/** What a command gives: a value for programs, and lines for people. */
 interface Said {
   value: unknown;
-  text: string;
+  lines: string[];
 }
 
 const { values, positionals } = readArguments();
@@ -76,8 +76,8 @@ const { storage, clock, newId } = existingSettings();
 const store = await openStore(storage).catch((error) => fail(`storage can't be opened: ${error.message}`));
 try {
   const randomBytes = (bytes: Uint8Array) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);
-  const { value, text } = await act(await openWriteKeys({ store, clock, newId, randomBytes }));
-  console.log(values.json ? JSON.stringify(value, null, 2) : text);
+  const { value, lines } = await act(await openWriteKeys({ store, clock, newId, randomBytes }));
+  for (const line of values.json ? JSON.stringify(value, null, 2).split("\n") : lines) say(line);
 } catch (error) {
   if (error instanceof StorageUnavailable || error instanceof TooManyWriteKeys) fail(error.message);
   throw error;
@@ -89,7 +89,7 @@ function readArguments() {
   try {
     return parseArgs({ args: Deno.args, options: OPTIONS, allowPositionals: true });
   } catch (error) {
-    fail(`${(error as Error).message}\n\n${HELP}`);
+    fail((error as Error).message, HELP);
   }
 }
 
@@ -97,7 +97,7 @@ function readArguments() {
 function readCommand(): [string, string?] {
   const [name = "", ...rest] = positionals;
   const takes = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (takes === undefined) fail(`${name === "" ? "no command" : `no such command: ${name}`}\n\n${HELP}`);
+  if (takes === undefined) fail(name === "" ? "no command" : `no such command: ${name}`, HELP);
   const wanted = takes.argument === undefined ? 0 : 1;
   if (rest.length !== wanted) fail(`${name} takes ${takes.argument ?? "nothing more"}, found ${rest.length}`);
   for (const option of Object.keys(values)) {
@@ -114,7 +114,7 @@ function plan(): (keys: WriteKeys) => Promise<Said> {
     case "list":
       return async (keys) => {
         const list = await keys.list();
-        return { value: { keys: list }, text: list.map(lineOf).join("\n") || "no write keys" };
+        return { value: { keys: list }, lines: list.length === 0 ? ["no write keys"] : list.map(lineOf) };
       };
     case "create": {
       const { name, allowedTypes, rateLimit } = checked(newKeySchema, { name: id, ...restrictions() });
@@ -128,7 +128,7 @@ function plan(): (keys: WriteKeys) => Promise<Said> {
     }
     case "delete":
       return async (keys) =>
-        await keys.remove(id) ? { value: { deleted: id }, text: `deleted ${id}` } : noSuchKey(id);
+        await keys.remove(id) ? { value: { deleted: id }, lines: [`deleted ${id}`] } : noSuchKey(id);
     default:
       return changing(id);
   }
@@ -149,7 +149,7 @@ function changing(id: string): (keys: WriteKeys) => Promise<Said> {
   };
   return async (keys) => {
     const changed = await keys.change(id, patch) ?? noSuchKey(id);
-    return { value: changed, text: lineOf(changed) };
+    return { value: changed, lines: [lineOf(changed)] };
   };
 }
 
@@ -191,7 +191,7 @@ function checked<Value>(schema: Schema<Value>, value: unknown): Value {
 
 function withSecret({ key, writeKey }: { key: string; writeKey: WriteKey }): Said {
   const { id, ...rest } = writeKey;
-  return { value: { id, key, ...rest }, text: `${key}   (shown this once)\n${lineOf(writeKey)}` };
+  return { value: { id, key, ...rest }, lines: [`${key}   (shown this once)`, lineOf(writeKey)] };
 }
 
 function noSuchKey(id: string): never {

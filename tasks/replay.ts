@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { ReplayRefused } from "../actors/replay/replay_all.ts";
 import { openTools, type Tools } from "../actors/maintenance.ts";
-import { fail } from "./fail.ts";
+import { fail, say } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { existingSettings } from "./task.ts";
 import type { ActorKind } from "../domain/profile/fact.ts";
@@ -43,8 +43,8 @@ const differences = await replaying.catch((error) => {
   throw error;
 });
 tools.close();
-for (const difference of differences.slice(0, SHOWN)) console.log(`differs: ${difference}`);
-if (differences.length > SHOWN) console.log(`and ${differences.length - SHOWN} more`);
+for (const difference of differences.slice(0, SHOWN)) say(`differs: ${difference}`);
+if (differences.length > SHOWN) say(`and ${differences.length - SHOWN} more`);
 Deno.exit(verify && differences.length > 0 ? 1 : 0);
 
 function readOptions() {
@@ -61,7 +61,7 @@ function readOptions() {
       },
     }).values;
   } catch (error) {
-    fail(`${(error as Error).message}\n\n${HELP}`);
+    fail((error as Error).message, HELP);
   }
 }
 
@@ -76,7 +76,7 @@ async function one(tools: Tools, kind: ActorKind, id: string): Promise<string[]>
   const outcome = differences.length === 0
     ? "the state was what they fold to"
     : `${differences.length} ${differences.length === 1 ? "state was" : "states were"} not what they fold to`;
-  console.log(`${verify ? "verified" : "replayed"} ${what} in ${seconds()}; ${outcome}`);
+  say(`${verify ? "verified" : "replayed"} ${what} in ${seconds()}; ${outcome}`);
   return differences;
 }
 
@@ -85,7 +85,7 @@ async function everything(tools: Tools): Promise<string[]> {
   if (!verify) {
     const events = await tools.replayAll(progress.update);
     progress.end();
-    console.log(`replayed ${events} events in ${seconds()}`);
+    say(`replayed ${events} events in ${seconds()}`);
     return [];
   }
   const scratch = await Deno.makeTempDir({ prefix: "signalfold-verify-" });
@@ -93,7 +93,7 @@ async function everything(tools: Tools): Promise<string[]> {
     const { events, compared, differences } = await tools.verifyAll(`${scratch}/scratch.db`, progress.update);
     progress.end();
     const outcome = differences.length === 0 ? "no differences" : `${differences.length} differences`;
-    console.log(`verified ${events} events, ${compared} values compared in ${seconds()}; ${outcome}`);
+    say(`verified ${events} events, ${compared} values compared in ${seconds()}; ${outcome}`);
     return differences.map((key) => JSON.stringify(key));
   } finally {
     await Deno.remove(scratch, { recursive: true });

@@ -1,8 +1,9 @@
 /** What the tasks share: settings from the environment, and one clear line for what keeps a task from its work. */
 import { monotonicFactory } from "ulid";
 import { type Clock, systemClock } from "../actors/store/clock.ts";
-import { DEV_KV_URL } from "../config.ts";
-import { fail } from "./fail.ts";
+import { otherUsersMayRead } from "../actors/store/database_file.ts";
+import { DEV_KV_URL, isKvConnect, kvUrlSchema } from "../config.ts";
+import { fail, warn } from "./output.ts";
 
 /** Storage and clock of a task. */
 export interface TaskSettings {
@@ -18,12 +19,15 @@ export interface TaskSettings {
 export function taskSettings(): TaskSettings {
   const storage = Deno.env.get("KV_URL") || DEV_KV_URL;
   if (storage === ":memory:") fail("KV_URL is :memory:, which no other process can reach");
-  if (storage.includes(",")) fail("KV_URL must not contain a comma");
+  const { error } = kvUrlSchema.safeParse(storage);
+  if (error !== undefined) fail(`KV_URL ${error.issues[0]?.message}`);
+  const notice = otherUsersMayRead(storage);
+  if (notice !== undefined) warn(`signalfold: ${notice}`);
   const ulid = monotonicFactory();
   return {
     storage,
     dedupMs: 0,
-    onFault: (error) => console.error(`settling failed, and is tried again: ${error}`),
+    onFault: (error) => warn(`settling failed, and is tried again: ${error}`),
     clock: systemClock,
     newId: () => ulid(),
   };
@@ -36,7 +40,7 @@ export function taskSettings(): TaskSettings {
 export function existingSettings(): TaskSettings {
   const settings = taskSettings();
   const { storage } = settings;
-  if (/^https?:/.test(storage) || isThere(storage)) return settings;
+  if (isKvConnect(storage) || isThere(storage)) return settings;
   fail(
     `there is no database at ${storage}: KV_URL must name the one of the servers, which make it when they start`,
   );

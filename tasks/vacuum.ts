@@ -4,7 +4,7 @@
  * and gives up every permission once the file is open: what runs then can reach the database, and nothing else.
  */
 import { DatabaseSync } from "node:sqlite";
-import { fail } from "./fail.ts";
+import { fail, say } from "./output.ts";
 
 const HELP = `deno task vacuum
 
@@ -20,10 +20,10 @@ if (Deno.args.includes("--help")) {
   console.log(HELP);
   Deno.exit(0);
 }
-if (Deno.args.length > 0) fail(`no argument ${Deno.args[0]}\n\n${HELP}`);
+if (Deno.args.length > 0) fail(`no argument ${Deno.args[0]}`, HELP);
 // `DATABASE` is the default, from the task: the settings themselves would load a package.
 const storage = Deno.env.get("KV_URL") || Deno.env.get("DATABASE")!;
-if (storage === ":memory:" || /^https?:/.test(storage)) {
+if (storage === ":memory:" || /^https?:/i.test(storage)) {
   fail("KV_URL is not a file: use the means of its server");
 }
 const began = performance.now();
@@ -42,7 +42,7 @@ try {
   const { busy } = database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() as { busy: number };
   if (busy !== 0) fail("a server was reading all the time: vacuum again");
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
-  console.log(
+  say(
     `${before} MB became ${megabytes()} MB in ${seconds} s; nothing that was deleted is left in the file`,
   );
 } catch (error) {

@@ -1,4 +1,5 @@
 /** Deno KV, as the rest of signalfold sees it: the only file that names it. Facts behind it: `docs/decisions/`. */
+import { createPrivately, isDatabaseFile } from "./database_file.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Key } from "./keys.ts";
 import { StorageFault, StorageUnavailable } from "./errors.ts";
@@ -94,8 +95,9 @@ export async function openStore(
   { clock = systemClock }: Partial<StoreOptions> = {},
 ): Promise<Store> {
   const unlessLocked = createUnlessLocked(clock);
+  const isFile = isDatabaseFile(url);
+  if (isFile) await createPrivately(url);
   const writer = await onceReached(clock, () => unlessLocked(() => Deno.openKv(url)));
-  const isFile = url !== undefined && url !== ":memory:" && !/^https?:/.test(url);
   const reader = isFile ? await unlessLocked(() => Deno.openKv(url)) : writer;
   return storeOf(writer, { reader, clock });
 }

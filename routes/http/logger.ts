@@ -1,4 +1,8 @@
-/** Lines of JSON for the operator: few, short, and never a body, a key or a token. */
+/**
+ * Lines of JSON for the operator: few, short, and never a body, a key or a token. No line holds a control character or
+ * the password of a URL.
+ */
+import { printable } from "./printable.ts";
 
 /** How much a log says, from most to least. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "off"] as const;
@@ -56,9 +60,11 @@ export function createLog({ level, write, now }: LogOptions): Log {
   const kinds = new Map<string, Kind>();
   let sweptAtMs = now();
 
+  const timeNow = () => new Date(now()).toISOString();
+
   function line(lineLevel: LineLevel, message: string, members: LogMembers = {}): void {
     if (LOG_LEVELS.indexOf(lineLevel) < threshold) return;
-    write(JSON.stringify({ time: new Date(now()).toISOString(), level: lineLevel, message, ...members }));
+    write(printable(JSON.stringify({ time: timeNow(), level: lineLevel, message, ...members })));
   }
 
   function flush(): void {

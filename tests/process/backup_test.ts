@@ -101,6 +101,19 @@ for (const [what, kvUrl, args, line] of REFUSED) {
   });
 }
 
+for (const suffix of ["", "-wal", "-shm", "-journal"]) {
+  Deno.test(`a backup is refused where FILE.part${suffix} exists, and leaves that file as it is`, async () => {
+    await using dir = await tempDir();
+    const inTheWay = `${dir.path}/backup.db.part${suffix}`;
+    await Deno.writeTextFile(inTheWay, "somebody else's");
+    const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "backup", `${dir.path}/backup.db`);
+    deepStrictEqual([code, stdout], [2, ""]);
+    match(stderr, /^signalfold: .*backup\.db\.part.* exists already: another backup may be writing it.*\n$/);
+    strictEqual(await Deno.readTextFile(inTheWay), "somebody else's");
+    deepStrictEqual(namesIn(dir.path), [`backup.db.part${suffix}`]);
+  });
+}
+
 Deno.test("a backup of a damaged database is told of, and not kept", async () => {
   await using dir = await tempDir();
   const kvPath = `${dir.path}/kv.db`;

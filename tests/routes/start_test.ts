@@ -11,9 +11,8 @@ let databases = 0;
 
 const START = () => ({
   PORT: "0",
-  HOST: "127.0.0.1",
   KV_URL: `${directory}/start ${databases++}.db`,
-  ADMIN_TOKEN: "planted-admin-token",
+  ADMIN_TOKEN: "planted-admin-token-0123456789",
   WRITE_KEY: "planted-write-key",
 });
 
@@ -114,6 +113,48 @@ const REFUSED: [task: string, what: string, env: Record<string, string>, line: R
     /^signalfold does not start: TRUSTED_PROXIES must be .*$/,
   ],
   ["dev", "with a bad LOG_LEVEL", { LOG_LEVEL: "loud" }, /^signalfold does not start: LOG_LEVEL must be .*$/],
+  [
+    "start",
+    "with a HOST that is no address of this machine",
+    { HOST: "192.0.2.77" },
+    /^signalfold does not start: HOST must be an address of this machine, found 192\.0\.2\.77: .*$/,
+  ],
+  [
+    "start",
+    "with a HOST that no name server knows",
+    { HOST: "no-such-host.invalid" },
+    /^signalfold does not start: HOST must be an address of this machine, found no-such-host\.invalid: .*$/,
+  ],
+  [
+    "dev",
+    "with a HOST that has a port",
+    { HOST: "localhost:8000" },
+    /^signalfold does not start: HOST must be an address of this machine, found localhost:8000: .*$/,
+  ],
+  [
+    "dev",
+    "with a HOST that has a path",
+    { HOST: "localhost/x" },
+    /^signalfold does not start: HOST must be a .*$/,
+  ],
+  [
+    "start",
+    "with the ADMIN_TOKEN of a document that was copied",
+    { ADMIN_TOKEN: "..." },
+    /^signalfold does not start: ADMIN_TOKEN must have at least 24 characters: openssl rand -hex 24 makes a good one$/,
+  ],
+  [
+    "dev",
+    "with a READ_TOKEN of one character",
+    { READ_TOKEN: "x".repeat(32) },
+    /^signalfold does not start: READ_TOKEN must have at least 8 different characters: openssl .*$/,
+  ],
+  [
+    "start",
+    "with a WRITE_KEY that has a colon",
+    { WRITE_KEY: "a:b" },
+    /^signalfold does not start: WRITE_KEY must .*$/,
+  ],
   ["dev", "with a comma in KV_URL", { KV_URL: "a,b" }, /^signalfold does not start: KV_URL must not .*$/],
 ];
 
@@ -126,6 +167,22 @@ for (const [task, what, env, line] of REFUSED) {
     strictEqual(refused.errors().includes("planted-"), false);
   });
 }
+
+Deno.test("start listens on loopback alone where HOST is not set, and where HOST says so where it is", async () => {
+  const others = Deno.networkInterfaces().filter(({ address, family }) =>
+    family === "IPv4" && !address.startsWith("127.")
+  );
+  for (const [host, isOpen] of [["", false], ["0.0.0.0", true]] as const) {
+    await using started = spawnTask(directory, "start", { ...START(), HOST: host });
+    const { hostname, port } = new URL(await started.url());
+    strictEqual(hostname, "127.0.0.1");
+    for (const { address } of others) {
+      const connection = await Deno.connect({ hostname: address, port: Number(port) }).catch(() => undefined);
+      connection?.close();
+      strictEqual(connection !== undefined, isOpen, `${host}: ${address}`);
+    }
+  }
+});
 
 Deno.test("start names the variable that is missing where none is set at all", async () => {
   await using refused = spawnTask(directory, "start");

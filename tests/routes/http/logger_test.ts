@@ -106,3 +106,20 @@ Deno.test("no body, key, token or id is ever logged", async () => {
   ok(test.logged.length > 7);
   for (const secret of planted) strictEqual(JSON.stringify(test.logged).includes(secret), false, secret);
 });
+
+Deno.test("a line of the log holds no control character and no password of a URL, and is JSON", () => {
+  const lines: string[] = [];
+  const log = createLog({ level: "info", write: (line) => lines.push(line), now: () => 0 });
+  log.line("warn", "a\x1b[31m\nb\x9b\x7f\u2028\u202e", {
+    error: "http://user:secret@127.0.0.1/?token=secret",
+  });
+  log.count("warn", "\x9b", { code: "\u2029" });
+  for (const line of lines) deepStrictEqual(line.match(/[\p{Cc}\u2028\u2029\u202e]/gu), null, line);
+  ok(!lines.join().includes("secret"), lines.join());
+  deepStrictEqual(JSON.parse(lines[0]!), {
+    time: "1970-01-01T00:00:00.000Z",
+    level: "warn",
+    message: "a\x1b[31m\nb\x9b\x7f\u2028\u202e",
+    error: "http://***@127.0.0.1/?***",
+  });
+});

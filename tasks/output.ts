@@ -1,0 +1,32 @@
+/**
+ * What the tasks print. Names of files, keys and people, and what errors quote, come from outside: every line passes
+ * through here, and no control character and no password reaches the terminal.
+ */
+import { printable } from "../routes/http/printable.ts";
+
+/** Prints a line of a task's result to standard output. */
+export function say(line: string): void {
+  console.log(printable(line));
+}
+
+/** Prints a line that is no result to standard error. */
+export function warn(line: string): void {
+  console.error(printable(line));
+}
+
+/** Says in one line what was wrong, with the task's help after it where that helps, and ends the task with status 2. */
+export function fail(problem: string, help?: string): never {
+  warn(`signalfold: ${problem}`);
+  if (help !== undefined) console.error(`\n${help}`);
+  Deno.exit(2);
+}
+
+/** What nobody foresaw ends a task with its trace, which Deno itself would print as it is. */
+function failUnforeseen(error: unknown): never {
+  const trace = error instanceof Error ? error.stack ?? error.message : String(error);
+  for (const line of `signalfold: unexpected error: ${trace}`.split("\n")) warn(line);
+  Deno.exit(2);
+}
+
+addEventListener("unhandledrejection", ({ reason }) => failUnforeseen(reason));
+addEventListener("error", ({ error }) => failUnforeseen(error));
