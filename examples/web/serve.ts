@@ -1,6 +1,7 @@
 /**
  * `deno task example`: a page that sends its clicks through Segment's own `analytics-next` to signalfold, and shows what
- * arrives. Page, script and signalfold share one origin; events are kept in memory and gone at the end.
+ * arrives. Page, script and signalfold share one origin, on loopback, which serves what the page asks for and nothing
+ * else. Events are kept in memory and gone at the end.
  */
 import { monotonicFactory } from "ulid";
 import { systemClock } from "../../actors/store/clock.ts";
@@ -8,6 +9,7 @@ import { openSystem } from "../../actors/open.ts";
 import { newWriteKey } from "../../actors/governance/write_keys.ts";
 import { createApp } from "../../routes/app.ts";
 import { createLog } from "../../routes/http/logger.ts";
+import { printable } from "../../routes/http/printable.ts";
 import html from "./index.html" with { type: "text" };
 
 const port = Number(Deno.env.get("PORT") || 8001);
@@ -25,7 +27,7 @@ const system = await openSystem({
   newId,
   randomBytes,
   dedupMs: 0,
-  onFault: (error) => console.error(error),
+  onFault: (error) => console.error(printable(String(error))),
 });
 const settings = { adminToken, writeKey, authFailuresPerMinute: 100 };
 const app = createApp({ system, settings, log, now: Date.now, newId });
@@ -44,14 +46,25 @@ async function seen(path: string): Promise<Response> {
   );
 }
 
+/** What the script of the page asks of signalfold: its settings, and the routes of the calls that the page makes. */
+const isAskedFor = new Set([
+  `GET /v1/projects/${writeKey}/settings`,
+  ...["track", "identify", "page", "group"].map((type) => `POST /v1/${type[0]}`),
+]);
+
+/** The visitor whose profile the page shows. */
+const SEEN = /^\/seen(\/(?:users|anonymous)\/[^/]+)$/;
+
 Deno.serve({
   port,
   hostname: "127.0.0.1",
   onListen: (address) => console.log(`Open http://localhost:${address.port} and click. Ctrl+C stops.`),
 }, (request, info) => {
   const { pathname } = new URL(request.url);
-  if (pathname === "/") return answer(html.replace("WRITE_KEY", writeKey), "text/html");
-  if (pathname === "/analytics-next.js") return answer(script, "text/javascript");
-  if (pathname.startsWith("/seen/")) return seen(pathname.slice("/seen".length));
-  return app.fetch(request, info);
+  const asked = `${request.method} ${pathname}`;
+  if (isAskedFor.has(asked)) return app.fetch(request, info);
+  if (asked === "GET /") return answer(html.replace("WRITE_KEY", writeKey), "text/html");
+  if (asked === "GET /analytics-next.js") return answer(script, "text/javascript");
+  const visitor = request.method === "GET" ? SEEN.exec(pathname)?.[1] : undefined;
+  return visitor === undefined ? new Response(null, { status: 404 }) : seen(visitor);
 });
