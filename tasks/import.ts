@@ -2,14 +2,14 @@
 import { Buffer } from "node:buffer";
 import { createReadStream, statSync } from "node:fs";
 import process from "node:process";
-import { createInterface } from "node:readline";
 import { pipeline, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { openSystem } from "../actors/open.ts";
 import { readStored } from "../domain/event/accept.ts";
 import type { StoredEvent } from "../domain/event/event.ts";
 import { placeholdersIn, withPlaceholders } from "../domain/profile/placeholder.ts";
-import { fail } from "./fail.ts";
+import { linesOf } from "./lines.ts";
+import { fail, say, warn } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { taskSettings } from "./task.ts";
 import type { Receipt } from "../actors/journal/appender.ts";
@@ -39,8 +39,8 @@ if (Deno.args.includes("--help")) {
 }
 const files = Deno.args;
 const option = files.find((file) => file.startsWith("-") && file !== "-");
-if (option !== undefined) fail(`no option ${option}\n\n${HELP}`);
-if (files.length === 0) fail(`give a file\n\n${HELP}`);
+if (option !== undefined) fail(`no option ${option}`, HELP);
+if (files.length === 0) fail("give a file", HELP);
 const totalBytes = files.reduce((sum, file) => sum + (file === "-" ? 0 : sizeOf(file)), 0);
 const settings = taskSettings();
 const placeholders = placeholdersIn(Deno.env.get("PLACEHOLDER_IDS") ?? "");
@@ -75,8 +75,8 @@ await send();
 while (waiting.length > 0) await count();
 progress.end();
 await system.close();
-if (refused > SHOWN) console.error(`and ${refused - SHOWN} more lines`);
-console.log(`imported ${imported} events; ${known} were known already; ${refused} lines refused`);
+if (refused > SHOWN) warn(`and ${refused - SHOWN} more lines`);
+say(`imported ${imported} events; ${known} were known already; ${refused} lines refused`);
 Deno.exit(refused > 0 ? 1 : 0);
 
 function sizeOf(path: string): number {
@@ -93,13 +93,17 @@ function failIn(file: string, what: "inflated" | "read", why: string): never {
 
 async function take(file: string): Promise<void> {
   let lineNumber = 0;
-  for await (const line of createInterface({ input: await open(file), crlfDelay: Infinity })) {
+  for await (const { text, problem } of linesOf(await open(file))) {
     place = `${files.length > 1 ? `${file} ` : ""}line ${++lineNumber}`;
-    if (line.trim() === "") continue;
+    if (problem !== undefined) {
+      refuse(problem);
+      continue;
+    }
+    if (text.trim() === "") continue;
     await system.suppression.fresh()?.catch((error) => fail(`${place}: ${error.message}`));
-    const event = eventOf(line);
+    const event = eventOf(text);
     if (event === undefined) continue;
-    const lineBytes = Buffer.byteLength(line);
+    const lineBytes = Buffer.byteLength(text);
     if (batchBytes + lineBytes > BATCH_BYTES) await send();
     if (batch.length === 0) batchPlace = place;
     batch.push(event);
@@ -129,7 +133,6 @@ async function open(file: string): Promise<Readable> {
   }
   const text = Readable.from(whole());
   if (head[0] !== 0x1f || head[1] !== 0x8b) return text;
-  // Reading lines would take an error for the end of the file.
   return pipeline(text, createGunzip(), (error) => {
     if (error) failIn(file, "inflated", error.message);
   });
@@ -151,7 +154,7 @@ function eventOf(line: string): StoredEvent | undefined {
 }
 
 function refuse(problem: string): undefined {
-  if (++refused <= SHOWN) console.error(`${place}: ${problem}`);
+  if (++refused <= SHOWN) warn(`${place}: ${problem}`);
   return undefined;
 }
 

@@ -179,3 +179,125 @@ Deno.test("a line that is no event is named by its file and its number where the
   match(stderr, /b\.json line 2: /);
   match(stdout, /^imported 2 events; 0 were known already; 1 lines refused$/m);
 });
+
+/** An event whose text has what some readers take for the end of a line, in a value, in a key, and in an id. */
+const SEPARATED = {
+  type: "track",
+  userId: "u\u2028one",
+  event: "Note\u2029Added",
+  messageId: "separated-1",
+  properties: { "a\u2028b": "c\u2029d", "next\u0085line": "\v\f\u001c", cr: "e\rf" },
+  timestamp: "2025-03-15T14:30:01.000Z",
+  receivedAt: "2025-03-15T14:30:02.000Z",
+};
+
+Deno.test("an event with U+2028 or U+2029 in a value or a key survives export and import, plain and gzipped", async () => {
+  await using dir = await tempDir();
+  const first = `${dir.path}/first.db`;
+  {
+    await using server = await startServer(first);
+    strictEqual((await server.send(SEPARATED)).status, 200);
+    await server.end("SIGTERM");
+  }
+  const exported = await runTask(first, "export");
+  strictEqual(exported.code, 0, exported.stderr);
+  // As other writers of JSON write it: the characters themselves.
+  const raw = `${JSON.stringify(JSON.parse(exported.stdout))}\n`;
+  match(raw, /\u2028.*\u2029/);
+  for (
+    const [name, bytes] of [["a.ndjson", exported.stdout], ["b.ndjson", raw], [
+      "c.gz",
+      gzipSync(raw),
+    ]] as const
+  ) {
+    const file = `${dir.path}/${name}`;
+    if (typeof bytes === "string") await Deno.writeTextFile(file, bytes);
+    else await Deno.writeFile(file, bytes);
+    const kvPath = `${dir.path}/${name}.db`;
+    const { code, stdout, stderr } = await runTask(kvPath, "import", file);
+    deepStrictEqual([code, stderr], [0, ""], name);
+    match(stdout, /^imported 1 events; 0 were known already; 0 lines refused$/m);
+    const again = await runTask(kvPath, "export");
+    deepStrictEqual(JSON.parse(again.stdout), JSON.parse(exported.stdout), name);
+  }
+});
+
+const BOM = "\ufeff";
+const LINES = EXPORTED.map((event) => JSON.stringify(event));
+
+const TAKEN: [what: string, bytes: Uint8Array | string][] = [
+  ["that begins with a byte-order mark", `${BOM}${LINES.join("\n")}\n`],
+  ["with CRLF, without one at its end", LINES.join("\r\n")],
+  ["with blank lines, one with a byte-order mark alone", `${BOM}\n\r\n \n${LINES.join("\n\n")}`],
+  [
+    "that joins files which each begin with a byte-order mark",
+    LINES.map((line) => `${BOM}${line}\r\n`).join(""),
+  ],
+  ["gzipped, with a byte-order mark", gzipSync(`${BOM}${LINES.join("\r\n")}`)],
+  [
+    "of several gzip members, each with a byte-order mark",
+    Buffer.concat(LINES.map((line) => gzipSync(`${BOM}${line}\n`))),
+  ],
+  [
+    "of several gzip members, cut within a line and within a character",
+    Buffer.concat([...chunksOf(Buffer.from(`${LINES.join("\n")}\n`), 7)].map((chunk) => gzipSync(chunk))),
+  ],
+];
+
+function* chunksOf(bytes: Buffer, length: number) {
+  for (let from = 0; from < bytes.length; from += length) yield bytes.subarray(from, from + length);
+}
+
+Deno.test("byte-order marks and CRLF are no part of a line", async (t) => {
+  await using dir = await tempDir();
+  for (const [index, [what, bytes]] of TAKEN.entries()) {
+    await t.step(`a file ${what}`, async () => {
+      const file = `${dir.path}/${index}`;
+      await Deno.writeFile(file, Buffer.from(bytes));
+      const { code, stdout, stderr } = await runTask(`${file}.db`, "import", file);
+      deepStrictEqual([code, stderr], [0, ""]);
+      match(stdout, /^imported 3 events; 0 were known already; 0 lines refused$/m);
+    });
+  }
+});
+
+Deno.test("a CR alone ends no line: two events with just that between them are refused as one line", async () => {
+  await using dir = await tempDir();
+  const file = `${dir.path}/cr.ndjson`;
+  await Deno.writeTextFile(file, `${LINES[0]}\r${LINES[1]}\n${LINES[2]}\n`);
+  const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "import", file);
+  strictEqual(code, 1);
+  match(stderr, /^line 1: not JSON: /);
+  match(stdout, /^imported 1 events; 0 were known already; 1 lines refused$/m);
+});
+
+Deno.test("a line of 700 MB is refused in one clear line with its bound, and the lines around it are taken in", async () => {
+  await using dir = await tempDir();
+  const file = `${dir.path}/huge.gz`;
+  const megabyte = gzipSync("x".repeat(1024 * 1024));
+  const members = [
+    gzipSync(`${LINES[0]}\n{"type":"`),
+    ...Array(700).fill(megabyte),
+    gzipSync(`\n${LINES[1]}\n`),
+  ];
+  await Deno.writeFile(file, Buffer.concat(members));
+  const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "import", file);
+  strictEqual(code, 1, stderr);
+  const lines = stderr.trimEnd().split("\n").filter((line) => !/^import: \d+ of \d+ bytes$/.test(line));
+  deepStrictEqual(lines, [
+    "line 2: longer than 1048576 bytes; one event is at most 32 KiB, and LF must end its line",
+  ]);
+  match(stdout, /^imported 2 events; 0 were known already; 1 lines refused$/m);
+});
+
+Deno.test("a line that is not UTF-8 is refused, and not stored with other characters", async () => {
+  await using dir = await tempDir();
+  const file = `${dir.path}/latin1.ndjson`;
+  await Deno.writeFile(
+    file,
+    Buffer.from(`${LINES[0]!.replace("Product", "Pr\u00f6duct")}\n${LINES[1]}\n`, "latin1"),
+  );
+  const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "import", file);
+  deepStrictEqual([code, stderr], [1, "line 1: not UTF-8\n"]);
+  match(stdout, /^imported 1 events; 0 were known already; 1 lines refused$/m);
+});
