@@ -8,7 +8,7 @@
  * differs from run to run, as README says, is masked on both sides: ids, keys, cursors, times of receipt, durations.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { settingsTable, VARIABLES } from "../config.ts";
+import { readConfig, settingsTable, VARIABLES } from "../config.ts";
 import { writes } from "./process/server.ts";
 import { copyRepository, spawnTask } from "./routes/spawned.ts";
 
@@ -94,6 +94,35 @@ Deno.test("README's table of settings is that of config.ts", () => {
       { name, description, default: byDefault },
     ) => [`\`${name}\``, description, byDefault]),
   );
+});
+
+/** Every document that shows how a server is started, or what it prints. */
+function documents(): string[] {
+  const names = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+  for (const folder of ["docs", "docs/decisions"]) {
+    for (const { name } of Deno.readDirSync(new URL(`../${folder}`, import.meta.url))) {
+      if (name.endsWith(".md")) names.push(`${folder}/${name}`);
+    }
+  }
+  return names;
+}
+
+Deno.test("no token that a document shows starts a server", () => {
+  let shown = 0;
+  for (const path of documents()) {
+    const text = Deno.readTextFileSync(new URL(`../${path}`, import.meta.url));
+    // What is set to a value that stands there, and what looks like a token. A command's output is another each time.
+    const found = [...text.matchAll(/_TOKEN=["']?(?![$"'])([^\s"'`]+)|\b([0-9a-f]{24,})\b/g)];
+    for (const [, set, printed] of found) {
+      const config = readConfig({ ADMIN_TOKEN: set ?? printed, KV_URL: "x.db" }, {
+        dev: false,
+        deploy: false,
+      });
+      ok("problem" in config && config.problem.startsWith("ADMIN_TOKEN "), `${path}: ${set ?? printed}`);
+      shown++;
+    }
+  }
+  ok(shown > 0);
 });
 
 Deno.test("every link between the documents leads to a file", () => {
