@@ -2,6 +2,7 @@
  * Takes events out of actors: out of their logs, and, by folding what is left again, out of their states. All of it can be
  * done twice, and is done under the fence: who takes over a half of it does it all again.
  */
+import { BEGINNING, type Position } from "../../domain/event/position.ts";
 import { actorKey, type Key, logPrefix } from "../store/keys.ts";
 import { decodeEntries, encodeEntries, type LogPlace, readLog } from "../settling/actor_log.ts";
 import { createOperations } from "../store/write_batch.ts";
@@ -32,7 +33,7 @@ import type { ActorKind } from "../../domain/profile/fact.ts";
 export async function eraseActors(
   place: Place,
   names: readonly [ActorKind, string][],
-  isErased: (kind: ActorKind, place: number) => boolean,
+  isErased: (kind: ActorKind, place: Position) => boolean,
 ): Promise<void> {
   const { store, generation } = place;
   for (let from = 0; from < names.length; from += SLICE_ACTORS) {
@@ -69,12 +70,12 @@ async function unitWithout(
   { loaded, head, isErased }: {
     loaded: Loaded<ActorHead>;
     head: ActorHead;
-    isErased(place: number): boolean;
+    isErased(place: Position): boolean;
   },
 ): Promise<Unit> {
   const { store } = place;
   let version = 0;
-  let position = 0;
+  let position = BEGINNING;
   for await (const entry of readLog(store, actor, { log: head, order: "asc" })) {
     if (isErased(entry.place)) continue;
     version++;
@@ -101,7 +102,7 @@ async function deletion(store: Store, { key, raw, pieces }: Loaded<ActorHead>, r
 }
 
 /** Entries without those that are erased; `undefined` where none is. */
-function without(bytes: Uint8Array, isErased: (place: number) => boolean): Uint8Array | undefined {
+function without(bytes: Uint8Array, isErased: (place: Position) => boolean): Uint8Array | undefined {
   const entries = decodeEntries(bytes);
   const left = entries.filter((entry) => !isErased(entry.place));
   return left.length === entries.length ? undefined : encodeEntries(left);

@@ -3,6 +3,8 @@
  * fence. Everything that it does follows from the plan alone and can be done twice, in any generation: so a half
  * erasure is finished by whoever takes the fence next. See `docs/decisions/0019-erasure.md`.
  */
+import { Buffer } from "node:buffer";
+import type { Position } from "../../domain/event/position.ts";
 import {
   anonymousFromJson,
   type AnonymousJson,
@@ -46,7 +48,7 @@ import { addErased, type Person, type PlanList, type Receipt, type Wish } from "
 const RECEIPT_WISHES = 20;
 
 /** Places in one value of a plan, and names: a name may have 1.5 KB. */
-const PLACES_PER_PART = 7_000;
+const PLACES_PER_PART = 5_000;
 const NAMES_PER_PART = 30;
 const NAMES_SIZE: Size = { mutations: 1, bytes: 48_000, keyBytes: 100 };
 
@@ -93,8 +95,8 @@ export function eraseTask(participants: readonly EraseParticipant[]): LeaseTask 
 /** A plan in memory. */
 interface Plan {
   /** Places of events that go, and of others' events that lose the name. */
-  places: number[];
-  mentions: number[];
+  places: Position[];
+  mentions: Position[];
   /** The actors that lose something, and of an anonymous id the users whom it was linked to. */
   names: [ActorKind, string][];
   /** The anonymous ids of which a user owns something. */
@@ -192,9 +194,10 @@ async function writePlan({ write }: Place, no: number, plan: Plan): Promise<Reco
   const parts = { places: 0, mentions: 0, names: 0, owned: 0 };
   for (const list of ["places", "mentions"] as const) {
     for (let from = 0; from < plan[list].length; from += PLACES_PER_PART) {
-      const some = Float64Array.from(plan[list].slice(from, from + PLACES_PER_PART));
-      const key = planKey(no, list, parts[list]++);
-      await operations.add({ sets: [[key, new Uint8Array(some.buffer)]], deletes: [] });
+      const some = new Uint8Array(
+        Buffer.from(plan[list].slice(from, from + PLACES_PER_PART).join(""), "hex"),
+      );
+      await operations.add({ sets: [[planKey(no, list, parts[list]++), some]], deletes: [] });
     }
   }
   for (const list of ["names", "owned"] as const) {
@@ -215,11 +218,13 @@ async function readPlan(store: Store, no: number, { plan }: Wish): Promise<Plan>
       return value;
     });
   };
-  const numbers = async (list: PlanList) =>
-    (await partsOf<Uint8Array>(list)).flatMap((bytes) => [...new Float64Array(bytes.slice().buffer)]);
+  const positions = async (list: PlanList) =>
+    (await partsOf<Uint8Array>(list)).flatMap((bytes) =>
+      (Buffer.from(bytes).toString("hex").match(/.{24}/g) ?? []) as Position[]
+    );
   return {
-    places: await numbers("places"),
-    mentions: await numbers("mentions"),
+    places: await positions("places"),
+    mentions: await positions("mentions"),
     names: (await partsOf<[ActorKind, string][]>("names")).flat(),
     owned: (await partsOf<string[]>("owned")).flat(),
   };
@@ -337,7 +342,7 @@ async function* facts(
   { kind, id, head }: Named,
   wanted: (entry: LogEntry) => boolean = () => true,
 ): AsyncGenerator<Fact> {
-  let places: number[] = [];
+  let places: Position[] = [];
   for await (const entry of readLog(store, { generation, kind, id }, { log: head, order: "asc" })) {
     if (wanted(entry)) places.push(entry.place);
     if (places.length < FACTS_AT_ONCE) continue;
@@ -372,7 +377,7 @@ async function carryOut(
   // Users whom an anonymous id was linked to keep their logs.
   const names = plan.names.filter(([kind]) => wish.kind === "user" || kind !== "user");
   // Events of others leave the log of whom they named; in the logs of their groups they stay.
-  const isErased = (kind: ActorKind, each: number) =>
+  const isErased = (kind: ActorKind, each: Position) =>
     erased.has(each) || (kind !== "group" && mentions.has(each));
   await eraseActors(place, names, isErased);
   await deleteParts(place, partsOf(place, wish, plan));
@@ -380,7 +385,7 @@ async function carryOut(
 
 async function rewriteChunks(
   { store, write }: Place,
-  { erased, mentions, id }: { erased: Set<number>; mentions: Set<number>; id: string },
+  { erased, mentions, id }: { erased: Set<Position>; mentions: Set<Position>; id: string },
 ): Promise<void> {
   const seqs = [...new Set([...erased, ...mentions].map(seqOf))].sort((a, b) => a - b);
   let sets: [Key, unknown][] = [];

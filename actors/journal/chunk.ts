@@ -4,13 +4,14 @@ import { Buffer } from "node:buffer";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { constants } from "node:zlib";
 import type { StoredEvent } from "../../domain/event/event.ts";
+import { endOf, pack, type Position, stampOf, unpack } from "../../domain/event/position.ts";
 import { DAMAGED } from "../store/store.ts";
 import { StorageFault } from "../store/errors.ts";
 
 /** Some bytes of JSON in a chunk before compression: small, so that reading one event inflates little. */
 export const CHUNK_BYTES = 32 * 1024;
 
-/** At most so many events in a chunk: a place is `seq * CHUNK_EVENTS + index`. */
+/** At most so many events in a chunk. */
 export const CHUNK_EVENTS = 1024;
 
 /** Bytes of a message id's digest: SHA-256, cut; and words of 32 bits. */
@@ -107,18 +108,18 @@ export function eventsOf(chunk: Chunk): StoredEvent[] {
 }
 
 /** The place of an event in the journal. */
-export function placeOf(seq: number, index: number): number {
-  return seq * CHUNK_EVENTS + index;
+export function placeOf(seq: number, index: number): Position {
+  return pack(seq, index);
 }
 
 /** The chunk in which a place is. */
-export function seqOf(place: number): number {
-  return Math.floor(place / CHUNK_EVENTS);
+export function seqOf(place: Position): number {
+  return unpack(place)[0];
 }
 
 /** The last place that can be in the chunks up to `seq`. */
-export function lastPlaceOf(seq: number): number {
-  return seq * CHUNK_EVENTS + CHUNK_EVENTS - 1;
+export function lastPlaceOf(seq: number): Position {
+  return endOf(stampOf(pack(seq, 0)));
 }
 
 /** The write key id that sent the event at an index of a chunk. */

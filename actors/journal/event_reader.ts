@@ -1,7 +1,8 @@
 /** Events by their place in the journal, with the chunks used last kept inflated. */
+import { indexOf, type Position } from "../../domain/event/position.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { type Fact, factOf } from "../../domain/profile/fact.ts";
-import { type Chunk, CHUNK_EVENTS, ERASED_LINE, linesOf, senderOf, seqOf } from "./chunk.ts";
+import { type Chunk, ERASED_LINE, linesOf, senderOf, seqOf } from "./chunk.ts";
 import { journalKey } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 
@@ -75,11 +76,11 @@ export function createEvents(store: Store) {
   }
 
   /** The events at places, in the order asked for, and who sent them; `undefined` for those that were erased. */
-  async function at(places: readonly number[]): Promise<(SentEvent | undefined)[]> {
+  async function at(places: readonly Position[]): Promise<(SentEvent | undefined)[]> {
     const chunks = await inflated([...new Set(places.map(seqOf))]);
     return places.map((place) => {
       const inflated = chunks.get(seqOf(place))!;
-      const index = place % CHUNK_EVENTS;
+      const index = indexOf(place);
       const line = linesIn(inflated)[index];
       if (line === undefined) throw new Error(`journal: no event at place ${place}`);
       if (line === ERASED_LINE) return undefined;
@@ -99,7 +100,7 @@ export function createEvents(store: Store) {
       });
     },
     /** The facts at places, in their order, without those that were erased. */
-    async factsAt(places: readonly number[]): Promise<Fact[]> {
+    async factsAt(places: readonly Position[]): Promise<Fact[]> {
       const events = await at(places);
       return events.flatMap((sent, index) => sent === undefined ? [] : [factOf(sent.event, places[index]!)]);
     },

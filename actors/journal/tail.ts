@@ -4,6 +4,7 @@
  * It is a row of segments, which are dropped whole when all of them is settled, so nothing is ever searched for or removed
  * one by one; and who pinned a view keeps its segments alive.
  */
+import type { Position } from "../../domain/event/position.ts";
 import { type ActorName, actorsOf, linkedBy, type Names } from "../../domain/profile/fact.ts";
 import { placeOf } from "./chunk.ts";
 import { createDigestSet, type DigestSet } from "./digest_set.ts";
@@ -17,7 +18,7 @@ export interface Segment {
   events: number;
   bytes: number;
   /** The places of each actor's events: the events themselves are in the journal. */
-  readonly places: Map<ActorName, number[]>;
+  readonly places: Map<ActorName, Position[]>;
   /** The anonymous ids that each user was linked to. */
   readonly links: Map<string, Set<string>>;
   /** Digests of message ids. */
@@ -158,9 +159,9 @@ export function isContiguous(pin: Pin): boolean {
 export function placesIn(
   pin: Pin,
   name: ActorName,
-  { after, upTo }: { after: number; upTo: number },
-): number[] {
-  const places: number[] = [];
+  { after, upTo }: { after: Position; upTo: Position },
+): Position[] {
+  const places: Position[] = [];
   for (const segment of pin) {
     // It may have grown since it was pinned, and be gone from the tail by now.
     readUp(segment);

@@ -6,8 +6,9 @@
  * costs no memory; one that falls behind too far passes over the rest and is told how much that was. All listeners
  * together get a share of the thread. While nobody listens nothing runs.
  */
+import { indexOf, type Position } from "../../domain/event/position.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
-import { CHUNK_EVENTS, lastPlaceOf, placeOf, senderOf, seqOf } from "../journal/chunk.ts";
+import { lastPlaceOf, placeOf, senderOf, seqOf } from "../journal/chunk.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import { BEAT_MS, createNotes, LISTENED_MS, type Note, type Notes } from "./broadcast.ts";
 import type { Clock } from "../store/clock.ts";
@@ -16,7 +17,7 @@ import { TooManyListeners } from "../store/errors.ts";
 
 /** A place in the journal, and how many events are in it up to there. */
 export interface LivePosition {
-  place: number;
+  place: Position;
   count: number;
 }
 
@@ -322,8 +323,8 @@ function createListener(options: ListenerOptions): Listener & Heard & { begin(af
       lostNotes = options.lostNotes();
       // One of another time of the database, which was put back to a backup since, is none.
       if (after === undefined || seqOf(after.place) >= seq) return;
-      const next = Math.max(after.place + 1, placeOf(1, 0));
-      [seq, index, count] = [seqOf(next), next % CHUNK_EVENTS, after.count];
+      count = after.count;
+      [seq, index] = seqOf(after.place) === 0 ? [1, 0] : [seqOf(after.place), indexOf(after.place) + 1];
     },
     position,
     async next(waitMs) {

@@ -4,6 +4,7 @@
  * A view pins the tail, reads values, then the head, and extends the tail to it. What it then folds is every actor it
  * needs, to exactly that head: value plus tail. An actor without events in the tail is as it stands in the store.
  */
+import { BEGINNING, earlier, END, later, type Position } from "../../domain/event/position.ts";
 import {
   type Anonymous,
   anonymousFromJson,
@@ -68,7 +69,7 @@ export interface View {
    * The last place that was known as settled before anything was read. What the tail still holds up to it is in the
    * values, unless it was erased.
    */
-  settled: number;
+  settled: Position;
 }
 
 /** An actor's value, and the places of its facts in the tail: the facts themselves where they are few. */
@@ -76,13 +77,13 @@ export interface Actor {
   kind: ActorKind;
   id: string;
   loaded: Loaded<ActorHead>;
-  tail: number[];
+  tail: Position[];
   facts: Fact[] | undefined;
 }
 
 /** A past, or what was known when the journal went up to a place; of no more events than there is `room` for. */
 export interface Stretch extends Past {
-  upTo?: number;
+  upTo?: Position;
   room?: { events: number };
 }
 
@@ -143,7 +144,7 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
     view: View,
     { kind, id, loaded }: Pick<Actor, "kind" | "id" | "loaded">,
   ): Promise<Actor> {
-    const after = Math.max(loaded.head?.position ?? 0, view.settled);
+    const after = later(loaded.head?.position ?? BEGINNING, view.settled);
     const tail = placesIn(view.pin, `${kind}/${id}` as ActorName, { after, upTo: lastPlaceOf(view.head) });
     const facts = tail.length <= EVENTS_AT_ONCE ? await tailFacts(tail) : undefined;
     return { kind, id, loaded, tail, facts };
@@ -153,7 +154,7 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
    * Facts of the tail. Where one was erased meanwhile, it was settled before: then what is settled is looked at, so that the
    * next view begins after it.
    */
-  async function tailFacts(places: number[]): Promise<Fact[]> {
+  async function tailFacts(places: Position[]): Promise<Fact[]> {
     const facts = await journal.events.factsAt(places);
     if (facts.length === places.length) return facts;
     await journal.adoptNewest();
@@ -182,7 +183,7 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
    * no telling what it was at the head, and the view begins again.
    */
   function keptOf(view: View, { loaded }: Actor): Loaded<ActorHead> {
-    if ((loaded.head?.position ?? 0) > lastPlaceOf(view.head)) throw new Outdated();
+    if ((loaded.head?.position ?? BEGINNING) > lastPlaceOf(view.head)) throw new Outdated();
     return loaded;
   }
 
@@ -205,9 +206,9 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
     actor: Actor,
     { past, wanted = () => true }: { past: Stretch; wanted?: (entry: LogEntry) => boolean },
   ): AsyncGenerator<Fact> {
-    const { at = Infinity, asOf = Infinity, upTo = Infinity, room } = past;
-    const end = Math.min(upTo, lastPlaceOf(view.head));
-    const places: number[] = [];
+    const { at = Infinity, asOf = Infinity, upTo = END, room } = past;
+    const end = earlier(upTo, lastPlaceOf(view.head));
+    const places: Position[] = [];
     const log = await openWith(actor);
     for await (const entry of readLog(store, placeOfLog(view, actor), { log, order: "asc" })) {
       if (entry.at > at) break;
@@ -215,7 +216,7 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
       if (wanted(entry) && entry.place <= end) places.push(entry.place);
     }
     if (room !== undefined) room.events -= places.length;
-    places.sort((a, b) => a - b);
+    places.sort();
     for (let i = 0; i < places.length; i += EVENTS_AT_ONCE) {
       const some = places.slice(i, i + EVENTS_AT_ONCE);
       for (const [index, sent] of (await journal.events.at(some)).entries()) {

@@ -1,4 +1,5 @@
 /** The whole story of one event: where it stands, in which logs, and what it changed in the profile of whom it is about. */
+import { justBefore, type Position } from "../../domain/event/position.ts";
 import { NO_OWNER, ownerAt } from "../../domain/profile/anonymous.ts";
 import { type Changes, changesBetween, groupChanges } from "../../domain/profile/change.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
@@ -23,8 +24,8 @@ export interface StoryChanges extends Changes {
 export interface Story {
   event: StoredEvent;
   writeKeyId: string;
-  /** Its place in the journal: the chunk times 1,024, and its number in it. */
-  position: number;
+  /** Its position in the journal. */
+  position: Position;
   /** The attempt that committed it, and when. */
   commit: string;
   committedAt: string;
@@ -36,7 +37,7 @@ export interface Story {
 }
 
 /** Where the search for an event begins, towards the beginning of the journal. */
-export type StoryBefore = { position: number } | { ms: number };
+export type StoryBefore = { position: Position } | { ms: number };
 
 /** Stories of events, found by their message ids. */
 export interface Stories {
@@ -44,7 +45,7 @@ export interface Stories {
    * The newest event with a message id, or the newest before a position or a moment (ms); `null` where there is none. Where
    * the search had to end before it was through, the position before which it is to go on.
    */
-  find(messageId: string, before?: StoryBefore): Promise<Story | null | { goOnBefore: number }>;
+  find(messageId: string, before?: StoryBefore): Promise<Story | null | { goOnBefore: Position }>;
 }
 
 /** What an event changed is told where a fold of so many events says it: a second of work, twice. */
@@ -63,9 +64,9 @@ export function createStories({ store, clock, journal, ...options }: StoriesOpti
   const past = createPast({ views, linked });
 
   /** Folds somebody twice: up to just before a place, and with what stands there. */
-  async function twice<T>(place: number, fold: (stretch: Stretch) => Promise<T>): Promise<[T, T]> {
+  async function twice<T>(place: Position, fold: (stretch: Stretch) => Promise<T>): Promise<[T, T]> {
     const room = () => ({ events: CHANGED_EVENTS });
-    return [await fold({ upTo: place - 1, room: room() }), await fold({ upTo: place, room: room() })];
+    return [await fold({ upTo: justBefore(place), room: room() }), await fold({ upTo: place, room: room() })];
   }
 
   async function contextOf(person: Person): Promise<Record<string, unknown> | null> {
@@ -168,7 +169,7 @@ export function createStories({ store, clock, journal, ...options }: StoriesOpti
 /** An event and its place. */
 interface Whose {
   event: StoredEvent;
-  place: number;
+  place: Position;
 }
 
 function personIn(user: PastUser | undefined): Person {

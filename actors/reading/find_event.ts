@@ -4,6 +4,7 @@
  * covers a stretch of the journal, as both are in order of time; many ids say themselves when they were made; and chunks
  * bear the digests of their ids uncompressed, so that one is passed over without inflating it.
  */
+import type { Position } from "../../domain/event/position.ts";
 import { timeIn } from "../../domain/event/message_id.ts";
 import { type Chunk, DIGEST_WORDS, digestOf, digestsIn, placeOf, wordsOfHex } from "../journal/chunk.ts";
 import type { Journal } from "../journal/journal_state.ts";
@@ -30,7 +31,7 @@ const HINT_AFTER_MS = 60_000;
 const TRIES = 10;
 
 /** What a search gave: a place, or that there is none, or from which chunk on (not itself, downwards) it is to go on. */
-export type Found = { place: number } | { none: true } | { goOnBefore: number };
+export type Found = { place: Position } | { none: true } | { goOnBefore: number };
 
 /** What finding needs. */
 export interface FinderOptions {
@@ -98,7 +99,7 @@ export function createFinder({ store, journal, secret, searchChunks = SEARCH_CHU
     let reached = to + 1;
     while (reached > from && room.chunks > 0) {
       const count = Math.min(BLOCK_CHUNKS, room.chunks, reached - from);
-      let place: number | undefined;
+      let place: Position | undefined;
       const range = { start: journalKey(reached - count), end: journalKey(reached) };
       await store.scan<Chunk>(range, Infinity, ({ key, value }) => {
         const index = indexIn(digestsIn(value!.digests), digest);

@@ -1,4 +1,5 @@
 /** Pages of logs: of an actor's own, and of a user's with those of their anonymous ids, merged. */
+import { earlier, END, isPosition, type Position } from "../../domain/event/position.ts";
 import { emptyAnonymous, ownerAt } from "../../domain/profile/anonymous.ts";
 import type { EventType, StoredEvent } from "../../domain/event/event.ts";
 import type { ActorKind, Mark } from "../../domain/profile/fact.ts";
@@ -54,7 +55,7 @@ export interface EntriesQuery {
   /** Begin after this mark, in the order asked for. */
   after?: Mark | undefined;
   /** What stands in the journal after this place is on none. */
-  upTo?: number | undefined;
+  upTo?: Position | undefined;
   wanted(entry: LogEntry): boolean;
   /**
    * Asked of each entry that is read, also of those on a shared anonymous id that are another user's, of which there may be
@@ -68,7 +69,7 @@ export interface Entries {
   /** Whether there is any event, wanted or not. */
   isKnown: boolean;
   /** The last place that is on it. */
-  cut: number;
+  cut: Position;
   entries: AsyncIterable<LogEntry>;
   /** Call it when what was wanted is through: throws {@link Outdated} where a settler moved it meanwhile. */
   check(): Promise<void>;
@@ -90,12 +91,12 @@ export function createLogPages({ store, journal, views, linked }: LogPagesOption
   async function openEntries(
     extend: Extend,
     generation: number,
-    { kind, id, order, after, upTo = Infinity, wanted, ends = () => false }: EntriesQuery,
+    { kind, id, order, after, upTo = END, wanted, ends = () => false }: EntriesQuery,
   ): Promise<Entries> {
     const { view, sources } = kind === "user"
       ? await userSources(extend, generation, id)
       : await ownSource(extend, kind, id);
-    const cut = Math.min(upTo, lastPlaceOf(view.head));
+    const cut = earlier(upTo, lastPlaceOf(view.head));
     const entries = mergeOrdered(
       sources.map(({ actor, open, owned }) => {
         const place = { generation, kind: actor.kind, id: actor.id };
@@ -232,9 +233,10 @@ async function* mergeOrdered(
   }
 }
 
-function logCursor(cursor: string, order: "asc" | "desc"): { cut: number; after: [number, number] } {
+function logCursor(cursor: string, order: "asc" | "desc"): { cut: Position; after: Mark } {
   const value = decodeCursor(cursor);
-  const valid = Array.isArray(value) && value.length === 4 && value.slice(0, 3).every(Number.isSafeInteger);
+  const valid = Array.isArray(value) && value.length === 4 && Number.isSafeInteger(value[1]) &&
+    isPosition(value[0]) && isPosition(value[2]);
   if (!valid) throw new InvalidCursor("cursor: not one that a page before gave");
   if (value[3] !== order) {
     throw new InvalidCursor(`cursor: it belongs to order=${value[3]}, this is order=${order}`);

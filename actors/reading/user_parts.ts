@@ -1,4 +1,5 @@
 /** What a user is made of: their own actor and what they own of their anonymous ids, within bounds. */
+import { BEGINNING, END } from "../../domain/event/position.ts";
 import type { Person } from "../../domain/profile/person.ts";
 import { actorKey, partPrefix } from "../store/keys.ts";
 import { type ActorHead, load, type Loaded, type PartHead, whole } from "../settling/snapshot.ts";
@@ -36,7 +37,7 @@ export function createLinked(store: Store, { actorOf, withTail }: Views) {
       if (linked.length > room) isCut = true;
       const ids = [...parts.keys(), ...linked.sort().slice(0, room)];
       const moving = ids.filter((id) => {
-        return placesIn(view.pin, `anonymous/${id}`, { after: 0, upTo: Infinity }).length > 0;
+        return placesIn(view.pin, `anonymous/${id}`, { after: BEGINNING, upTo: END }).length > 0;
       });
       const unread = moving.filter((id) => !actors.has(id));
       for (const id of unread) {

@@ -7,13 +7,21 @@
  */
 import { EVENT_TYPES, type EventType } from "../../domain/event/event.ts";
 import { type ActorKind, type Fact, linkedBy, type Mark } from "../../domain/profile/fact.ts";
+import {
+  BEGINNING as FIRST,
+  comparePositions,
+  END,
+  pack,
+  type Position,
+  unpack,
+} from "../../domain/event/position.ts";
 import { type Key, logPrefix, pageKey } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 
 /** An entry: when it happened (ms), its place, and a tag that says enough of the event to pass over most others. */
 export interface LogEntry {
   at: number;
-  place: number;
+  place: Position;
   tag: number;
 }
 
@@ -24,7 +32,7 @@ export const PAGE_ENTRIES = 256;
 export const OPEN_ENTRIES = 384;
 
 /** What the first sealed page begins with: before all times that an event can have. */
-const BEGINNING: Mark = [-8.64e15, 0];
+const BEGINNING: Mark = [-8.64e15, FIRST];
 
 /** The tag of a link in the log of an anonymous id: it is the user's event, not one of its own. */
 const LINK_CODE = 6;
@@ -56,7 +64,7 @@ function nameHash(name: string | undefined): number {
 
 /** Order of a log: by time, then arrival. */
 export function compareEntries(a: LogEntry, b: LogEntry): number {
-  return a.at - b.at || a.place - b.place;
+  return a.at - b.at || comparePositions(a.place, b.place);
 }
 
 /** The open part of a log, as it stands in the actor's value. */
@@ -66,14 +74,14 @@ export interface OpenLog {
   /** Where the open part begins; what is before stands in sealed pages. `null` while there are none. */
   from: Mark | null;
   /** The last place that is counted: what pages hold beyond it is of a round that was cut off, and is not settled yet. */
-  position?: number;
+  position?: Position;
 }
 
 /** A log without entries. */
 export const EMPTY_LOG: OpenLog = { open: new Uint8Array(), from: null };
 
-/** Bytes of an entry at the most: a sign and 53 bits twice, and a tag of 16. */
-const ENTRY_BYTES = 22;
+/** Bytes of an entry at the most: a sign and 53 bits twice, 32 bits, and a tag of 16. */
+const ENTRY_BYTES = 27;
 
 let scratch = new Uint8Array(ENTRY_BYTES * OPEN_ENTRIES);
 
@@ -82,13 +90,15 @@ export function encodeEntries(entries: readonly LogEntry[]): Uint8Array {
   if (scratch.length < entries.length * ENTRY_BYTES) scratch = new Uint8Array(entries.length * ENTRY_BYTES);
   let end = 0;
   let at = 0;
-  let place = 0;
+  let version = 0;
   for (const entry of entries) {
+    const [next, rest] = unpack(entry.place);
     end = put(end, signed(entry.at - at));
-    end = put(end, signed(entry.place - place));
+    end = put(end, signed(next - version));
+    end = put(end, rest);
     end = put(end, entry.tag);
     at = entry.at;
-    place = entry.place;
+    version = next;
   }
   return scratch.slice(0, end);
 }
@@ -124,10 +134,11 @@ export function decodeEntries(bytes: Uint8Array): LogEntry[] {
     return value % 2 === 1 ? -(value + 1) / 2 : value / 2;
   };
   let at = 0;
-  let place = 0;
+  let version = 0;
   while (next < bytes.length) {
     at += takeSigned();
-    place += takeSigned();
+    version += takeSigned();
+    const place = pack(version, take());
     entries.push({ at, place, tag: take() });
   }
   return entries;
@@ -195,7 +206,7 @@ async function growPages(store: Store, place: LogPlace, late: LogEntry[]): Promi
     let end: Mark | undefined;
     const after = { prefix, start: [...page.key, 0] };
     for await (const { key } of store.list(after, { limit: 1 })) {
-      end = [key[prefix.length] as number, key[prefix.length + 1] as number];
+      end = [key[prefix.length] as number, key[prefix.length + 1] as Position];
     }
     const mine: LogEntry[] = [];
     while (next < late.length && (end === undefined || before(late[next]!, end))) mine.push(late[next++]!);
@@ -251,7 +262,7 @@ export async function* readLog(
     });
     return reverse ? wanted.reverse() : wanted;
   };
-  const { extra = [], position: counted = Infinity } = log;
+  const { extra = [], position: counted = END } = log;
   if (extra.length > 0) {
     yield* mergeInOrder(
       inOrder(merge(extra, [])),
@@ -282,7 +293,7 @@ export async function* readLog(
     let next = log.from;
     let held: Uint8Array | undefined;
     for await (const { key, value } of pages) {
-      const mark: Mark = [key[prefix.length] as number, key[prefix.length + 1] as number];
+      const mark: Mark = [key[prefix.length] as number, key[prefix.length + 1] as Position];
       const isCounted = before({ at: mark[0], place: mark[1] }, log.from);
       if (reverse) {
         if (!isCounted) continue;

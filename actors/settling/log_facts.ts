@@ -1,5 +1,6 @@
 /** The facts of an actor's log, read from the journal: for what must be folded again, or up to some time only. */
 import { type Anonymous, createLinks, foldOwned, isLinkOf } from "../../domain/profile/anonymous.ts";
+import type { Position } from "../../domain/event/position.ts";
 import type { Fact } from "../../domain/profile/fact.ts";
 import { isLinkEntry, type LogEntry, type LogPlace, type OpenLog, readLog } from "./actor_log.ts";
 import type { Store } from "../store/store.ts";
@@ -7,7 +8,7 @@ import type { Store } from "../store/store.ts";
 /** Where logs are read. */
 export interface History {
   store: Store;
-  factsAt(places: readonly number[]): Promise<Fact[]>;
+  factsAt(places: readonly Position[]): Promise<Fact[]>;
   /** Called now and then in long work, by who holds a lease. */
   renew?(): Promise<void>;
 }
@@ -21,11 +22,11 @@ export async function* factsOfLog(
   actor: LogPlace,
   { log, wanted = () => true }: { log: OpenLog; wanted?: (entry: LogEntry) => boolean },
 ): AsyncGenerator<Fact> {
-  const places: number[] = [];
+  const places: Position[] = [];
   for await (const entry of readLog(store, actor, { log, order: "asc" })) {
     if (wanted(entry)) places.push(entry.place);
   }
-  places.sort((a, b) => a - b);
+  places.sort();
   for (let i = 0; i < places.length; i += EVENTS_AT_ONCE) {
     await renew?.();
     yield* await factsAt(places.slice(i, i + EVENTS_AT_ONCE));

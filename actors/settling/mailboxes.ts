@@ -3,6 +3,7 @@
  * object only when its actor folds it: what lives for a whole round has to be walked by the garbage collector again
  * and again.
  */
+import { pack, type Position, unpack } from "../../domain/event/position.ts";
 import { EVENT_TYPES, type StoredEvent } from "../../domain/event/event.ts";
 import { type ActorKind, actorsOf, type Fact, factOf } from "../../domain/profile/fact.ts";
 
@@ -16,7 +17,7 @@ const WHOLE = new Set(["identify", "group", "alias"]);
 const FIRST_ROOM = 4096;
 
 /** Bytes of memory that an event takes in columns, and a name or an id in maps besides its characters. */
-const COLUMN_BYTES = 45;
+const COLUMN_BYTES = 49;
 const NAME_BYTES = 150;
 
 /** Facts by actor. */
@@ -25,8 +26,9 @@ export type Mail = ReturnType<typeof createMail>;
 /** Makes an empty mail. */
 export function createMail() {
   const boxes: Boxes = { user: new Map(), anonymous: new Map(), group: new Map() };
-  /** By event: its place, time, type with a bit for a context, and the number of its name (0 for none). */
-  let places = new Float64Array(FIRST_ROOM);
+  /** By event: its position in two numbers, its time, type with a bit for a context, and the number of its name (0 for none). */
+  let versions = new Float64Array(FIRST_ROOM);
+  let rests = new Uint32Array(FIRST_ROOM);
   let times = new Float64Array(FIRST_ROOM);
   let types = new Uint8Array(FIRST_ROOM);
   let nameNumbers = new Uint32Array(FIRST_ROOM);
@@ -76,7 +78,7 @@ export function createMail() {
     if (whole !== undefined) return whole;
     const type = types[event]!;
     return {
-      place: places[event]!,
+      place: pack(versions[event]!, rests[event]!),
       at: times[event]!,
       type: EVENT_TYPES[type >> 1]!,
       name: names[nameNumbers[event]!],
@@ -96,11 +98,11 @@ export function createMail() {
     /** About how many bytes of memory all of it takes. */
     bytes: () => bytes,
     /** Adds the event at a place, after all that were added before; `line` is its JSON. */
-    add(event: StoredEvent, { place, line }: { place: number; line: string }): void {
+    add(event: StoredEvent, { place, line }: { place: Position; line: string }): void {
       bytes += COLUMN_BYTES;
-      if (events === places.length) {
-        [places, times, types] = [doubled(places), doubled(times), doubled(types)];
-        nameNumbers = doubled(nameNumbers);
+      if (events === versions.length) {
+        [versions, times, types] = [doubled(versions), doubled(times), doubled(types)];
+        [rests, nameNumbers] = [doubled(rests), doubled(nameNumbers)];
       }
       if (WHOLE.has(event.type)) {
         const fact = factOf(event, place);
@@ -111,7 +113,7 @@ export function createMail() {
           deliver(name.slice(0, slash) as ActorKind, name.slice(slash + 1));
         }
       } else {
-        places[events] = place;
+        [versions[events], rests[events]] = unpack(place) as [number, number];
         times[events] = Date.parse(event.timestamp);
         types[events] = 2 * EVENT_TYPES.indexOf(event.type) + (event.context === undefined ? 0 : 1);
         nameNumbers[events] = numberOf(event.type === "track" ? event.event : undefined);

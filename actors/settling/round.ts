@@ -6,6 +6,7 @@
  * before the value that counts on them. So a round that was cut off anywhere is done again, by whomever, to the same
  * end, and comes to the same result: an actor whose position is past its events is passed over.
  */
+import type { Position } from "../../domain/event/position.ts";
 import {
   type Anonymous,
   anonymousFromJson,
@@ -330,7 +331,7 @@ export async function replayActor(
 interface Folding {
   loaded: Loaded<ActorHead>;
   fresh: Fact[];
-  position: number;
+  position: Position;
   /** Fold the whole log again. */
   again: boolean;
 }
@@ -437,7 +438,7 @@ async function partsOf(
     owners: Set<string | undefined>;
     /** Whether this is the anonymous id's first round. */
     isFirst: boolean;
-    position: number;
+    position: Position;
   },
 ): Promise<Writes[]> {
   const writes: Writes[] = [];

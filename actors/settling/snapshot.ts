@@ -2,6 +2,7 @@
  * Actor values and parts as they stand in the store: `[head, state]` in JSON, UTF-8; the state in pieces where it is
  * large. Bytes, since the store would serialize an object at several times the cost.
  */
+import type { Position } from "../../domain/event/position.ts";
 import { Buffer } from "node:buffer";
 import { FOLD_VERSION } from "../../domain/profile/fact.ts";
 import { type Key, pieceKey } from "../store/keys.ts";
@@ -17,7 +18,7 @@ export interface ActorHead extends OpenLog {
   /** The version of the fold that made the state. */
   fold: number;
   /** The place of the last event that is folded and in the log. */
-  position: number;
+  position: Position;
   /** How many events are in the log. */
   version: number;
 }
@@ -31,7 +32,7 @@ export interface PartHead {
 
 /** Where a state stands that is too large for one value; `stamp` tells the writes of one key apart. */
 interface Pieces {
-  stamp: number;
+  stamp: string;
   pieces: number;
 }
 
@@ -61,7 +62,7 @@ const decoder = new TextDecoder();
  */
 export function writesOf<H extends ActorHead | PartHead>(
   key: Key,
-  { head, state, old, stamp }: { head: H; state: unknown; old: Loaded<H> | undefined; stamp: number },
+  { head, state, old, stamp }: { head: H; state: unknown; old: Loaded<H> | undefined; stamp: Position },
 ): Writes {
   const deletes = old?.pieces ?? [];
   const written = "open" in head ? { ...head, open: head.open.toBase64() } : head;
@@ -69,7 +70,7 @@ export function writesOf<H extends ActorHead | PartHead>(
   if (whole.length <= PIECE_BYTES) return { sets: [[key, whole]], deletes };
   // A replay writes at the same position again.
   const isTaken = deletes.some((piece) => piece[piece.length - 2] === stamp);
-  const mine = isTaken ? stamp + 0.5 : stamp;
+  const mine = isTaken ? `${stamp}+` : stamp;
   const bytes = encoder.encode(JSON.stringify(state));
   const pieces = Math.ceil(bytes.length / PIECE_BYTES);
   const sets: [Key, unknown][] = [

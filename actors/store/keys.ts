@@ -90,7 +90,7 @@ function compareInUtf8(a: string, b: string): number {
 }
 
 /** A piece of a state too large for one value; `stamp` tells the writes of one key apart. */
-export const pieceKey = (of: Key, stamp: number, n: number): Key => ["piece", ...of, stamp, n];
+export const pieceKey = (of: Key, stamp: string, n: number): Key => ["piece", ...of, stamp, n];
 
 /** A sealed page of a log, which holds what happened from `from` to the next page. */
 export const pageKey = (generation: number, kind: ActorKind, id: string, from: Mark): Key => [

@@ -7,6 +7,7 @@ export const ACTOR_KINDS = ["user", "anonymous", "group"] as const;
 
 /** One of {@link ACTOR_KINDS}. */
 export type ActorKind = typeof ACTOR_KINDS[number];
+import type { Position } from "../event/position.ts";
 
 /**
  * Version of all folds. A state folded by an older version is folded again when it is next loaded, one of a newer
@@ -14,8 +15,8 @@ export type ActorKind = typeof ACTOR_KINDS[number];
  */
 export const FOLD_VERSION = 3;
 
-/** A time (ms) and the place that breaks a tie: the order of a log. */
-export type Mark = [at: number, place: number];
+/** A time (ms) and the position that breaks a tie: the order of a log. */
+export type Mark = [at: number, place: Position];
 
 /** Whether one mark comes before another: earlier, or at the same time and arrived earlier. */
 export function precedes(a: Mark, b: Mark): boolean {
@@ -24,8 +25,8 @@ export function precedes(a: Mark, b: Mark): boolean {
 
 /** An event as a fold sees it. */
 export interface Fact {
-  /** Its place in the journal: a later arrival has a larger one. */
-  readonly place: number;
+  /** Its position in the journal: a later arrival has a later one. */
+  readonly place: Position;
   /** When it happened, in ms since 1970. */
   readonly at: number;
   readonly type: EventType;
@@ -70,7 +71,7 @@ function withMark<N extends Names>(names: N, { neverLinks }: StoredEvent): N {
 export type ActorName = `${ActorKind}/${string}`;
 
 /** The fact of a stored event at a place of the journal. */
-export function factOf(event: StoredEvent, place: number): Fact {
+export function factOf(event: StoredEvent, place: Position): Fact {
   return withMark({
     place,
     at: Date.parse(event.timestamp),

@@ -1,12 +1,13 @@
 /** Last-writer-wins registers, and maps of them: the traits of users and groups. */
 
 import { jsonBytes } from "../event/json.ts";
+import type { Position } from "../event/position.ts";
 
 /** A value, the time (ms) that it was set for, and the place in the journal that breaks a tie. */
-export type Register = [value: unknown, at: number, place: number];
+export type Register = [value: unknown, at: number, place: Position];
 
 /** Whether something at this time and place comes after the register's: later, or as late and arrived later. */
-export function isAfter(at: number, place: number, than: Register): boolean {
+export function isAfter(at: number, place: Position, than: Register): boolean {
   return at > than[1] || (at === than[1] && place > than[2]);
 }
 
@@ -26,7 +27,7 @@ export const NO_ROOM = Symbol("no room");
 export function setRegister(
   registers: Registers,
   name: string,
-  { value, at, place, roomBytes }: { value: unknown; at: number; place: number; roomBytes: number },
+  { value, at, place, roomBytes }: { value: unknown; at: number; place: Position; roomBytes: number },
 ): number | typeof NO_ROOM {
   const old = registers.get(name);
   if (old !== undefined && !isAfter(at, place, old)) return 0;

@@ -1,4 +1,5 @@
 /** The live view: what comes, as server-sent events (HTML, section 9.2), for administrators. */
+import { isPosition } from "../../domain/event/position.ts";
 import { Hono } from "hono";
 import { z } from "zod";
 import { traceOf } from "../../actors/store/error_trace.ts";
@@ -75,16 +76,17 @@ const TOO_MANY: Problem = {
   retryAfterS: 5,
 };
 
-const ID = /^(\d{1,15})-(\d{1,15})$/;
+const ID = /^([0-9a-f]+)-(\d{1,15})$/;
 
 /** A position as a `Last-Event-ID` says it; an empty one is none. */
 function readId(text: string | undefined): LivePosition | Problem | undefined {
   if (text === undefined || text === "") return undefined;
   const match = ID.exec(text);
-  if (match === null) {
+  const place = match?.[1];
+  if (match === null || !isPosition(place)) {
     return invalid("invalid_last_event_id", "", "Last-Event-ID must be an id that this stream gave");
   }
-  return { place: Number(match[1]), count: Number(match[2]) };
+  return { place, count: Number(match[2]) };
 }
 
 /**

@@ -1,4 +1,5 @@
 /** What the live view says of an event, and who tells it of those that the journal does not. */
+import type { Position } from "../../domain/event/position.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { isObject, type JsonObject } from "../../domain/event/json.ts";
 import { type Rejection, sentType } from "../../domain/event/rejection.ts";
@@ -18,7 +19,7 @@ export interface AcceptedLine extends Pick<StoredEvent, "type" | "messageId" | "
   anonymousId?: string;
   groupId?: string;
   writeKeyId: string;
-  position: number;
+  position: Position;
 }
 
 /** A line of the live view. */

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { liveQuery } from "../admin/live.ts";
 import { described, type Group } from "./operation.ts";
+import { position } from "./parameters.ts";
 import { time } from "./reading.ts";
 
 const names = {
@@ -22,7 +23,7 @@ const lineSchema = z.discriminatedUnion("status", [
     type: z.enum(EVENT_TYPES),
     ...names,
     timestamp: time,
-    position: z.int().min(0).meta({ description: "Its place in the journal." }),
+    position: position.meta({ description: "Its position in the journal." }),
   }),
   z.object({ status: z.literal("duplicate"), messageId: z.string(), type: z.enum(EVENT_TYPES), ...names }),
   z.object({

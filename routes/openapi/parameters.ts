@@ -5,6 +5,9 @@ import { MAX_ID_LENGTH } from "../../domain/event/event.ts";
 const id = (description: string, example: string) =>
   z.string().min(1).meta({ description, param: { example } });
 
+/** A position in the journal. */
+export const position = z.string().regex(/^[0-9a-f]{24}$/);
+
 /** By name. */
 export const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   userId: id(`The user's id, of at most ${MAX_ID_LENGTH} characters, percent-encoded.`, "user_123"),

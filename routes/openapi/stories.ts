@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { storyQuery } from "../profiles/explain.ts";
 import { described, type Group } from "./operation.ts";
+import { position } from "./parameters.ts";
 import { storedEventSchema, time } from "./reading.ts";
 
 const change = <T extends z.ZodType>(value: T) => z.object({ from: value.nullable(), to: value.nullable() });
@@ -11,7 +12,7 @@ const traits = z.record(z.string(), change(z.unknown()));
 const storySchema = z.object({
   event: storedEventSchema,
   writeKeyId: z.string(),
-  position: count.meta({ description: "Its place in the journal." }),
+  position: position.meta({ description: "Its position in the journal." }),
   commit: z.string().meta({ description: "The attempt that committed it." }),
   committedAt: time,
   settled: z.boolean().meta({ description: "Whether profiles and logs have it." }),
@@ -77,7 +78,7 @@ export const stories: Group = {
               originalTimestamp: "2025-03-15T14:34:00Z",
             },
             writeKeyId: "default",
-            position: 5120,
+            position: "000000000000000500000000",
             commit: "01M84NYA09JNNE65BQ3GBSTT6Y",
             committedAt: "2026-11-24T18:00:00.000Z",
             settled: true,

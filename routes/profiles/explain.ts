@@ -1,4 +1,5 @@
 /** The routes that tell why: the story of one event, and of one trait. */
+import { isPosition, type Position } from "../../domain/event/position.ts";
 import { Hono } from "hono";
 import { z } from "zod";
 import { isShortText } from "../../domain/event/json.ts";
@@ -30,9 +31,9 @@ const TRAIT_PLACE = 6;
 
 const BEFORE_RULE = "must be a position, or an ISO 8601 date, or date and time";
 
-/** Towards the beginning of the journal from a position (digits alone), or from a moment. */
+/** Towards the beginning of the journal from a position, or from a moment. */
 const before = z.string().transform((text, context): StoryBefore => {
-  if (/^\d{1,15}$/.test(text)) return { position: Number(text) };
+  if (isPosition(text)) return { position: text };
   const ms = parseTimestamp(text);
   if (ms !== undefined) return { ms };
   context.addIssue({ code: "custom", message: BEFORE_RULE });
@@ -96,7 +97,7 @@ const NO_SUCH_EVENT: Problem = {
 };
 
 /** The search ended before it was through: it is not known whether there is such an event. */
-function unfinished(position: number): Problem {
+function unfinished(position: Position): Problem {
   return {
     reason: "unavailable",
     code: "search_unfinished",

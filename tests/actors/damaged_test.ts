@@ -1,4 +1,5 @@
 /** Bytes that were damaged where the database can't see it: a value that is no longer what was written. */
+import { placed } from "../domain/profile/facts.ts";
 import { ok, rejects, strictEqual } from "node:assert/strict";
 import { pieceKey } from "../../actors/store/keys.ts";
 import { type ActorHead, whole } from "../../actors/settling/snapshot.ts";
@@ -42,9 +43,12 @@ Deno.test("a state whose pieces are gone is a fault of storage, and is not waite
   const store = await place.open();
   const key = ["actor", 1, "user", "u"] as const;
   const value = new TextEncoder().encode(
-    JSON.stringify([{ id: "u", fold: 1, position: 1, version: 1, from: [0, 0] }, { stamp: 1, pieces: 2 }]),
+    JSON.stringify([{ id: "u", fold: 1, position: placed(1), version: 1, from: [0, placed(0)] }, {
+      stamp: "1",
+      pieces: 2,
+    }]),
   );
-  await store.commit({ checks: [], sets: [[key, value], [pieceKey(key, 1, 0), new Uint8Array(1)]] });
+  await store.commit({ checks: [], sets: [[key, value], [pieceKey(key, "1", 0), new Uint8Array(1)]] });
   await rejects(whole<ActorHead>(store, await store.get<Uint8Array>(key)), StorageFault);
 });
 

@@ -1,4 +1,5 @@
 /** What must be true when the weather has cleared and everything has come to rest. */
+import { comparePositions, type Position } from "../../domain/event/position.ts";
 import { canonicalState } from "../../actors/settling/canonical_state.ts";
 import { erasuresOf } from "../../actors/journal/journal_state.ts";
 import { ERASING, generationPrefixes, type Key, SEEN } from "../../actors/store/keys.ts";
@@ -183,13 +184,15 @@ async function checkStates({ site, watch }: RestScene): Promise<void> {
     const kind = keys[index]![2] as ActorKind;
     const name: ActorName = `${kind}/${head!.id}`;
     const mine = (watch.places.get(name) ?? []).map((place) => facts.get(place)!);
-    const log: number[] = [];
+    const log: Position[] = [];
     for await (
       const { place } of readLog(store, { generation, kind, id: head!.id }, { log: head!, order: "asc" })
     ) {
       log.push(place);
     }
-    const inTime = mine.toSorted((a, b) => a.at - b.at || a.place - b.place).map(({ place }) => place);
+    const inTime = mine.toSorted((a, b) => a.at - b.at || comparePositions(a.place, b.place)).map((
+      { place },
+    ) => place);
     if (log.join() !== inTime.join()) {
       throw new Violation(`invariant 3: log of ${name} is ${log}, not ${inTime}`);
     }

@@ -4,9 +4,9 @@
  *
  * Chunks, keys and facts are read by the product's own functions, unpatched: what they are is not in question here.
  */
+import { BEGINNING, indexOf, type Position } from "../../domain/event/position.ts";
 import {
   type Chunk,
-  CHUNK_EVENTS,
   DIGEST_BYTES,
   digestOf,
   ERASED_LINE,
@@ -42,7 +42,7 @@ export interface Journaled {
   /** As it stands there; as it was sent where it is erased. */
   event: StoredEvent;
   erased: boolean;
-  place: number;
+  place: Position;
   commit: string;
   /** When it was committed (ms). */
   at: number;
@@ -51,7 +51,7 @@ export interface Journaled {
 /** What stands at the head of an actor's value. */
 interface ActorHead {
   fold: number;
-  position: number;
+  position: Position;
   version: number;
 }
 
@@ -69,7 +69,7 @@ export function createWatch(
 ) {
   const journal: Journaled[] = [];
   const byId = new Map<string, Journaled[]>();
-  const places = new Map<ActorName, number[]>();
+  const places = new Map<ActorName, Position[]>();
   /** The heads that there were, and how many events each reaches. */
   const heads: { seq: number; events: number }[] = [{ seq: 0, events: 0 }];
   const gone = new Set<string>();
@@ -140,7 +140,7 @@ export function createWatch(
   }
 
   /** The line of an event as it stands in the journal, or is to. */
-  function lineOf(place: number): string {
+  function lineOf(place: Position): string {
     const { event, erased } = journal.find((each) => each.place === place)!;
     return erased ? ERASED_LINE : JSON.stringify(event);
   }
@@ -149,7 +149,7 @@ export function createWatch(
   function checkErased({ generation }: Settled): void {
     for (const { place, erased } of journal) {
       if (!erased) continue;
-      const line = linesIn(get(journalKey(seqOf(place)))!.value as Chunk)[place % CHUNK_EVENTS];
+      const line = linesIn(get(journalKey(seqOf(place)))!.value as Chunk)[indexOf(place)];
       if (line !== ERASED_LINE) broken(2, `${place} is erased, and says ${line}`);
     }
     for (const name of erasing!) {
@@ -303,7 +303,7 @@ export function createWatch(
       if (last === undefined || last <= lastPlaceOf(from)) continue;
       const slash = name.indexOf("/");
       const stored = get(actorKey(generation, name.slice(0, slash) as ActorKind, name.slice(slash + 1)));
-      const position = stored === undefined ? 0 : headOf(stored.value as Uint8Array).position;
+      const position = stored === undefined ? BEGINNING : headOf(stored.value as Uint8Array).position;
       if (position < last) broken(2, `settled is ${seq}, and ${name} at ${position} has not taken ${last}`);
     }
   }
@@ -365,13 +365,13 @@ export function createWatch(
   };
 }
 
-/** How many of some numbers in order are not beyond a bound. */
-export function countUpTo(numbers: readonly number[], bound: number): number {
+/** How many of some positions in order are not beyond a bound. */
+export function countUpTo(positions: readonly Position[], bound: Position): number {
   let low = 0;
-  let high = numbers.length;
+  let high = positions.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (numbers[middle]! <= bound) low = middle + 1;
+    if (positions[middle]! <= bound) low = middle + 1;
     else high = middle;
   }
   return low;

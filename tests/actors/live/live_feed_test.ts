@@ -1,4 +1,5 @@
 /** What comes, told to who listens: two systems on one store, as two processes have it. */
+import { BEGINNING } from "../../../domain/event/position.ts";
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { systemClock } from "../../../actors/store/clock.ts";
 import { type Chunk, digestsIn, linesOf, makeChunk } from "../../../actors/journal/chunk.ts";
@@ -232,7 +233,7 @@ Deno.test("who came before the first event gets all of them after it, without th
     checks: [{ key, stamp }],
     sets: [[key, { ...value!, ...makeChunk({ ...value!, raw, digests: digestsIn(value!.digests) }) }]],
   });
-  for (const position of [after, { place: 0, count: 0 }]) {
+  for (const position of [after, { place: BEGINNING, count: 0 }]) {
     const again = await both.one.live.listen({ after: position, mayWant: () => true });
     const { events } = (await again.next(5_000))!;
     deepStrictEqual(events.map(({ event, position: { count } }) => [event.messageId, count]), [["m1", 1], [
@@ -245,7 +246,7 @@ Deno.test("who came before the first event gets all of them after it, without th
 Deno.test("who comes back from 50,000 events ago is told of each; from one more, how many are passed over", async () => {
   const system = await openOn(":memory:");
   const commit = (n: number) => system.commit(Array.from({ length: n }, () => eventWith()), "k");
-  const nothing = { place: 0, count: 0 };
+  const nothing = { place: BEGINNING, count: 0 };
   for (let n = 0; n < 50; n++) await commit(1_000);
   const near = await system.live.listen({ after: nothing, mayWant: () => true });
   const { skipped, events } = (await near.next(5_000))!;

@@ -1,4 +1,5 @@
 /** Stories of events and of traits: what they say is what was lived through. */
+import { pack } from "../../../domain/event/position.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { CHANGED_EVENTS, type Story } from "../../../actors/reading/event_trace.ts";
@@ -146,7 +147,7 @@ Deno.test("a story names the logs, the place, the commit, and what a group and a
       ["user/jane", "anonymous/a1"],
       ["user/jane", "group/acme"],
     ]);
-    deepStrictEqual(stories.map(({ position }) => position), [1024, 1025, 1026, 1027]);
+    deepStrictEqual(stories.map(({ position }) => position), [0, 1, 2, 3].map((index) => pack(1, index)));
     strictEqual(new Set(stories.map(({ commit, committedAt }) => commit + committedAt)).size, 1);
     deepStrictEqual(stories.map(({ settled }) => settled), [false, false, false, false]);
     // Jane had nothing before the link; with it comes what the visitor did.

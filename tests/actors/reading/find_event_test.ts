@@ -1,4 +1,5 @@
 /** An event is found by its message id wherever it stands, within bounds of reading. */
+import { BEGINNING } from "../../../domain/event/position.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { ulid } from "ulid";
@@ -67,7 +68,7 @@ Deno.test("every event is found at its place, with who sent it, settled or not, 
           if (settles) await settle(system);
           clock.ms += n % 2;
         }
-        let position = 0;
+        let position = BEGINNING;
         for (const messageId of sent) {
           const { story } = await findAll(system, messageId);
           strictEqual(story!.event.messageId, messageId);

@@ -2,6 +2,8 @@
  * How it works: a log grows by batches of entries, some late, some added twice, some rounds cut off after some of their
  * pages were written and done again; after each step everything that can be asked of it is held against a sorted array.
  */
+import type { Mark } from "../../../domain/profile/fact.ts";
+import { BEGINNING, pack, type Position } from "../../../domain/event/position.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import {
@@ -22,7 +24,7 @@ import {
 import type { Key } from "../../../actors/store/keys.ts";
 import { openStore, type Store } from "../../../actors/store/store.ts";
 import { EVENT_TYPES } from "../../../domain/event/event.ts";
-import { factWith, runs } from "../../domain/profile/facts.ts";
+import { factWith, placed, runs } from "../../domain/profile/facts.ts";
 
 const ACTOR = { generation: 1, kind: "user", id: "u" } as const;
 
@@ -32,9 +34,9 @@ async function write(store: Store, sets: [Key, unknown][]): Promise<void> {
   }
 }
 
-type Log = OpenLog & { position: number; extra?: LogEntry[] };
+type Log = OpenLog & { position: Position; extra?: LogEntry[] };
 
-async function read(store: Store, log: Log, range: { order: "asc" | "desc"; after?: [number, number] }) {
+async function read(store: Store, log: Log, range: { order: "asc" | "desc"; after?: Mark }) {
   return await Array.fromAsync(readLog(store, ACTOR, { log, ...range }));
 }
 
@@ -59,7 +61,7 @@ const batches = fc.array(
 /** Entries of a batch: reproducible, and of ever greater places. */
 function entriesOf(
   { count, spread, seed }: { count: number; spread: string; seed: number },
-  placeFrom: number,
+  from: number,
 ): LogEntry[] {
   let random = seed;
   const next = (below: number) => {
@@ -67,15 +69,15 @@ function entriesOf(
     return (random >>> 8) % below;
   };
   return Array.from({ length: count }, (_, index) => {
-    const place = placeFrom + index;
+    const n = from + index;
     const at = spread === "newer"
-      ? place * 10 + next(30)
+      ? n * 10 + next(30)
       : spread === "anywhere"
       ? next(40_000) - 2000
       : spread === "one moment"
       ? 5000
       : -62_000_000_000_000 + next(500);
-    return { at, place, tag: next(60_000) };
+    return { at, place: placed(n), tag: next(60_000) };
   });
 }
 
@@ -87,10 +89,11 @@ Deno.test("a log holds what was added to it, in order, however late, however oft
       async (all, picks) => {
         const store = await openStore(":memory:");
         try {
-          let log: Log = { ...EMPTY_LOG, position: 0 };
+          let log: Log = { ...EMPTY_LOG, position: BEGINNING };
+          let end = 0;
           let model: LogEntry[] = [];
           for (const batch of all) {
-            const added = entriesOf(batch, log.position + 1);
+            const added = entriesOf(batch, end + 1);
             if (batch.cutAfter !== undefined) {
               const { pages } = await growLog(store, ACTOR, { log, added });
               await write(store, pages.slice(0, batch.cutAfter));
@@ -104,7 +107,7 @@ Deno.test("a log holds what was added to it, in order, however late, however oft
                 both.toReversed(),
               );
             }
-            const position = log.position + batch.count;
+            const position = placed(end += batch.count);
             for (let times = batch.again ? 2 : 1; times > 0; times--) {
               const grown = await growLog(store, ACTOR, { log, added });
               await write(store, grown.pages);
@@ -118,7 +121,12 @@ Deno.test("a log holds what was added to it, in order, however late, however oft
           for (const pick of picks) {
             // Marks of entries, and marks between them.
             const { at, place } = model[pick % model.length]!;
-            for (const after of [[at, place], [at - 1, place], [at, place + 0.5]] as [number, number][]) {
+            for (
+              const after of [[at, place], [at - 1, place], [
+                at,
+                `${place.slice(0, -1)}8` as Position,
+              ]] as Mark[]
+            ) {
               const mark = { at: after[0], place: after[1], tag: 0 };
               deepStrictEqual(
                 await read(store, log, { order: "asc", after }),
@@ -146,7 +154,9 @@ Deno.test("entries are the same after they were encoded, of whatever time and pl
   const entries = fc.array(
     fc.record({
       at: fc.integer({ min: -62_167_219_200_000, max: 253_402_300_799_999 }),
-      place: fc.nat(2 ** 31).map((n) => n * 1024),
+      place: fc.tuple(fc.maxSafeNat().map((n) => Math.floor(n / 2)), fc.nat(0xffff_ffff)).map((
+        [version, rest],
+      ) => pack(version, rest)),
       tag: fc.nat(65_535),
     }),
     { maxLength: 50 },
@@ -174,7 +184,7 @@ Deno.test("a tag never says of an event that it is not what it is", () => {
     fc.property(facts, ({ name, ...rest }) => {
       const fact = factWith({ ...rest, name: rest.type === "track" ? name : undefined });
       for (const kind of ["user", "anonymous", "group"] as const) {
-        const entry = { at: 0, place: 0, tag: tagOf(fact, kind) };
+        const entry = { at: 0, place: BEGINNING, tag: tagOf(fact, kind) };
         ok(mayBe(entry, {}));
         ok(mayBe(entry, { type: fact.type }));
         if (fact.name !== undefined) ok(mayBe(entry, { type: "track", event: fact.name }));

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { createMail } from "../../../actors/settling/mailboxes.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import { ACTOR_KINDS, actorsOf, type Fact, factOf } from "../../../domain/profile/fact.ts";
-import { runs } from "../../domain/profile/facts.ts";
+import { placed, runs } from "../../domain/profile/facts.ts";
 import { batches, createStamper, eventWith } from "../histories.ts";
 
 /** What a fold sees of a fact in an actor's log: whom else the event named says nothing, unless it joins or links. */
@@ -15,7 +15,7 @@ function folded(fact: Fact): unknown {
 
 function mailOf(events: StoredEvent[]) {
   const mail = createMail();
-  events.forEach((event, place) => mail.add(event, { place, line: JSON.stringify(event) }));
+  events.forEach((event, n) => mail.add(event, { place: placed(n), line: JSON.stringify(event) }));
   return mail;
 }
 
@@ -24,7 +24,7 @@ Deno.test("each actor gets the facts that name it, whole and in order", () => {
     fc.property(batches(8), (drafts) => {
       const stamp = createStamper();
       const events = drafts.flat().map(stamp);
-      const facts = events.map((event, place) => factOf(event, place));
+      const facts = events.map((event, n) => factOf(event, placed(n)));
       const mail = mailOf(events);
       let actors = 0;
       for (const kind of ACTOR_KINDS) {
@@ -51,9 +51,9 @@ Deno.test("a mail of many actors and letters grows, and says about how much memo
   const mail = mailOf(events);
   strictEqual(mail.actors(), 9000);
   deepStrictEqual(mail.facts("user", "user_17").map(({ place, name }) => [place, name]), [
-    [17, "name 3"],
-    [9017, "name 1"],
-    [18017, "name 6"],
+    [placed(17), "name 3"],
+    [placed(9017), "name 1"],
+    [placed(18017), "name 6"],
   ]);
   ok(mail.bytes() > 1_000_000 && mail.bytes() < 5_000_000, `${mail.bytes()}`);
 });

@@ -2,6 +2,7 @@
  * An anonymous id that 50 users have owned: whose its events are, for every reader, unsettled and settled, in the past,
  * after a replay and after an erasure, in whatever order they came.
  */
+import { endOf, stampOf } from "../../../domain/event/position.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { actorKey, partKey } from "../../../actors/store/keys.ts";
@@ -12,7 +13,7 @@ import type { Writes } from "../../../actors/store/write_batch.ts";
 import type { System } from "../../../actors/system.ts";
 import type { AnonymousJson } from "../../../domain/profile/anonymous.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
-import { runs } from "../../domain/profile/facts.ts";
+import { placed, runs } from "../../domain/profile/facts.ts";
 import { allMembers, wholeLog } from "../compare.ts";
 import { verified } from "../erasure/erasure_contract.ts";
 import { oracleOf, withoutPerson } from "../erasure/erased.ts";
@@ -148,9 +149,12 @@ async function asKeptBefore(store: Store): Promise<void> {
   runs.at(-1)![3] = newest;
   const head = { ...old.head!, fold: 2 };
   const state = [runs, [...owned], null];
-  await store.commit({ checks: [], ...writesOf(key, { head, state, old, stamp: head.position + 1 }) });
+  await store.commit({
+    checks: [],
+    ...writesOf(key, { head, state, old, stamp: endOf(stampOf(head.position)) }),
+  });
   const [part] = await load<PartHead>(store, [partKey(1, "u49", DEVICE)]);
-  const ofPart = { head: { ...part!.head!, fold: 2 }, state: strangers, old: part, stamp: 1 };
+  const ofPart = { head: { ...part!.head!, fold: 2 }, state: strangers, old: part, stamp: placed(1) };
   await store.commit({ checks: [], ...writesOf(part!.key, ofPart) });
   const changes: MemberChange[] = [
     { groupId: "g", who: ["anonymous", DEVICE], source: "", at: null },

@@ -2,6 +2,7 @@
  * How it works: every kept state is made that of an older fold whose content nobody can read, by writing it so into the
  * store. What is read then, unsettled, settled and after more events, must be what it was.
  */
+import { placed } from "../../domain/profile/facts.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { type ActorHead, type PartHead, whole, writesOf } from "../../../actors/settling/snapshot.ts";
@@ -20,7 +21,7 @@ async function makeStale(store: Store, fold = 0): Promise<number> {
     for await (const entry of store.list<Uint8Array>({ prefix: [name] })) {
       const old = await whole<ActorHead | PartHead>(store, entry);
       const head = { ...old.head!, fold };
-      const stamp = "position" in head ? head.position : 1;
+      const stamp = "position" in head ? head.position : placed(1);
       const writes = writesOf(entry.key, { head, state: ["what another fold kept"], old, stamp });
       await store.commit({ checks: [], ...writes });
       count++;

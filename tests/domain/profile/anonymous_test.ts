@@ -3,6 +3,7 @@
  * an anonymous id. The fold at once, and the fold step by step (stored and read again now and then, and folded anew
  * where a step says so, as settling does it) must both come to the same.
  */
+import { BEGINNING, pack } from "../../../domain/event/position.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import {
@@ -30,7 +31,7 @@ import {
   STATE_BYTES,
 } from "../../../domain/profile/person.ts";
 import { traitsOf } from "../../../domain/profile/register.ts";
-import { factWith, moments, personSays, runs, traitMaps } from "./facts.ts";
+import { factWith, moments, personSays, placed, runs, traitMaps } from "./facts.ts";
 
 /** All that an anonymous id is made of, whoever owns it. */
 function joinOf(state: Anonymous): Person {
@@ -44,7 +45,7 @@ interface Link {
   mark: Mark;
 }
 
-const byMark = (a: Mark, b: Mark) => a[0] - b[0] || a[1] - b[1];
+const byMark = (a: Mark, b: Mark) => a[0] - b[0] || (a[1] < b[1] ? -1 : a[1] > b[1] ? 1 : 0);
 
 /**
  * The links that count, by time, then arrival. With the first by which 50 users have owned the id (or the runs are as many
@@ -177,7 +178,7 @@ Deno.test("an anonymous id's events go to who owned it at their time, at once an
       else inPlace++;
       const links = linksOf(facts);
       for (let at = -5000; at <= 13_000; at += 500) {
-        for (const place of [0, 7.5, 99]) {
+        for (const place of [BEGINNING, pack(7, 5), placed(99)]) {
           strictEqual(ownerAt(steps.state, [at, place]), ownerBy(links, [at, place]));
         }
       }
@@ -200,7 +201,7 @@ Deno.test("an anonymous id is the same for the same facts in any order of arriva
   );
   /** Without places, which differ. */
   const bare = (facts: Fact[]) => {
-    const state = evolved(facts.map((fact, index) => ({ ...fact, place: index + 1 }))).state;
+    const state = evolved(facts.map((fact, index) => ({ ...fact, place: placed(index + 1) }))).state;
     return {
       runs: state.runs.map(({ user, first, last }) => [user, first[0], last[0]]),
       parts: [...state.parts].sort(([a], [b]) => a < b ? -1 : 1).map(([owner, part]) => [
@@ -270,7 +271,7 @@ Deno.test("of an anonymous id of too many owners, who owned what is the same in 
       ...at % 3 === 0 ? { type: "identify", userId: `u${at % 71}` } : { name: `e${at}` },
     }));
   const bare = (order: Fact[]) => {
-    const { state } = evolved(order.map((fact, index) => ({ ...fact, place: index + 1 })));
+    const { state } = evolved(order.map((fact, index) => ({ ...fact, place: placed(index + 1) })));
     return {
       end: state.end?.[0],
       runs: state.runs.map(({ user, first, last }) => [user, first[0], last[0]]),

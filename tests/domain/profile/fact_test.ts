@@ -1,3 +1,4 @@
+import { placed } from "./facts.ts";
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { actorsOf, type Fact, factOf, linkedBy } from "../../../domain/profile/fact.ts";
 import { factWith } from "./facts.ts";
@@ -105,7 +106,7 @@ Deno.test("a fact takes of an event only what its type means", () => {
     receivedAt: "2025-01-01T00:00:00.000Z",
   };
   const shown = (["track", "identify", "page", "screen", "group", "alias"] as const).map((type) => {
-    const { at, name, groupId, previousId, traits } = factOf({ type, ...event }, 7);
+    const { at, name, groupId, previousId, traits } = factOf({ type, ...event }, placed(7));
     return [type, at, name, groupId, previousId, traits?.plan];
   });
   deepStrictEqual(shown, [

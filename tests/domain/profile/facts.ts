@@ -1,6 +1,7 @@
 /** Facts for tests of the folds: made by hand, made at random, and compared as what they say. */
 import fc from "fast-check";
 import { EVENT_TYPES } from "../../../domain/event/event.ts";
+import { pack, type Position } from "../../../domain/event/position.ts";
 import type { Fact } from "../../../domain/profile/fact.ts";
 import type { Group } from "../../../domain/profile/group.ts";
 import type { Person } from "../../../domain/profile/person.ts";
@@ -10,10 +11,15 @@ export function runs(usual: number): { numRuns: number } {
   return { numRuns: Math.ceil(usual * Number(Deno.env.get("FC_RUNS") ?? 1)) };
 }
 
-/** A fact with no more than is given; a track call by default. */
-export function factWith(more: Partial<Fact>): Fact {
+/** The first event of the commit with a number. */
+export const placed = (n: number): Position => pack(n, 0);
+
+/** A fact with no more than is given; a track call by default. A number stands for {@link placed}. */
+export function factWith(
+  { place = 1, ...more }: Partial<Omit<Fact, "place">> & { place?: Position | number },
+): Fact {
   return {
-    place: 1,
+    place: typeof place === "number" ? placed(place) : place,
     at: 0,
     type: "track",
     name: undefined,

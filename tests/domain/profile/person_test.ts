@@ -12,7 +12,7 @@ import {
   STATE_BYTES,
 } from "../../../domain/profile/person.ts";
 import { personOf, userProfile } from "../../../domain/profile/profile.ts";
-import { factWith, HOSTILE_NAMES, mapOf, personFacts, personSays, runs, shuffled } from "./facts.ts";
+import { factWith, HOSTILE_NAMES, mapOf, personFacts, personSays, placed, runs, shuffled } from "./facts.ts";
 
 const fold = (facts: Fact[], from = emptyPerson(), limitBytes = STATE_BYTES): Person =>
   facts.reduce((person, fact) => evolvePerson(person, fact, limitBytes), from);
@@ -155,7 +155,7 @@ Deno.test("firsts, lasts, counts and names are those of all events, the context 
     factWith({ place: 5, at: -1, type: "group", groupId: "g" }),
     factWith({ place: 6, at: 7, type: "group", groupId: "g" }),
   ]);
-  deepStrictEqual(person.context, [5000, 4]);
+  deepStrictEqual(person.context, [5000, placed(4)]);
   const iso = (ms: number) => new Date(ms).toISOString();
   deepStrictEqual(profileOf(person), {
     userId: "u",

@@ -3,7 +3,7 @@ import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import { actorsOf, factOf, linkedBy, namesOf } from "../../../domain/profile/fact.ts";
 import { isPlaceholder, placeholdersIn, withPlaceholders } from "../../../domain/profile/placeholder.ts";
-import { factWith } from "./facts.ts";
+import { factWith, placed } from "./facts.ts";
 
 const WORDS = [
   ...["undefined", "null", "nil", "none", "nan", "n/a", "na", "unknown", "anonymous", "guest", "not_set"],
@@ -85,7 +85,7 @@ for (const [sentence, more, marked] of BY_SETTING) {
     const stored = withPlaceholders(event(more), setting);
     strictEqual(stored.neverLinks, marked ? true : undefined);
     const read: StoredEvent = JSON.parse(JSON.stringify(stored));
-    for (const names of [factOf(read, 1), namesOf(read)]) {
+    for (const names of [factOf(read, placed(1)), namesOf(read)]) {
       if (marked) deepStrictEqual([linkedBy(names), actorsOf(names)], [undefined, [`user/${names.userId}`]]);
     }
   });

@@ -1,20 +1,22 @@
+import { comparePositions, type Position } from "../../../domain/event/position.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { jsonBytes } from "../../../domain/event/json.ts";
 import {
   joinRegisters,
   NO_ROOM,
+  type Register,
   type Registers,
   setRegister,
   traitsOf,
 } from "../../../domain/profile/register.ts";
-import { HOSTILE_NAMES, runs, shuffled } from "./facts.ts";
+import { HOSTILE_NAMES, placed, runs, shuffled } from "./facts.ts";
 
 interface Setting {
   name: string;
   value: unknown;
   at: number;
-  place: number;
+  place: Position;
 }
 
 const settings: fc.Arbitrary<Setting[]> = fc.array(
@@ -24,7 +26,7 @@ const settings: fc.Arbitrary<Setting[]> = fc.array(
     at: fc.integer({ min: -2, max: 2 }),
   }),
   { maxLength: 12 },
-).map((drafts) => drafts.map((draft, place) => ({ ...draft, place })));
+).map((drafts) => drafts.map((draft, n) => ({ ...draft, place: placed(n) })));
 
 const says = (registers: Registers) => [...registers].sort(([a], [b]) => a < b ? -1 : 1);
 
@@ -38,11 +40,13 @@ Deno.test("a register holds the setting of the greatest time, then place, whatev
   fc.assert(
     fc.property(cases, ([all, other, cut]) => {
       const wanted = new Map<string, Setting>();
-      for (const setting of [...all].sort((a, b) => a.at - b.at || a.place - b.place)) {
+      for (const setting of [...all].sort((a, b) => a.at - b.at || comparePositions(a.place, b.place))) {
         wanted.set(setting.name, setting);
       }
       const expected = says(
-        new Map([...wanted].map(([name, { value, at, place }]) => [name, [value, at, place]])),
+        new Map(
+          [...wanted].map(([name, { value, at, place }]): [string, Register] => [name, [value, at, place]]),
+        ),
       );
       deepStrictEqual(says(setAll(other)), expected);
       const left = setAll(other.slice(0, cut));
@@ -81,12 +85,12 @@ Deno.test("setting gives the bytes gained, which sum up to what is there", () =>
 
 Deno.test("a setting without room changes nothing and says so", () => {
   const registers: Registers = new Map();
-  const bytes = setRegister(registers, "a", { value: "xx", at: 1, place: 1, roomBytes: 100 });
+  const bytes = setRegister(registers, "a", { value: "xx", at: 1, place: placed(1), roomBytes: 100 });
   ok(typeof bytes === "number" && bytes <= 100);
   strictEqual(
-    setRegister(registers, "a", { value: "x".repeat(30), at: 2, place: 2, roomBytes: 10 }),
+    setRegister(registers, "a", { value: "x".repeat(30), at: 2, place: placed(2), roomBytes: 10 }),
     NO_ROOM,
   );
-  strictEqual(setRegister(registers, "b", { value: 1, at: 2, place: 3, roomBytes: 10 }), NO_ROOM);
-  deepStrictEqual(says(registers), [["a", ["xx", 1, 1]]]);
+  strictEqual(setRegister(registers, "b", { value: 1, at: 2, place: placed(3), roomBytes: 10 }), NO_ROOM);
+  deepStrictEqual(says(registers), [["a", ["xx", 1, placed(1)]]]);
 });

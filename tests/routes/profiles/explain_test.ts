@@ -1,4 +1,5 @@
 /** The story of an event, and of a trait, as administrators and readers are told them. */
+import { placed } from "../../domain/profile/facts.ts";
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { AS_ADMIN, openTestApp, openTestSystem, type TestApp } from "../test_app.ts";
 
@@ -28,7 +29,7 @@ Deno.test("the story of an event says all that there is to know of it", async ()
   const { event, commit, committedAt, ...rest } = body;
   deepStrictEqual(rest, {
     writeKeyId: writeKey.id,
-    position: 2048,
+    position: placed(2),
     settled: false,
     logs: ["user/jane"],
     contract: null,
@@ -73,7 +74,7 @@ const REFUSED: [what: string, path: string, status: number, code: string][] = [
   ["a position with a sign", "/api/v1/admin/events/m1?before=-1", 400, "invalid_query"],
   ["an empty position", "/api/v1/admin/events/m1?before=", 400, "invalid_query"],
   ["a moment before the event", "/api/v1/admin/events/m1?before=2020-01-01", 404, "not_found"],
-  ["the event's own position", "/api/v1/admin/events/m1?before=1024", 404, "not_found"],
+  ["the event's own position", `/api/v1/admin/events/m1?before=${placed(1)}`, 404, "not_found"],
   ["a user never seen", "/api/v1/users/other/traits/plan/why", 404, "not_found"],
   ["a user of too long an id", `/api/v1/users/${"x".repeat(600)}/traits/plan/why`, 404, "not_found"],
   ["a trait that was never set", "/api/v1/users/jane/traits/other/why", 404, "not_found"],
@@ -98,7 +99,7 @@ Deno.test("a search that ends before it is through says so, and how to go on", a
   for (let n = 0; n < 8; n++) await test.send("/api/v1/events", identify(`m${n}`, { n }));
   const first = await storyOf(test, "m0");
   deepStrictEqual([first.status, first.body.code], [503, "search_unfinished"]);
-  const next = /^<(\?before=\d+)>; rel="next"$/.exec(first.headers.get("link")!)![1]!;
+  const next = /^<(\?before=[0-9a-f]{24})>; rel="next"$/.exec(first.headers.get("link")!)![1]!;
   match(first.body.detail, new RegExp(`\\${next}\\b`));
   const second = await storyOf(test, "m0", next);
   strictEqual(second.status, 503);
