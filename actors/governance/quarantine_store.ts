@@ -5,6 +5,7 @@ import { type Key, REJECTED, REJECTED_COUNT, rejectedCountKey, rejectedKey } fro
 import type { ErasedNames, EraseParticipant } from "../erasure/execute.ts";
 import { DAMAGED, type Store } from "../store/store.ts";
 import { createTurns } from "../store/serial_queue.ts";
+import { type Erased, erasedBy, fateOf, idIn, LOSABLE_MEMBERS } from "./named_in.ts";
 import { StorageFault, StorageUnavailable } from "../store/errors.ts";
 
 /** An event that was not taken, as it is kept. */
@@ -159,7 +160,7 @@ export function createRejected({ store, clock, newId, renew }: RejectedOptions) 
   }
 
   /** As in the journal: of another user's event the name of somebody who is erased goes, and the event stays. */
-  async function withoutNames(found: readonly string[], ids: ReadonlySet<string>): Promise<void> {
+  async function withoutNames(found: readonly string[], { ids }: Erased): Promise<void> {
     for (let from = 0; from < found.length; from += NAMED_EVENTS) {
       const keys = found.slice(from, from + NAMED_EVENTS).map(rejectedKey);
       await move(async () => {
@@ -170,7 +171,9 @@ export function createRejected({ store, clock, newId, renew }: RejectedOptions) 
           const event = eventOf(value);
           // It was whole when it was found; it is found as it is when this is tried again.
           if (event === undefined) throw new StorageFault(DAMAGED);
-          for (const member of NAMES) if (ids.has(textOf(event[member]) ?? "")) delete event[member];
+          for (const member of LOSABLE_MEMBERS) {
+            if (ids.has(idIn(event[member]) ?? "")) delete event[member];
+          }
           removed.push(value);
           sets.push([key, { ...value, body: new TextEncoder().encode(JSON.stringify(event)) }]);
         }
@@ -180,35 +183,46 @@ export function createRejected({ store, clock, newId, renew }: RejectedOptions) 
     }
   }
 
+  /** The ids of those that name somebody, and so go; and of those of other people that only lose the name. */
+  async function findNamed(erased: Erased): Promise<{ going: string[]; losing: string[] }> {
+    const going: string[] = [];
+    const losing: string[] = [];
+    for await (const { key, value } of store.list<Stored>({ prefix: REJECTED }, { batchSize: 20 })) {
+      await renew?.();
+      const event = eventOf(value!);
+      // What is damaged may be anybody's.
+      const fate = event === undefined ? "goes" : fateOf(event, {
+        text: textOf(value!),
+        words: `${value!.message} ${value!.path ?? ""}`,
+      }, erased);
+      if (fate === "goes") going.push(key[1] as string);
+      else if (fate === "loses its names") losing.push(key[1] as string);
+    }
+    return { going, losing };
+  }
+
   return {
     move,
     sharesOf,
     removeAll,
+    /** How many {@link erase} would remove. Changes nothing. */
+    async count(names: ErasedNames): Promise<number> {
+      return (await findNamed(erasedBy(names))).going.length;
+    },
     /**
      * Removes all that name a person whom the wish of a number erases, and what is so damaged that nobody can tell whom it
      * names; gives how many. After its first step no process keeps an event any more that came before it knew of that
      * (`quarantine.ts`), and what was kept before is found.
      */
-    async erase({ userId, anonymousIds = [] }: ErasedNames, no: number): Promise<number> {
+    async erase(names: ErasedNames, no: number): Promise<number> {
       await move((total) => {
         if ((total.erased ?? 0) >= no) return undefined;
         return { erased: no, sets: [], deletes: [] };
       });
-      const found: string[] = [];
-      const named: string[] = [];
-      const ids = new Set(anonymousIds);
-      for await (const { key, value } of store.list<Stored>({ prefix: REJECTED }, { batchSize: 20 })) {
-        await renew?.();
-        const id = key[1] as string;
-        const event = eventOf(value!);
-        const user = textOf(event?.userId);
-        if (event === undefined || (userId !== undefined && user === userId)) found.push(id);
-        else if (NAMES.some((member) => ids.has(textOf(event[member]) ?? ""))) {
-          (user === undefined ? found : named).push(id);
-        }
-      }
-      await withoutNames(named, ids);
-      return await removeAll(found);
+      const erased = erasedBy(names);
+      const { going, losing } = await findNamed(erased);
+      await withoutNames(losing, erased);
+      return await removeAll(going);
     },
   };
 }
@@ -217,15 +231,6 @@ export function createRejected({ store, clock, newId, renew }: RejectedOptions) 
 export const rejectedEvents: EraseParticipant = {
   erase: (names, no, options) => createRejected(options).erase(names, no),
 };
-
-/** Members that name an anonymous id. */
-const NAMES = ["anonymousId", "previousId"] as const;
-
-/** An id as it is read: numbers are their text, and what is empty or something else is none. */
-function textOf(id: unknown): string | undefined {
-  if (typeof id === "number") return String(id);
-  return typeof id === "string" && id !== "" ? id : undefined;
-}
 
 /** Whose share an event is of, and how much; of what is damaged nobody may be able to tell. */
 function keyOf({ writeKeyId }: Partial<Stored>): string {
@@ -236,10 +241,15 @@ function bytesOf({ body }: Partial<Stored>): number {
   return body instanceof Uint8Array ? body.length : 0;
 }
 
+/** The JSON of a stored event. Throws where its bytes are no text. */
+function textOf({ body }: Partial<Stored>): string {
+  return new TextDecoder("utf-8", { fatal: true }).decode(body);
+}
+
 /** The event that a stored one holds; undefined where its bytes are damaged. */
-function eventOf({ body }: Partial<Stored>): JsonObject | undefined {
+function eventOf(stored: Partial<Stored>): JsonObject | undefined {
   try {
-    const event: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    const event: unknown = JSON.parse(textOf(stored));
     return isObject(event) ? event : undefined;
   } catch {
     return undefined;

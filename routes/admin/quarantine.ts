@@ -2,8 +2,8 @@
 import { Hono } from "hono";
 import { z } from "zod";
 import { withDefaults } from "../../domain/event/accept.ts";
-import type { StoredEvent } from "../../domain/event/event.ts";
-import { isObject, type JsonObject } from "../../domain/event/json.ts";
+import { MAX_ID_LENGTH as MAX_EVENT_ID_LENGTH, type StoredEvent } from "../../domain/event/event.ts";
+import { isObject, isShortText, type JsonObject } from "../../domain/event/json.ts";
 import { sentType } from "../../domain/event/rejection.ts";
 import { formatTimestamp } from "../../domain/event/timestamp.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
@@ -20,19 +20,11 @@ const ID_PLACE = 5;
 /** Ids are of our making and short: anything else names nothing. */
 const MAX_ID_LENGTH = 100;
 
-/** UTF-16 units of a member that is kept of an event that is too large to be kept. */
-const MAX_KEPT_LENGTH = 256;
+/** UTF-16 units of the name that is kept of an event that is too large to be kept. */
+const MAX_NAME_LENGTH = 256;
 
-/** The members that are. */
-const KEPT_MEMBERS = [
-  "type",
-  "messageId",
-  "userId",
-  "anonymousId",
-  "groupId",
-  "previousId",
-  "event",
-] as const;
+/** The ids that are kept of it: whole, so that an erasure finds them; what is longer than an id may be is nobody's. */
+const KEPT_IDS = ["messageId", "userId", "anonymousId", "groupId", "previousId"] as const;
 
 /** Of the list. */
 export const rejectedQuery = z.object({ limit, cursor });
@@ -83,11 +75,11 @@ function personIn(item: JsonObject): { userId?: string; anonymousId?: string } {
 /** What can be told of an event by its ids and its name, in well-formed Unicode: a cut may fall within a character. */
 function cutOf(item: JsonObject, type: unknown): JsonObject {
   const kept: JsonObject = {};
-  for (const member of KEPT_MEMBERS) {
-    const value = member === "type" ? type : item[member];
-    if (typeof value === "number") kept[member] = value;
-    else if (typeof value === "string") kept[member] = value.slice(0, MAX_KEPT_LENGTH).toWellFormed();
+  for (const [member, value] of [["type", type], ...KEPT_IDS.map((id) => [id, item[id]] as const)] as const) {
+    const isShort = typeof value === "string" && isShortText(value, MAX_EVENT_ID_LENGTH);
+    if (isShort || typeof value === "number") kept[member] = value;
   }
+  if (typeof item.event === "string") kept.event = item.event.slice(0, MAX_NAME_LENGTH).toWellFormed();
   return kept;
 }
 

@@ -267,12 +267,15 @@ Deno.test("a person can be erased from it: by every id that an event names; anot
     { userId: "u", anonymousId: "other" },
     { anonymousId: "a" },
     { previousId: "a" },
+    { anonymousId: "u" },
+    { traits: { userId: "u" } },
   ];
-  const others = [{ userId: "uu" }, { userId: "a" }, { anonymousId: "u" }, { traits: { userId: "u" } }, {}, {
-    userId: 5,
-  }];
+  const others = [{ userId: "uu" }, { userId: "a" }, { anonymousId: "uu" }, {}, { userId: 5 }];
   test.keep({ type: "alias", previousId: "a", userId: "x" });
   for (const event of [...mine, ...others]) test.keep(event);
+  await test.quarantine.flush();
+  const { count } = createRejected({ clock: systemClock, store: test.store, newId: () => "" });
+  strictEqual(await count({ userId: "u", anonymousIds: ["a"] }), mine.length);
   strictEqual(await test.erase({ userId: "u", anonymousIds: ["a"] }), mine.length);
   deepStrictEqual((await test.events()).reverse(), [{ type: "alias", userId: "x" }, ...others]);
   strictEqual(await test.erase({ userId: "5" }), 1, "an id that is a number is its text");

@@ -147,6 +147,46 @@ Deno.test("rejected events of a user and of their devices go with them; another'
   ]);
 });
 
+/** What a client may get wrong about an id, each of which was kept after an erasure. */
+const LONG_ID = "😀".repeat(200);
+const REJECTED: [what: string, id: string, event: Record<string, unknown>][] = [
+  ["user_id", "jane.doe", { type: "page", user_id: "jane.doe", traits: { email: "jane@example.com" } }],
+  ["an object as userId", "jane.doe", { type: "page", userId: { id: "jane.doe" } }],
+  ["an array as userId", "jane.doe", { type: "page", userId: ["jane.doe"] }],
+  ["context.traits alone", "jane.doe", { type: "page", context: { traits: { id: "jane.doe" } } }],
+  ["an alias without userId", "jane.doe", { type: "alias", previousId: "jane.doe" }],
+  ["the type", "jane.doe", { type: "identify:jane.doe", userId: "other" }],
+  ["the messageId", "jane.doe", { type: "track", userId: "other", messageId: "jane.doe-17" }],
+  ["a key", "jane.doe", { type: "track", userId: "other", properties: { "jane.doe": 1 } }],
+  ["an id of an event that is too large", LONG_ID, {
+    type: "track",
+    event: "x",
+    userId: LONG_ID,
+    properties: { text: "x".repeat(33_000) },
+  }],
+  ["an anonymousId of one that is too large", LONG_ID, {
+    type: "track",
+    event: "x",
+    anonymousId: LONG_ID,
+    properties: { text: "x".repeat(33_000) },
+  }],
+];
+
+for (const [what, id, event] of REJECTED) {
+  Deno.test(`after an erasure no rejected event has the id in ${what}`, async () => {
+    await using test = await openTestApp();
+    ok((await test.send("/api/v1/events", event)).status >= 400);
+    ok((await test.send("/api/v1/events", { type: "track", userId: "other" })).status === 400);
+    const kept = async () => {
+      return (await test.get("/api/v1/admin/rejected", AS_ADMIN)).body.rejected as { event: unknown }[];
+    };
+    strictEqual((await kept()).length, 2);
+    const { body } = await erase(test, `users/${encodeURIComponent(id)}?suppress=true`);
+    strictEqual(body.erased.rejected, 1);
+    deepStrictEqual((await kept()).map(({ event }) => event), [{ type: "track", userId: "other" }]);
+  });
+}
+
 Deno.test("nothing of somebody who is suppressed is kept as rejected, whatever else is wrong with it", async () => {
   await using test = await openPlanted();
   await erase(test, "users/planted?suppress=true");
