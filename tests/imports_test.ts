@@ -203,6 +203,14 @@ Deno.test("only actors/store/store.ts names Deno.Kv", () => {
   );
 });
 
+Deno.test("what tasks print passes through tasks/output.ts, but for help, progress and paths for the shell", () => {
+  const writers = ["output", "check_settings", "dev", "paths", "progress", "read_paths"].map((name) =>
+    `tasks/${name}.ts`
+  );
+  const others = SOURCES.filter(({ path }) => path !== "main.ts" && !writers.includes(path));
+  deepStrictEqual(found(/\bconsole\.\w+\((?!HELP\))/, others), []);
+});
+
 Deno.test("only actors/store/keys.ts spells a key", () => {
   const spelled = SOURCES.find(({ path }) => path === "actors/store/keys.ts")!.code;
   // A type such as ["user" | "anonymous", string] spells none.
