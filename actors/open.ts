@@ -81,7 +81,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   function guard(): void {
     const fault = clockGuard?.fault();
     if (fault === undefined) return;
-    throw new NotServing(`${fault}: nothing was accepted, and a retry is safe`, "clock_moved");
+    throw new NotServing(fault, "clock_moved");
   }
   const probe = createProbe(store, { clock, newId });
   const processes = createProcesses(store, { id: owner, clock });

@@ -68,6 +68,7 @@ export function createErasure(options: ErasureOptions): Erasure {
   async function push(wish: Omit<Wish, "seq" | "op">): Promise<number> {
     const op = options.newId();
     let last: number | undefined;
+    const lastWrite = { failed: false };
     for (let tries = 0; tries < TRIES; tries++) {
       const [mark, head] = await store.getMany([ERASING, HEAD]);
       const { pushed } = (mark!.value ?? { pushed: 0 }) as Wishes;
@@ -83,7 +84,7 @@ export function createErasure(options: ErasureOptions): Erasure {
         // Who asks again does not make the others wait longer.
         const { wish: before, key, stamp, no } = waiting;
         const joined: Wish = { ...before, ...wish, op, seq, suppress: before.suppress || wish.suppress };
-        if (await tried({ checks: [{ key, stamp }], sets: [[key, joined]] }) !== null) return no;
+        if (await tried({ checks: [{ key, stamp }], sets: [[key, joined]] }, lastWrite) !== null) return no;
         continue;
       }
       last = pushed + 1;
@@ -93,18 +94,22 @@ export function createErasure(options: ErasureOptions): Erasure {
           wishKey(last),
           { ...wish, op, seq } satisfies Wish,
         ]],
-      });
+      }, lastWrite);
       if (written !== null) return last;
       if (tries > 0) await clock.sleep(Math.min(2 ** tries, 200) * clock.random());
     }
-    throw new StorageUnavailable("storage did not take the wish for erasure");
+    throw lastWrite.failed
+      ? new StorageUnavailable("storage did not take the wish for erasure")
+      : new NotServing("Other processes keep changing the list of erasures.", "contention");
   }
 
   /** A write of which nobody knows whether it was done counts as not done; of a full disk the caller is told at once. */
-  function tried(write: Write): Promise<string | null> {
+  function tried(write: Write, noted: { failed: boolean }): Promise<string | null> {
+    noted.failed = false;
     return store.commit(write).catch((error) => {
-      if (error instanceof StorageUnavailable && !(error instanceof StorageFault)) return null;
-      throw error;
+      if (!(error instanceof StorageUnavailable) || error instanceof StorageFault) throw error;
+      noted.failed = true;
+      return null;
     });
   }
 

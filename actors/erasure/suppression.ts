@@ -13,7 +13,7 @@ import { type Key, SECRET, SUPPRESSED, suppressedKey } from "../store/keys.ts";
 import type { Store, Write } from "../store/store.ts";
 import { createWatched } from "../store/cached_config.ts";
 import type { Person } from "./requests.ts";
-import { StorageFault, StorageUnavailable, TooManySuppressed } from "../store/errors.ts";
+import { NotServing, StorageFault, StorageUnavailable, TooManySuppressed } from "../store/errors.ts";
 
 /** Whose events are refused, as this process knows it: never older than 5 s once `fresh` has resolved. */
 export interface Suppression {
@@ -112,6 +112,7 @@ export async function openSuppression(
     fresh: watched.fresh,
     refresh: watched.refresh,
     async add(person) {
+      let hasFailed = false;
       for (let tries = 0; tries < TRIES; tries++) {
         await watched.refresh();
         if (has(person)) return;
@@ -120,9 +121,11 @@ export async function openSuppression(
         // Whether it was written the next look tells; of a full disk the caller is told at once.
         await store.commit(write).catch((error) => {
           if (!(error instanceof StorageUnavailable) || error instanceof StorageFault) throw error;
+          hasFailed = true;
         });
       }
-      throw new StorageUnavailable("storage did not take who is to be suppressed");
+      if (hasFailed) throw new StorageUnavailable("storage did not take who is to be suppressed");
+      throw new NotServing("Other processes keep changing who is suppressed.", "contention");
     },
   };
 }

@@ -22,7 +22,7 @@ import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
 import { createTurns } from "../store/serial_queue.ts";
 import { createWatched } from "../store/cached_config.ts";
-import { StorageUnavailable, TooManyContracts } from "../store/errors.ts";
+import { NotServing, TooManyContracts } from "../store/errors.ts";
 import type { Budget } from "../../domain/contract/checker.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import type { Rejection } from "../../domain/event/rejection.ts";
@@ -165,7 +165,7 @@ export function createEventContracts(
       if (written === null) continue;
       return await watched.refresh();
     }
-    throw new StorageUnavailable("contracts are being changed by another process too often");
+    throw new NotServing("Other processes keep changing contracts.", "contention");
   }
 
   async function newestVersion(name: string): Promise<number> {

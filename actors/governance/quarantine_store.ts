@@ -6,7 +6,7 @@ import type { ErasedNames, EraseParticipant } from "../erasure/execute.ts";
 import { DAMAGED, type Store } from "../store/store.ts";
 import { createTurns } from "../store/serial_queue.ts";
 import { type Erased, erasedBy, fateOf, idIn, LOSABLE_MEMBERS } from "./named_in.ts";
-import { StorageFault, StorageUnavailable } from "../store/errors.ts";
+import { NotServing, StorageFault } from "../store/errors.ts";
 
 /** An event that was not taken, as it is kept. */
 export interface RejectedEvent {
@@ -117,7 +117,7 @@ export function createRejected({ store, clock, newId, renew }: RejectedOptions) 
       if (written !== null) return;
       await clock.sleep(2 ** tries * clock.random());
     }
-    throw new StorageUnavailable("the quarantine is being changed by other processes too often");
+    throw new NotServing("Other processes keep changing the quarantine.", "contention");
   }
 
   /** Brings the total and the shares of the write keys to where a change leads; gives the shares that it touches. */

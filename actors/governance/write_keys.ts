@@ -6,7 +6,7 @@ import { rateLimitKey, WRITE_KEYS, WRITE_KEYS_CHANGED, writeKeyKey, writeKeyUsed
 import type { Store } from "../store/store.ts";
 import { createTurns } from "../store/serial_queue.ts";
 import { createWatched } from "../store/cached_config.ts";
-import { StorageUnavailable, TooManyWriteKeys } from "../store/errors.ts";
+import { NotServing, TooManyWriteKeys } from "../store/errors.ts";
 import type { RateLimit } from "../../domain/limits/token_bucket.ts";
 import type { EventType } from "../../domain/event/event.ts";
 
@@ -143,7 +143,7 @@ export async function openWriteKeys(
       await watched.refresh();
       return next ?? entry.value;
     }
-    throw new StorageUnavailable("write keys are being changed by another process too often");
+    throw new NotServing("Other processes keep changing write keys.", "contention");
   }
 
   function held(digestHex: string): WriteKey | undefined {

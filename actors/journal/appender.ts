@@ -26,7 +26,7 @@ import { withTimeout } from "../store/timeout.ts";
 import { HEAD, journalKey, type Key } from "../store/keys.ts";
 import { addProbes, lookUp, type Probe } from "./dedup_index.ts";
 import type { Store } from "../store/store.ts";
-import { BatchTooLarge, StorageFault, StorageUnavailable } from "../store/errors.ts";
+import { BatchTooLarge, NotServing, StorageFault, StorageUnavailable } from "../store/errors.ts";
 
 /** Told of commits, once for each; it must never throw. */
 export interface AppendObserver {
@@ -109,12 +109,12 @@ export function createCommitter(options: CommitterOptions) {
   });
 
   /** Waits for a promise until a moment of the monotonic clock, then throws. */
-  function withDeadline<T>(promise: Promise<T>, deadlineMs: number): Promise<T> {
+  function withDeadline<T>(promise: Promise<T>, deadlineMs: number, late = notAcknowledged): Promise<T> {
     return withTimeout<T, never>(promise, {
       clock,
       ms: Math.max(0, deadlineMs - clock.monotonic()),
       onTimeout() {
-        throw notAcknowledged();
+        throw late();
       },
     });
   }
@@ -171,13 +171,18 @@ export function createCommitter(options: CommitterOptions) {
 
   async function commitGroup(group: Request[]): Promise<void> {
     const deadlineMs = Math.min(...group.map((request) => request.cameMs)) + DEADLINE_MS;
+    if (clock.monotonic() > deadlineMs) throw new NotServing(WAITED_TOO_LONG, "overloaded");
     await withDeadline(
       options.room(group.reduce((sum, request) => sum + request.events.length, 0), deadlineMs),
       deadlineMs,
+      settlingBehind,
     );
+    // It resolves at the deadline too, whether there is room or not.
+    if (clock.monotonic() >= deadlineMs) throw settlingBehind();
     let digests = digestsOf(group);
+    let late = notAcknowledged;
     for (let tries = 0;; tries++) {
-      if (clock.monotonic() > deadlineMs) throw notAcknowledged();
+      if (clock.monotonic() > deadlineMs) throw late();
       const base = journal.head();
       const known = await knownIds(digests, deadlineMs);
       // Look-ups waited for a read: what they say holds for the head that was captured before them alone.
@@ -204,11 +209,13 @@ export function createCommitter(options: CommitterOptions) {
       }
       attempts.add(commit);
       const began = clock.monotonic();
+      late = lostRaces;
       const write = store.commit({ checks: [{ key: HEAD, stamp: base.stamp }], sets: prepared.sets }).catch(
         (error) => {
           // Of a full disk or a damaged file the sender is told at once: trying until the deadline helps nothing.
-          if (error instanceof StorageUnavailable && !(error instanceof StorageFault)) return null;
-          throw error;
+          if (!(error instanceof StorageUnavailable) || error instanceof StorageFault) throw error;
+          late = notAcknowledged;
+          return null;
         },
       );
       const stamp = await withDeadline(write, deadlineMs);
@@ -285,7 +292,7 @@ export function createCommitter(options: CommitterOptions) {
     /** Makes a request's events durable, all or none. See `System.commit`. */
     commit(events: StoredEvent[], writeKeyId: string): Promise<Receipt[]> {
       if (waitingBytes > WAITING_BYTES) {
-        return Promise.reject(new StorageUnavailable("too many requests are waiting"));
+        return Promise.reject(new NotServing(TOO_MANY_WAIT, "overloaded"));
       }
       const lines = events.map((event) => JSON.stringify(event));
       let digests = "";
@@ -412,8 +419,23 @@ function prepare(
   };
 }
 
+const TOO_MANY_WAIT = "Too many requests are waiting to be stored.";
+const WAITED_TOO_LONG = `The requests before this one took the ${DEADLINE_MS / 1000} s that it could wait.`;
+
 function notAcknowledged(): StorageUnavailable {
-  return new StorageUnavailable(
-    "storage did not take the events in time: nothing was acknowledged, send them again",
+  return new StorageUnavailable("storage did not take the events in time");
+}
+
+function settlingBehind(): NotServing {
+  return new NotServing(
+    "Settling is too far behind the journal to take more events now.",
+    "settling",
+  );
+}
+
+function lostRaces(): NotServing {
+  return new NotServing(
+    "Other processes were first to append to the journal, again and again.",
+    "contention",
   );
 }

@@ -45,7 +45,7 @@ import {
 import { type ActorHead, isStale, load, type Loaded } from "../settling/snapshot.ts";
 import type { Store } from "../store/store.ts";
 import { isContiguous, type Pin, placesIn } from "../journal/tail.ts";
-import { StorageUnavailable } from "../store/errors.ts";
+import { NotServing } from "../store/errors.ts";
 
 /** A past that a reader asks for, in ms since 1970: what happened up to `at`, of what was received up to `asOf`. */
 export interface Past {
@@ -303,8 +303,8 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
 }
 
 /** What a read is told that was begun anew too often. */
-export function changedTooOften(): StorageUnavailable {
-  return new StorageUnavailable("what was to be read changed too often while it was read");
+export function changedTooOften(): NotServing {
+  return new NotServing("What was to be read changed too often while it was read.", "contention");
 }
 
 /** Thrown where a view can't be extended any more, and is begun again. */

@@ -11,7 +11,7 @@ import type { Journal } from "../journal/journal_state.ts";
 import { journalKey } from "../store/keys.ts";
 import { addProbes, lookUp, type Probe } from "../journal/dedup_index.ts";
 import type { Store } from "../store/store.ts";
-import { StorageUnavailable } from "../store/errors.ts";
+import { NotServing } from "../store/errors.ts";
 
 /** Chunks that one search looks at: some seconds of reading. */
 export const SEARCH_CHUNKS = 50_000;
@@ -118,7 +118,7 @@ export function createFinder({ store, journal, secret, searchChunks = SEARCH_CHU
     await journal.sync();
     let stretch: Stretch | "nowhere" | undefined;
     for (let tries = 0; stretch === undefined; tries++) {
-      if (tries === TRIES) throw new StorageUnavailable("the seen index changed too often while it was read");
+      if (tries === TRIES) throw new NotServing("The index of message ids keeps changing.", "contention");
       stretch = await stretchOf(digest);
       if (stretch === undefined) {
         await journal.sync();

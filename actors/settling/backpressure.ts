@@ -2,7 +2,7 @@
 import type { Clock } from "../store/clock.ts";
 import { erasuresOf, type Journal } from "../journal/journal_state.ts";
 import type { Settler } from "./settler.ts";
-import { NotServing, StorageUnavailable } from "../store/errors.ts";
+import { NotServing } from "../store/errors.ts";
 
 /** Beyond so many unsettled events, or bytes of memory for them, senders are slowed, more the fuller it is. */
 const SOFT_EVENTS = 240_000;
@@ -77,8 +77,9 @@ export function createSettling(
     async until(seq: number, deadlineMs: number): Promise<void> {
       const end = clock.monotonic() + deadlineMs;
       for (let waitMs = 2; journal.settled().seq < seq; waitMs = Math.min(waitMs * 2, 50)) {
-        if (closed || clock.monotonic() > end) {
-          throw new StorageUnavailable("settling has not caught up in time");
+        if (closed) throw new NotServing("The server is stopping.", "stopping");
+        if (clock.monotonic() > end) {
+          throw new NotServing("Settling has not caught up with the journal in time.", "settling");
         }
         settler.hurry();
         await clock.sleep(waitMs);

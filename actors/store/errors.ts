@@ -1,6 +1,6 @@
 /** The errors of all rooms. */
 
-/** Thrown when storage does not answer in time: nothing was acknowledged, and a retry is safe. */
+/** Thrown when storage does not answer in time: nothing was acknowledged, and a retry is safe. Only for that: see {@link NotServing}. */
 export class StorageUnavailable extends Error {
   override name = "StorageUnavailable";
   constructor(message: string, readonly retryAfterS = 1, options?: ErrorOptions) {
@@ -19,16 +19,43 @@ export class StorageFault extends StorageUnavailable {
   }
 }
 
-/** Thrown where this process can't do its work for a reason that it can name: `code` and message are for the answer. */
-export class NotServing extends StorageUnavailable {
-  override name = "NotServing";
-  constructor(message: string, readonly code: "clock_moved" | "settling_fails" | "erasure_under_way") {
-    super(message, FAULT_RETRY_S);
-  }
-}
-
 /** A disk that is full stays so for a while, in s. */
 const FAULT_RETRY_S = 5;
+
+/** Why a process refuses work though storage answers, and after how many seconds a retry makes sense. */
+const NOT_SERVING = {
+  /** The clock of this process was moved, or is behind the newest event. */
+  clock_moved: FAULT_RETRY_S,
+  /** Other processes changed the same keys first, again and again. */
+  contention: 1,
+  /** An erasure takes longer than a request. */
+  erasure_under_way: FAULT_RETRY_S,
+  /** Too much is waiting. */
+  overloaded: 1,
+  /** Settling is too far behind for what is asked. */
+  settling: 1,
+  /** Settling has failed again and again. */
+  settling_fails: FAULT_RETRY_S,
+  /** The process is about to end. */
+  stopping: 1,
+} as const;
+
+/** A code of {@link NotServing}. */
+export type NotServingCode = keyof typeof NOT_SERVING;
+
+/** Every code of {@link NotServing}. */
+export const NOT_SERVING_CODES = Object.keys(NOT_SERVING) as NotServingCode[];
+
+/**
+ * Thrown where this process cannot do its work for a reason that is not storage. `code` and message are for the answer;
+ * nothing was acknowledged. Whoever retries an outage of storage retries this too.
+ */
+export class NotServing extends StorageUnavailable {
+  override name = "NotServing";
+  constructor(message: string, readonly code: NotServingCode) {
+    super(message, NOT_SERVING[code]);
+  }
+}
 
 /** Thrown for a request whose events compress to more than one atomic operation can hold: the sender must send fewer. */
 export class BatchTooLarge extends RangeError {

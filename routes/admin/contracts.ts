@@ -269,6 +269,6 @@ const NO_SUCH_VERSION: Problem = {
 const TOO_MANY_CHECKS: Problem = {
   reason: "unavailable",
   code: "overloaded",
-  detail: "other drafts are being tried",
+  detail: "Other drafts are being tried.",
   retryAfterS: 1,
 };

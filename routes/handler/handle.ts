@@ -11,7 +11,7 @@ import type { Log, LogMembers } from "../http/logger.ts";
 import { refusalFormOf } from "../http/paths.ts";
 import { NO_QUERY, readQuery } from "../http/query.ts";
 import { type Problem, problemResponse } from "../http/problem.ts";
-import { NotServing, StorageUnavailable } from "../../actors/store/errors.ts";
+import { NotServing, StorageFault, StorageUnavailable } from "../../actors/store/errors.ts";
 
 /** Who is at the other end of the connection, as `Deno.serve` tells it. */
 export interface ConnectionInfo {
@@ -87,7 +87,9 @@ export function problemOf(error: unknown): Problem {
     return {
       reason: "unavailable",
       code: "storage_unavailable",
-      detail: "storage does not answer; nothing was accepted, and a retry with the same messageId is safe",
+      detail: error instanceof StorageFault
+        ? "Storage refuses the work: the disk may be full, or the database read-only or damaged."
+        : "Storage does not answer.",
       retryAfterS: error.retryAfterS,
       cause: error,
     };

@@ -98,14 +98,14 @@ const BROKEN_OFF: Problem = { ...invalid("broken_body", "", "the body broke off"
 export const STOPPING: Problem = {
   reason: "unavailable",
   code: "stopping",
-  detail: "the server is stopping; nothing was accepted, and a retry with the same messageId is safe",
+  detail: "The server is stopping.",
   retryAfterS: 1,
   headers: CLOSES,
 };
 const OVERLOADED: Problem = {
   reason: "unavailable",
   code: "overloaded",
-  detail: "the server holds as many bytes of bodies as it may; nothing was accepted, and a retry is safe",
+  detail: "The server holds as many bytes of bodies as it can.",
   retryAfterS: 1,
 };
 

@@ -2,6 +2,7 @@
  * The paths that take events, and those that Segment's clients ask before they send: the only ones that a page of
  * another origin may use.
  */
+import type { RefusalForm } from "./problem.ts";
 import { EVENT_TYPES, type EventType } from "../../domain/event/event.ts";
 
 /** Takes one event, which says its type itself. */
@@ -57,7 +58,11 @@ export function isSendingPath(path: string): boolean {
 }
 
 /** How refusals at a path are sent: clients of Segment-compatible paths look for the words of Segment's own API. */
-export function refusalFormOf(path: string): { cors: boolean; segmentMessage: boolean } {
+export function refusalFormOf(path: string): Omit<RefusalForm, "requestId"> {
   const cors = isSendingPath(path);
-  return { cors, segmentMessage: cors && path !== EVENT_PATH && path !== BATCH_PATH };
+  return {
+    cors,
+    segmentMessage: cors && path !== EVENT_PATH && path !== BATCH_PATH,
+    takesEvents: cors && path !== SOURCE_CONFIG_PATH && !settingsPath.test(path),
+  };
 }

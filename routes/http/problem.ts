@@ -72,14 +72,22 @@ export interface RefusalForm {
   cors: boolean;
   /** Whether it also has a `message`, as Segment's own refusals do. */
   segmentMessage: boolean;
+  /** Whether the request was to take events: then a 503 says what became of them. */
+  takesEvents: boolean;
 }
+
+/** What is true of every 503 of a request that was to take events; the contract's words. */
+const RETRY_IS_SAFE = "Nothing was acknowledged; a retry with the same messageId is safe.";
 
 /** Makes the response to a problem. */
 export function problemResponse(
   problem: Problem,
-  { requestId, cors, segmentMessage }: RefusalForm,
+  { requestId, cors, segmentMessage, takesEvents }: RefusalForm,
 ): Response {
-  const { reason, code, detail, retryAfterS } = problem;
+  const { reason, code, retryAfterS } = problem;
+  const detail = takesEvents && reason === "unavailable"
+    ? `${problem.detail.replace(/\.?$/, ".")} ${RETRY_IS_SAFE}`
+    : problem.detail;
   const status = STATUS_OF[reason];
   const listsErrors = reason === "invalid" || reason === "contract";
   const body = {

@@ -334,9 +334,7 @@ function tooLargeCompressed({ message }: BatchTooLarge): Problem {
 const TOO_LONG: Problem = {
   reason: "unavailable",
   code: "overloaded",
-  detail:
-    "there was no time to hold all events of the batch against their contracts; nothing was accepted, and a retry is " +
-    "safe: send fewer events at a time",
+  detail: "Checking the batch against its contracts takes too long: send fewer events at a time.",
   retryAfterS: 1,
 };
 

@@ -43,7 +43,7 @@ function erase(summary: string, example?: unknown): Operation {
         ...example !== undefined && { example },
       },
     },
-    refusals: ["BadErasure"],
+    refusals: ["BadErasure", "ErasureGoesOn"],
   };
 }
 

@@ -69,7 +69,7 @@ const OF_ALL: readonly Refusal[] = ["InternalError", "Unavailable"];
 /** What a request gets that must show who sends it. */
 const OF_RIGHT: Record<Right | "open", readonly Refusal[]> = {
   open: [],
-  send: ["UnknownSender", "ForbiddenSender", "TooManyFailures"],
+  send: ["UnknownSender", "ForbiddenSender", "TooManyFailures", "NotAcknowledged"],
   read: ["UnknownQuery", "UnknownReader", "Forbidden", "TooManyFailures"],
   admin: ["UnknownQuery", "UnknownReader", "Forbidden", "TooManyFailures"],
 };

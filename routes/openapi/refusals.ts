@@ -5,6 +5,7 @@
 import { z } from "zod";
 import type { ZodOpenApiResponseObject } from "zod-openapi";
 import { eventShapes } from "../../domain/event/event.ts";
+import { NOT_SERVING_CODES } from "../../actors/store/errors.ts";
 import { memberCode } from "../../domain/event/rejection.ts";
 import { type Reason, STATUS_OF, TITLE_OF } from "../http/problem.ts";
 
@@ -46,7 +47,15 @@ const LARGE_EVENT = ["event_too_large"];
 const CONTRACT = ["contract_too_costly", "contract_violation", "no_contract"];
 const NAME = ["invalid_name"];
 
-const UNAVAILABLE = ["clock_moved", "overloaded", "settling_fails", "stopping", "storage_unavailable"];
+/** What every request can get: of {@link NOT_SERVING_CODES} all but the one of erasures. */
+const UNAVAILABLE = [
+  "storage_unavailable",
+  ...NOT_SERVING_CODES.filter((code) => code !== "erasure_under_way"),
+];
+const WHY_UNAVAILABLE =
+  "Storage does not answer (`storage_unavailable`), the server has too much to do (`overloaded`), settling is behind " +
+  "(`settling`) or fails (`settling_fails`), other processes were first again and again (`contention`), the server's " +
+  "clock was moved (`clock_moved`), or it is stopping (`stopping`).";
 
 /** Every code that stands beside an event of a batch. */
 export const EVENT_ERROR_CODES = [...EVENT, ...FORBIDDEN_EVENT, ...LARGE_EVENT, ...CONTRACT].toSorted();
@@ -191,18 +200,23 @@ export const REFUSALS = {
     ["batch_over_burst", "rate_limited", "too_many_failures"],
   ),
   InternalError: refusal("internal", "Something went wrong in the server.", ["internal"]),
-  TooManyListeners: refusal("unavailable", "As many listen as may, or storage does not answer.", [
+  TooManyListeners: refusal("unavailable", `As many listen as may. Or: ${WHY_UNAVAILABLE}`, [
     ...UNAVAILABLE,
     "too_many_listeners",
   ]),
-  SearchUnfinished: refusal("unavailable", "The search is not through, or storage does not answer.", [
+  SearchUnfinished: refusal("unavailable", `The search is not through. Or: ${WHY_UNAVAILABLE}`, [
     ...UNAVAILABLE,
     "search_unfinished",
   ]),
-  Unavailable: refusal(
+  ErasureGoesOn: refusal(
     "unavailable",
-    "Storage does not answer, or the server has too much to do or is stopping. Nothing was accepted, and a retry " +
-      "with the same messageId is safe.",
+    `The erasure takes longer than a request, or too many are waiting. Or: ${WHY_UNAVAILABLE}`,
+    [...UNAVAILABLE, "erasure_under_way"],
+  ),
+  Unavailable: refusal("unavailable", WHY_UNAVAILABLE, UNAVAILABLE),
+  NotAcknowledged: refusal(
+    "unavailable",
+    `Nothing was acknowledged; a retry with the same messageId is safe. ${WHY_UNAVAILABLE}`,
     UNAVAILABLE,
   ),
 } as const satisfies Record<string, Described & { status: number }>;

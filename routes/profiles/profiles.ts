@@ -123,7 +123,7 @@ export async function inTurn(reads: Lane, weight: number, read: () => Promise<Ou
 const TOO_MANY_READS: Problem = {
   reason: "unavailable",
   code: "overloaded",
-  detail: "too many reads are waiting",
+  detail: "Too many reads are waiting.",
   retryAfterS: 1,
 };
 

@@ -1,7 +1,7 @@
 import { ok, rejects, strictEqual } from "node:assert/strict";
 import { eventWith, openOn } from "./histories.ts";
 import { MEMORY } from "./stores.ts";
-import { StorageUnavailable } from "../../actors/store/errors.ts";
+import { NotServing } from "../../actors/store/errors.ts";
 
 Deno.test("requests that wait hold 64 MiB of JSON at the most: one more is refused at once, and those are stored", async () => {
   await using place = await MEMORY.make();
@@ -23,8 +23,8 @@ Deno.test("requests that wait hold 64 MiB of JSON at the most: one more is refus
   await begun.promise;
   const waiting = [system.commit(request(), "k"), system.commit(request(), "k")];
   await rejects(system.commit([eventWith()], "k"), (error) => {
-    ok(error instanceof StorageUnavailable);
-    strictEqual(error.message, "too many requests are waiting");
+    ok(error instanceof NotServing);
+    strictEqual(error.code, "overloaded");
     return true;
   });
   isOpen = true;

@@ -44,7 +44,7 @@ export interface CrowdOptions {
  * told so.
  */
 function isFull({ status, headers }: Response, answer: { code?: unknown }): boolean {
-  const isKnown = answer.code === "overloaded" || answer.code === "storage_unavailable";
+  const isKnown = ["overloaded", "settling", "storage_unavailable"].includes(String(answer.code));
   return status === 503 && isKnown && headers.has("retry-after");
 }
 

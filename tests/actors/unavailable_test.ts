@@ -1,0 +1,162 @@
+/** Why a request is not served, as the actors tell it: an outage of storage, and everything that is none. */
+import { rejects, strictEqual } from "node:assert/strict";
+import { createCommitter } from "../../actors/journal/appender.ts";
+import { createJournal } from "../../actors/journal/journal_state.ts";
+import { openSystem } from "../../actors/open.ts";
+import { type Clock, systemClock } from "../../actors/store/clock.ts";
+import { NotServing, type NotServingCode, StorageUnavailable } from "../../actors/store/errors.ts";
+import { openStore, type Store, type Write } from "../../actors/store/store.ts";
+import type { System } from "../../actors/system.ts";
+import { BEGIN_MS, eventWith } from "./histories.ts";
+
+/** A clock that a test can move on; waiting by it takes no time, and counts. */
+function movableClock() {
+  let movedMs = 0;
+  const clock: Clock = {
+    ...systemClock,
+    now: () => BEGIN_MS,
+    monotonic: () => performance.now() + movedMs,
+    sleep(ms) {
+      movedMs += ms;
+      return systemClock.turn();
+    },
+  };
+  return { clock, move: (ms: number) => void (movedMs += ms) };
+}
+
+/** A system whose writes to keys that begin with a part go another way. */
+async function openWith(part: string, commit: (write: Write, store: Store) => Promise<string | null>) {
+  const store = await openStore(":memory:");
+  const { clock, move } = movableClock();
+  const storage: Store = {
+    ...store,
+    commit: (write) =>
+      write.sets.some(([key]) => key[0] === part) ? commit(write, store) : store.commit(write),
+  };
+  const system = await openSystem({
+    storage,
+    clock,
+    newId: () => crypto.randomUUID(),
+    randomBytes: (bytes) => void crypto.getRandomValues(bytes),
+    dedupMs: 0,
+    onFault() {},
+  });
+  return { system, move };
+}
+
+async function refused(
+  work: Promise<unknown>,
+  code: NotServingCode | "storage_unavailable",
+  message: RegExp,
+) {
+  await rejects(work, (error) => {
+    strictEqual(error instanceof StorageUnavailable, true, String(error));
+    strictEqual(error instanceof NotServing ? error.code : "storage_unavailable", code, String(error));
+    strictEqual(message.test((error as Error).message), true, (error as Error).message);
+    return true;
+  });
+}
+
+Deno.test("a commit that storage does not answer for 10 s is an outage of storage", async () => {
+  const { system, move } = await openWith("journal", () => {
+    move(4_000);
+    return Promise.reject(new StorageUnavailable("gone"));
+  });
+  await refused(
+    system.commit([eventWith()], "k"),
+    "storage_unavailable",
+    /^storage did not take the events in time$/,
+  );
+  await system.close();
+});
+
+Deno.test("a commit before which other processes are always first is contention", async () => {
+  const { system, move } = await openWith("journal", () => {
+    move(4_000);
+    return Promise.resolve(null);
+  });
+  await refused(system.commit([eventWith()], "k"), "contention", /^Other processes were first/);
+  await system.close();
+});
+
+Deno.test("a request that waits for 10 s behind others is overload", async () => {
+  const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const { system, move } = await openWith("journal", async (write, store) => {
+    begun.resolve();
+    await gate.promise;
+    return await store.commit(write);
+  });
+  const first = system.commit([eventWith()], "k");
+  await begun.promise;
+  const second = refused(system.commit([eventWith()], "k"), "overloaded", /^The requests before this one/);
+  move(10_001);
+  gate.resolve();
+  await first;
+  await second;
+  await system.close();
+});
+
+Deno.test("a commit that finds no room for 10 s, as settling is behind, is settling", async () => {
+  const store = await openStore(":memory:");
+  const { clock, move } = movableClock();
+  const journal = createJournal(store);
+  await journal.sync();
+  const appender = createCommitter({
+    store,
+    journal,
+    secret: "",
+    clock,
+    newId: () => crypto.randomUUID(),
+    // As room() of a tail that stays full.
+    room: () => Promise.resolve(move(10_000)),
+    others: () => false,
+    afterCommit() {},
+  });
+  await refused(appender.commit([eventWith()], "k"), "settling", /^Settling is too far behind/);
+  store.close();
+});
+
+/** A system that has a group which never settles. */
+async function openUnsettled(): Promise<System> {
+  const { system } = await openWith("settled", () => Promise.resolve(null));
+  await system.commit([eventWith({ type: "group", groupId: "g" })], "k");
+  return system;
+}
+
+Deno.test("members that wait for settling in vain say so", async () => {
+  const system = await openUnsettled();
+  await refused(system.reader.members("g", { limit: 1 }), "settling", /^Settling has not caught up/);
+  await system.close();
+});
+
+Deno.test("members that wait for settling while the server stops say so", async () => {
+  const system = await openUnsettled();
+  const waiting = refused(system.reader.members("g", { limit: 1 }), "stopping", /^The server is stopping/);
+  await system.close();
+  await waiting;
+});
+
+const PERSON = { kind: "user", id: "u1" } as const;
+
+const CHANGES: [what: string, part: string, change: (system: System) => Promise<unknown>][] = [
+  ["write keys", "writeKeysChanged", ({ writeKeys }) => writeKeys.create({ name: "x" })],
+  [
+    "contracts",
+    "contractsChanged",
+    ({ contracts }) =>
+      contracts.put([{ name: "c", type: "page", schema: false, mode: "enforce" }], {
+        by: "admin",
+        address: "",
+      }),
+  ],
+  ["the list of erasures", "erasing", ({ erasure }) => erasure.erase(PERSON, { suppress: false })],
+  ["who is suppressed", "suppressed", ({ erasure }) => erasure.erase(PERSON, { suppress: true })],
+];
+
+for (const [what, part, change] of CHANGES) {
+  Deno.test(`a change of ${what} before which other processes are always first is contention`, async () => {
+    const { system } = await openWith(part, () => Promise.resolve(null));
+    await refused(change(system), "contention", new RegExp(`^Other processes keep changing ${what}`));
+    await system.close();
+  });
+}
