@@ -24,6 +24,22 @@ export function readAddress(value: unknown): Address | undefined {
   return octets?.every((octet) => octet <= 255) ? new ipaddr.IPv4(octets) : undefined;
 }
 
+/**
+ * The address that a sender names in one of the forms that proxies and devices write: with a port (`192.0.2.1:4711`,
+ * `[2001:db8::1]:4711`), brackets, a zone, blanks around it, or others behind it in a list (`X-Forwarded-For`).
+ */
+export function readSentAddress(value: unknown): Address | undefined {
+  if (typeof value !== "string") return undefined;
+  const comma = value.indexOf(",");
+  const [first] = withoutPort((comma < 0 ? value : value.slice(0, comma)).trim()).split("%", 1);
+  return readAddress(first);
+}
+
+/** `192.0.2.1:4711` and `[2001:db8::1]:4711`, as some proxies write it. */
+export function withoutPort(entry: string): string {
+  return /^\[(.+)\](?::\d+)?$/.exec(entry)?.[1] ?? /^([\d.]+):\d+$/.exec(entry)?.[1] ?? entry;
+}
+
 /** The network that an address is in, as an address: `192.0.2.77` is `192.0.2.0`, IPv6 keeps 48 bits. */
 export function truncated(address: Address): string {
   const kind = address.kind();

@@ -1,5 +1,5 @@
 /** Where an event comes from: what a database of addresses says, put into the event's context. */
-import { readAddress, truncated } from "./address.ts";
+import { readSentAddress, truncated } from "./address.ts";
 import type { StoredEvent } from "../event/event.ts";
 import { isObject, type JsonObject } from "../event/json.ts";
 
@@ -85,7 +85,7 @@ export function locate(event: StoredEvent, { lookUp, policy, peer }: LocateOptio
   const hasIp = ip !== undefined && ip !== null && ip !== "";
   const given = hasIp ? ip : lookUp && peer?.();
   if (given === undefined) return;
-  const address = readAddress(given);
+  const address = readSentAddress(given);
   const isGiven = context?.location !== undefined && context.location !== null;
   const location = address === undefined || isGiven ? undefined : lookUp && find(lookUp, address.toString());
   const located = location === undefined ? context : { ...context, location };

@@ -1,5 +1,5 @@
 /** Who is at the other end: the peer of the connection, or whoever a trusted proxy says that it speaks for. */
-import { readAddress } from "../../domain/enrichment/address.ts";
+import { readAddress, withoutPort } from "../../domain/enrichment/address.ts";
 import type { RouteContext } from "./handle.ts";
 
 /** Most entries of `X-Forwarded-For` that are looked at, from its end: a sender may have put any number before. */
@@ -25,9 +25,4 @@ export function createPeerOf(trustedProxies: number): (c: RouteContext) => strin
 function connectedAddress(c: RouteContext): string {
   const address = c.env?.remoteAddr;
   return address !== undefined && "hostname" in address ? address.hostname : "";
-}
-
-/** `192.0.2.1:4711` and `[2001:db8::1]:4711`, as some proxies write it. */
-function withoutPort(entry: string): string {
-  return /^\[(.+)\](?::\d+)?$/.exec(entry)?.[1] ?? /^([\d.]+):\d+$/.exec(entry)?.[1] ?? entry;
 }

@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import fc from "fast-check";
 import { accept } from "../../../domain/event/accept.ts";
-import { readAddress, truncated } from "../../../domain/enrichment/address.ts";
+import { readAddress, readSentAddress, truncated } from "../../../domain/enrichment/address.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import {
   ADDRESS_POLICIES,
@@ -40,6 +40,41 @@ const ADDRESSES: [given: unknown, read: string | undefined][] = [
 for (const [given, read] of ADDRESSES) {
   Deno.test(`readAddress() takes ${JSON.stringify(given)?.slice(0, 50)} for ${read ?? "nothing"}`, () => {
     strictEqual(readAddress(given)?.toString(), read);
+  });
+}
+
+const SENT: [given: unknown, read: string | undefined][] = [
+  ["8.8.8.8", "8.8.8.8"],
+  ["8.8.8.8:51234", "8.8.8.8"],
+  ["[2001:4860:4860::8888]:443", "2001:4860:4860::8888"],
+  ["[2001:4860:4860::8888]", "2001:4860:4860::8888"],
+  ["2001:4860:4860::8888", "2001:4860:4860::8888"],
+  ["2001:4860:4860::8888%eth0", "2001:4860:4860::8888"],
+  ["[2001:4860:4860::8888%25en0]:443", "2001:4860:4860::8888"],
+  ["::ffff:8.8.8.8", "8.8.8.8"],
+  ["8.8.8.8, 10.0.0.1", "8.8.8.8"],
+  ["8.8.8.8,10.0.0.1", "8.8.8.8"],
+  [" 8.8.8.8:80 , [::1]:80", "8.8.8.8"],
+  [" 8.8.8.8 ", "8.8.8.8"],
+  ["\t8.8.8.8\r\n", "8.8.8.8"],
+  ["8.8.8.8:", undefined],
+  ["8.8.8.8:http", undefined],
+  ["[8.8.8.8", undefined],
+  ["unknown, 8.8.8.8", undefined],
+  [", 8.8.8.8", undefined],
+  ["8.8.8.8 10.0.0.1", undefined],
+  ["", undefined],
+  ["%", undefined],
+  [7, undefined],
+  [["8.8.8.8"], undefined],
+  [null, undefined],
+  ["8.8.8.8" + ", 10.0.0.1".repeat(3000), "8.8.8.8"],
+  [" ".repeat(30_000) + "8.8.8.8", "8.8.8.8"],
+  ["[".repeat(30_000), undefined],
+];
+for (const [given, read] of SENT) {
+  Deno.test(`readSentAddress() takes ${JSON.stringify(given)?.slice(0, 50)} for ${read ?? "nothing"}`, () => {
+    strictEqual(readSentAddress(given)?.toString(), read);
   });
 }
 
@@ -118,6 +153,7 @@ Deno.test("readAddress() reads every address, and gives its usual form", () => {
   );
   fc.assert(fc.property(fc.ipV6(), (address) => ok(readAddress(address) !== undefined)));
   fc.assert(fc.property(fc.string(), (text) => void readAddress(text)));
+  fc.assert(fc.property(fc.string(), (text) => void readSentAddress(text)));
 });
 
 const lookUp = (address: string) => address.startsWith("192.0.2.") ? { country_code: "CH" } : null;
@@ -133,6 +169,13 @@ const peer = () => "192.0.2.9";
 
 const CASES: [what: string, context: unknown, options: Partial<LocateOptions>, then: unknown][] = [
   ["a known address", { ip: "192.0.2.1", a: 1 }, {}, { ip: "192.0.2.1", a: 1, location }],
+  ["a known address with a port", { ip: "192.0.2.1:51234" }, {}, { ip: "192.0.2.1:51234", location }],
+  ["a list of addresses", { ip: " 192.0.2.1, 10.0.0.1" }, {}, { ip: " 192.0.2.1, 10.0.0.1", location }],
+  ["a list of addresses, to be truncated", { ip: "192.0.2.77:80, 10.0.0.1" }, { policy: "truncate" }, {
+    ip: "192.0.2.0",
+    location,
+  }],
+  ["a list of addresses, to be dropped", { ip: "192.0.2.77, 10.0.0.1" }, { policy: "drop" }, { location }],
   ["an unknown one", { ip: "198.51.100.1" }, {}, { ip: "198.51.100.1" }],
   ["none", { a: 1 }, {}, { a: 1 }],
   ["no context", undefined, {}, undefined],
