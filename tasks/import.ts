@@ -4,6 +4,7 @@ import { createReadStream, statSync } from "node:fs";
 import process from "node:process";
 import { pipeline, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
+import { parseExact } from "../domain/event/exact_json.ts";
 import { openSystem } from "../actors/open.ts";
 import { readStored } from "../domain/event/accept.ts";
 import type { StoredEvent } from "../domain/event/event.ts";
@@ -141,7 +142,7 @@ async function open(file: string): Promise<Readable> {
 function eventOf(line: string): StoredEvent | undefined {
   let item: unknown;
   try {
-    item = JSON.parse(line);
+    item = parseExact(line);
   } catch (error) {
     return refuse(`not JSON: ${(error as Error).message}`);
   }

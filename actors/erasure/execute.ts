@@ -5,6 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { Position } from "../../domain/event/position.ts";
+import { parseExact } from "../../domain/event/exact_json.ts";
 import {
   anonymousFromJson,
   type AnonymousJson,
@@ -13,7 +14,7 @@ import {
   ownersOf,
 } from "../../domain/profile/anonymous.ts";
 import { type ActorKind, type Fact, linkedBy } from "../../domain/profile/fact.ts";
-import { withoutName } from "../../domain/event/event.ts";
+import { type StoredEvent, withoutName } from "../../domain/event/event.ts";
 import { type Chunk, ERASED_LINE, placeOf, rewriteChunk, seqOf } from "../journal/chunk.ts";
 import { deleteParts, eraseActors } from "./erase_actor.ts";
 import type { Events } from "../journal/event_reader.ts";
@@ -406,7 +407,7 @@ async function rewriteChunks(
           : erased.has(place)
           ? ERASED_LINE
           : mentions.has(place)
-          ? JSON.stringify(withoutName(JSON.parse(line), id))
+          ? JSON.stringify(withoutName(parseExact(line) as StoredEvent, id))
           : line;
         isChanged ||= next !== line;
         return next;

@@ -1,4 +1,5 @@
 /** A draft of a contract held against the last events of the journal: a contract is tried before it is enforced. */
+import { parseExact } from "../../domain/event/exact_json.ts";
 import { type Draft, firstViolation, names } from "../../domain/contract/contract.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { type Chunk, linesOf, senderOf } from "../journal/chunk.ts";
@@ -56,7 +57,7 @@ export async function checkDraft(
     const lines = linesOf(chunk);
     for (let index = chunk.n - 1; index >= 0 && left > 0; index--, left--) {
       if (turnMs - began > DEADLINE_MS) return { ...result, complete: false };
-      const event = JSON.parse(lines[index]!) as StoredEvent;
+      const event = parseExact(lines[index]!) as StoredEvent;
       if (names(draft, event, senderOf(chunk, index))) look(event);
       if (clock.monotonic() - turnMs > TURN_MS) {
         await clock.turn();

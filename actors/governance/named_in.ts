@@ -2,7 +2,7 @@
  * Whether a rejected event names somebody who is erased, anywhere: it was refused for being other than it should be, so its
  * ids may stand in any member, in a key, or within a longer text.
  */
-import { MAX_ID_LENGTH } from "../../domain/event/event.ts";
+import { idText, MAX_ID_LENGTH } from "../../domain/event/event.ts";
 import { isShortText, type JsonObject } from "../../domain/event/json.ts";
 
 /** Shorter ids stand in much text by chance: they are found where no letter and no digit is beside them. */
@@ -64,8 +64,8 @@ export function fateOf(
 
 /** An id as it is read: numbers are their text; `undefined` where there is none, or something that can't be one. */
 export function idIn(value: unknown): string | undefined {
-  if (typeof value === "number") return String(value);
-  return typeof value === "string" && isShortText(value, MAX_ID_LENGTH) ? value : undefined;
+  const id = idText(value);
+  return id !== undefined && isShortText(id, MAX_ID_LENGTH) ? id : undefined;
 }
 
 /** An id as it stands within a string of JSON. */

@@ -1,4 +1,5 @@
 /** What stands of rejected events, and all changes of it: each moves the total, so that a late or repeated one fails. */
+import { parseExact } from "../../domain/event/exact_json.ts";
 import { isObject, type JsonObject } from "../../domain/event/json.ts";
 import type { Clock } from "../store/clock.ts";
 import { type Key, REJECTED, REJECTED_COUNT, rejectedCountKey, rejectedKey } from "../store/keys.ts";
@@ -249,7 +250,7 @@ function textOf({ body }: Partial<Stored>): string {
 /** The event that a stored one holds; undefined where its bytes are damaged. */
 function eventOf(stored: Partial<Stored>): JsonObject | undefined {
   try {
-    const event: unknown = JSON.parse(textOf(stored));
+    const event: unknown = parseExact(textOf(stored));
     return isObject(event) ? event : undefined;
   } catch {
     return undefined;

@@ -3,6 +3,7 @@ import { hash } from "node:crypto";
 import { Buffer } from "node:buffer";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { constants } from "node:zlib";
+import { parseExact } from "../../domain/event/exact_json.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { endOf, pack, type Position, stampOf, unpack } from "../../domain/event/position.ts";
 import { DAMAGED } from "../store/store.ts";
@@ -104,7 +105,7 @@ export function linesOf(chunk: Chunk): string[] {
 
 /** The events of a chunk; of an erased one an object that names nobody. */
 export function eventsOf(chunk: Chunk): StoredEvent[] {
-  return linesOf(chunk).map((line) => JSON.parse(line));
+  return linesOf(chunk).map((line) => parseExact(line) as StoredEvent);
 }
 
 /** The place of an event in the journal. */

@@ -1,5 +1,6 @@
 /** Events by their place in the journal, with the chunks used last kept inflated. */
 import { indexOf, type Position } from "../../domain/event/position.ts";
+import { parseExact } from "../../domain/event/exact_json.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { type Fact, factOf } from "../../domain/profile/fact.ts";
 import { type Chunk, ERASED_LINE, linesOf, senderOf, seqOf } from "./chunk.ts";
@@ -84,7 +85,7 @@ export function createEvents(store: Store) {
       const line = linesIn(inflated)[index];
       if (line === undefined) throw new Error(`journal: no event at place ${place}`);
       if (line === ERASED_LINE) return undefined;
-      const event = JSON.parse(line) as StoredEvent;
+      const event = parseExact(line) as StoredEvent;
       return { event, length: line.length, writeKeyId: senderOf(inflated.chunk, index) };
     });
   }

@@ -7,6 +7,7 @@
  * together get a share of the thread. While nobody listens nothing runs.
  */
 import { indexOf, type Position } from "../../domain/event/position.ts";
+import { parseExact } from "../../domain/event/exact_json.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { lastPlaceOf, placeOf, senderOf, seqOf } from "../journal/chunk.ts";
 import type { Journal } from "../journal/journal_state.ts";
@@ -304,7 +305,7 @@ function createListener(options: ListenerOptions): Listener & Heard & { begin(af
         count++;
         const line = lines[index]!;
         if (!mayWant(line)) continue;
-        const event = JSON.parse(line) as StoredEvent;
+        const event = parseExact(line) as StoredEvent;
         // What was taken out of the journal left its place, and no more.
         if (event.messageId === undefined) continue;
         const position = { place: placeOf(seq, index), count };

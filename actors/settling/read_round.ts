@@ -1,4 +1,6 @@
 /** The facts of a stretch of the journal, by actor: what a round settles. */
+import type { StoredEvent } from "../../domain/event/event.ts";
+import { parseExact } from "../../domain/event/exact_json.ts";
 import { type Chunk, ERASED_LINE, linesOf, placeOf } from "../journal/chunk.ts";
 import { journalKey } from "../store/keys.ts";
 import { createMail, type Mail } from "./mailboxes.ts";
@@ -35,7 +37,7 @@ export async function gather(
     if (seq !== gathered.end + 1) break;
     for (const [index, line] of linesOf(value!).entries()) {
       if (line === ERASED_LINE) continue;
-      gathered.mail.add(JSON.parse(line), { place: placeOf(seq, index), line });
+      gathered.mail.add(parseExact(line) as StoredEvent, { place: placeOf(seq, index), line });
     }
     gathered.end = seq;
     onChunk?.(seq);

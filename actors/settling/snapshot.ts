@@ -4,6 +4,7 @@
  */
 import type { Position } from "../../domain/event/position.ts";
 import { Buffer } from "node:buffer";
+import { parseExact } from "../../domain/event/exact_json.ts";
 import { FOLD_VERSION } from "../../domain/profile/fact.ts";
 import { type Key, pieceKey } from "../store/keys.ts";
 import type { OpenLog } from "./actor_log.ts";
@@ -142,7 +143,7 @@ export function readHead<H>({ key, value, stamp }: Entry<Uint8Array>): Loaded<H>
 /** JSON that we wrote ourselves: where it is none the bytes were damaged, and are not to be quoted. */
 function parsed(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(decoder.decode(bytes));
+    return parseExact(decoder.decode(bytes));
   } catch {
     throw new StorageFault(DAMAGED);
   }

@@ -4,7 +4,10 @@ import {
   eventShapes,
   type EventType,
   ID_MEMBERS,
+  idText,
   isAbsent,
+  isEmptyArray,
+  MAP_MEMBERS,
   MAX_EVENT_BYTES,
   MAX_MEMBERS,
   type StoredEvent,
@@ -22,13 +25,19 @@ import {
   under,
 } from "./json.ts";
 import { fromIssue, fromJson, type Problem, refuse, type Rejection } from "./rejection.ts";
-import { correctedTime, formatTimestamp, parseTimestamp } from "./timestamp.ts";
+import { type Clocks, correctedTime, DAY_MS, formatTimestamp, parseTimestamp } from "./timestamp.ts";
 
 /**
  * Bytes of JSON that a stored event may have when it is read again: twice what was sent, as traits may have been taken
  * from `context.traits` and `originalTimestamp` from `timestamp`, and 2 KiB for the stamps and `context.location`.
  */
 export const MAX_STORED_EVENT_BYTES = 2 * MAX_EVENT_BYTES + 2048;
+
+/**
+ * A `sentAt` is passed over that is further than this from the receipt: the contract's year. Such a clock is broken, and
+ * correcting by it would move the event as far.
+ */
+const MAX_SENT_AT_OFF_MS = 365 * DAY_MS;
 
 /** An event, or why there is none. */
 export type Acceptance = { event: StoredEvent; rejection?: undefined } | {
@@ -71,33 +80,40 @@ export function accept(item: unknown, options: AcceptOptions): Acceptance {
   const checked = check(item, options);
   if (checked.rejection !== undefined) return checked;
   const stored = settleMembers(checked, options.newId);
-  stampTimes(stored, options);
+  const { receivedAt, defaults } = options;
+  const sentAt = readSentAt(stored.sentAt, receivedAt) ?? readSentAt(defaults?.sentAt, receivedAt);
+  stampTimes(stored, { receivedAt, sentAt });
+  settleSentAt(stored, sentAt);
   return { event: stored };
 }
 
 /**
  * Reads an event that was already stored once, from an exported journal: its `receivedAt`, `timestamp`, `messageId`,
  * `originalTimestamp` and `sentAt` stay as they are, so that importing what was exported gives equal events. What is
- * missing or cannot be read among them is made as {@link accept} makes it; so a line without `receivedAt` is an event
- * as senders give it. A stored `receivedAt` may lie after `options.receivedAt`: clocks of two servers differ.
+ * missing or cannot be read among them is made as {@link accept} makes it. But a line without a `receivedAt` keeps its
+ * time, whatever its `sentAt`: it was received long ago, and nobody knows when. A stored `receivedAt` may lie after
+ * `options.receivedAt`: clocks of two servers differ.
  *
  * The size that is allowed by default is {@link MAX_STORED_EVENT_BYTES}.
  */
 export function readStored(item: unknown, options: AcceptOptions): Acceptance {
   const { maxBytes = MAX_STORED_EVENT_BYTES } = options;
-  const receivedAt = isObject(item) ? readTime(item.receivedAt) : undefined;
-  if (receivedAt === undefined) return accept(item, { ...options, maxBytes });
-
-  const timestamp = readTime((item as JsonObject).timestamp);
-  if (timestamp === undefined) return accept(item, { ...options, maxBytes, receivedAt });
-
   const checked = check(item, { ...options, maxBytes });
   if (checked.rejection !== undefined) return checked;
   const stored = settleMembers(checked, options.newId);
-  stored.receivedAt = formatTimestamp(receivedAt);
-  stored.timestamp = formatTimestamp(Math.min(timestamp, receivedAt));
-  if (readTime(stored.originalTimestamp) === undefined) delete stored.originalTimestamp;
-  settleSentAt(stored, readTime(stored.sentAt));
+  const receivedAt = readTime(stored.receivedAt);
+  const timestamp = readTime(stored.timestamp);
+  const sentAt = readTime(stored.sentAt);
+  if (receivedAt === undefined) {
+    stampTimes(stored, { receivedAt: options.receivedAt });
+  } else if (timestamp === undefined) {
+    stampTimes(stored, { receivedAt, sentAt: readSentAt(stored.sentAt, receivedAt) });
+  } else {
+    stored.receivedAt = formatTimestamp(receivedAt);
+    stored.timestamp = formatTimestamp(Math.min(timestamp, receivedAt));
+    if (readTime(stored.originalTimestamp) === undefined) delete stored.originalTimestamp;
+  }
+  settleSentAt(stored, sentAt);
   return { event: stored };
 }
 
@@ -210,14 +226,15 @@ interface Filling {
  */
 export function withDefaults(
   item: JsonObject,
-  { type, defaults }: Pick<AcceptOptions, "type" | "defaults">,
+  { type, defaults, receivedAt }: Pick<AcceptOptions, "type" | "defaults" | "receivedAt">,
 ): JsonObject | undefined {
   const look = beginLook(MAX_EVENT_BYTES);
   if (findProblem(item, look) !== undefined) return undefined;
   const filled = fill(item, { defaults, look });
   if (filled.problem !== undefined || findExcess(filled.item, look) !== undefined) return undefined;
-  const sentAt = filled.item.sentAt ?? defaults?.sentAt;
-  return { ...filled.item, ...type !== undefined && { type }, ...typeof sentAt === "string" && { sentAt } };
+  const sentAt = defaults?.sentAt;
+  const isBatchs = readSentAt(item.sentAt, receivedAt) === undefined && typeof sentAt === "string";
+  return { ...filled.item, ...type !== undefined && { type }, ...isBatchs && { sentAt } };
 }
 
 /** The item with what its batch says for it, which counts for its size; the item itself where that is nothing. */
@@ -263,37 +280,39 @@ function withContextTraits(item: JsonObject, filled: JsonObject): Checked | { re
   return refuse(item, [{ code: "too_many_traits", rule, path: "context.traits", found: `${count}` }]);
 }
 
-/** Members where `null` counts as absent, besides the ids. */
-const NULLABLE_MEMBERS = ["event", "traits", "properties", "context", "integrations", "timestamp"] as const;
+/** Members where `null` and `""` count as absent, besides the ids. Of maps, `""` was refused. */
+const NULLABLE_MEMBERS = ["event", ...MAP_MEMBERS, "timestamp"] as const;
 
 /**
- * A copy of a checked event with its type and message id, ids as strings, and without what counts as absent. It is
- * made by spreading, the one way of copying that keeps a member named `__proto__` a member.
+ * A copy of a checked event with its type and message id, ids as strings, empty maps as objects, and without what counts
+ * as absent. It is made by spreading, the one way of copying that keeps a member named `__proto__` a member.
  */
 function settleMembers({ type, filled }: Checked, newId: () => string): StoredEvent {
   const stored: JsonObject = { ...filled, type };
   for (const member of ID_MEMBERS) {
     const value = stored[member];
-    if (typeof value === "number") stored[member] = String(value);
-    else if (value === null || value === "") delete stored[member];
+    if (value === undefined) continue;
+    const text = idText(value);
+    if (text === undefined) delete stored[member];
+    else stored[member] = text;
   }
   for (const member of NULLABLE_MEMBERS) {
-    if (stored[member] === null) delete stored[member];
+    const value = stored[member];
+    if (value === null || value === "") delete stored[member];
+    else if (isEmptyArray(value)) stored[member] = {};
   }
-  if (stored.event === "") delete stored.event;
   if (type === "page" || type === "screen") {
     if (stored.name === null) delete stored.name;
     if (stored.category === null) delete stored.category;
   }
   // Several clients put the write key into each event; it is a credential, and no part of what happened.
   if ("writeKey" in stored) delete stored.writeKey;
-  stored.messageId ??= newId();
+  stored.messageId = idText(stored.messageId) ?? newId();
   return stored as StoredEvent;
 }
 
-/** Sets the four times of an event from what its sender, its batch and the server say of them. */
-function stampTimes(stored: StoredEvent, { receivedAt, defaults }: AcceptOptions): void {
-  const sentAt = readTime(stored.sentAt) ?? readTime(defaults?.sentAt);
+/** Sets when an event happened and was received, corrected where `sentAt` says when it was sent. */
+function stampTimes(stored: StoredEvent, { receivedAt, sentAt }: Omit<Clocks, "timestamp">): void {
   const original = stored.timestamp ?? stored.originalTimestamp;
   const timestamp = readTime(original);
   stored.receivedAt = formatTimestamp(receivedAt);
@@ -304,12 +323,17 @@ function stampTimes(stored: StoredEvent, { receivedAt, defaults }: AcceptOptions
     stored.timestamp = formatTimestamp(correctedTime({ timestamp, sentAt, receivedAt }));
     stored.originalTimestamp = original;
   }
-  settleSentAt(stored, sentAt);
 }
 
 function settleSentAt(stored: StoredEvent, sentAt: number | undefined): void {
   if (sentAt !== undefined) stored.sentAt = formatTimestamp(sentAt);
   else if ("sentAt" in stored) delete stored.sentAt;
+}
+
+/** The moment that a `sentAt` says, `undefined` where it is to be passed over. */
+function readSentAt(value: unknown, receivedAt: number): number | undefined {
+  const sentAt = readTime(value);
+  return sentAt !== undefined && Math.abs(sentAt - receivedAt) <= MAX_SENT_AT_OFF_MS ? sentAt : undefined;
 }
 
 /** The moment that a member says, `undefined` where it says none that can be read. */

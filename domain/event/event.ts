@@ -4,6 +4,7 @@
  * These names are the stored format: what an old journal holds stays readable for ever. Change them with care.
  */
 import { z } from "zod";
+import { numberText } from "./exact_json.ts";
 import { isObject, isShortText } from "./json.ts";
 import { MAX_TIMESTAMP_LENGTH, parseTimestamp } from "./timestamp.ts";
 
@@ -64,6 +65,14 @@ export const MAX_MESSAGE_ID_LENGTH = 255;
 /** Traits or properties at the top level of one event: the contract's bound. */
 export const MAX_MEMBERS = 500;
 
+/** The members that hold a map. */
+export const MAP_MEMBERS = ["traits", "properties", "context", "integrations"] as const;
+
+/** An array without items, which counts as an empty map: PHP writes `{}` so. */
+export function isEmptyArray(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
+}
+
 /** The members that name a user, an anonymous sender or a group. */
 export const ID_MEMBERS = ["userId", "anonymousId", "groupId", "previousId"] as const;
 
@@ -72,14 +81,26 @@ export function isAbsent(value: unknown): value is undefined | null | "" {
   return value === undefined || value === null || value === "";
 }
 
-/** Whether a string can be an id: its length, well-formed, and not `.` or `..`, which no URL can name. */
-function isId(text: string): boolean {
-  return isShortText(text, MAX_ID_LENGTH) && text !== "." && text !== "..";
+/** An id as text: a number becomes it, an integer with the digits that were sent. What is absent, or no id, is none. */
+export function idText(value: unknown): string | undefined {
+  if (typeof value === "string") return value === "" ? undefined : value;
+  return numberText(value);
+}
+
+/** Whether a text can be an id: its length, well-formed, and not `.` or `..`, which no URL can name. */
+function isId(text: string | undefined): boolean {
+  return text !== undefined && isShortText(text, MAX_ID_LENGTH) && text !== "." && text !== "..";
+}
+
+/** Whether a text can be a message id. */
+export function isMessageId(text: string | undefined): text is string {
+  return text !== undefined && isShortText(text, MAX_MESSAGE_ID_LENGTH);
 }
 
 const ID_RULE =
   `must be a string of 1 to ${MAX_ID_LENGTH} characters, well-formed and not "." or "..", or a finite number`;
-const MESSAGE_ID_RULE = `must be a string of 1 to ${MAX_MESSAGE_ID_LENGTH} characters, well-formed`;
+const MESSAGE_ID_RULE =
+  `must be a string of 1 to ${MAX_MESSAGE_ID_LENGTH} characters, well-formed, or a finite number`;
 const TIMESTAMP_RULE = "must be an ISO 8601 date, or date and time, as a string";
 // The name of a track call becomes a key of the user's profile, so the rule for keys holds. It has no length of its
 // own: the specification sets none, and the size of the event bounds it.
@@ -93,22 +114,30 @@ export const TIMESTAMP_PATTERN =
 // What the refinements say is in `meta` too, as JSON Schema, for readers of the OpenAPI document. It can't say that text
 // is well-formed, nor that a day is in the calendar; a test holds the two against one another.
 
-// "" is let through because the contract counts it as absent.
-const id = z.union([
-  z.string().refine((text) => text === "" || isId(text), ID_RULE)
-    .meta({ maxLength: MAX_ID_LENGTH, not: { enum: [".", ".."] } }),
-  z.number(),
-], ID_RULE).nullish();
+// One refinement, not a union of a string and a number: it takes half as long, and `z.number()` knows no long integers.
+const id = z.unknown().refine((value) => isAbsent(value) || isId(idText(value)), ID_RULE).meta({
+  anyOf: [
+    { type: "string", maxLength: MAX_ID_LENGTH, not: { enum: [".", ".."] } },
+    { type: "number" },
+    { type: "null" },
+  ],
+}).optional();
 
-const messageId = z.string(MESSAGE_ID_RULE)
-  .refine((text) => isShortText(text, MAX_MESSAGE_ID_LENGTH), MESSAGE_ID_RULE)
-  .meta({ minLength: 1, maxLength: MAX_MESSAGE_ID_LENGTH })
-  .nullish();
+const messageId = z.unknown().refine(
+  (value) => value === undefined || value === null || isMessageId(idText(value)),
+  MESSAGE_ID_RULE,
+).meta({
+  anyOf: [
+    { type: "string", minLength: 1, maxLength: MAX_MESSAGE_ID_LENGTH },
+    { type: "number" },
+    { type: "null" },
+  ],
+}).optional();
 
 const timestamp = z.string(TIMESTAMP_RULE)
-  .refine((text) => parseTimestamp(text) !== undefined, TIMESTAMP_RULE)
+  .refine((text) => text === "" || parseTimestamp(text) !== undefined, TIMESTAMP_RULE)
   .meta({
-    pattern: TIMESTAMP_PATTERN,
+    pattern: `^$|${TIMESTAMP_PATTERN}`,
     maxLength: MAX_TIMESTAMP_LENGTH,
     examples: ["2025-03-15T14:30:00Z", "2025-03-15"],
   })
@@ -124,12 +153,16 @@ const text = z.string(TEXT_RULE).nullish();
 export const TOO_MANY = "too_many";
 
 // Not z.record or z.looseObject: they would copy each map, and drop a member named `__proto__` from the copy.
-const openMap = z.unknown().refine(isObject, { error: "must be an object", abort: true });
-const map = openMap.meta({ type: "object", additionalProperties: true });
+const openMap = z.unknown().refine((value) => isObject(value) || isEmptyArray(value), {
+  error: "must be an object",
+  abort: true,
+});
+const MAP_META = { type: ["object", "array"], additionalProperties: true, maxItems: 0 };
+const map = openMap.meta(MAP_META);
 const boundedMap = openMap.refine(
   (value) => Object.keys(value as object).length <= MAX_MEMBERS,
   { error: `must have at most ${MAX_MEMBERS} members`, params: { rule: TOO_MANY } },
-).meta({ type: "object", additionalProperties: true, maxProperties: MAX_MEMBERS });
+).meta({ ...MAP_META, maxProperties: MAX_MEMBERS });
 
 const common = {
   userId: id.describe("The known user. Required if anonymousId is not provided."),

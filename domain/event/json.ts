@@ -1,4 +1,5 @@
 /** JSON values as they come from outside: what they are, what of them can be kept, how large they are. */
+import { LongInteger } from "./exact_json.ts";
 
 /** Levels of objects and arrays in one event, the event itself being the first: the contract's bound (`JSON deeper than 32 levels`). */
 export const MAX_DEPTH = 32;
@@ -12,9 +13,10 @@ const PATH_CHARACTERS = 256;
 /** A JSON object, not an array and not `null`. */
 export type JsonObject = Record<string, unknown>;
 
-/** Whether a JSON value is an object, which arrays and `null` are not. */
+/** Whether a JSON value is an object, which arrays, `null` and long integers are not. */
 export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    !(value instanceof LongInteger);
 }
 
 /** What keeps a value out of the journal, and where it stands. */
@@ -112,6 +114,8 @@ function findInValue(value: unknown, look: Look): JsonProblem | undefined {
     if (!Number.isFinite(value)) {
       return problem("invalid_number", { rule: "must be a finite number", found: String(value) });
     }
+  } else if (value instanceof LongInteger) {
+    look.units += value.digits.length;
   } else if (typeof value === "object" && value !== null) {
     const found = findProblem(value, look);
     if (found !== undefined) return found;
@@ -158,10 +162,16 @@ export function dotted(path: readonly PropertyKey[]): string {
 export function shown(value: unknown): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value)) return `an array of ${value.length}`;
-  if (typeof value === "object" && value !== null) return "an object";
+  if (isObject(value)) return "an object";
+  if (value instanceof LongInteger) return shownDigits(value);
   if (typeof value !== "string") return String(value);
   if (value.length <= SHOWN_CHARACTERS) return JSON.stringify(value);
   return `${JSON.stringify(value.slice(0, SHOWN_CHARACTERS))}… (${value.length} characters)`;
+}
+
+function shownDigits({ digits }: LongInteger): string {
+  if (digits.length <= SHOWN_CHARACTERS) return digits;
+  return `${digits.slice(0, SHOWN_CHARACTERS)}… (${digits.length} characters)`;
 }
 
 const encoder = new TextEncoder();

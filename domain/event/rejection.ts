@@ -1,7 +1,7 @@
 /** A typed reason not to take an event, and the words that say so to its sender. */
 import type { z } from "zod";
-import { type EventType, isAbsent, MAX_MESSAGE_ID_LENGTH, TOO_MANY } from "./event.ts";
-import { dotted, isObject, isShortText, type JsonObject, type JsonProblem, shown } from "./json.ts";
+import { type EventType, idText, isAbsent, isMessageId, TOO_MANY } from "./event.ts";
+import { dotted, isObject, type JsonObject, type JsonProblem, shown } from "./json.ts";
 
 /** The problems that a rejection lists: a sender mends the first few, not thousands. */
 export const MAX_ERRORS = 20;
@@ -82,6 +82,6 @@ export function sentType(item: unknown, implied: EventType | undefined): unknown
 
 /** The message id that an event was sent with, where it is a valid one. */
 export function ownMessageId(item: unknown): { messageId?: string } {
-  const id = isObject(item) ? item.messageId : undefined;
-  return typeof id === "string" && isShortText(id, MAX_MESSAGE_ID_LENGTH) ? { messageId: id } : {};
+  const id = isObject(item) ? idText(item.messageId) : undefined;
+  return isMessageId(id) ? { messageId: id } : {};
 }

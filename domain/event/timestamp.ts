@@ -12,7 +12,8 @@ export const LATEST_MS = 253_402_300_799_999;
  */
 export const MAX_TIMESTAMP_LENGTH = 128;
 
-const DAY_MS = 86_400_000;
+/** A day in milliseconds. */
+export const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 const SECOND_MS = 1000;

@@ -6,6 +6,7 @@ import { commonContracts } from "../../domain/contract/common_contracts.ts";
 import { CONTRACT_MODES, type Draft, type UnknownEvents } from "../../domain/contract/contract.ts";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import type { Budget } from "../../domain/contract/checker.ts";
+import { withPlainNumbers } from "../../domain/event/exact_json.ts";
 import { shown } from "../../domain/event/json.ts";
 import type { Schema, SchemaProblem } from "../../domain/contract/schema.ts";
 import { bodyErrors, readBody } from "./admin_body.ts";
@@ -196,7 +197,8 @@ async function readDraft(
 ): Promise<{ value: Draft; problem?: undefined } | { problem: Problem }> {
   const body = await readBody(parts, c, draftSchema);
   if (body.problem !== undefined) return body;
-  const { type, event, schema, mode, writeKeyIds } = body.value;
+  const { type, event, mode, writeKeyIds } = body.value;
+  const schema = withPlainNumbers(body.value.schema);
   const { compileSchema } = await import("../../domain/contract/schema_engine.ts");
   const { problem } = compileSchema(schema);
   if (problem !== undefined) return { problem: invalidSchema(problem) };

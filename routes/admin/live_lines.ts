@@ -1,6 +1,7 @@
 /** What the live view says of an event, and who tells it of those that the journal does not. */
 import type { Position } from "../../domain/event/position.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
+import { numberText } from "../../domain/event/exact_json.ts";
 import { isObject, type JsonObject } from "../../domain/event/json.ts";
 import { type Rejection, sentType } from "../../domain/event/rejection.ts";
 import type { Source, Witness } from "../ingest/pipeline.ts";
@@ -92,7 +93,7 @@ function namesIn(event: JsonObject | StoredEvent, type: string | null) {
 }
 
 function shownText(value: unknown): string | undefined {
-  if (typeof value === "number") return String(value);
-  if (typeof value !== "string" || value === "") return undefined;
-  return value.length <= MAX_SHOWN ? value : `${value.slice(0, MAX_SHOWN).toWellFormed()}…`;
+  const text = typeof value === "string" ? value : numberText(value);
+  if (text === undefined || text === "") return undefined;
+  return text.length <= MAX_SHOWN ? text : `${text.slice(0, MAX_SHOWN).toWellFormed()}…`;
 }

@@ -2,7 +2,7 @@
 import { Hono } from "hono";
 import { z } from "zod";
 import { withDefaults } from "../../domain/event/accept.ts";
-import { MAX_ID_LENGTH as MAX_EVENT_ID_LENGTH, type StoredEvent } from "../../domain/event/event.ts";
+import { idText, MAX_ID_LENGTH as MAX_EVENT_ID_LENGTH, type StoredEvent } from "../../domain/event/event.ts";
 import { isObject, isShortText, type JsonObject } from "../../domain/event/json.ts";
 import { sentType } from "../../domain/event/rejection.ts";
 import { formatTimestamp } from "../../domain/event/timestamp.ts";
@@ -66,9 +66,7 @@ export function quarantineWitness(
 
 /** Whom what was sent is about, as the event would say it. */
 function personIn(item: JsonObject): { userId?: string; anonymousId?: string } {
-  const [userId, anonymousId] = [item.userId, item.anonymousId].map((id) =>
-    typeof id === "number" ? String(id) : typeof id === "string" && id !== "" ? id : undefined
-  );
+  const [userId, anonymousId] = [item.userId, item.anonymousId].map(idText);
   return { ...userId !== undefined && { userId }, ...anonymousId !== undefined && { anonymousId } };
 }
 
@@ -76,8 +74,8 @@ function personIn(item: JsonObject): { userId?: string; anonymousId?: string } {
 function cutOf(item: JsonObject, type: unknown): JsonObject {
   const kept: JsonObject = {};
   for (const [member, value] of [["type", type], ...KEPT_IDS.map((id) => [id, item[id]] as const)] as const) {
-    const isShort = typeof value === "string" && isShortText(value, MAX_EVENT_ID_LENGTH);
-    if (isShort || typeof value === "number") kept[member] = value;
+    const id = idText(value);
+    if (id !== undefined && isShortText(id, MAX_EVENT_ID_LENGTH)) kept[member] = value;
   }
   if (typeof item.event === "string") kept.event = item.event.slice(0, MAX_NAME_LENGTH).toWellFormed();
   return kept;

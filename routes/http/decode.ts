@@ -1,5 +1,6 @@
 /** From the bytes of a body to a JSON value: inflating, UTF-8, parsing. Refusals name the rule and quote nothing. */
 import { gunzipSync } from "node:zlib";
+import { parseExact } from "../../domain/event/exact_json.ts";
 import { invalid, type Problem } from "./problem.ts";
 
 /** How a body was coded: not at all, by gzip, or by something else. */
@@ -54,7 +55,7 @@ export function parseJson(bytes: Uint8Array): { value: unknown; bytes: number } 
     return { problem: invalid("invalid_utf8", "", "the body must be UTF-8") };
   }
   try {
-    return { value: JSON.parse(text), bytes: bytes.length };
+    return { value: parseExact(text), bytes: bytes.length };
   } catch (error) {
     return { problem: syntaxProblem(error) };
   }

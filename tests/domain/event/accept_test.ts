@@ -17,8 +17,10 @@ import {
   MAX_MESSAGE_ID_LENGTH,
   type StoredEvent,
 } from "../../../domain/event/event.ts";
+import { parseExact } from "../../../domain/event/exact_json.ts";
 import { jsonBytes, MAX_DEPTH } from "../../../domain/event/json.ts";
 import { MAX_ERRORS, type Rejection } from "../../../domain/event/rejection.ts";
+import { longDigits, longJson } from "./long_json.ts";
 import { EXAMPLE_BATCH, EXAMPLE_CONTEXT, EXAMPLE_EVENTS, EXAMPLE_TRACK_NAMES } from "../../spec_examples.ts";
 
 const RECEIVED = "2025-03-15T15:00:00.000Z";
@@ -149,6 +151,7 @@ const ABSENT: [type: EventType, member: string, values: unknown[]][] = [
   ["identify", "writeKey", ["c0123456789", null, 1, { a: 1 }]],
   ["track", "sentAt", [null, "", "yesterday", 1742049000000, {}, "2025-02-30"]],
   ["track", "originalTimestamp", [null, "", "yesterday", 1742049000000, {}, "2025-02-30"]],
+  ["track", "timestamp", [null, ""]],
 ];
 
 for (const [type, member, values] of ABSENT) {
@@ -158,6 +161,24 @@ for (const [type, member, values] of ABSENT) {
     });
   }
 }
+
+for (const member of ["traits", "properties", "context", "integrations"]) {
+  Deno.test(`an empty array in ${member} is stored as an empty object`, () => {
+    for (const type of EVENT_TYPES) {
+      const event = LEAST[type];
+      deepStrictEqual(accepted({ ...event, [member]: [] }), accepted({ ...event, [member]: {} }));
+    }
+  });
+}
+
+Deno.test("an empty array in the context and integrations of a batch, or in an event's own, says nothing", () => {
+  deepStrictEqual(accepted(track(), { defaults: { context: [], integrations: [] } }), accepted(track()));
+  const defaults = { context: { locale: "en" }, integrations: { All: false } };
+  deepStrictEqual(
+    accepted(track({ context: [], integrations: [] }), { defaults }),
+    accepted(track(), { defaults }),
+  );
+});
 
 for (const id of [null, ""]) {
   Deno.test(`userId ${JSON.stringify(id)} is absent where there is an anonymousId`, () => {
@@ -179,11 +200,66 @@ const NUMBERS: [number, string][] = [[42, "42"], [0, "0"], [-0, "0"], [-1, "-1"]
 
 for (const [number, text] of NUMBERS) {
   Deno.test(`an id that is the number ${Object.is(number, -0) ? "-0" : number} becomes the string "${text}"`, () => {
-    const ids = { userId: number, anonymousId: number, groupId: number, previousId: number };
+    const ids = {
+      userId: number,
+      anonymousId: number,
+      groupId: number,
+      previousId: number,
+      messageId: number,
+    };
     const stored = accepted(track(ids));
     for (const member of Object.keys(ids)) strictEqual(stored[member], text);
   });
 }
+
+const LONG_IDS = [
+  "1234567890123456789",
+  "1234567890123456790",
+  "-1234567890123456789",
+  "18446744073709551617",
+  "9007199254740993",
+  "1" + "0".repeat(254),
+];
+
+for (const digits of LONG_IDS) {
+  Deno.test(`an id that is the integer ${digits.slice(0, 30)} has its digits`, () => {
+    const members = ["userId", "anonymousId", "groupId", "previousId", "messageId"];
+    const text = `{"type":"track","event":"E",${members.map((member) => `"${member}":${digits}`).join()}}`;
+    const stored = accepted(parseExact(text));
+    for (const member of members) strictEqual(stored[member], digits);
+  });
+}
+
+Deno.test("an id that is an integer may have as many digits as an id may have characters", () => {
+  const item = (member: string, length: number) =>
+    parseExact(`{"type":"track","event":"E","userId":"u","${member}":${"7".repeat(length)}}`);
+  for (const member of ["userId", "anonymousId", "groupId", "previousId"]) {
+    accepted(item(member, MAX_ID_LENGTH));
+    strictEqual(rejected(item(member, MAX_ID_LENGTH + 1)).path, member);
+  }
+  accepted(item("messageId", MAX_MESSAGE_ID_LENGTH));
+  strictEqual(rejected(item("messageId", MAX_MESSAGE_ID_LENGTH + 1)).code, "invalid_message_id");
+});
+
+Deno.test("integers of any length keep their digits in traits, properties, context and integrations", () => {
+  fc.assert(fc.property(longJson, longDigits, ({ text }, digits) => {
+    const maps = ["traits", "properties", "context", "integrations"].map((member) => `"${member}":${text}`);
+    const sent = `{"type":"identify","userId":"u","custom":${digits},${maps.join()}}`;
+    const { type, userId, custom, traits, properties, context, integrations } = accepted(parseExact(sent));
+    strictEqual(
+      JSON.stringify({ type, userId, custom, traits, properties, context, integrations }),
+      sent,
+    );
+  }));
+});
+
+Deno.test("a long integer is no object", () => {
+  for (const member of ["traits", "properties", "context", "integrations"]) {
+    const item = parseExact(`{"type":"track","userId":"u","event":"E","${member}":1234567890123456789}`);
+    strictEqual(rejected(item).message, `${member} must be an object, found 1234567890123456789`);
+  }
+  strictEqual(rejected(parseExact("1234567890123456789")).code, "not_an_object");
+});
 
 Deno.test("a message id is made only for an event that has none", () => {
   strictEqual(accepted(track()).messageId, "made-here");
@@ -290,6 +366,26 @@ const TIMES: [what: string, given: Json, stored: Json][] = [
     timestamp: "2025-03-15T14:30:00.000Z",
     originalTimestamp: "2025-03-15T14:30:00Z",
   }],
+  ["what originalTimestamp says where timestamp is empty", {
+    timestamp: "",
+    originalTimestamp: "2025-03-15T14:30Z",
+  }, { timestamp: "2025-03-15T14:30:00.000Z", originalTimestamp: "2025-03-15T14:30Z" }],
+  ["not corrected by a sentAt in the year 9999", {
+    timestamp: "2025-03-15T14:30:00Z",
+    sentAt: "9999-12-31T23:59:59Z",
+  }, { timestamp: "2025-03-15T14:30:00.000Z", originalTimestamp: "2025-03-15T14:30:00Z" }],
+  ["not corrected by a sentAt a year and a millisecond before the receipt", {
+    timestamp: "2024-03-01T00:00:00Z",
+    sentAt: "2024-03-15T14:59:59.999Z",
+  }, { timestamp: "2024-03-01T00:00:00.000Z", originalTimestamp: "2024-03-01T00:00:00Z" }],
+  ["corrected by a sentAt a year before the receipt", {
+    timestamp: "2024-03-15T14:00:00Z",
+    sentAt: "2024-03-15T15:00:00Z",
+  }, {
+    timestamp: "2025-03-15T14:00:00.000Z",
+    originalTimestamp: "2024-03-15T14:00:00Z",
+    sentAt: "2024-03-15T15:00:00.000Z",
+  }],
   ["the receipt where it would be in the future", { timestamp: "2031-01-01" }, {
     timestamp: RECEIVED,
     originalTimestamp: "2031-01-01",
@@ -314,7 +410,15 @@ const SENT: [what: string, own: unknown, batch: unknown, sentAt: string | undefi
   ["its own", "2025-03-15T14:59:00Z", "2025-03-15T14:58:00Z", "2025-03-15T14:59:00.000Z"],
   ["its batch's where it has none", undefined, "2025-03-15T14:58:00Z", "2025-03-15T14:58:00.000Z"],
   ["its batch's where its own cannot be read", "soon", "2025-03-15T14:58:00Z", "2025-03-15T14:58:00.000Z"],
+  ["its batch's where its own is empty", "", "2025-03-15T14:58:00Z", "2025-03-15T14:58:00.000Z"],
+  [
+    "its batch's where its own is years off",
+    "2031-01-01",
+    "2025-03-15T14:58:00Z",
+    "2025-03-15T14:58:00.000Z",
+  ],
   ["none where neither can be read", "soon", 5, undefined],
+  ["none where its batch's is years off", undefined, "1970-01-01", undefined],
 ];
 
 for (const [what, own, batch, sentAt] of SENT) {
@@ -437,11 +541,11 @@ const REFUSED: [what: string, item: unknown, code: string, path: string][] = [
   ],
   ["an id that is not finite", JSON.parse(`{"type":"page","userId":1e999}`), "invalid_number", "userId"],
   ["an empty messageId", track({ messageId: "" }), "invalid_message_id", "messageId"],
-  ["a messageId that is a number", track({ messageId: 5 }), "invalid_message_id", "messageId"],
+  ["a messageId that is a boolean", track({ messageId: true }), "invalid_message_id", "messageId"],
   ["a messageId that is too long", track({ messageId: "m".repeat(256) }), "invalid_message_id", "messageId"],
   ["a messageId that is not well-formed", track({ messageId: "\ud800" }), "invalid_message_id", "messageId"],
   ["a timestamp that is no ISO 8601", track({ timestamp: "yesterday" }), "invalid_timestamp", "timestamp"],
-  ["a timestamp that is empty", track({ timestamp: "" }), "invalid_timestamp", "timestamp"],
+  ["a timestamp of blanks", track({ timestamp: " " }), "invalid_timestamp", "timestamp"],
   ["a timestamp that is a number", track({ timestamp: 1742049000000 }), "invalid_timestamp", "timestamp"],
   [
     "a timestamp on February 30",
@@ -449,9 +553,9 @@ const REFUSED: [what: string, item: unknown, code: string, path: string][] = [
     "invalid_timestamp",
     "timestamp",
   ],
-  ["traits that are an array", identify({ traits: [] }), "invalid_traits", "traits"],
+  ["traits that are an array", identify({ traits: [{}] }), "invalid_traits", "traits"],
   ["traits that are a string", identify({ traits: "x" }), "invalid_traits", "traits"],
-  ["traits that are an array, in a track call", track({ traits: [] }), "invalid_traits", "traits"],
+  ["traits that are an array, in a track call", track({ traits: [null] }), "invalid_traits", "traits"],
   ["properties that are an array", track({ properties: [1] }), "invalid_properties", "properties"],
   ["a context that is a string", track({ context: "" }), "invalid_context", "context"],
   ["integrations that are a boolean", track({ integrations: true }), "invalid_integrations", "integrations"],
@@ -538,14 +642,19 @@ for (const [item, message] of MESSAGES) {
 }
 
 Deno.test("a rejection lists all that is wrong with the members", () => {
-  const { errors } = rejected({ type: "group", userId: true, traits: [], timestamp: "soon", messageId: 5 });
+  const { errors } = rejected({ type: "group", userId: true, traits: [1], timestamp: "soon", messageId: {} });
   deepStrictEqual(errors.map(({ path }) => path), ["userId", "traits", "timestamp", "messageId", "groupId"]);
   ok(errors.length <= MAX_ERRORS);
 });
 
 Deno.test("a rejection bears the event's message id where that is a valid one", () => {
   strictEqual(rejected({ type: "page", messageId: "m1" }).messageId, "m1");
-  for (const messageId of [null, "", 5, "m".repeat(256), "\ud800"]) {
+  strictEqual(rejected({ type: "page", messageId: 5 }).messageId, "5");
+  strictEqual(
+    rejected(parseExact('{"type":"page","messageId":1234567890123456789}')).messageId,
+    "1234567890123456789",
+  );
+  for (const messageId of [null, "", true, "m".repeat(256), "\ud800"]) {
     ok(!("messageId" in rejected({ type: "page", messageId })));
   }
 });
@@ -692,6 +801,35 @@ const STAMPS: [what: string, more: Json, stamps: Json][] = [
     timestamp: "2025-01-01T00:00:00.000Z",
     receivedAt: RECEIVED,
     originalTimestamp: "2025-01-01",
+  }],
+  ["no receivedAt keeps its timestamp, whatever its sentAt", {
+    timestamp: "2019-05-01T12:00:00.000Z",
+    sentAt: "2019-05-01T12:00:05.000Z",
+  }, {
+    timestamp: "2019-05-01T12:00:00.000Z",
+    receivedAt: RECEIVED,
+    originalTimestamp: "2019-05-01T12:00:00.000Z",
+    sentAt: "2019-05-01T12:00:05.000Z",
+  }],
+  ["a receivedAt that cannot be read keeps its originalTimestamp where it has no timestamp", {
+    originalTimestamp: "2019-05-01",
+    sentAt: "2025-03-15T14:00:00.000Z",
+    receivedAt: "",
+  }, {
+    timestamp: "2019-05-01T00:00:00.000Z",
+    receivedAt: RECEIVED,
+    originalTimestamp: "2019-05-01",
+    sentAt: "2025-03-15T14:00:00.000Z",
+  }],
+  ["a receivedAt and no timestamp is corrected by its sentAt", {
+    originalTimestamp: "2019-05-01T12:00:00Z",
+    sentAt: "2019-05-01T12:00:05Z",
+    receivedAt: "2019-05-01T13:00:05Z",
+  }, {
+    timestamp: "2019-05-01T13:00:00.000Z",
+    receivedAt: "2019-05-01T13:00:05.000Z",
+    originalTimestamp: "2019-05-01T12:00:00Z",
+    sentAt: "2019-05-01T12:00:05.000Z",
   }],
   ["no timestamp has that of its own receipt", { receivedAt: "2024-01-01T00:00:00.000Z" }, {
     timestamp: "2024-01-01T00:00:00.000Z",

@@ -305,3 +305,23 @@ Deno.test("what was kept is there after a restart, with what was not yet written
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+for (const sentAt of ["", "soon", "9999-12-31"]) {
+  Deno.test(`an event that is kept and sent again is corrected by its batch's sentAt where its own is ${JSON.stringify(sentAt)}`, async () => {
+    await using test = await openTestApp();
+    const at = (ms: number) => new Date(test.clock.nowMs + ms).toISOString();
+    const { key, writeKey: { id } } = await test.system.writeKeys.create({
+      name: "pages",
+      allowedTypes: ["page"],
+    });
+    await test.send(`${EVENTS}/batch`, {
+      batch: [{ type: "track", event: "E", userId: "u", messageId: "m", timestamp: at(-5_000), sentAt }],
+      sentAt: at(-3_000),
+    }, { headers: { authorization: `Bearer ${key}` } });
+    await test.system.writeKeys.change(id, { allowedTypes: ["track"] });
+    const { rejected: [{ id: rejected }] } = await kept(test);
+    strictEqual((await act(test, "POST", `${rejected}/resend`)).status, 200);
+    const { body } = await test.get("/api/v1/users/u/events");
+    strictEqual(body.events[0].timestamp, at(-2_000));
+  });
+}

@@ -70,6 +70,7 @@ const maps = [
   many(500),
   many(501),
   [],
+  [1],
   "x",
   1,
   { ["\ud800"]: 1 },
@@ -86,6 +87,7 @@ const messageIds = [
   WIDE.repeat(255),
   "\ud800",
   1,
+  true,
 ];
 
 const members = {
