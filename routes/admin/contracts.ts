@@ -16,7 +16,7 @@ import type { Gate } from "../ingest/pipeline.ts";
 import { createLane } from "../http/semaphore.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
 import type { NO_QUERY } from "../http/query.ts";
-import { decodePart } from "../profiles/profiles.ts";
+import { pathParam } from "../http/path_params.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { DEFAULT_KEY_ID } from "../../actors/governance/key_use.ts";
 import { TooManyContracts } from "../../actors/store/errors.ts";
@@ -43,10 +43,6 @@ const TURN_UNITS = 100_000;
 
 /** Drafts that are tried at once: each reads a stretch of the journal. Others wait. */
 const CHECKS_AT_ONCE = 1;
-
-/** Where name and version stand in `/api/v1/admin/contracts/{name}/versions/{n}/restore`, split at its slashes. */
-const NAME_PLACE = 5;
-const VERSION_PLACE = 7;
 
 const mode = z.enum(CONTRACT_MODES, `must be one of ${CONTRACT_MODES.join(", ")}`);
 const wellFormed = (max: number) =>
@@ -182,7 +178,7 @@ async function putCommon(parts: Parts, c: RouteContext): Promise<Outcome> {
 }
 
 async function restore(parts: Parts, c: RouteContext, name: string): Promise<Outcome> {
-  const version = c.req.path.split("/")[VERSION_PLACE]!;
+  const version = pathParam(c, "version") ?? "";
   if (!/^[1-9]\d{0,8}$/.test(version)) return NO_SUCH_VERSION;
   return await unlessTooMany(async () => {
     const contract = await parts.system.contracts.restore(name, Number(version), authorOf(parts, c));
@@ -247,7 +243,7 @@ function authorOf({ peerOf }: Parts, c: RouteContext): Author {
 }
 
 function readName(c: RouteContext): string | undefined {
-  const name = decodePart(c.req.path.split("/")[NAME_PLACE]!);
+  const name = pathParam(c, "name");
   const isName = name !== undefined && name.length <= MAX_NAME_LENGTH && name.isWellFormed() &&
     name !== "." && name !== ".." && name !== NO_CONTRACT;
   return isName ? name : undefined;

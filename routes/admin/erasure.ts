@@ -7,7 +7,7 @@ import type { Rejection } from "../../domain/event/rejection.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
 import type { Gate } from "../ingest/pipeline.ts";
 import { invalid, jsonResponse } from "../http/problem.ts";
-import { decodePart } from "../profiles/profiles.ts";
+import { pathParam } from "../http/path_params.ts";
 import type { Person } from "../../actors/erasure/requests.ts";
 import type { Suppression } from "../../actors/erasure/suppression.ts";
 import { TooManySuppressed } from "../../actors/store/errors.ts";
@@ -17,9 +17,6 @@ export const erasureQuery = z.object({
   suppress: z.enum(["true", "false"], "must be true or false").default("false")
     .transform((text) => text === "true"),
 });
-
-/** Where the id stands in `/api/v1/users/{id}`, split at its slashes. */
-const ID_PLACE = 4;
 
 /** `DELETE /api/v1/users/{userId}` and `/api/v1/anonymous/{anonymousId}`. */
 export function erasureRoutes(parts: Parts): Hono<RouteEnv> {
@@ -38,7 +35,7 @@ async function erase(
   c: RouteContext,
   { kind, query }: { kind: Person["kind"]; query: z.output<typeof erasureQuery> },
 ): Promise<Outcome> {
-  const id = decodePart(c.req.path.split("/")[ID_PLACE]!);
+  const id = pathParam(c, "id");
   if (id === undefined || !isShortText(id, MAX_ID_LENGTH)) {
     const rule = `the id in the path must be 1 to ${MAX_ID_LENGTH} characters, percent-encoded`;
     return invalid("invalid_id", "", rule);

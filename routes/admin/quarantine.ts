@@ -9,13 +9,11 @@ import { formatTimestamp } from "../../domain/event/timestamp.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
 import type { Gate, Source, Witness } from "../ingest/pipeline.ts";
 import { invalid, jsonResponse, type Problem, STATUS_OF } from "../http/problem.ts";
-import { cursor, decodePart, limit } from "../profiles/profiles.ts";
+import { cursor, limit } from "../http/paging.ts";
+import { pathParam } from "../http/path_params.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { takeOne } from "../ingest/events.ts";
 import { InvalidCursor } from "../../actors/store/errors.ts";
-
-/** Where the id stands in `/api/v1/admin/rejected/{id}`, split at its slashes. */
-const ID_PLACE = 5;
 
 /** Ids are of our making and short: anything else names nothing. */
 const MAX_ID_LENGTH = 100;
@@ -141,7 +139,7 @@ async function resend(parts: Parts, id: string): Promise<Outcome> {
 }
 
 function readId(c: RouteContext): string {
-  const id = decodePart(c.req.path.split("/")[ID_PLACE]!);
+  const id = pathParam(c, "id");
   return id !== undefined && id.length <= MAX_ID_LENGTH && id.isWellFormed() ? id : "";
 }
 

@@ -21,7 +21,7 @@ import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { adminOnly, type Parts, type RouteEnv } from "../handler/handle.ts";
 import type { Witness } from "../ingest/pipeline.ts";
 import { invalid, jsonResponse, type Problem, type Reason, STATUS_OF } from "../http/problem.ts";
-import { moment } from "../profiles/profiles.ts";
+import { moment } from "../http/paging.ts";
 import type { CountsSpan } from "../../actors/stats/counts_store.ts";
 import type { EventCounts } from "../../actors/stats/counts.ts";
 

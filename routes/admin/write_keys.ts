@@ -5,7 +5,7 @@ import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { bodyErrors, readBody, unknownMember } from "./admin_body.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
-import { decodePart } from "../profiles/profiles.ts";
+import { pathParam } from "../http/path_params.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { DEFAULT_KEY_ID } from "../../actors/governance/key_use.ts";
 import { TooManyWriteKeys } from "../../actors/store/errors.ts";
@@ -19,9 +19,6 @@ const MIN_PER_SECOND = 0.01;
 
 /** Fastest rate, and largest burst: some ten times what a process takes; above it there is no limit worth the name. */
 const MAX_RATE = 1_000_000;
-
-/** Where the id stands in `/api/v1/admin/keys/{id}`, split at its slashes. */
-const ID_PLACE = 5;
 
 const name = z.string("must be a string").min(1, "must not be empty").max(
   MAX_NAME_LENGTH,
@@ -203,6 +200,6 @@ function shown(key: WriteKey): WriteKey & { source: "stored" } {
 
 /** Ids are of our making and short: anything else names no key. */
 function readId(c: RouteContext): string | undefined {
-  const id = decodePart(c.req.path.split("/")[ID_PLACE]!);
+  const id = pathParam(c, "id");
   return id !== undefined && id.length <= MAX_NAME_LENGTH && id.isWellFormed() ? id : undefined;
 }

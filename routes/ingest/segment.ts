@@ -8,7 +8,7 @@ import { CORS_HEADERS, preflightOf } from "../http/cors.ts";
 import { handle, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
 import { jsonResponse, type Problem } from "../http/problem.ts";
 import { readQuery } from "../http/query.ts";
-import { decodePart } from "../profiles/profiles.ts";
+import { pathParam } from "../http/path_params.ts";
 import { keyQuery, receive, sendBatch, sendOne, type Taking } from "./events.ts";
 import {
   BEACON_PATH,
@@ -17,9 +17,6 @@ import {
   SOURCE_CONFIG_PATH,
   TYPED_PATHS,
 } from "../http/paths.ts";
-
-/** Where the key stands in `/v1/projects/{writeKey}/settings`, split at its slashes. */
-const KEY_PLACE = 3;
 
 /** What the routes of Segment's clients are told besides. */
 export interface SegmentOptions {
@@ -52,7 +49,7 @@ export function segmentRoutes(parts: Parts, { publicUrl }: SegmentOptions): Hono
  * so that this is no way round the limit on guessing.
  */
 async function showSettings(parts: Parts, c: RouteContext, origin: URL): Promise<Outcome> {
-  const writeKey = decodePart(c.req.path.split("/")[KEY_PLACE]!);
+  const writeKey = pathParam(c, "writeKey");
   const caller = writeKey === undefined ? null : await parts.authentication.byKey(writeKey);
   const refusal = refuse(parts, c, caller);
   if (refusal !== undefined) return refusal.reason === "rate_limited" ? refusal : NO_SUCH_KEY;

@@ -13,9 +13,11 @@ import {
   type RouteEnv,
   withAccess,
 } from "../handler/handle.ts";
+import { pathParam } from "../http/path_params.ts";
 import { createLane, type Lane } from "../http/semaphore.ts";
-import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
-import { decodePart, inTurn, MAX_ID_UNITS, neverSeen, PROFILE_WEIGHT, READS_AT_ONCE } from "./profiles.ts";
+import { jsonResponse, type Problem } from "../http/problem.ts";
+import { illFormed, MAX_ID_UNITS, neverSeen } from "./actor_id.ts";
+import { inTurn, PROFILE_WEIGHT, READS_AT_ONCE } from "./read_turns.ts";
 import type { StoryBefore } from "../../actors/reading/event_trace.ts";
 
 /** Stories under way at once: each may read a large part of the journal. */
@@ -23,11 +25,6 @@ export const STORIES_AT_ONCE = 2;
 
 /** A story waits so long for its turn. */
 const STORY_WAIT_MS = 30_000;
-
-/** Where things stand in the paths, split at their slashes. */
-const MESSAGE_ID_PLACE = 5;
-const USER_PLACE = 4;
-const TRAIT_PLACE = 6;
 
 const BEFORE_RULE = "must be a position, or an ISO 8601 date, or date and time";
 
@@ -64,7 +61,7 @@ async function showStory(
   c: RouteContext,
   { stories, before }: { stories: Lane; before: StoryBefore | undefined },
 ): Promise<Outcome> {
-  const messageId = decodePart(c.req.path.split("/")[MESSAGE_ID_PLACE]!);
+  const messageId = pathParam(c, "messageId");
   if (messageId === undefined) return illFormed("message id");
   if (!isShortText(messageId, MAX_MESSAGE_ID_LENGTH)) return NO_SUCH_EVENT;
   return await inTurn(stories, 1, async () => {
@@ -109,9 +106,8 @@ function unfinished(position: Position): Problem {
 }
 
 async function showTrait({ system }: Parts, c: RouteContext, traits: Lane): Promise<Outcome> {
-  const path = c.req.path.split("/");
-  const userId = decodePart(path[USER_PLACE]!);
-  const name = decodePart(path[TRAIT_PLACE]!);
+  const userId = pathParam(c, "id");
+  const name = pathParam(c, "name");
   if (userId === undefined) return illFormed("id");
   if (name === undefined) return illFormed("name");
   if (userId.length > MAX_ID_UNITS) return neverSeen("user");
@@ -127,7 +123,3 @@ const NO_SUCH_TRAIT: Problem = {
   code: "not_found",
   detail: "no event ever set a trait of this name on this user",
 };
-
-function illFormed(what: string): Problem {
-  return invalid("invalid_id", "", `the ${what} in the path must be well-formed percent-encoding`);
-}

@@ -2,54 +2,19 @@
 import { Hono } from "hono";
 import { z } from "zod";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
-import { parseTimestamp } from "../../domain/event/timestamp.ts";
 import { type Outcome, type Parts, type RouteContext, type RouteEnv, withAccess } from "../handler/handle.ts";
+import { cursor, limit, moment } from "../http/paging.ts";
+import { pathParam } from "../http/path_params.ts";
 import { createLane, type Lane } from "../http/semaphore.ts";
-import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
+import { invalid, jsonResponse } from "../http/problem.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
 import { InvalidCursor } from "../../actors/store/errors.ts";
 import type { Past } from "../../actors/reading/consistent_read.ts";
-
-/** Longest id that an event can have, in UTF-16 units (256 characters): nobody of a longer one was ever seen. */
-export const MAX_ID_UNITS = 512;
-
-/** Longest cursor that is looked at; ours hold an id, of up to 512 units that JSON may write as six characters each. */
-const MAX_CURSOR_LENGTH = 8192;
-
-/**
- * Reads under way at once; others wait in line. What is shown can be some MB of JSON, and twenty times as much memory, and
- * anybody with a write key can make it so.
- */
-export const READS_AT_ONCE = 16;
-
-/** Longest time of a read in line: a few large profiles before it take the thread for seconds, and then it is its turn. */
-const READ_WAIT_MS = 30_000;
-
-/** A profile is 3.5 MiB of JSON at the most, and 80 MB of memory if it is of nothing but `{}`: so it counts as three. */
-export const PROFILE_WEIGHT = 3;
-
-/** A past folds a log afresh, so only a few are under way at once: each counts as so many. */
-export const PAST_WEIGHT = 4;
+import { illFormed, MAX_ID_UNITS, neverSeen } from "./actor_id.ts";
+import { inTurn, PAST_WEIGHT, PROFILE_WEIGHT, READ_WAIT_MS, READS_AT_ONCE } from "./read_turns.ts";
 
 /** A page of a log counts as one read, and one more for so many events that it may hold. */
 const EVENTS_PER_WEIGHT = 100;
-
-/** The contract: "`limit` (1 to 500, default 50, else 400)". */
-export const limit = z.string().regex(/^([1-9]\d?|[1-4]\d\d|500)$/, "must be a whole number from 1 to 500")
-  .default("50").transform(Number).meta({ description: "The most that a page holds.", examples: ["2"] });
-
-/** What a page before gave. */
-export const cursor = z.string().min(1, "must be a cursor of the page before")
-  .max(MAX_CURSOR_LENGTH, "must be a cursor of the page before").optional()
-  .meta({ description: "`cursor` of the page before, for the page after it." });
-
-/** A moment; the blank is a `+` that was not percent-encoded, which forms decode to a blank. */
-export const moment = z.string().transform((text, context) => {
-  const ms = parseTimestamp(text.replace(/ (?=\d\d(:?\d\d)?$)/, "+"));
-  if (ms !== undefined) return ms;
-  context.addIssue({ code: "custom", message: "must be an ISO 8601 date, or date and time" });
-  return z.NEVER;
-}).optional();
 
 /** `?at=TIME&asOf=TIME`. */
 export const pastQuery = z.object({
@@ -77,9 +42,6 @@ const KINDS: readonly (readonly [string, ActorKind])[] = [
   ["anonymous", "anonymous"],
   ["groups", "group"],
 ];
-
-/** Where the id stands in `/api/v1/users/{id}/…`, split at its slashes. */
-const ID_PLACE = 4;
 
 /** Everything under `/api/v1/users`, `/api/v1/anonymous` and `/api/v1/groups`. */
 export function readingRoutes(parts: Parts): Hono<RouteEnv> {
@@ -109,47 +71,18 @@ export function readingRoutes(parts: Parts): Hono<RouteEnv> {
   return routes;
 }
 
-/** Reads when it is its turn. */
-export async function inTurn(reads: Lane, weight: number, read: () => Promise<Outcome>): Promise<Outcome> {
-  const entered = reads.enter(weight);
-  if (entered !== true && !await entered) return TOO_MANY_READS;
-  try {
-    return await read();
-  } finally {
-    reads.leave(weight);
-  }
-}
-
-const TOO_MANY_READS: Problem = {
-  reason: "unavailable",
-  code: "overloaded",
-  detail: "Too many reads are waiting.",
-  retryAfterS: 1,
-};
-
 interface Named {
   kind: ActorKind;
   id: string;
   reads: Lane;
 }
 
-/** The router's own decoding passes over what is ill-formed, so the id in the path is read here. */
+/** Hands over the id in the path. */
 async function withId(c: RouteContext, show: (id: string) => Promise<Outcome>): Promise<Outcome> {
-  const id = decodePart(c.req.path.split("/")[ID_PLACE]!);
-  if (id === undefined) {
-    return invalid("invalid_id", "", "the id in the path must be well-formed percent-encoding");
-  }
+  const id = pathParam(c, "id");
+  if (id === undefined) return illFormed("id");
   if (id.length > MAX_ID_UNITS) return neverSeen("id");
   return await show(id);
-}
-
-/** A part of a path; `undefined` if it is ill-formed. */
-export function decodePart(part: string): string | undefined {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return undefined;
-  }
 }
 
 async function showProfile(
@@ -200,10 +133,4 @@ async function page(kind: ActorKind, load: () => Promise<object | null>): Promis
     }
     throw error;
   }
-}
-
-/** The answer for somebody of whom no event is known. */
-export function neverSeen(kind: ActorKind | "id"): Problem {
-  const whom = kind === "anonymous" ? "anonymous id" : kind;
-  return { reason: "not_found", code: "not_found", detail: `no event of this ${whom} was ever seen` };
 }

@@ -1,7 +1,7 @@
 /** Who waits in a line for others' reads, and for how long. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import type { System } from "../../../actors/system.ts";
-import { PROFILE_WEIGHT, READS_AT_ONCE } from "../../../routes/profiles/profiles.ts";
+import { PROFILE_WEIGHT, READS_AT_ONCE } from "../../../routes/profiles/read_turns.ts";
 import { STORIES_AT_ONCE } from "../../../routes/profiles/explain.ts";
 import { AS_ADMIN, openTestApp, openTestSystem } from "../test_app.ts";
 

@@ -1,5 +1,5 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import { PAST_WEIGHT, PROFILE_WEIGHT, READS_AT_ONCE } from "../../../routes/profiles/profiles.ts";
+import { PAST_WEIGHT, PROFILE_WEIGHT, READS_AT_ONCE } from "../../../routes/profiles/read_turns.ts";
 import { AS_ADMIN, openTestApp, openTestSystem } from "../test_app.ts";
 import { StorageUnavailable } from "../../../actors/store/errors.ts";
 

@@ -1,0 +1,17 @@
+/** The ids of actors in paths, and refusals of them. */
+import type { ActorKind } from "../../domain/profile/fact.ts";
+import { invalid, type Problem } from "../http/problem.ts";
+
+/** Longest id that an event can have, in UTF-16 units (256 characters): nobody of a longer one was ever seen. */
+export const MAX_ID_UNITS = 512;
+
+/** The answer to a path whose parameter is not well-formed percent-encoding. */
+export function illFormed(what: string): Problem {
+  return invalid("invalid_id", "", `the ${what} in the path must be well-formed percent-encoding`);
+}
+
+/** The answer for somebody of whom no event is known. */
+export function neverSeen(kind: ActorKind | "id"): Problem {
+  const whom = kind === "anonymous" ? "anonymous id" : kind;
+  return { reason: "not_found", code: "not_found", detail: `no event of this ${whom} was ever seen` };
+}
