@@ -5,6 +5,7 @@
  * against the blocks after it, one for each command that prints.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { missing, testWhere } from "./needs.ts";
 import { ADMIN_TOKEN, ROOT, runCommand, startServer, tempDir, WRITE_KEY } from "./process/server.ts";
 
 const PAGE = Deno.readTextFileSync(`${ROOT}docs/contracts.md`);
@@ -24,9 +25,8 @@ function valuesOf(text: string): unknown[] {
   return masked(text).trim().split("\n").map((line) => line.startsWith("{") ? JSON.parse(line) : line);
 }
 
-Deno.test({
+testWhere(missing("bash", "curl", "grep"), {
   name: "the tour of docs/contracts.md, run in order on an empty database, prints what it shows",
-  ignore: Deno.build.os === "windows",
   async fn() {
     const blocks = [...PAGE.matchAll(/^```(\w+)\n([^]*?)^```$/gm)].map(([, language, text]) => ({
       language: language!,

@@ -8,6 +8,7 @@
  * differs from run to run, as README says, is masked on both sides: ids, keys, cursors, times of receipt, durations.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { missing, testWhere } from "./needs.ts";
 import { readConfig, settingsTable, VARIABLES } from "../config.ts";
 import { writes } from "./process/server.ts";
 import { copyRepository, spawnTask } from "./routes/spawned.ts";
@@ -150,9 +151,8 @@ Deno.test("every command in README is run by a test", () => {
   }
 });
 
-Deno.test({
+testWhere(missing("bash", "curl"), {
   name: "README's tour, run in order on an empty database, prints what README shows",
-  ignore: Deno.build.os === "windows",
   async fn() {
     const [greeting, ...blocks] = blocksOf(README).filter(({ isTour }) => isTour);
     const directory = await copyRepository();

@@ -2,17 +2,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { has, type Packages } from "./packages.ts";
+import { missing, runs } from "../needs.ts";
+import type { Packages } from "./packages.ts";
 
 /** Where the browser is; Debian's package puts it there. */
 const CHROMIUM = Deno.env.get("CHROMIUM") || "/usr/bin/chromium";
 
-/** What is missing on this machine for a browser, in a word; `undefined` where nothing is. */
-export const missingForBrowser = !has("node", "--version")
-  ? "Node"
-  : !has(CHROMIUM, "--version")
-  ? "Chromium, in CHROMIUM or /usr/bin/chromium"
-  : undefined;
+/** What is missing on this machine for a browser, in words; `undefined` where nothing is. */
+export const missingForBrowser = missing("node") ??
+  (runs(CHROMIUM, "--version") ? undefined : "Chromium, in CHROMIUM or /usr/bin/chromium");
 
 /** See `programs/browser.mjs`. */
 export interface Browser extends AsyncDisposable {

@@ -16,7 +16,7 @@ import {
   openPage,
   type Then,
 } from "./browser_clients.ts";
-import { testWhere } from "./packages.ts";
+import { testWhere } from "../needs.ts";
 import { readLog, sharedStage, WRITE_KEY } from "./stage.ts";
 import { eventsOf, type Exchange, openWire, type Sent } from "./wire.ts";
 
@@ -28,7 +28,6 @@ const shared = sharedStage(missingForBrowser === undefined);
 /** A test of a client, whose user bears the test's name. */
 function testOf({ name }: BrowserClient, what: string, fn: (userId: string) => Promise<void>): void {
   testWhere(missingForBrowser, {
-    what: "clients of browsers",
     name: `${name}, ${what}`,
     fn: () => fn(`${name}, ${what}`.replaceAll("/", " ")),
   });

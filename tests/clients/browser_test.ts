@@ -7,7 +7,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { eventually, freePort, type Server, sleep, startServer, tempDir } from "../process/server.ts";
 import { type Browser, missingForBrowser, openBrowser, serveSite } from "./browser.ts";
 import { BROWSER_CLIENTS, openPage } from "./browser_clients.ts";
-import { testWhere } from "./packages.ts";
+import { testWhere } from "../needs.ts";
 import { readLog, sharedStage, WRITE_KEY } from "./stage.ts";
 import { RETRY_AFTER_S } from "./wire.ts";
 
@@ -16,7 +16,7 @@ const SEGMENT = "@segment/analytics-next/dist/umd/index.js";
 const shared = sharedStage(missingForBrowser === undefined);
 
 function test(name: string, fn: () => Promise<void>): void {
-  testWhere(missingForBrowser, { what: "clients of browsers", name, fn });
+  testWhere(missingForBrowser, { name, fn });
 }
 
 /** Opens a page on which `analytics` is Segment's client, pointed at a server; `counted(from, to, paceMs)` sends. */

@@ -5,7 +5,8 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { ADMIN_TOKEN, eventually, startServer, tempDir } from "../process/server.ts";
 import { type Browser, missingForBrowser, openBrowser } from "./browser.ts";
-import { installPackages, testWhere } from "./packages.ts";
+import { testWhere } from "../needs.ts";
+import { installPackages } from "./packages.ts";
 
 /** Waits until something stands in the page. */
 async function appears(browser: Browser, expression: string): Promise<void> {
@@ -25,7 +26,6 @@ const type = (selector: string, text: string) =>
 }`;
 
 testWhere(missingForBrowser, {
-  what: "the page of the OpenAPI document",
   name:
     "/docs shows every operation and lets a reader try one, with nothing from outside and no policy broken",
   async fn() {

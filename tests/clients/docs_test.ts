@@ -6,7 +6,8 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { gzipSync } from "node:zlib";
 import { eventually, ROOT, runTask, tempDir } from "../process/server.ts";
 import { missingForBrowser, openBrowser, type Script, serveSite } from "./browser.ts";
-import { has, installPackages, type Packages, testWhere } from "./packages.ts";
+import { missing, testWhere } from "../needs.ts";
+import { installPackages, type Packages } from "./packages.ts";
 import { PYTHON, SENDERS } from "./senders.ts";
 import { openStage, type Stage, WRITE_KEY } from "./stage.ts";
 
@@ -20,7 +21,7 @@ let stage: Stage | undefined;
 let packages: Packages | undefined;
 
 Deno.test.beforeAll(async () => {
-  if (has("node", "--version")) packages = await installPackages();
+  if (missing("node") === undefined) packages = await installPackages();
   stage = await openStage();
 });
 Deno.test.afterAll(async () => {
@@ -51,7 +52,7 @@ async function run(
 /** What each snippet needs on this machine, and how it is run. */
 const LANGUAGES: Record<string, { missing: string | undefined; run: (text: string) => Promise<unknown> }> = {
   js: {
-    missing: has("node", "--version") ? undefined : "Node",
+    missing: missing("node"),
     run: (text) => {
       const file = `${packages!.path}/${crypto.randomUUID()}.mjs`;
       Deno.writeTextFileSync(file, text);
@@ -63,7 +64,7 @@ const LANGUAGES: Record<string, { missing: string | undefined; run: (text: strin
     run: (text) => run(PYTHON, ["-c", text], ROOT),
   },
   sh: {
-    missing: has("curl", "--version") ? undefined : "curl",
+    missing: missing("bash", "curl"),
     run: (text) => run("bash", ["-c", text], ROOT),
   },
 };
@@ -93,7 +94,6 @@ for (
   if (language === "html") continue;
   const { missing, run: runIt } = LANGUAGES[language]!;
   testWhere(missing, {
-    what: `snippets in ${language} of docs/clients.md`,
     name: `the snippet of ${userId} runs as it stands, and its events arrive`,
     async fn() {
       await runIt(filled(text));
@@ -115,7 +115,6 @@ const SCRIPTS: Record<string, Script> = {
 for (const { text } of SNIPPETS.filter(({ language }) => language === "html")) {
   const userId = userOf(text)!;
   testWhere(missingForBrowser, {
-    what: "pages of docs/clients.md",
     name: `the page of ${userId} runs as it stands, and its events arrive`,
     async fn() {
       await using site = serveSite(packages!, { script: SCRIPTS[userId]!, html: filled(text) });
@@ -129,7 +128,6 @@ for (const { text } of SNIPPETS.filter(({ language }) => language === "html")) {
 
 const both = SNIPPETS.find(({ text }) => userOf(text) === "docs-both")!;
 testWhere(LANGUAGES.js!.missing, {
-  what: "snippets in js of docs/clients.md",
   name: "the snippet that sends to both gives both the same message ids",
   async fn() {
     const { wire } = stage!;
@@ -149,36 +147,42 @@ testWhere(LANGUAGES.js!.missing, {
 });
 
 const shell = SNIPPETS.filter(({ language, text }) => language === "sh" && userOf(text) === undefined);
-Deno.test("importing Segment's exports and comparing ids go as the page says", async () => {
-  await using dir = await tempDir();
-  strictEqual(shell.length, 2);
-  const line = (n: number) =>
-    JSON.stringify({
-      type: "page",
-      userId: "u1",
-      messageId: `m${n}`,
-      timestamp: "2025-03-15T14:30:00.000Z",
-      receivedAt: "2025-03-15T14:30:01.000Z",
-    });
-  await Deno.mkdir(`${dir.path}/segment-logs`);
-  for (const [name, lines] of [["a", [1, 2]], ["b", [3]]] as const) {
-    await Deno.writeFile(`${dir.path}/segment-logs/${name}.gz`, gzipSync(`${lines.map(line).join("\n")}\n`));
-  }
-  const kvPath = `${dir.path}/kv.db`;
-  // The tasks run in the repository, and the snippets where the exports are.
-  const npx = `npx() { shift 2; (cd "${ROOT}" && "${Deno.execPath()}" "$@"); }\n`;
-  const [imported, compared] = await Promise.all(
-    shell.map(({ text }) => text.replaceAll("segment-logs/", `${dir.path}/segment-logs/`)),
-  );
-  const env = { KV_URL: kvPath };
-  const said = await run("bash", ["-c", npx + imported], dir.path, env);
-  ok(said.includes("imported 3 events; 0 were known already; 0 lines refused"), said);
-  strictEqual(await run("bash", ["-c", npx + compared], dir.path, env), "");
+testWhere(missing("bash", "grep", "gzip"), {
+  name: "importing Segment's exports and comparing ids go as the page says",
+  async fn() {
+    await using dir = await tempDir();
+    strictEqual(shell.length, 2);
+    const line = (n: number) =>
+      JSON.stringify({
+        type: "page",
+        userId: "u1",
+        messageId: `m${n}`,
+        timestamp: "2025-03-15T14:30:00.000Z",
+        receivedAt: "2025-03-15T14:30:01.000Z",
+      });
+    await Deno.mkdir(`${dir.path}/segment-logs`);
+    for (const [name, lines] of [["a", [1, 2]], ["b", [3]]] as const) {
+      await Deno.writeFile(
+        `${dir.path}/segment-logs/${name}.gz`,
+        gzipSync(`${lines.map(line).join("\n")}\n`),
+      );
+    }
+    const kvPath = `${dir.path}/kv.db`;
+    // The tasks run in the repository, and the snippets where the exports are.
+    const npx = `npx() { shift 2; (cd "${ROOT}" && "${Deno.execPath()}" "$@"); }\n`;
+    const [imported, compared] = await Promise.all(
+      shell.map(({ text }) => text.replaceAll("segment-logs/", `${dir.path}/segment-logs/`)),
+    );
+    const env = { KV_URL: kvPath };
+    const said = await run("bash", ["-c", npx + imported], dir.path, env);
+    ok(said.includes("imported 3 events; 0 were known already; 0 lines refused"), said);
+    strictEqual(await run("bash", ["-c", npx + compared], dir.path, env), "");
 
-  // And it does say so when one is missing.
-  await Deno.writeFile(`${dir.path}/segment-logs/c.gz`, gzipSync(`${line(4)}\n`));
-  strictEqual(await run("bash", ["-c", npx + compared], dir.path, env), '"messageId":"m4"\n');
-  strictEqual((await runTask(kvPath, "replay", "--verify")).code, 0);
+    // And it does say so when one is missing.
+    await Deno.writeFile(`${dir.path}/segment-logs/c.gz`, gzipSync(`${line(4)}\n`));
+    strictEqual(await run("bash", ["-c", npx + compared], dir.path, env), '"messageId":"m4"\n');
+    strictEqual((await runTask(kvPath, "replay", "--verify")).code, 0);
+  },
 });
 
 Deno.test("every snippet is run by a test", () => {

@@ -3,13 +3,13 @@ import { deepStrictEqual, match, rejects, strictEqual } from "node:assert";
 import { eventually, ROOT } from "../process/server.ts";
 import { spawnTask } from "../routes/spawned.ts";
 import { missingForBrowser, openBrowser } from "./browser.ts";
-import { installPackages, testWhere } from "./packages.ts";
+import { testWhere } from "../needs.ts";
+import { installPackages } from "./packages.ts";
 
 /** The example installs its package first, over the network, beside other tests that do so. */
 const INSTALL_MS = 180_000;
 
 testWhere(missingForBrowser, {
-  what: "the example's page",
   name: "the example's page shows its own clicks, and asks no host but its own",
   async fn() {
     await using example = spawnTask(ROOT, "example", { PORT: "0" });

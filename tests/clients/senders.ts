@@ -1,5 +1,6 @@
 /** The clients that run outside of a browser: what each has, and how its program is started. */
-import { has, type Packages } from "./packages.ts";
+import { missing, runs } from "../needs.ts";
+import type { Packages } from "./packages.ts";
 import { WRITE_KEY } from "./stage.ts";
 
 /** The Python that has the clients for it: `CLIENTS_PYTHON`, or the one on the path. */
@@ -23,13 +24,13 @@ export interface Sender {
   module?: string;
 }
 
-const withNode = { missing: has("node", "--version") ? undefined : "Node" };
+const withNode = { missing: missing("node") };
 
 /** The clients for Python all grew from Segment's. */
 const inPython = (name: string, module: string): Sender => ({
   name,
   module,
-  missing: has(PYTHON, "-c", `import ${module}`) ? undefined : `a Python with ${name} in CLIENTS_PYTHON`,
+  missing: runs(PYTHON, "-c", `import ${module}`) ? undefined : `a Python with ${name} in CLIENTS_PYTHON`,
   lacks: [],
   retries: true,
   batches: true,

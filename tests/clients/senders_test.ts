@@ -8,7 +8,7 @@
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { eventually, freePort, sleep, startServer, tempDir } from "../process/server.ts";
-import { testWhere } from "./packages.ts";
+import { testWhere } from "../needs.ts";
 import { send, type Sender, SENDERS } from "./senders.ts";
 import { readLog, sharedStage, WRITE_KEY } from "./stage.ts";
 import { eventsOf, type Exchange, type Mishap, RETRY_AFTER_S } from "./wire.ts";
@@ -19,7 +19,6 @@ const shared = sharedStage(SENDERS.some(({ missing }) => missing === undefined))
 /** A test of a client, whose user bears the test's name. */
 function testOf({ name, missing }: Sender, what: string, run: (userId: string) => Promise<void>): void {
   testWhere(missing, {
-    what: name,
     name: `${name} ${what}`,
     fn: () => run(`${what}, by ${name}`.replaceAll("/", " ")),
   });

@@ -3,10 +3,11 @@
  * What a client may rely on is that of `tests/process/kill_test.ts`. A client meets 503 by sending the same again.
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { testWhere } from "../needs.ts";
 import { between, createLedger, newSeed, type Random, randomOf } from "../process/ledger.ts";
 import { type Answer, runCommand, type Server, sleep, startServer } from "../process/server.ts";
 import { createDatabase } from "./database.ts";
-import { DENOKV, startDenokv } from "./denokv.ts";
+import { missingDenokv, startDenokv } from "./denokv.ts";
 import { createFaults } from "./faults.ts";
 import { TIMES } from "./kinds.ts";
 import { ACCESS_TOKEN, startKvConnect } from "./server.ts";
@@ -91,9 +92,8 @@ Deno.test("three processes on a KV Connect server that loses, delays and doubles
   strictEqual(server.seen.doneTwice, 0, "a write that comes twice is done once");
 });
 
-Deno.test({
+testWhere(missingDenokv, {
   name: "three processes on one denokv, one killed, and denokv killed with it: nothing lost, halved, twice",
-  ignore: DENOKV === undefined,
   async fn() {
     const random = randomOf(newSeed("crash over denokv"));
     await using server = await startDenokv();

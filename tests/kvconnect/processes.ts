@@ -6,7 +6,7 @@
 import { type Shape, SHAPES } from "../../bench/load/shapes.ts";
 import { hasWrk, sendLoad } from "../../bench/load/wrk.ts";
 import { eventually, type Server, startServer, tempDir, WRITE_KEY } from "../process/server.ts";
-import { DENOKV, startDenokv } from "./denokv.ts";
+import { missingDenokv, startDenokv } from "./denokv.ts";
 import { ACCESS_TOKEN } from "./server.ts";
 
 /** Length of a measurement in seconds, and runs of which the median is shown. */
@@ -73,7 +73,7 @@ async function median(count: number, onFile: boolean, shape: Shape): Promise<num
 }
 
 if (import.meta.main) {
-  if (DENOKV === undefined || !await hasWrk()) {
+  if (missingDenokv !== undefined || !await hasWrk()) {
     console.error("denokv and wrk are needed");
     Deno.exit(2);
   }

@@ -3,6 +3,7 @@
  * into the place of a database that is lost.
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { missing, testWhere } from "../needs.ts";
 import { createLedger, newSeed, randomOf } from "./ledger.ts";
 import { closeInOrder, eventually, ROOT, runCommand, runTask, startServer, tempDir } from "./server.ts";
 
@@ -30,47 +31,51 @@ async function runBlock(
   strictEqual(code, 0, stdout + stderr);
 }
 
-Deno.test("a backup made under load, put in the place of a lost database, holds all that was answered before it began", async () => {
-  await using dir = await tempDir();
-  const kvPath = `${dir.path}/kv.db`;
-  const backup = `${dir.path}/backup.db`;
-  const random = randomOf(newSeed("backup"));
-  const ledger = createLedger("backup", random);
-  const [makeBackup, restore] = commands();
-  let before: string[];
-  {
+testWhere(missing("bash"), {
+  name:
+    "a backup made under load, put in the place of a lost database, holds all that was answered before it began",
+  async fn() {
+    await using dir = await tempDir();
+    const kvPath = `${dir.path}/kv.db`;
+    const backup = `${dir.path}/backup.db`;
+    const random = randomOf(newSeed("backup"));
+    const ledger = createLedger("backup", random);
+    const [makeBackup, restore] = commands();
+    let before: string[];
+    {
+      await using server = await startServer(kvPath);
+      const stop = new AbortController();
+      const load = ledger.load(server, { workers: 3, signal: stop.signal, restMs: 30 });
+      await eventually("a load that was answered", () => ledger.answered().length > 5_000);
+      before = ledger.answered().map(({ messageId }) => messageId);
+      await runBlock(makeBackup, { kvPath, backup });
+      const during = ledger.answered().length;
+      await eventually("more after it", () => ledger.answered().length > during);
+      stop.abort();
+      await load;
+      strictEqual((await server.ask("/healthz")).status, 200);
+      await ledger.check(server);
+      await server.end("SIGKILL");
+    }
+    // The disk gave nonsense back; a WAL of the lost database lies about too.
+    await Deno.writeTextFile(kvPath, "lost");
+    await runBlock(restore, { kvPath, backup });
     await using server = await startServer(kvPath);
-    const stop = new AbortController();
-    const load = ledger.load(server, { workers: 3, signal: stop.signal, restMs: 30 });
-    await eventually("a load that was answered", () => ledger.answered().length > 5_000);
-    before = ledger.answered().map(({ messageId }) => messageId);
-    await runBlock(makeBackup, { kvPath, backup });
-    const during = ledger.answered().length;
-    await eventually("more after it", () => ledger.answered().length > during);
-    stop.abort();
-    await load;
-    strictEqual((await server.ask("/healthz")).status, 200);
+    const { body: { head } } = await server.ask("/api/v1/admin/stats");
+    ok(before.length > 0 && head >= before.length, `${head} of ${before.length}`);
+    for (const messageId of before.slice(-20)) {
+      const { body } = await server.send({ type: "track", event: "Again", userId: "again", messageId });
+      strictEqual(body.duplicate, true, messageId);
+    }
+    const { code, stdout } = await runTask(kvPath, "replay", "--verify");
+    strictEqual(code, 0, stdout);
+    // What came after the backup is sent again by its client, and nothing is there twice.
+    const events = ledger.entries().flatMap(({ body }) => body);
+    for (let n = 0; n < events.length; n += 500) {
+      strictEqual((await server.send(events.slice(n, n + 500))).body.rejected, 0);
+    }
     await ledger.check(server);
-    await server.end("SIGKILL");
-  }
-  // The disk gave nonsense back; a WAL of the lost database lies about too.
-  await Deno.writeTextFile(kvPath, "lost");
-  await runBlock(restore, { kvPath, backup });
-  await using server = await startServer(kvPath);
-  const { body: { head } } = await server.ask("/api/v1/admin/stats");
-  ok(before.length > 0 && head >= before.length, `${head} of ${before.length}`);
-  for (const messageId of before.slice(-20)) {
-    const { body } = await server.send({ type: "track", event: "Again", userId: "again", messageId });
-    strictEqual(body.duplicate, true, messageId);
-  }
-  const { code, stdout } = await runTask(kvPath, "replay", "--verify");
-  strictEqual(code, 0, stdout);
-  // What came after the backup is sent again by its client, and nothing is there twice.
-  const events = ledger.entries().flatMap(({ body }) => body);
-  for (let n = 0; n < events.length; n += 500) {
-    strictEqual((await server.send(events.slice(n, n + 500))).body.rejected, 0);
-  }
-  await ledger.check(server);
+  },
 });
 
 /** The names in a folder. */

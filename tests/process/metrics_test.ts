@@ -4,6 +4,7 @@
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { PYTHON } from "../clients/senders.ts";
+import { missing, runs, testWhere } from "../needs.ts";
 import { type Family, readOpenMetrics } from "../routes/service/openmetrics.ts";
 import { eventually, ROOT, type Server, startServer, tempDir } from "./server.ts";
 
@@ -26,34 +27,25 @@ function valueOf(families: Map<string, Family>, family: string, suffix = ""): nu
   return families.get(family)!.samples.find(({ name }) => name === family + suffix)?.value ?? NaN;
 }
 
-/** Runs a program; `undefined` where there is none. */
+/** Runs a program to its end, with an input. */
 async function run(
   program: string,
   args: string[],
   input: string,
-): Promise<{ code: number; output: string } | undefined> {
-  try {
-    const child = new Deno.Command(program, { args, stdin: "piped", stdout: "piped", stderr: "piped" })
-      .spawn();
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(input));
-    await writer.close();
-    const { code, stdout, stderr } = await child.output();
-    const decoder = new TextDecoder();
-    return { code, output: decoder.decode(stdout) + decoder.decode(stderr) };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+): Promise<{ code: number; output: string }> {
+  const child = new Deno.Command(program, { args, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(input));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  return { code, output: decoder.decode(stdout) + decoder.decode(stderr) };
 }
 
 /** Prints the name and type of each family, or fails. */
 const PARSE = `
 import sys
-try:
-    from prometheus_client.openmetrics.parser import text_string_to_metric_families
-except ImportError:
-    print("absent"); sys.exit(0)
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 for family in text_string_to_metric_families(sys.stdin.read()):
     print(family.name, family.type, len(family.samples))
 `;
@@ -91,7 +83,7 @@ Deno.test("/metrics of a server shows what it does, commits and settling too, as
       valueOf(families, "signalfold_settle_events", "_sum") === 300 &&
       valueOf(families, "signalfold_seen_ids") === 300;
   });
-  const { text, families } = await scrape(server);
+  const { families } = await scrape(server);
   const values = Object.fromEntries([
     ["signalfold_commit_duration_seconds", "_count"],
     ["signalfold_commit_events", "_sum"],
@@ -118,17 +110,6 @@ Deno.test("/metrics of a server shows what it does, commits and settling too, as
   ok(valueOf(families, "process_resident_memory_bytes") > 1e7);
   ok(Math.abs(valueOf(families, "process_start_time_seconds") - Date.now() / 1000) < 120);
 
-  const parsed = await run(PYTHON, ["-c", PARSE], text);
-  if (parsed === undefined || parsed.output === "absent\n") {
-    console.log("no Python with prometheus-client in CLIENTS_PYTHON: its parser is not asked");
-  } else {
-    strictEqual(parsed.code, 0, parsed.output);
-    deepStrictEqual(
-      parsed.output.trim().split("\n"),
-      [...families].map(([name, { type, samples }]) => `${name} ${type} ${samples.length}`),
-    );
-  }
-
   // Each alert rule and each row of the table names what is there; and the table has all that is.
   const known = new Set([...families].flatMap(([name, family]) => seriesOf(name, family)));
   const rules = yamlOf("groups:");
@@ -145,7 +126,34 @@ Deno.test("/metrics of a server shows what it does, commits and settling too, as
     rows.map((name) => name.replace(/_total$/, "")).toSorted(),
     [...families.keys()].toSorted(),
   );
-  const promtool = await run("promtool", ["check", "rules", "/dev/stdin"], rules);
-  if (promtool === undefined) console.log("no promtool: the alert rules are held against /metrics alone");
-  else strictEqual(promtool.code, 0, promtool.output);
+});
+
+testWhere(
+  runs(PYTHON, "-c", "import prometheus_client")
+    ? undefined
+    : "a Python with prometheus_client in CLIENTS_PYTHON",
+  {
+    name: "/metrics is read by Prometheus's own parser of OpenMetrics as by ours",
+    async fn() {
+      await using dir = await tempDir();
+      await using server = await startServer(`${dir.path}/kv.db`, { READ_TOKEN });
+      await server.send({ type: "page", userId: "u" });
+      await server.send({ type: "page" });
+      const { text, families } = await scrape(server);
+      const parsed = await run(PYTHON, ["-c", PARSE], text);
+      strictEqual(parsed.code, 0, parsed.output);
+      deepStrictEqual(
+        parsed.output.trim().split("\n"),
+        [...families].map(([name, { type, samples }]) => `${name} ${type} ${samples.length}`),
+      );
+    },
+  },
+);
+
+testWhere(missing("promtool"), {
+  name: "the alert rules of docs/operations.md are such that promtool takes them",
+  async fn() {
+    const { code, output } = await run("promtool", ["check", "rules", "/dev/stdin"], yamlOf("groups:"));
+    strictEqual(code, 0, output);
+  },
 });

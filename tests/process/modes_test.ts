@@ -1,12 +1,11 @@
 /** Files that hold events or secrets can be read by their owner only, whatever the umask and whichever task makes them. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { missing, missingPosix, testWhere } from "../needs.ts";
 import { copyRepository, spawnTask } from "../routes/spawned.ts";
 import { runCommand, runTask, startServer, tempDir } from "./server.ts";
 
-const ignore = Deno.build.os === "windows";
-
 /** What most shells have: others may read what is made. */
-if (!ignore) Deno.umask(0o022);
+if (missingPosix === undefined) Deno.umask(0o022);
 
 const EVENT = { type: "track", userId: "u", event: "A", messageId: "m1" };
 
@@ -25,9 +24,8 @@ function exportTo(kvPath: string, redirection: string) {
   });
 }
 
-Deno.test({
+testWhere(missingPosix ?? missing("bash"), {
   name: "a server and its tasks make database, -wal, -shm, backup and export with mode 0600",
-  ignore,
   async fn() {
     await using dir = await tempDir();
     const kvPath = `${dir.path}/kv.db`;
@@ -55,9 +53,8 @@ Deno.test({
   },
 });
 
-Deno.test({
+testWhere(missingPosix ?? missing("bash"), {
   name: "an export that is appended to a file, or goes to a pipe, changes no mode",
-  ignore,
   async fn() {
     await using dir = await tempDir();
     const kvPath = `${dir.path}/kv.db`;
@@ -72,9 +69,8 @@ Deno.test({
   },
 });
 
-Deno.test({
+testWhere(missingPosix, {
   name: "a database that other users can read is told of in one line, keeps its mode, and its backup is 0600",
-  ignore,
   async fn() {
     await using dir = await tempDir();
     const kvPath = `${dir.path}/kv.db`;
@@ -96,9 +92,8 @@ Deno.test({
   },
 });
 
-Deno.test({
+testWhere(missingPosix, {
   name: "deno task dev gives dev.json mode 0600, and again where it has another",
-  ignore,
   async fn() {
     const directory = await copyRepository();
     try {

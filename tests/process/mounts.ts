@@ -1,7 +1,12 @@
 /** Disks and files that a test makes small or read-only, where it may. */
 
-/** Whether this process may mount a file system: as root on Linux, and not in every container. */
-export const MAY_MOUNT = await mayMount();
+/** What a test lacks that mounts a file system: that takes root on Linux, and not every container lets it. */
+export const missingMount = await mayMount() ? undefined : "a process that may mount a file system";
+
+/** What a test lacks that makes a file read-only. */
+export const missingReadOnly = await mayProtect()
+  ? undefined
+  : "a file system on which a file can be made read-only";
 
 async function mayMount(): Promise<boolean> {
   if (Deno.build.os !== "linux" || Deno.uid() !== 0) return false;
@@ -19,6 +24,25 @@ async function mayMount(): Promise<boolean> {
   } finally {
     await Deno.remove(folder);
   }
+}
+
+async function mayProtect(): Promise<boolean> {
+  const file = await Deno.makeTempFile();
+  try {
+    await protect(file, true);
+    await protect(file, false);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await Deno.remove(file);
+  }
+}
+
+/** Makes a file so that nobody writes it, root neither, or writable again. */
+export async function protect(path: string, isProtected: boolean): Promise<void> {
+  if (Deno.uid() === 0) await run("chattr", isProtected ? "+i" : "-i", path);
+  else await Deno.chmod(path, isProtected ? 0o444 : 0o644);
 }
 
 /** A disk in memory. */
@@ -44,7 +68,7 @@ export async function smallDisk(megabytes: number): Promise<SmallDisk> {
 }
 
 /** Runs a program; throws with what it wrote where it fails. */
-export async function run(program: string, ...args: string[]): Promise<void> {
+async function run(program: string, ...args: string[]): Promise<void> {
   const { success, stderr } = await new Deno.Command(program, { args, stdin: "null" }).output();
   if (!success) throw new Error(`${program} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
 }

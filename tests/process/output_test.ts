@@ -3,6 +3,7 @@
  * password of `KV_URL` is in a message or in the list of processes.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { testWhere } from "../needs.ts";
 import { createDatabase } from "../kvconnect/database.ts";
 import { ACCESS_TOKEN, startKvConnect } from "../kvconnect/server.ts";
 import { spawnTask } from "../routes/spawned.ts";
@@ -118,9 +119,8 @@ function commandLines(): string {
   return lines.join("\n");
 }
 
-Deno.test({
+testWhere(Deno.build.os === "linux" ? undefined : "Linux", {
   name: "the URL of a KV Connect server is in no list of processes",
-  ignore: Deno.build.os !== "linux",
   async fn(t) {
     await using kv = startKvConnect({ database: createDatabase(randomOf(1)) });
     const env = {

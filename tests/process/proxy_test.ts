@@ -1,5 +1,6 @@
 /** The proxy's configuration that docs/operations.md shows, run as it stands there, where nginx is installed. */
 import { match, ok, strictEqual } from "node:assert";
+import { missing, testWhere } from "../needs.ts";
 import { openViewer } from "../routes/admin/live_client.ts";
 import {
   ADMIN_TOKEN,
@@ -15,11 +16,6 @@ import {
 /** The deadlines of the configuration, and how much later they may be seen; those that nginx has by itself are 60 s. */
 const DEADLINE_MS = 10_000;
 const LATE_MS = 45_000;
-
-async function hasNginx(): Promise<boolean> {
-  return await new Deno.Command("nginx", { args: ["-v"], stderr: "null" }).output()
-    .then(({ success }) => success, () => false);
-}
 
 /** nginx as documented, but for its ports and folders. */
 async function startProxy(server: Server, folder: string) {
@@ -85,9 +81,8 @@ async function statusOfUpgrade(port: number): Promise<number> {
   return Number(new TextDecoder().decode(answer).split(" ", 2)[1]);
 }
 
-Deno.test({
+testWhere(missing("nginx"), {
   name: "the documented proxy cuts off half a head and half a body, and lets all else through",
-  ignore: !await hasNginx(),
   async fn() {
     await using dir = await tempDir();
     await using server = await startServer(`${dir.path}/proxied.db`);

@@ -4,9 +4,10 @@
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert";
 import { DatabaseSync } from "node:sqlite";
+import { testWhere } from "../needs.ts";
 import { FOLD_VERSION } from "../../domain/profile/fact.ts";
 import { copyRepository, spawnTask } from "../routes/spawned.ts";
-import { MAY_MOUNT, run, smallDisk } from "./mounts.ts";
+import { missingMount, missingReadOnly, protect, smallDisk } from "./mounts.ts";
 import {
   ADMIN_TOKEN,
   closeInOrder,
@@ -52,12 +53,9 @@ async function verify(kvPath: string): Promise<void> {
   strictEqual(code, 0, stdout + stderr);
 }
 
-if (!MAY_MOUNT) console.log("storage_test: a full disk is not tried, as this process may not mount one");
-
-Deno.test({
+testWhere(missingMount, {
   name:
     "on a full disk a server refuses what it can't keep, at once, and still reads; with room again it goes on",
-  ignore: !MAY_MOUNT,
   async fn() {
     await using disk = await smallDisk(3);
     const kvPath = `${disk.path}/kv.db`;
@@ -93,10 +91,9 @@ Deno.test({
   },
 });
 
-Deno.test({
+testWhere(missingMount, {
   name:
     "on a disk that is read-only a server does not start on a file that was closed, and says so in a line; writable again, it does",
-  ignore: !MAY_MOUNT,
   async fn() {
     await using disk = await smallDisk(64);
     const kvPath = `${disk.path}/kv.db`;
@@ -120,17 +117,6 @@ Deno.test({
   },
 });
 
-/** Makes a file so that nobody writes it, root neither, or writable again; false where that can't be done. */
-async function protect(path: string, protect: boolean): Promise<boolean> {
-  try {
-    if (Deno.uid() === 0) await run("chattr", protect ? "+i" : "-i", path);
-    else await Deno.chmod(path, protect ? 0o444 : 0o644);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /**
  * A server on a file that it can't write. Deno KV ends a process in which it can't delete what has expired (it panics,
  * "KV collect expired failed"), which may happen before all is asked: then the next one is asked.
@@ -149,28 +135,29 @@ async function refusesAndReads(kvPath: string, attempts = 5): Promise<void> {
   }
 }
 
-Deno.test("on a file that is read-only a server reads, refuses events and is not ready; writable again, it goes on", async () => {
-  await using dir = await tempDir();
-  const kvPath = `${dir.path}/kv.db`;
-  {
+testWhere(missingReadOnly, {
+  name:
+    "on a file that is read-only a server reads, refuses events and is not ready; writable again, it goes on",
+  async fn() {
+    await using dir = await tempDir();
+    const kvPath = `${dir.path}/kv.db`;
+    {
+      await using server = await startServer(kvPath);
+      strictEqual((await server.send(batch(0))).status, 200);
+      await settled(server);
+      await server.end("SIGTERM");
+    }
+    await protect(kvPath, true);
+    try {
+      await refusesAndReads(kvPath);
+    } finally {
+      await protect(kvPath, false);
+    }
     await using server = await startServer(kvPath);
-    strictEqual((await server.send(batch(0))).status, 200);
-    await settled(server);
-    await server.end("SIGTERM");
-  }
-  if (!await protect(kvPath, true)) {
-    console.log("a read-only file is not tried, as no file can be made so here");
-    return;
-  }
-  try {
-    await refusesAndReads(kvPath);
-  } finally {
-    await protect(kvPath, false);
-  }
-  await using server = await startServer(kvPath);
-  await eventually("ready", () => isReady(server));
-  strictEqual((await server.send(batch(1))).body.accepted, BATCH);
-  strictEqual((await server.ask("/api/v1/users/u1")).body.eventCount, 2 * BATCH);
+    await eventually("ready", () => isReady(server));
+    strictEqual((await server.send(batch(1))).body.accepted, BATCH);
+    strictEqual((await server.ask("/api/v1/users/u1")).body.eventCount, 2 * BATCH);
+  },
 });
 
 Deno.test("a file that is no database is refused in a line, and left as it is", async () => {

@@ -3,6 +3,7 @@
  * tasks. Everything runs in one copy of the repository.
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { missing, testWhere } from "../needs.ts";
 import { beginEvent, writes } from "../process/server.ts";
 import { copyRepository, spawnTask } from "./spawned.ts";
 
@@ -31,45 +32,51 @@ function commandOf(output: string): string {
 
 const asAdmin = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
 
-Deno.test("dev makes a write key and an admin token once, and prints them with a command that works", async () => {
-  let secrets: (string | undefined)[] = [];
-  for (const times of [1, 2]) {
-    await using dev = spawnTask(directory, "dev", { PORT: "0" });
-    const url = await dev.url();
-    match(url, /^http:\/\/127\.0\.0\.1:\d+$/);
-    const writeKey = /\bc[a-z0-9]{24}\b/.exec(dev.output())?.[0];
-    const adminToken = /\b[0-9a-f]{48}\b/.exec(dev.output())?.[0];
-    ok(writeKey !== undefined && adminToken !== undefined, dev.output());
-    if (times === 2) deepStrictEqual([writeKey, adminToken], secrets);
-    secrets = [writeKey, adminToken];
+testWhere(missing("bash", "curl"), {
+  name: "dev makes a write key and an admin token once, and prints them with a command that works",
+  async fn() {
+    let secrets: (string | undefined)[] = [];
+    for (const times of [1, 2]) {
+      await using dev = spawnTask(directory, "dev", { PORT: "0" });
+      const url = await dev.url();
+      match(url, /^http:\/\/127\.0\.0\.1:\d+$/);
+      const writeKey = /\bc[a-z0-9]{24}\b/.exec(dev.output())?.[0];
+      const adminToken = /\b[0-9a-f]{48}\b/.exec(dev.output())?.[0];
+      ok(writeKey !== undefined && adminToken !== undefined, dev.output());
+      if (times === 2) deepStrictEqual([writeKey, adminToken], secrets);
+      secrets = [writeKey, adminToken];
 
-    const answer = JSON.parse(await bash(commandOf(dev.output())));
-    deepStrictEqual([answer.success, answer.duplicate], [true, false]);
-    const profile = await (await fetch(`${url}/api/v1/users/user_123`, asAdmin(adminToken))).json();
-    strictEqual(profile.eventCount, times);
-    strictEqual((await dev.stop("SIGINT")).code, 0, dev.errors());
-  }
-  const { mode } = await Deno.stat(`${directory}/.data/dev.json`);
-  strictEqual((mode ?? 0) & 0o777, 0o600);
-  ok((await Deno.stat(`${directory}/.data/signalfold.db`)).isFile);
+      const answer = JSON.parse(await bash(commandOf(dev.output())));
+      deepStrictEqual([answer.success, answer.duplicate], [true, false]);
+      const profile = await (await fetch(`${url}/api/v1/users/user_123`, asAdmin(adminToken))).json();
+      strictEqual(profile.eventCount, times);
+      strictEqual((await dev.stop("SIGINT")).code, 0, dev.errors());
+    }
+    const { mode } = await Deno.stat(`${directory}/.data/dev.json`);
+    strictEqual((mode ?? 0) & 0o777, 0o600);
+    ok((await Deno.stat(`${directory}/.data/signalfold.db`)).isFile);
+  },
 });
 
-Deno.test("dev obeys every variable, and neither keeps nor prints a secret that is given", async () => {
-  const before = await Deno.readTextFile(`${directory}/.data/dev.json`).catch(() => "");
-  const env = START();
-  await using dev = spawnTask(directory, "dev", env);
-  const url = await dev.url();
-  const command = commandOf(dev.output());
-  match(command, /"\$WRITE_KEY:"/);
-  const { success } = JSON.parse(await bash(command, { WRITE_KEY: env.WRITE_KEY }));
-  strictEqual(success, true);
-  strictEqual((await fetch(`${url}/api/v1/users/user_123`, asAdmin(env.ADMIN_TOKEN))).status, 200);
-  await dev.stop();
-  ok((await Deno.stat(env.KV_URL)).isFile, "a database outside .data");
-  for (const secret of [env.ADMIN_TOKEN, env.WRITE_KEY]) {
-    strictEqual((dev.output() + dev.errors()).includes(secret), false);
-  }
-  strictEqual(await Deno.readTextFile(`${directory}/.data/dev.json`).catch(() => ""), before);
+testWhere(missing("bash", "curl"), {
+  name: "dev obeys every variable, and neither keeps nor prints a secret that is given",
+  async fn() {
+    const before = await Deno.readTextFile(`${directory}/.data/dev.json`).catch(() => "");
+    const env = START();
+    await using dev = spawnTask(directory, "dev", env);
+    const url = await dev.url();
+    const command = commandOf(dev.output());
+    match(command, /"\$WRITE_KEY:"/);
+    const { success } = JSON.parse(await bash(command, { WRITE_KEY: env.WRITE_KEY }));
+    strictEqual(success, true);
+    strictEqual((await fetch(`${url}/api/v1/users/user_123`, asAdmin(env.ADMIN_TOKEN))).status, 200);
+    await dev.stop();
+    ok((await Deno.stat(env.KV_URL)).isFile, "a database outside .data");
+    for (const secret of [env.ADMIN_TOKEN, env.WRITE_KEY]) {
+      strictEqual((dev.output() + dev.errors()).includes(secret), false);
+    }
+    strictEqual(await Deno.readTextFile(`${directory}/.data/dev.json`).catch(() => ""), before);
+  },
 });
 
 Deno.test("dev says in one line that its port is taken", async () => {

@@ -71,8 +71,12 @@ export async function soak({ server, rate, seconds, seed, onInterval }: SoakOpti
   return samples;
 }
 
-/** Resident memory of a process, in MB, as `ps` tells it. */
+/** Resident memory of a process, in MB, as Linux tells it, or elsewhere `ps`. */
 async function residentMegabytes(pid: number): Promise<number> {
+  if (Deno.build.os === "linux") {
+    const status = await Deno.readTextFile(`/proc/${pid}/status`);
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
+  }
   const { stdout } = await new Deno.Command("ps", { args: ["-o", "rss=", "-p", String(pid)] }).output();
   return Number(new TextDecoder().decode(stdout)) / 1024;
 }
