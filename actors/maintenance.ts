@@ -1,4 +1,5 @@
 /** What the tasks work with: a store, and what can be done to all of it while servers run on it. */
+import type { Position } from "../domain/event/position.ts";
 import type { Clock } from "./store/clock.ts";
 import { createJournal, type Journal } from "./journal/journal_state.ts";
 import { rebuildAll, type RebuildOptions } from "./replay/replay_all.ts";
@@ -98,17 +99,18 @@ export async function openTools({ storage, clock, newId, onFault }: ToolsOptions
  */
 async function untilSettled(store: Store, journal: Journal, settling: Settling): Promise<void> {
   await settling.untilErased(await wishedErasures(store), ERASED_MS);
-  const { seq } = journal.head();
-  for (let before = -1; journal.settledNow().seq < seq;) {
-    if (journal.settledNow().seq === before) {
+  const end = journal.end();
+  let before: Position | undefined;
+  while (journal.settledNow().position < end) {
+    if (journal.settledNow().position === before) {
       throw new StorageUnavailable(
         `nothing was settled for ${
           STANDSTILL_MS / 1000
         } s: the log of the servers on this database may say why`,
       );
     }
-    before = journal.settledNow().seq;
-    await settling.until(seq, STANDSTILL_MS).catch((error) => {
+    before = journal.settledNow().position;
+    await settling.until(end, STANDSTILL_MS).catch((error) => {
       if (!(error instanceof StorageUnavailable)) throw error;
     });
   }

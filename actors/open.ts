@@ -43,7 +43,7 @@ export interface OpenOptions {
   observer?: Observer;
   /** Tests take smaller bounds for who listens, and for a search in the journal. */
   liveLimits?: LiveOptions["limits"];
-  searchChunks?: number;
+  searchEntries?: number;
   /**
    * Told in a line that the time of day was set while the process ran, and that it is right again. Without it nothing
    * guards the clock: it is believed whatever it does, as one that a test sets.
@@ -129,7 +129,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   return {
     commit: committer.commit,
     reader,
-    stories: createStories({ store, clock, journal, secret, searchChunks: options.searchChunks }),
+    stories: createStories({ store, clock, journal, secret, searchEntries: options.searchEntries }),
     live: feed.live,
     writeKeys,
     counts,
@@ -150,7 +150,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     },
     async tick() {
       await journal.sync();
-      await settling.until(journal.head().seq, TICK_MS);
+      await settling.until(journal.end(), TICK_MS);
       await settling.untilErased(await wishedErasures(store), TICK_MS);
       await quarantine.sweep();
     },

@@ -5,9 +5,10 @@
  *
  * The two take turns, and the median of each counts. What the benches of whole runs share stands here too.
  */
+import { positionOf } from "../domain/event/position.ts";
 import { parseArgs } from "node:util";
 import { systemClock } from "../actors/store/clock.ts";
-import { type Chunk, eventsOf, placeOf } from "../actors/journal/chunk.ts";
+import { type Chunk, eventsOf, stampOfSeq } from "../actors/journal/chunk.ts";
 import { journalKey } from "../actors/store/keys.ts";
 import { openSystem } from "../actors/open.ts";
 import type { Store } from "../actors/store/store.ts";
@@ -231,7 +232,7 @@ export function foldAlone(chunks: readonly Chunk[]): number {
   const visitors = new Map<string, { state: Anonymous; facts: Fact[] }>();
   for (const [index, chunk] of chunks.entries()) {
     for (const [at, event] of eventsOf(chunk).entries()) {
-      const fact = factOf(event, placeOf(index + 1, at));
+      const fact = factOf(event, positionOf(stampOfSeq(index + 1), at));
       for (const name of actorsOf(fact)) {
         if (name.startsWith("user/")) evolvePerson(getOrMake(people, name, emptyPerson), fact);
         else if (name.startsWith("group/")) evolveGroup(getOrMake(groups, name, emptyGroup), fact);

@@ -7,8 +7,9 @@
  * done as the committer does them, for the ids of a batch at once. No bar is set; the rates are shown beside bare reads
  * of as many values.
  */
+import { endOfHead, type Head } from "../actors/journal/read_journal.ts";
 import { DIGEST_BYTES, DIGEST_WORDS, digestsIn } from "../actors/journal/chunk.ts";
-import { createJournal, type Head, NOTHING_SETTLED, type Settled } from "../actors/journal/journal_state.ts";
+import { createJournal, NOTHING_SETTLED, type Settled } from "../actors/journal/journal_state.ts";
 import { HEAD, type Key, seenFilterKey, seenKey, SETTLED } from "../actors/store/keys.ts";
 import {
   addProbes,
@@ -107,8 +108,8 @@ async function build(store: Store, { ids, days, samples }: { ids: number; days: 
     runs = [...runs.filter((run) => !due.includes(run)), merged.run];
     for (const run of due) await deleteAll(store, run);
   }
-  const settled: Settled = { ...NOTHING_SETTLED, seq: 1, events: ids, runs, nextRun };
   const head: Head = { seq: 1, events: ids, commit: "bench", at: days * DAY_MS };
+  const settled: Settled = { ...NOTHING_SETTLED, position: endOfHead(head).end, events: ids, runs, nextRun };
   await store.commit({ checks: [], sets: [[SETTLED, settled], [HEAD, head]] });
   return { runs, bytes, known };
 }

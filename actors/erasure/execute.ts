@@ -4,7 +4,7 @@
  * erasure is finished by whoever takes the fence next. See `docs/decisions/0019-erasure.md`.
  */
 import { Buffer } from "node:buffer";
-import type { Position } from "../../domain/event/position.ts";
+import { type Position, stampOf } from "../../domain/event/position.ts";
 import { parseExact } from "../../domain/event/exact_json.ts";
 import {
   anonymousFromJson,
@@ -15,7 +15,8 @@ import {
 } from "../../domain/profile/anonymous.ts";
 import { type ActorKind, type Fact, linkedBy } from "../../domain/profile/fact.ts";
 import { type StoredEvent, withoutName } from "../../domain/event/event.ts";
-import { type Chunk, ERASED_LINE, placeOf, rewriteChunk, seqOf } from "../journal/chunk.ts";
+import { ERASED_LINE, rewriteChunk } from "../journal/chunk.ts";
+import { entriesAt, keyOfEntry, positionIn } from "../journal/read_journal.ts";
 import { deleteParts, eraseActors } from "./erase_actor.ts";
 import type { Events } from "../journal/event_reader.ts";
 import { type Fence, LostFence } from "../store/lease.ts";
@@ -24,7 +25,6 @@ import {
   actorKey,
   erasedKey,
   ERASING,
-  journalKey,
   type Key,
   type Member,
   partKey,
@@ -53,8 +53,8 @@ const PLACES_PER_PART = 5_000;
 const NAMES_PER_PART = 30;
 const NAMES_SIZE: Size = { mutations: 1, bytes: 48_000, keyBytes: 100 };
 
-/** Chunks that are read at once, and bytes of them in one operation. */
-const CHUNKS_AT_ONCE = 10;
+/** Entries that are read at once, and bytes of them in one operation. */
+const ENTRIES_AT_ONCE = 10;
 const WRITE_BYTES = 400_000;
 
 /** Facts that are read at once. */
@@ -110,11 +110,11 @@ interface Plan {
  */
 async function fulfil(fence: Fence<Settled>, options: ErasingOptions): Promise<boolean> {
   const { store, events } = options;
-  const { target, seq, generation } = fence.value();
+  const { target, position, generation } = fence.value();
   const no = erasuresOf(fence.value()) + 1;
   const wished = await store.get<Wish>(wishKey(no));
   let wish = wished.value;
-  if (wish === null || target !== null || seq < wish.seq) return false;
+  if (wish === null || target !== null || position < wish.upTo) return false;
   const place: Place = {
     store,
     generation,
@@ -388,25 +388,24 @@ async function rewriteChunks(
   { store, write }: Place,
   { erased, mentions, id }: { erased: Set<Position>; mentions: Set<Position>; id: string },
 ): Promise<void> {
-  const seqs = [...new Set([...erased, ...mentions].map(seqOf))].sort((a, b) => a - b);
+  const ofEntry = new Map([...erased, ...mentions].map((position) => [stampOf(position), position]));
+  const positions = [...ofEntry.values()].sort();
   let sets: [Key, unknown][] = [];
   let bytes = 0;
   const flush = async () => {
     if (sets.length > 0) await write({ sets, deletes: [] });
     [sets, bytes] = [[], 0];
   };
-  for (let from = 0; from < seqs.length; from += CHUNKS_AT_ONCE) {
-    const keys = seqs.slice(from, from + CHUNKS_AT_ONCE).map(journalKey);
-    for (const { key, value } of await store.getMany<Chunk>(keys)) {
-      if (value === null) throw new Error(`journal has a gap: chunk ${key[1]} is missing`);
+  for (let from = 0; from < positions.length; from += ENTRIES_AT_ONCE) {
+    for (const entry of await entriesAt(store, positions.slice(from, from + ENTRIES_AT_ONCE))) {
       let isChanged = false;
-      const chunk = rewriteChunk(value, (line, index) => {
-        const place = placeOf(key[1] as number, index);
+      const chunk = rewriteChunk(entry.chunk, (line, index) => {
+        const position = positionIn(entry, index);
         const next = line === ERASED_LINE
           ? line
-          : erased.has(place)
+          : erased.has(position)
           ? ERASED_LINE
-          : mentions.has(place)
+          : mentions.has(position)
           ? JSON.stringify(withoutName(parseExact(line) as StoredEvent, id))
           : line;
         isChanged ||= next !== line;
@@ -414,7 +413,7 @@ async function rewriteChunks(
       });
       if (!isChanged) continue;
       if (bytes + chunk.body.length > WRITE_BYTES) await flush();
-      sets.push([key, chunk]);
+      sets.push([keyOfEntry(entry), chunk]);
       bytes += chunk.body.length + chunk.digests.length + 200;
     }
   }

@@ -2,6 +2,7 @@
  * Wishes for erasure, and the receipts of those that are fulfilled. Wishes are numbered from 1; `settled` says how many are
  * fulfilled, and the number of all wishes says whether there are more.
  */
+import type { Position } from "../../domain/event/position.ts";
 import { ERASING } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 
@@ -36,8 +37,8 @@ export interface Wish extends Person {
   /** The digest under which the receipt is kept. */
   digest: string;
   suppress: boolean;
-  /** The head when it was wished: what is up to it is erased. */
-  seq: number;
+  /** The end of the journal when it was wished: what is up to it is erased. */
+  upTo: Position;
   /** When (ms). */
   at: number;
   /** How many rejected events of theirs are gone already; absent is none. */

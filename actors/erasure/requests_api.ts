@@ -1,5 +1,6 @@
 /** Erasure as it is asked for: a wish is written, and fulfilled by a settler, in whatever process (`execute.ts`). */
-import { erasuresOf, type Head, type Journal } from "../journal/journal_state.ts";
+import { endOfHead, type Head } from "../journal/read_journal.ts";
+import { erasuresOf, type Journal } from "../journal/journal_state.ts";
 import type { Clock } from "../store/clock.ts";
 import { erasedKey, ERASING, HEAD, wishKey } from "../store/keys.ts";
 import type { Settling } from "../settling/backpressure.ts";
@@ -65,7 +66,7 @@ export function createErasure(options: ErasureOptions): Erasure {
   const erasers: Eraser[] = [];
 
   /** Writes a wish, and gives its number. */
-  async function push(wish: Omit<Wish, "seq" | "op">): Promise<number> {
+  async function push(wish: Omit<Wish, "upTo" | "op">): Promise<number> {
     const op = options.newId();
     let last: number | undefined;
     const lastWrite = { failed: false };
@@ -77,13 +78,13 @@ export function createErasure(options: ErasureOptions): Erasure {
       if (pushed - erasuresOf(journal.settledNow()) >= MAX_WISHES) {
         throw new NotServing(`${MAX_WISHES} erasures are waiting: ask again later`, "erasure_under_way");
       }
-      const seq = ((head!.value ?? { seq: 0 }) as Head).seq;
+      const upTo = endOfHead(head!.value as Head | null).end;
       const waiting = await waitingOf(wish.digest, pushed);
       if (waiting !== undefined) {
         if (waiting.wish.op === op) return waiting.no;
         // Who asks again does not make the others wait longer.
         const { wish: before, key, stamp, no } = waiting;
-        const joined: Wish = { ...before, ...wish, op, seq, suppress: before.suppress || wish.suppress };
+        const joined: Wish = { ...before, ...wish, op, upTo, suppress: before.suppress || wish.suppress };
         if (await tried({ checks: [{ key, stamp }], sets: [[key, joined]] }, lastWrite) !== null) return no;
         continue;
       }
@@ -92,7 +93,7 @@ export function createErasure(options: ErasureOptions): Erasure {
         checks: [{ key: ERASING, stamp: mark!.stamp }],
         sets: [[ERASING, { pushed: last } satisfies Wishes], [
           wishKey(last),
-          { ...wish, op, seq } satisfies Wish,
+          { ...wish, op, upTo } satisfies Wish,
         ]],
       }, lastWrite);
       if (written !== null) return last;

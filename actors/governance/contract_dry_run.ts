@@ -2,10 +2,9 @@
 import { parseExact } from "../../domain/event/exact_json.ts";
 import { type Draft, firstViolation, names } from "../../domain/contract/contract.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
-import { type Chunk, linesOf, senderOf } from "../journal/chunk.ts";
-import type { Head } from "../journal/journal_state.ts";
+import { linesOf, senderOf } from "../journal/chunk.ts";
+import { readJournal } from "../journal/read_journal.ts";
 import type { Clock } from "../store/clock.ts";
-import { HEAD, journalKey } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 
 /** What a draft would do to events that there are. */
@@ -21,8 +20,8 @@ export interface DraftCheck {
 /** Events that an answer shows. */
 const MAX_EXAMPLES = 20;
 
-/** Chunks read at once: some 32 KB of JSON each. */
-const CHUNKS_AT_ONCE = 8;
+/** Entries read at once: some 32 KB of JSON each. */
+const ENTRIES_AT_ONCE = 8;
 
 /** Other requests get their turn after so long. */
 const TURN_MS = 10;
@@ -53,7 +52,7 @@ export async function checkDraft(
   }
 
   let left = last;
-  for await (const chunk of newestChunks(store)) {
+  for await (const { chunk } of readJournal(store, { reverse: true, batch: ENTRIES_AT_ONCE })) {
     const lines = linesOf(chunk);
     for (let index = chunk.n - 1; index >= 0 && left > 0; index--, left--) {
       if (turnMs - began > DEADLINE_MS) return { ...result, complete: false };
@@ -67,13 +66,4 @@ export async function checkDraft(
     if (left === 0) break;
   }
   return result;
-}
-
-async function* newestChunks(store: Store): AsyncGenerator<Chunk> {
-  const { value: head } = await store.get<Head>(HEAD);
-  if (head === null) return;
-  const range = { start: journalKey(1), end: journalKey(head.seq + 1) };
-  for await (const { value } of store.list<Chunk>(range, { reverse: true, batchSize: CHUNKS_AT_ONCE })) {
-    yield value!;
-  }
 }

@@ -5,7 +5,7 @@ import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { constants } from "node:zlib";
 import { parseExact } from "../../domain/event/exact_json.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
-import { endOf, pack, type Position, stampOf, unpack } from "../../domain/event/position.ts";
+import { endOf, pack, stampOf, unpack } from "../../domain/event/position.ts";
 import { DAMAGED } from "../store/store.ts";
 import { StorageFault } from "../store/errors.ts";
 
@@ -108,20 +108,9 @@ export function eventsOf(chunk: Chunk): StoredEvent[] {
   return linesOf(chunk).map((line) => parseExact(line) as StoredEvent);
 }
 
-/** The place of an event in the journal. */
-export function placeOf(seq: number, index: number): Position {
-  return pack(seq, index);
-}
-
-/** The chunk in which a place is. */
-export function seqOf(place: Position): number {
-  return unpack(place)[0];
-}
-
-/** The last place that can be in the chunks up to `seq`. */
-export function lastPlaceOf(seq: number): Position {
-  return endOf(stampOf(pack(seq, 0)));
-}
+/** A chunk's number as a stamp, and a stamp as that number. */
+export const stampOfSeq = (seq: number): string => stampOf(pack(seq, 0));
+export const seqOfStamp = (stamp: string): number => unpack(endOf(stamp))[0];
 
 /** The write key id that sent the event at an index of a chunk. */
 export function senderOf(chunk: Pick<Chunk, "senders" | "n">, index: number): string {

@@ -1,10 +1,10 @@
 /** Events by their place in the journal, with the chunks used last kept inflated. */
-import { indexOf, type Position } from "../../domain/event/position.ts";
+import { indexOf, type Position, stampOf } from "../../domain/event/position.ts";
 import { parseExact } from "../../domain/event/exact_json.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { type Fact, factOf } from "../../domain/profile/fact.ts";
-import { type Chunk, ERASED_LINE, linesOf, senderOf, seqOf } from "./chunk.ts";
-import { journalKey } from "../store/keys.ts";
+import { type Chunk, ERASED_LINE, linesOf, senderOf, stampOfSeq } from "./chunk.ts";
+import { entriesAt } from "./read_journal.ts";
 import type { Store } from "../store/store.ts";
 
 /** Bytes of inflated chunks that are kept. */
@@ -36,14 +36,14 @@ export type Events = ReturnType<typeof createEvents>;
 
 /** Makes a reader of events with a cache of its own. */
 export function createEvents(store: Store) {
-  let cache = new Map<number, Inflated>();
+  let cache = new Map<string, Inflated>();
   let bytes = 0;
 
-  function keep(seq: number, entry: Inflated): void {
-    const old = cache.get(seq);
+  function keep(stamp: string, entry: Inflated): void {
+    const old = cache.get(stamp);
     if (old !== undefined) bytes -= old.bytes;
-    cache.delete(seq);
-    cache.set(seq, entry);
+    cache.delete(stamp);
+    cache.set(stamp, entry);
     bytes += entry.bytes;
     for (const [oldest, { bytes: size }] of cache) {
       if (bytes <= CACHE_BYTES) break;
@@ -52,38 +52,38 @@ export function createEvents(store: Store) {
     }
   }
 
-  async function inflated(seqs: number[]): Promise<Map<number, Inflated>> {
+  async function inflated(positions: readonly Position[]): Promise<Map<string, Inflated>> {
     const mine = cache;
-    const found = new Map<number, Inflated>();
-    const missing: number[] = [];
-    for (const seq of seqs) {
-      const cached = cache.get(seq);
-      if (cached === undefined) missing.push(seq);
-      else {
-        found.set(seq, cached);
-        cache.delete(seq);
-        cache.set(seq, cached);
+    const found = new Map<string, Inflated>();
+    const missing: Position[] = [];
+    for (const position of positions) {
+      const stamp = stampOf(position);
+      const cached = cache.get(stamp);
+      if (cached === undefined) missing.push(position);
+      else if (!found.has(stamp)) {
+        found.set(stamp, cached);
+        cache.delete(stamp);
+        cache.set(stamp, cached);
       }
     }
-    for (const { key, value } of await store.getMany<Chunk>(missing.map(journalKey))) {
-      if (value === null) throw new Error(`journal has a gap: chunk ${key[1]} is missing`);
-      const chunk = { senders: value.senders, n: value.n };
-      const entry: Inflated = { chunk, text: linesOf(value), bytes: value.rawBytes };
-      found.set(key[1] as number, entry);
+    for (const { end, chunk } of await entriesAt(store, missing)) {
+      const { senders, n } = chunk;
+      const entry: Inflated = { chunk: { senders, n }, text: linesOf(chunk), bytes: chunk.rawBytes };
+      found.set(stampOf(end), entry);
       // What was read before it was to be forgotten may be what is to be forgotten.
-      if (mine === cache) keep(key[1] as number, entry);
+      if (mine === cache) keep(stampOf(end), entry);
     }
     return found;
   }
 
   /** The events at places, in the order asked for, and who sent them; `undefined` for those that were erased. */
   async function at(places: readonly Position[]): Promise<(SentEvent | undefined)[]> {
-    const chunks = await inflated([...new Set(places.map(seqOf))]);
+    const chunks = await inflated(places);
     return places.map((place) => {
-      const inflated = chunks.get(seqOf(place))!;
+      const inflated = chunks.get(stampOf(place))!;
       const index = indexOf(place);
       const line = linesIn(inflated)[index];
-      if (line === undefined) throw new Error(`journal: no event at place ${place}`);
+      if (line === undefined) throw new Error(`journal: no event at ${place}`);
       if (line === ERASED_LINE) return undefined;
       const event = parseExact(line) as StoredEvent;
       return { event, length: line.length, writeKeyId: senderOf(inflated.chunk, index) };
@@ -92,14 +92,6 @@ export function createEvents(store: Store) {
 
   return {
     at,
-    /** The lines of JSON of chunks, in the order asked for, and what says who sent each. */
-    async chunks(seqs: readonly number[]): Promise<{ chunk: Inflated["chunk"]; lines: string[] }[]> {
-      const chunks = await inflated([...seqs]);
-      return seqs.map((seq) => {
-        const one = chunks.get(seq)!;
-        return { chunk: one.chunk, lines: linesIn(one) };
-      });
-    },
     /** The facts at places, in their order, without those that were erased. */
     async factsAt(places: readonly Position[]): Promise<Fact[]> {
       const events = await at(places);
@@ -112,6 +104,6 @@ export function createEvents(store: Store) {
     },
     /** Keeps a chunk that this process has just written, which is likely to be read soon; `raw` is its lines, joined. */
     keep: (seq: number, { senders, n }: Chunk, raw: Uint8Array) =>
-      keep(seq, { chunk: { senders, n }, text: raw, bytes: raw.length }),
+      keep(stampOfSeq(seq), { chunk: { senders, n }, text: raw, bytes: raw.length }),
   };
 }

@@ -6,38 +6,30 @@
  * if anything was appended that it does not know.
  */
 import { type Names, namesOf } from "../../domain/profile/fact.ts";
-import { type Chunk, digestsIn, eventsOf } from "./chunk.ts";
+import { BEGINNING, endOf, type Position, stampOf } from "../../domain/event/position.ts";
+import { type Chunk, digestsIn, eventsOf, seqOfStamp, stampOfSeq } from "./chunk.ts";
+import { endOfHead, type Head, type JournalEntry, readJournal } from "./read_journal.ts";
 import { createEvents } from "./event_reader.ts";
 import type { Fenced } from "../store/lease.ts";
-import { HEAD, journalKey, SETTLED } from "../store/keys.ts";
+import { HEAD, SETTLED } from "../store/keys.ts";
 import { type Filter, loadFilters, type Run, type SeenView } from "./dedup_index.ts";
 import type { Entry, Store } from "../store/store.ts";
 import { createTail, type Tail } from "./tail.ts";
-
-/** The value of the head key. */
-export interface Head {
-  /** The last chunk, and the number of events up to it. */
-  seq: number;
-  events: number;
-  /** The attempt that wrote it, and when (ms): never before the one before. */
-  commit: string;
-  at: number;
-}
 
 /** A head, with the stamp of its key. */
 export type KnownHead = Head & { stamp: string | null };
 
 /** The value of the settled key. */
 export interface Settled extends Fenced {
-  /** Everything up to this chunk, so many events, is in actors, logs and the seen index. */
-  seq: number;
+  /** Everything up to this position, so many events, is in actors, logs and the seen index. */
+  position: Position;
   events: number;
   /** The generation of actor keys that readers use. */
   generation: number;
   runs: Run[];
   nextRun: number;
   /** The end of the round that is under way: who takes over finishes it to this end. */
-  target: number | null;
+  target: Position | null;
   /** How many wishes for erasure are fulfilled; absent is none. */
   erasures?: number;
 }
@@ -47,7 +39,7 @@ export const erasuresOf = ({ erasures = 0 }: Settled): number => erasures;
 
 /** Before the first round. */
 export const NOTHING_SETTLED: Settled = {
-  seq: 0,
+  position: BEGINNING,
   events: 0,
   generation: 1,
   fold: 0,
@@ -58,9 +50,6 @@ export const NOTHING_SETTLED: Settled = {
   until: 0,
   op: "",
 };
-
-/** Chunks read in one go when catching up: bounds the memory that a long way takes. */
-const CATCH_UP_CHUNKS = 64;
 
 /** A process lets another's settling trim its tail once it holds so many events. */
 const TRIM_EVENTS = 8_192;
@@ -80,9 +69,11 @@ export interface NewChunk {
 
 /** Whether a value of the settled key is not older than another: an answer may be overtaken by a later one. */
 function isSince(value: Settled, other: Settled): boolean {
-  return value.seq >= other.seq && value.generation >= other.generation &&
+  return value.position >= other.position && value.generation >= other.generation &&
     erasuresOf(value) >= erasuresOf(other);
 }
+
+const seqOf = ({ position }: Settled): number => seqOfStamp(stampOf(position));
 
 function sameRuns(a: Settled, b: Settled): boolean {
   return a.runs.length === b.runs.length && a.runs.every((run, index) => run.id === b.runs[index]!.id);
@@ -112,31 +103,22 @@ export function createJournal(store: Store) {
     if (settledEntry.value !== null && isSince(settledEntry.value, settledNow)) {
       settledNow = settledEntry.value;
     }
-    const far = settledNow.seq > tail.end() || settledNow.generation !== settled.generation ||
+    const far = seqOf(settledNow) > tail.end() || settledNow.generation !== settled.generation ||
       erasuresOf(settledNow) !== erasuresOf(settled);
     if (far) await adoptNewest();
-    else if (settledNow.seq > settled.seq && tail.events() > TRIM_EVENTS) {
+    else if (settledNow.position > settled.position && tail.events() > TRIM_EVENTS) {
       // A hint: it may fail or come late, the tail is only longer then.
       adopting ??= adoptNewest().catch(() => {}).finally(() => adopting = undefined);
     }
     if (newest === null || newest.seq < head.seq) return;
-    while (tail.end() < newest.seq) {
-      const from = tail.end();
-      const range = {
-        start: journalKey(from + 1),
-        end: journalKey(Math.min(newest.seq, from + CATCH_UP_CHUNKS) + 1),
-      };
-      for await (const { key, value } of store.list<Chunk>(range, { batchSize: CATCH_UP_CHUNKS })) {
-        read(key[1] as number, value!);
-      }
-      if (tail.end() === from) {
-        throw new Error(`journal has a gap: chunk ${from + 1} of ${newest.seq} is missing`);
-      }
-    }
+    const range = { after: endOf(stampOfSeq(tail.end())), upTo: endOfHead(newest).end };
+    if (range.after < range.upTo) { for await (const entry of readJournal(store, range)) read(entry); }
     if (newest.seq >= head.seq) head = { ...newest, stamp: headEntry.stamp };
   }
 
-  function read(seq: number, chunk: Chunk): void {
+  function read({ end, chunk }: JournalEntry): void {
+    const seq = seqOfStamp(stampOf(end));
+    // Meanwhile this process may have committed what it was about to read.
     if (seq <= tail.end()) return;
     for (const listener of listeners) listener(chunk);
     tail.append({ seq, names: eventsOf(chunk).map(namesOf), digests: digestsIn(chunk.digests) });
@@ -147,7 +129,7 @@ export function createJournal(store: Store) {
     const { value } = await store.get<Settled>(SETTLED);
     if (value !== null && isSince(value, settledNow)) settledNow = value;
     const target = settledNow;
-    const isSame = target.seq === settled.seq && target.generation === settled.generation &&
+    const isSame = target.position === settled.position && target.generation === settled.generation &&
       sameRuns(target, settled) && erasuresOf(target) === erasuresOf(settled);
     if (isSame) return;
     const loaded = await loadFilters(store, target.runs, filters);
@@ -156,8 +138,8 @@ export function createJournal(store: Store) {
 
   function adopt(next: Settled, loaded: ReadonlyMap<number, Filter>): void {
     if (!isSince(next, settled)) return;
-    if (next.seq > tail.end()) {
-      tail = createTail(next.seq);
+    if (seqOf(next) > tail.end()) {
+      tail = createTail(seqOf(next));
       epoch++;
     }
     if (next.generation !== settled.generation) epoch++;
@@ -169,12 +151,14 @@ export function createJournal(store: Store) {
     settled = next;
     if (isSince(next, settledNow)) settledNow = next;
     filters = loaded;
-    tail.trim(next.seq);
+    tail.trim(seqOf(next));
   }
 
   return {
     /** The head that is known; all up to it is in the tail or settled. */
     head: () => head,
+    /** The same as a position behind all its events. */
+    end: () => endOfHead(head).end,
     /** What is settled as this process knows it, and as it last read it: the tail begins at the former, or before. */
     settled: () => settled,
     settledNow: () => settledNow,

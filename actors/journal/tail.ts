@@ -4,9 +4,9 @@
  * It is a row of segments, which are dropped whole when all of them is settled, so nothing is ever searched for or removed
  * one by one; and who pinned a view keeps its segments alive.
  */
-import type { Position } from "../../domain/event/position.ts";
+import { endOf, type Position, positionOf } from "../../domain/event/position.ts";
 import { type ActorName, actorsOf, linkedBy, type Names } from "../../domain/profile/fact.ts";
-import { placeOf } from "./chunk.ts";
+import { stampOfSeq } from "./chunk.ts";
 import { createDigestSet, type DigestSet } from "./digest_set.ts";
 
 /** The events of some chunks in a row. */
@@ -58,9 +58,10 @@ export function createTail(start: number) {
   }
 
   return {
-    /** The chunk after which it begins, and the last that it holds. */
-    start: () => segments[0]!.from,
+    /** The last chunk that it holds. */
     end: () => last().to,
+    /** A position behind what is before it. */
+    after: (): Position => endOf(stampOfSeq(segments[0]!.from)),
     /** How many events it holds, and about how many bytes of memory they take. */
     events: () => events,
     bytes: () => bytes,
@@ -137,8 +138,8 @@ function readUp(segment: Segment): void {
     for (const [index, each] of names.entries()) {
       for (const name of actorsOf(each)) {
         const mine = segment.places.get(name);
-        if (mine === undefined) segment.places.set(name, [placeOf(seq, index)]);
-        else mine.push(placeOf(seq, index));
+        if (mine === undefined) segment.places.set(name, [positionOf(stampOfSeq(seq), index)]);
+        else mine.push(positionOf(stampOfSeq(seq), index));
       }
       const linked = linkedBy(each);
       if (linked === undefined) continue;

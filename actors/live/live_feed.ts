@@ -6,10 +6,11 @@
  * costs no memory; one that falls behind too far passes over the rest and is told how much that was. All listeners
  * together get a share of the thread. While nobody listens nothing runs.
  */
-import { indexOf, type Position } from "../../domain/event/position.ts";
+import { BEGINNING, type Position } from "../../domain/event/position.ts";
 import { parseExact } from "../../domain/event/exact_json.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
-import { lastPlaceOf, placeOf, senderOf, seqOf } from "../journal/chunk.ts";
+import { linesOf, senderOf } from "../journal/chunk.ts";
+import { positionIn, readJournal } from "../journal/read_journal.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import { BEAT_MS, createNotes, LISTENED_MS, type Note, type Notes } from "./broadcast.ts";
 import type { Clock } from "../store/clock.ts";
@@ -73,8 +74,8 @@ const WAKE_MS = 50;
 /** How often the head is read while somebody listens: what other processes commit shows within a second. */
 const LOOK_MS = 500;
 
-/** Chunks that a listener looks at in one turn: some ms of work, and a few 100 KB that wait where nobody reads them. */
-const CHUNKS_AT_ONCE = 8;
+/** Entries that a listener looks at in one turn: some ms of work, and a few 100 KB that wait where nobody reads them. */
+const ENTRIES_AT_ONCE = 8;
 
 /** After a turn a listener rests for so many times as long, times the number of listeners: all get a third of the thread. */
 const REST_FACTOR = 3;
@@ -135,10 +136,10 @@ export function createLive({ store, journal, id, clock, limits }: LiveOptions) {
         await notes.beat();
       }
       lostNotes += await notes.exchange(isFirst);
-      const { seq } = journal.head();
+      const end = journal.end();
       // Where storage does not answer, listeners find out when they read.
       await journal.sync().catch(() => {});
-      if (journal.head().seq > seq) wakeAll();
+      if (journal.end() > end) wakeAll();
       for (const listener of listeners) if (listener.idleMs() > stalledMs) listener.close();
       if (listeners.size === 0 || ended) break;
       await new Promise<void>((resolve) => {
@@ -165,6 +166,7 @@ export function createLive({ store, journal, id, clock, limits }: LiveOptions) {
     async listen({ after, mayWant }): Promise<Listener> {
       if (listeners.size >= MAX_LISTENERS) throw new TooManyListeners(`${MAX_LISTENERS} listen already`);
       const listener = createListener({
+        store,
         clock,
         journal,
         notes,
@@ -215,6 +217,7 @@ export function createLive({ store, journal, id, clock, limits }: LiveOptions) {
 }
 
 interface ListenerOptions {
+  store: Store;
   clock: Clock;
   journal: Journal;
   notes: Notes;
@@ -227,11 +230,9 @@ interface ListenerOptions {
 }
 
 function createListener(options: ListenerOptions): Listener & Heard & { begin(after?: LivePosition): void } {
-  const { clock, journal, notes, mayWant, maxBehindEvents } = options;
-  /** The next event to look at, and how many are before it. */
-  let seq = 0;
-  let index = 0;
-  let count = 0;
+  const { store, clock, journal, notes, mayWant, maxBehindEvents } = options;
+  /** Up to where everything was looked at, and how many events that is. */
+  let reached: LivePosition = { place: BEGINNING, count: 0 };
   let nextNote = 0;
   let lostNotes = 0;
   let closed = false;
@@ -241,13 +242,8 @@ function createListener(options: ListenerOptions): Listener & Heard & { begin(af
   let restUntilMs = 0;
   let pause: { end(): void; isRest: boolean } | undefined;
 
-  function position(): LivePosition {
-    return { place: index === 0 ? lastPlaceOf(seq - 1) : placeOf(seq, index - 1), count };
-  }
-
-  function goToHead(): void {
-    const head = journal.head();
-    [seq, index, count] = [head.seq + 1, 0, head.events];
+  function goToEnd(): void {
+    reached = { place: journal.end(), count: journal.head().events };
   }
 
   function sleepUntil(untilMs: number, isRest: boolean): Promise<void> {
@@ -277,57 +273,58 @@ function createListener(options: ListenerOptions): Listener & Heard & { begin(af
       skipped: options.lostNotes() - lostNotes,
       events: [],
       notes: [],
-      position: position(),
+      position: reached,
     };
     lostNotes = options.lostNotes();
     const told = notes.from(nextNote);
     nextNote = notes.end();
     news.notes = told.notes;
     news.skipped += told.lost;
-    const head = journal.head();
-    if (mayWant === undefined) goToHead();
-    else if (Math.max(head.events - count, head.seq + 1 - seq) > maxBehindEvents) {
-      news.skipped += Math.max(0, head.events - count);
-      goToHead();
+    const behind = journal.head().events - reached.count;
+    if (mayWant === undefined) goToEnd();
+    else if (behind > maxBehindEvents) {
+      news.skipped += behind;
+      goToEnd();
     } else await readOn(mayWant, news.events);
-    news.position = position();
+    news.position = reached;
     const workMs = clock.monotonic() - began;
     restUntilMs = clock.monotonic() + Math.min(MAX_REST_MS, workMs * REST_FACTOR * options.count());
     return news;
   }
 
   async function readOn(mayWant: (line: string) => boolean, events: News["events"]): Promise<void> {
-    const head = journal.head();
-    const seqs: number[] = [];
-    for (let next = seq; next <= head.seq && seqs.length < CHUNKS_AT_ONCE; next++) seqs.push(next);
-    for (const { chunk, lines } of await journal.events.chunks(seqs)) {
-      for (; index < lines.length; index++) {
+    const upTo = journal.end();
+    if (reached.place >= upTo) return;
+    let { count } = reached;
+    let entries = 0;
+    for await (const entry of readJournal(store, { after: reached.place, upTo, batch: ENTRIES_AT_ONCE })) {
+      const { chunk, end } = entry;
+      for (const [index, line] of linesOf(chunk).entries()) {
+        const place = positionIn(entry, index);
+        if (place <= reached.place) continue;
         count++;
-        const line = lines[index]!;
         if (!mayWant(line)) continue;
         const event = parseExact(line) as StoredEvent;
         // What was taken out of the journal left its place, and no more.
         if (event.messageId === undefined) continue;
-        const position = { place: placeOf(seq, index), count };
-        events.push({ event, writeKeyId: senderOf(chunk, index), position });
+        events.push({ event, writeKeyId: senderOf(chunk, index), position: { place, count } });
       }
-      [seq, index] = [seq + 1, 0];
+      reached = { place: end, count };
+      if (++entries === ENTRIES_AT_ONCE) return;
     }
-    // Whatever the place that somebody came back with said: at the head it is known.
-    if (seq > head.seq) count = head.events;
+    // Whatever the place that somebody came back with said: at the end it is known.
+    if (reached.place >= journal.end()) reached.count = journal.head().events;
   }
 
   return {
     begin(after) {
-      goToHead();
+      goToEnd();
       nextNote = notes.end();
       lostNotes = options.lostNotes();
       // One of another time of the database, which was put back to a backup since, is none.
-      if (after === undefined || seqOf(after.place) >= seq) return;
-      count = after.count;
-      [seq, index] = seqOf(after.place) === 0 ? [1, 0] : [seqOf(after.place), indexOf(after.place) + 1];
+      if (after !== undefined && after.place < reached.place) reached = after;
     },
-    position,
+    position: () => reached,
     async next(waitMs) {
       const untilMs = clock.monotonic() + waitMs;
       isAsked = true;
@@ -339,7 +336,7 @@ function createListener(options: ListenerOptions): Listener & Heard & { begin(af
           const news = await look();
           if (news.skipped > 0 || news.events.length > 0 || news.notes.length > 0) return news;
           if (clock.monotonic() >= untilMs) return news;
-          if (!isNews && !closed && seq > journal.head().seq) await sleepUntil(untilMs, false);
+          if (!isNews && !closed && reached.place >= journal.end()) await sleepUntil(untilMs, false);
         }
       } finally {
         isAsked = false;

@@ -29,7 +29,6 @@ import {
   personFromJson,
   type PersonJson,
 } from "../../domain/profile/person.ts";
-import { lastPlaceOf } from "../journal/chunk.ts";
 import { EVENTS_AT_ONCE, factsOfLog, foldAnonymousLog } from "../settling/log_facts.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import type { Clock } from "../store/clock.ts";
@@ -62,8 +61,8 @@ export const SHORT_MS = 1_000;
 /** The store and the tail at one head. */
 export interface View {
   generation: number;
-  /** Chunks up to this one are seen. */
-  head: number;
+  /** Everything up to this position is seen. */
+  head: Position;
   pin: Pin;
   /**
    * The last place that was known as settled before anything was read. What the tail still holds up to it is in the
@@ -112,7 +111,7 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
     for (let tries = 0; tries < TRIES; tries++) {
       const epoch = journal.epoch();
       const generation = journal.settled().generation;
-      const settled = lastPlaceOf(journal.settled().seq);
+      const settled = journal.settled().position;
       let pin = journal.tail().pin();
       const extend = async (): Promise<View> => {
         await journal.sync();
@@ -120,7 +119,7 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
         pin = [...new Set([...pin, ...journal.tail().pin()])];
         // What was appended and trimmed since the last look stands in neither.
         if (!isContiguous(pin)) throw new Outdated();
-        return { generation, head: journal.head().seq, pin, settled };
+        return { generation, head: journal.end(), pin, settled };
       };
       const began = clock.monotonic();
       try {
@@ -145,7 +144,7 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
     { kind, id, loaded }: Pick<Actor, "kind" | "id" | "loaded">,
   ): Promise<Actor> {
     const after = later(loaded.head?.position ?? BEGINNING, view.settled);
-    const tail = placesIn(view.pin, `${kind}/${id}` as ActorName, { after, upTo: lastPlaceOf(view.head) });
+    const tail = placesIn(view.pin, `${kind}/${id}` as ActorName, { after, upTo: view.head });
     const facts = tail.length <= EVENTS_AT_ONCE ? await tailFacts(tail) : undefined;
     return { kind, id, loaded, tail, facts };
   }
@@ -183,7 +182,7 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
    * no telling what it was at the head, and the view begins again.
    */
   function keptOf(view: View, { loaded }: Actor): Loaded<ActorHead> {
-    if ((loaded.head?.position ?? BEGINNING) > lastPlaceOf(view.head)) throw new Outdated();
+    if ((loaded.head?.position ?? BEGINNING) > view.head) throw new Outdated();
     return loaded;
   }
 
@@ -207,7 +206,7 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
     { past, wanted = () => true }: { past: Stretch; wanted?: (entry: LogEntry) => boolean },
   ): AsyncGenerator<Fact> {
     const { at = Infinity, asOf = Infinity, upTo = END, room } = past;
-    const end = earlier(upTo, lastPlaceOf(view.head));
+    const end = earlier(upTo, view.head);
     const places: Position[] = [];
     const log = await openWith(actor);
     for await (const entry of readLog(store, placeOfLog(view, actor), { log, order: "asc" })) {

@@ -5,10 +5,9 @@ import { type Changes, changesBetween, groupChanges } from "../../domain/profile
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { actorsOf, namesOf } from "../../domain/profile/fact.ts";
 import { emptyPerson, type Person } from "../../domain/profile/person.ts";
-import { type Chunk, placeOf, seqOf } from "../journal/chunk.ts";
+import { endBefore, entriesAt } from "../journal/read_journal.ts";
 import { createFinder, type FinderOptions } from "./find_event.ts";
 import type { Clock } from "../store/clock.ts";
-import { journalKey } from "../store/keys.ts";
 import { createLinked } from "./user_parts.ts";
 import { createPast, type PastUser } from "./as_of.ts";
 import { createViews, type Extend, type Stretch, TooManyEvents } from "./consistent_read.ts";
@@ -58,7 +57,7 @@ export interface StoriesOptions extends FinderOptions {
 
 /** Makes what tells stories. */
 export function createStories({ store, clock, journal, ...options }: StoriesOptions): Stories {
-  const { find, firstSince } = createFinder({ store, journal, ...options });
+  const { find } = createFinder({ store, journal, ...options });
   const views = createViews({ store, clock, journal });
   const linked = createLinked(store, views);
   const past = createPast({ views, linked });
@@ -137,28 +136,25 @@ export function createStories({ store, clock, journal, ...options }: StoriesOpti
 
   return {
     async find(messageId, before) {
-      const seq = before === undefined
+      const upTo = before === undefined
         ? undefined
         : "position" in before
-        ? seqOf(before.position)
-        : await firstSince(before.ms);
-      const found = await find(messageId, seq);
-      if ("goOnBefore" in found) return { goOnBefore: placeOf(found.goOnBefore, 0) };
+        ? justBefore(before.position)
+        : await endBefore(store, before.ms, journal.end());
+      const found = await find(messageId, upTo);
+      if ("goOnBefore" in found) return found;
       if ("none" in found) return null;
       const { place } = found;
-      const [[sent], { value: chunk }] = await Promise.all([
-        journal.events.at([place]),
-        store.get<Chunk>(journalKey(seqOf(place))),
-      ]);
-      if (sent === undefined || chunk === null) return null;
+      const [[sent], [entry]] = await Promise.all([journal.events.at([place]), entriesAt(store, [place])]);
+      if (sent === undefined) return null;
       const { event, writeKeyId } = sent;
       return {
         event,
         writeKeyId,
         position: place,
-        commit: chunk.commit,
-        committedAt: new Date(chunk.at).toISOString(),
-        settled: seqOf(place) <= journal.settledNow().seq,
+        commit: entry!.chunk.commit,
+        committedAt: new Date(entry!.chunk.at).toISOString(),
+        settled: place <= journal.settledNow().position,
         logs: actorsOf(namesOf(event)),
         changed: await changesOf({ event, place }),
       } satisfies Story;

@@ -3,7 +3,6 @@ import { earlier, END, isPosition, type Position } from "../../domain/event/posi
 import { emptyAnonymous, ownerAt } from "../../domain/profile/anonymous.ts";
 import type { EventType, StoredEvent } from "../../domain/event/event.ts";
 import type { ActorKind, Mark } from "../../domain/profile/fact.ts";
-import { lastPlaceOf } from "../journal/chunk.ts";
 import { decodeCursor, encodeCursor } from "../store/cursor.ts";
 import { EVENTS_AT_ONCE } from "../settling/log_facts.ts";
 import type { Journal } from "../journal/journal_state.ts";
@@ -96,7 +95,7 @@ export function createLogPages({ store, journal, views, linked }: LogPagesOption
     const { view, sources } = kind === "user"
       ? await userSources(extend, generation, id)
       : await ownSource(extend, kind, id);
-    const cut = earlier(upTo, lastPlaceOf(view.head));
+    const cut = earlier(upTo, view.head);
     const entries = mergeOrdered(
       sources.map(({ actor, open, owned }) => {
         const place = { generation, kind: actor.kind, id: actor.id };

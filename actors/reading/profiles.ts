@@ -13,7 +13,6 @@ import {
   userProfile,
 } from "../../domain/profile/profile.ts";
 import { traitsOf } from "../../domain/profile/register.ts";
-import { lastPlaceOf } from "../journal/chunk.ts";
 import type { Clock } from "../store/clock.ts";
 import { decodeCursor, encodeCursor } from "../store/cursor.ts";
 import type { Journal } from "../journal/journal_state.ts";
@@ -199,12 +198,12 @@ export function createReader({ store, clock, journal, settling }: ReaderOptions)
   async function settledGeneration(groupId: string): Promise<number> {
     await journal.sync();
     const pin = journal.tail().pin();
-    const settled = lastPlaceOf(journal.settled().seq);
+    const settled = journal.settled().position;
     const moves = pin.some((segment) => {
       return segment.links.size > 0 ||
         (segment.places.get(`group/${groupId}`)?.some((place) => place > settled) ?? false);
     });
-    if (moves) await settling.until(journal.head().seq, SETTLE_MS);
+    if (moves) await settling.until(journal.end(), SETTLE_MS);
     return journal.settled().generation;
   }
 

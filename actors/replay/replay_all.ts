@@ -2,6 +2,7 @@
  * Folds the whole journal again: into another generation of actor keys, which then takes the place of the live one in
  * one operation; or into another store, to be compared with the live one. Meanwhile the live one goes on as ever.
  */
+import { BEGINNING, type Position } from "../../domain/event/position.ts";
 import type { Clock } from "../store/clock.ts";
 import { ACTOR_KINDS, type ActorName, FOLD_VERSION } from "../../domain/profile/fact.ts";
 import { type Fence, LostFence, takeFence, workUnder } from "../store/lease.ts";
@@ -41,7 +42,7 @@ export interface RebuildOptions {
   owner: string;
   clock: Clock;
   newId(): string;
-  /** Told now and then how many chunks of how many are folded. */
+  /** Told now and then how many events of how many are folded. */
   onProgress(done: number, total: number): void;
 }
 
@@ -50,8 +51,8 @@ export interface Rebuilding {
   generation: number;
   /** The generation that is live, and is to be replaced. */
   replaced: number;
-  /** Folds up to a chunk. */
-  advance(to: number): Promise<void>;
+  /** Folds up to a position. */
+  advance(to: Position): Promise<void>;
   /** Renews its lease, and gives what to check where its generation is put to use: that nobody has begun another. */
   hold(): Promise<Write["checks"]>;
 }
@@ -61,7 +62,7 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
   const { source, target, journal } = options;
   const empty: Rebuild = {
     generation: 0,
-    seq: 0,
+    position: BEGINNING,
     target: null,
     fold: FOLD_VERSION,
     owner: "",
@@ -80,7 +81,7 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
   await fence.write({});
   const live = (await source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
   const generation = Math.max(live.generation, abandoned) + 1;
-  await fence.write({ change: { generation, seq: 0, target: null } });
+  await fence.write({ change: { generation, position: BEGINNING, target: null } });
   // Who erases somebody takes this fence last of all: what is read from now on is without those before.
   journal.events.forget();
   for (const unused of await generationsIn(target)) {
@@ -88,7 +89,8 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
     if (unused === live.generation) continue;
     await deleteGeneration(target, unused, (writes) => fence.write(writes));
   }
-  let seq = 0;
+  let position = BEGINNING;
+  let done = 0;
   const written = new Set<ActorName>();
   const members = new Set<string>();
   return {
@@ -99,15 +101,16 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
       return [{ key: REBUILD, stamp: fence.stamp() }];
     },
     async advance(to) {
-      while (seq < to) {
-        const from = seq;
-        const report = (chunks: number) => options.onProgress(from + Math.floor(chunks), to);
+      while (position < to) {
+        const report = (events: number) =>
+          options.onProgress(done + Math.floor(events), Math.max(live.events, done));
+        let read = 0;
         const round = await gather(source, {
-          from,
-          to,
+          after: position,
+          upTo: to,
           maxEvents: ROUND_EVENTS,
           maxBytes: ROUND_BYTES,
-          onChunk: (end) => report((end - from) * GATHER_SHARE),
+          onEntry: (events) => report((read += events) * GATHER_SHARE),
         });
         const place = {
           store: target,
@@ -115,8 +118,7 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
           write: fence.write,
           factsAt: journal.events.factsAt,
           renew: fence.renew,
-          onSettled: (share: number) =>
-            report((round.end - from) * (GATHER_SHARE + share * (1 - GATHER_SHARE))),
+          onSettled: (share: number) => report(read * (GATHER_SHARE + share * (1 - GATHER_SHARE))),
           isNew: (name: ActorName) => written.size < MAX_WRITTEN && !written.has(name),
           isNewMember: (member: string) =>
             members.size < MAX_WRITTEN && members.size < members.add(member).size,
@@ -125,9 +127,10 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
         for (const kind of ACTOR_KINDS) {
           for (const id of round.mail.ids(kind)) if (written.size < MAX_WRITTEN) written.add(`${kind}/${id}`);
         }
-        await fence.write({ change: { seq: round.end } });
-        seq = round.end;
-        options.onProgress(seq, to);
+        await fence.write({ change: { position: round.end } });
+        position = round.end;
+        done += read;
+        options.onProgress(done, Math.max(live.events, done));
       }
     },
   };
@@ -174,7 +177,7 @@ export async function rebuildAll(options: RebuildOptions): Promise<number> {
   await options.clock.sleep(GRACE_MS);
   const empty: Rebuild = {
     generation: rebuilding.generation,
-    seq: 0,
+    position: BEGINNING,
     target: null,
     fold: FOLD_VERSION,
     owner: "",
@@ -240,15 +243,15 @@ async function putToUse(options: RebuildOptions, rebuilding: Rebuilding): Promis
     const settled = (await options.source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
     // The answer to a switch was lost, and settling went on before it was looked for: it has taken place all the same.
     if (settled.generation === rebuilding.generation) return settled.events;
-    await rebuilding.advance(settled.seq);
+    await rebuilding.advance(settled.position);
     const fence = await stopSettling(options);
-    const { seq, events } = fence.value();
+    const { position, events } = fence.value();
     if (await isHalfErased(options.source, fence.value())) {
       await fence.write({ change: { until: 0 } });
       throw new LostFence("somebody is being erased");
     }
     try {
-      await rebuilding.advance(seq);
+      await rebuilding.advance(position);
       const checks = await rebuilding.hold();
       // What a round that was stopped has written stands in the old generation: it begins anew in this one.
       const change = { generation: rebuilding.generation, target: null, until: 0 };

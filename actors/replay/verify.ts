@@ -38,7 +38,7 @@ export async function verifyAll(options: RebuildOptions): Promise<Comparison> {
   const erasures = await refuseErasing(source);
   const rebuilding = await beginRebuild(options);
   const live = (await source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
-  await rebuilding.advance(live.seq);
+  await rebuilding.advance(live.position);
   const pair = {
     live: { store: source, generation: live.generation },
     twin: { store: target, generation: rebuilding.generation },
@@ -55,14 +55,14 @@ export async function verifyAll(options: RebuildOptions): Promise<Comparison> {
   }
   if (suspects.length > 0) {
     // Close to the head first, so that settling is stopped for a moment only.
-    await rebuilding.advance((await source.get<Settled>(SETTLED)).value?.seq ?? live.seq);
+    await rebuilding.advance((await source.get<Settled>(SETTLED)).value?.position ?? live.position);
     const fence = await stopSettling(options, { betweenRounds: true });
-    const { seq, target: end, generation } = fence.value();
+    const { position, target: end, generation } = fence.value();
     if (generation !== live.generation) {
       throw new ReplayRefused("another replay took the place of what was compared: verify again");
     }
     // A round may have been stopped: each value is as before it, or as after it.
-    for (const to of [seq, end ?? seq]) {
+    for (const to of [position, end ?? position]) {
       await rebuilding.advance(to);
       suspects = await differing(pair, suspects);
     }

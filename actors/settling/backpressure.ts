@@ -1,4 +1,5 @@
 /** What a server has to do with settling: to wake it, to wait for it, and to slow senders when it falls behind. */
+import type { Position } from "../../domain/event/position.ts";
 import type { Clock } from "../store/clock.ts";
 import { erasuresOf, type Journal } from "../journal/journal_state.ts";
 import type { Settler } from "./settler.ts";
@@ -73,10 +74,10 @@ export function createSettling(
         "settling_fails",
       );
     },
-    /** Resolves when everything up to a chunk is settled, in whatever process. */
-    async until(seq: number, deadlineMs: number): Promise<void> {
+    /** Resolves when everything up to a position is settled, in whatever process. */
+    async until(position: Position, deadlineMs: number): Promise<void> {
       const end = clock.monotonic() + deadlineMs;
-      for (let waitMs = 2; journal.settled().seq < seq; waitMs = Math.min(waitMs * 2, 50)) {
+      for (let waitMs = 2; journal.settled().position < position; waitMs = Math.min(waitMs * 2, 50)) {
         if (closed) throw new NotServing("The server is stopping.", "stopping");
         if (clock.monotonic() > end) {
           throw new NotServing("Settling has not caught up with the journal in time.", "settling");

@@ -2,13 +2,14 @@
  * The settler: takes the fence, settles the journal in rounds, keeps the seen index. It knows nothing but the store, so
  * it may run in the server's thread, in one of its own, or in another process.
  */
+import { endOfHead, type Head, type JournalEnd } from "../journal/read_journal.ts";
+import { BEGINNING, type Position } from "../../domain/event/position.ts";
 import type { Clock } from "../store/clock.ts";
 import { FOLD_VERSION } from "../../domain/profile/fact.ts";
-import { DIGEST_BYTES } from "../journal/chunk.ts";
 import { createEvents, type Events } from "../journal/event_reader.ts";
 import { type Fence, LostFence, takeFence, workUnder } from "../store/lease.ts";
 import { gather, type Gathered } from "./read_round.ts";
-import { erasuresOf, type Head, NOTHING_SETTLED, type Settled } from "../journal/journal_state.ts";
+import { erasuresOf, NOTHING_SETTLED, type Settled } from "../journal/journal_state.ts";
 import { HEAD, type Key, SETTLED } from "../store/keys.ts";
 import { deleteRange } from "../store/write_batch.ts";
 import {
@@ -119,7 +120,7 @@ export function createSettler(options: SettlerOptions): Settler {
   let again = false;
   let hurried = false;
   let closed = false;
-  let settledSeq = 0;
+  let settledPosition = BEGINNING;
   let erasures = 0;
   /** When a task that failed may be tried again, by the monotonic clock. */
   const retryMs = new Map<LeaseTask, number>();
@@ -148,24 +149,24 @@ export function createSettler(options: SettlerOptions): Settler {
 
   /** Settles something if there is anything; false where there is not. */
   async function step(): Promise<boolean> {
-    const { head, settled, task } = await progress();
+    const { end, settled, task } = await progress();
     if (erasuresOf(settled) > erasures) {
       events.forget();
       erasures = erasuresOf(settled);
       options.onSettled();
     }
-    if (settled.seq > settledSeq) {
-      settledSeq = settled.seq;
+    if (settled.position > settledPosition) {
+      settledPosition = settled.position;
       options.onSettled();
     }
-    if (head.seq <= settled.seq && task === undefined) return false;
+    if (end.end <= settled.position && task === undefined) return false;
     if (settled.fold > FOLD_VERSION) {
       throw new NewerFold(
         `a newer version of signalfold settles this database (fold ${settled.fold}, this one has ${FOLD_VERSION}): ` +
           "this process takes events and reads, and no longer settles; upgrade it",
       );
     }
-    if (task === undefined) await untilReady(head, settled);
+    if (task === undefined) await untilReady(end, settled);
     hurried = false;
     if (closed) return false;
     const fence = await takeFence({ ...options, key: SETTLED, empty: NOTHING_SETTLED });
@@ -183,32 +184,32 @@ export function createSettler(options: SettlerOptions): Settler {
   }
 
   /** How far the journal and settling are, and the first task that is due. */
-  async function progress(): Promise<{ head: Head; settled: Settled; task: LeaseTask | undefined }> {
+  async function progress(): Promise<{ end: JournalEnd; settled: Settled; task: LeaseTask | undefined }> {
     const keys = options.betweenRounds.map(({ key }) => key);
     const [head, settledEntry, ...entries] = await store.getMany([HEAD, SETTLED, ...keys]);
     const settled = (settledEntry!.value ?? NOTHING_SETTLED) as Settled;
     const task = options.betweenRounds.find((each, index) =>
       each.isDue(entries[index]!.value, settled) && clock.monotonic() >= (retryMs.get(each) ?? -Infinity)
     );
-    return { head: (head!.value ?? { seq: 0, events: 0 }) as Head, settled, task };
+    return { end: endOfHead(head!.value as Head | null), settled, task };
   }
 
   /** Lets events gather: the more an actor has in a round, the less each costs. Not when somebody waits for them. */
-  async function untilReady(head: Head, settled: Settled): Promise<void> {
+  async function untilReady(end: JournalEnd, settled: Settled): Promise<void> {
     const until = clock.monotonic() + WAIT_MS;
-    for (let seen = 0; !closed && !hurried && clock.monotonic() < until;) {
-      if (head.events - settled.events >= READY_EVENTS || head.seq === seen) return;
-      seen = head.seq;
+    for (let seen = BEGINNING; !closed && !hurried && clock.monotonic() < until;) {
+      if (end.events - settled.events >= READY_EVENTS || end.end === seen) return;
+      seen = end.end;
       await clock.sleep(QUIET_MS);
-      ({ head } = await progress());
+      ({ end } = await progress());
     }
   }
 
   /** Goes on with a task, or settles. What was read before the fence was taken may be out of date. */
   async function work(fence: Fence<Settled>): Promise<void> {
-    const { head, task } = await progress();
+    const { end, task } = await progress();
     if (task !== undefined && await tryTask(fence, task)) return;
-    await round(fence, head);
+    await round(fence, end.end);
   }
 
   /**
@@ -234,21 +235,21 @@ export function createSettler(options: SettlerOptions): Settler {
       await fence.write(writes);
     };
     if (!await task.run({ ...fence, write }, { ...options, events })) return false;
-    const { head } = await progress();
-    if (head.seq <= fence.value().seq) await fence.write({ change: { until: 0 } });
+    const { end } = await progress();
+    if (end.end <= fence.value().position) await fence.write({ change: { until: 0 } });
     return true;
   }
 
   /** One round, to the end that a round before it had fixed, or as far as one goes. */
-  async function round(fence: Fence<Settled>, head: Head): Promise<void> {
+  async function round(fence: Fence<Settled>, end: Position): Promise<void> {
     const before = fence.value();
     const began = clock.monotonic();
-    const to = before.target ?? head.seq;
-    if (to <= before.seq) return;
+    const upTo = before.target ?? end;
+    if (upTo <= before.position) return;
     const bounds = before.target === null
       ? { maxEvents: ROUND_EVENTS, maxBytes: ROUND_BYTES }
       : { maxEvents: Infinity, maxBytes: Infinity };
-    const gathered = await gather(store, { from: before.seq, to, ...bounds });
+    const gathered = await gather(store, { after: before.position, upTo, ...bounds });
     await fence.write({ change: { target: gathered.end } });
     await settleRound({
       store,
@@ -262,7 +263,7 @@ export function createSettler(options: SettlerOptions): Settler {
       renew: fence.renew,
     }, gathered.mail);
     await finish(fence, before, gathered);
-    settledSeq = gathered.end;
+    settledPosition = gathered.end;
     options.onSettled();
     options.onRound?.({
       durationMs: clock.monotonic() - began,
@@ -270,24 +271,24 @@ export function createSettler(options: SettlerOptions): Settler {
     });
     await merge(fence);
     if (!isSwept) await sweep(fence);
-    const { head: now } = await progress();
+    const { end: now } = await progress();
     // Where nothing is left to do it gives the lease back, so that nobody waits for it.
-    if (closed || now.seq === gathered.end) await fence.write({ change: { until: 0 } });
+    if (closed || now.end === gathered.end) await fence.write({ change: { until: 0 } });
   }
 
   /** Puts the ids of a round in the seen index and moves `settled`, in one operation at the end. */
   async function finish(
     fence: Fence<Settled>,
     before: Settled,
-    { digests, end, at }: Gathered,
+    { digests, events, end, at }: Gathered,
   ): Promise<void> {
     const made = makeRun(before.nextRun, digests, at);
     const kept = withinWindow(before.runs, { nowMs: at, windowMs: options.windowMs });
     if (made !== undefined) await writeAll(fence, made.sets);
     await fence.write({
       change: {
-        seq: end,
-        events: before.events + digests.reduce((sum, some) => sum + some.length, 0) / DIGEST_BYTES,
+        position: end,
+        events: before.events + events,
         target: null,
         runs: made === undefined ? kept : [...kept, made.run],
         nextRun: before.nextRun + 1,

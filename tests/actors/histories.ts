@@ -23,11 +23,11 @@ export interface Clock {
 /** Opens a system whose clock is given; what makes settling fail goes to `faults`. */
 export function openOn(
   storage: string | Store,
-  { clock = { ms: BEGIN_MS }, dedupMs = 0, faults = [], searchChunks, liveLimits, observer }: {
+  { clock = { ms: BEGIN_MS }, dedupMs = 0, faults = [], searchEntries, liveLimits, observer }: {
     clock?: Clock;
     dedupMs?: number;
     faults?: unknown[];
-    searchChunks?: number;
+    searchEntries?: number;
     liveLimits?: OpenOptions["liveLimits"];
     observer?: OpenOptions["observer"];
   } = {},
@@ -39,7 +39,7 @@ export function openOn(
     randomBytes: (bytes) => void crypto.getRandomValues(bytes),
     dedupMs,
     onFault: (error) => void faults.push(error),
-    ...searchChunks !== undefined && { searchChunks },
+    ...searchEntries !== undefined && { searchEntries },
     ...liveLimits !== undefined && { liveLimits },
     ...observer !== undefined && { observer },
   });

@@ -1,4 +1,5 @@
 /** Two systems on one file, each with handles of its own, as two processes have them. */
+import { BEGINNING } from "../../domain/event/position.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { clockAt } from "./clocks.ts";
@@ -152,7 +153,7 @@ Deno.test("a fence is not taken from a newer fold, nor kept against one", async 
   };
   const fence = await takeFence(options);
   ok(fence !== undefined);
-  await fence.write({ change: { seq: 0 } });
+  await fence.write({ change: { position: BEGINNING } });
   const { stamp } = await store.get(SETTLED);
   const newer = { ...fence.value(), owner: "new", fold: FOLD_VERSION + 1, op: "theirs", until: 0 };
   await store.commit({ checks: [{ key: SETTLED, stamp }], sets: [[SETTLED, newer]] });

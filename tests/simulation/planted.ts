@@ -112,7 +112,7 @@ export const BUGS: readonly Bug[] = [
       file: "actors/journal/journal_state.ts",
       find: "    const loaded = await loadFilters(store, target.runs, filters);",
       replace:
-        "    tail.trim(target.seq);\n    const loaded = await loadFilters(store, target.runs, filters);",
+        "    tail.trim(seqOf(target));\n    const loaded = await loadFilters(store, target.runs, filters);",
     }],
   },
   {
@@ -282,7 +282,7 @@ export const BUGS: readonly Bug[] = [
     rule: "No key comes back: another generation with its own settled, switched in one operation",
     patches: [{
       file: "actors/replay/replay_all.ts",
-      find: "      await rebuilding.advance(seq);\n",
+      find: "      await rebuilding.advance(position);\n",
       replace: "",
     }],
   },
@@ -352,8 +352,8 @@ export const BUGS: readonly Bug[] = [
     rule: "Decision 0002: a round has a fixed end",
     patches: [{
       file: "actors/settling/settler.ts",
-      find: "const to = before.target ?? head.seq;",
-      replace: "const to = head.seq;",
+      find: "const upTo = before.target ?? end;",
+      replace: "const upTo = end;",
     }],
   },
   {
@@ -492,9 +492,9 @@ export const BUGS: readonly Bug[] = [
     rule: "Erasure: what was begun is finished, by whomever",
     patches: [{
       file: "actors/erasure/execute.ts",
-      find: "if (wish === null || target !== null || seq < wish.seq) return false;",
+      find: "if (wish === null || target !== null || position < wish.upTo) return false;",
       replace:
-        "if (wish === null || target !== null || seq < wish.seq || wish.plan !== undefined) return false;",
+        "if (wish === null || target !== null || position < wish.upTo || wish.plan !== undefined) return false;",
     }],
   },
   {
@@ -511,7 +511,7 @@ export const BUGS: readonly Bug[] = [
     rule: "Erasure: after settling past it",
     patches: [{
       file: "actors/erasure/execute.ts",
-      find: "|| seq < wish.seq) return false;",
+      find: "|| position < wish.upTo) return false;",
       replace: ") return false;",
     }],
   },

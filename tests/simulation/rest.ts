@@ -56,8 +56,8 @@ export async function checkAll(scene: RestScene): Promise<void> {
     }
     must(outcome, "settling");
   }
-  if (watch.settled().seq !== watch.head().seq) {
-    throw new Violation(`invariant 2: settled is ${watch.settled().seq}, the head ${watch.head().seq}`);
+  if (watch.settled().position !== watch.head().end) {
+    throw new Violation(`invariant 2: settled is ${watch.settled().position}, the end ${watch.head().end}`);
   }
   const wished = (watch.valueOf(ERASING) as Wishes | undefined)?.pushed ?? 0;
   if (erasuresOf(watch.settled()) !== wished) throw new Violation("an erasure was begun and is not finished");

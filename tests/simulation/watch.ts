@@ -4,19 +4,19 @@
  *
  * Chunks, keys and facts are read by the product's own functions, unpatched: what they are is not in question here.
  */
-import { BEGINNING, indexOf, type Position } from "../../domain/event/position.ts";
+import { endOfHead, type Head, type JournalEnd } from "../../actors/journal/read_journal.ts";
+import { BEGINNING, indexOf, type Position, positionOf, stampOf } from "../../domain/event/position.ts";
 import {
   type Chunk,
   DIGEST_BYTES,
   digestOf,
   ERASED_LINE,
-  lastPlaceOf,
   linesOf,
-  placeOf,
-  seqOf,
+  seqOfStamp,
+  stampOfSeq,
 } from "../../actors/journal/chunk.ts";
 import type { Fenced } from "../../actors/store/lease.ts";
-import { erasuresOf, type Head, NOTHING_SETTLED, type Settled } from "../../actors/journal/journal_state.ts";
+import { erasuresOf, NOTHING_SETTLED, type Settled } from "../../actors/journal/journal_state.ts";
 import {
   actorKey,
   HEAD,
@@ -71,7 +71,7 @@ export function createWatch(
   const byId = new Map<string, Journaled[]>();
   const places = new Map<ActorName, Position[]>();
   /** The heads that there were, and how many events each reaches. */
-  const heads: { seq: number; events: number }[] = [{ seq: 0, events: 0 }];
+  const heads: JournalEnd[] = [{ end: BEGINNING, events: 0 }];
   const gone = new Set<string>();
   const named = new Set<ActorName>();
   /** How often an erasure began to change things, or was over; and those that are under way: the actors before it. */
@@ -111,7 +111,7 @@ export function createWatch(
     erasing = new Set(places.keys());
     moves++;
     // All that is settled: the head may be further.
-    const end = lastPlaceOf(settled().seq);
+    const end = settled().position;
     const before = journal.map(({ event, erased, place }) => erased || place > end ? undefined : event);
     const left = withoutPerson(before, wish);
     for (const [index, journaled] of journal.entries()) {
@@ -133,7 +133,7 @@ export function createWatch(
     if (JSON.stringify(header) !== JSON.stringify(before)) broken(2, `${key.join("/")} has another header`);
     const lines = linesIn(chunk);
     for (const [index, line] of linesIn(stored!.value as Chunk).entries()) {
-      const wanted = lineOf(placeOf(key[1] as number, index));
+      const wanted = lineOf(placeIn(key, index));
       if (lines[index] !== line && lines[index] !== wanted) broken(2, `${key.join("/")}: ${line} changes`);
     }
     if (lines.length !== chunk.n) broken(2, `${key.join("/")} has other events`);
@@ -149,7 +149,7 @@ export function createWatch(
   function checkErased({ generation }: Settled): void {
     for (const { place, erased } of journal) {
       if (!erased) continue;
-      const line = linesIn(get(journalKey(seqOf(place)))!.value as Chunk)[indexOf(place)];
+      const line = linesIn(get(journalKey(seqOfStamp(stampOf(place))))!.value as Chunk)[indexOf(place)];
       if (line !== ERASED_LINE) broken(2, `${place} is erased, and says ${line}`);
     }
     for (const name of erasing!) {
@@ -159,7 +159,7 @@ export function createWatch(
         const stored = get(actorKey(each, kind, id));
         if (stored === undefined) continue;
         const { version } = headOf(stored.value as Uint8Array);
-        const events = countUpTo(places.get(name) ?? [], lastPlaceOf(settled().seq));
+        const events = countUpTo(places.get(name) ?? [], settled().position);
         // In another generation a replay may be under way that has begun since.
         if (version > events || (each === generation && version !== events) || events === 0) {
           broken(
@@ -207,7 +207,13 @@ export function createWatch(
         if (digests[i] !== digestOf(event.messageId, secret())) {
           broken(1, `digest of ${event.messageId} is another's`);
         }
-        take({ event, erased: false, place: placeOf(seq, i), commit: chunk.commit, at: chunk.at });
+        take({
+          event,
+          erased: false,
+          place: positionOf(stampOfSeq(seq), i),
+          commit: chunk.commit,
+          at: chunk.at,
+        });
       }
       events += chunk.n;
     }
@@ -217,7 +223,7 @@ export function createWatch(
         `the head says ${next!.seq} chunks, ${next!.events} events after ${before.seq}, ${before.events}`,
       );
     }
-    if (chunks.length > 0) heads.push({ seq: next!.seq, events });
+    if (chunks.length > 0) heads.push(endOfHead(next!));
   }
 
   function take(journaled: Journaled): void {
@@ -272,20 +278,22 @@ export function createWatch(
 
   function checkSettled(next: Settled, operation: Operation): void {
     const before = settled();
-    const newest = (get(HEAD)?.value ?? NO_HEAD) as Head;
+    const newest = endOfHead((get(HEAD)?.value ?? null) as Head | null);
     checkFold(get(SETTLED)?.value as Settled | undefined, next);
-    if (next.seq < before.seq) broken(2, `settled goes back from ${before.seq} to ${next.seq}`);
+    if (next.position < before.position) {
+      broken(2, `settled goes back from ${before.position} to ${next.position}`);
+    }
     if (next.generation < before.generation) broken(2, "the generation goes back");
-    if (next.seq > newest.seq) broken(2, `settled is ${next.seq}, the head ${newest.seq}`);
+    if (next.position > newest.end) broken(2, `settled is ${next.position}, the end ${newest.end}`);
     if (next.owner !== before.owner && before.target !== null && before.owner !== "") {
       counts["lease expired under a round"]++;
     }
-    const moved = next.seq !== before.seq || next.generation !== before.generation;
-    const events = heads.findLast(({ seq }) => seq <= next.seq)!;
-    if (events.seq === next.seq && events.events !== next.events) {
+    const moved = next.position !== before.position || next.generation !== before.generation;
+    const events = heads.findLast(({ end }) => end <= next.position)!;
+    if (events.end === next.position && events.events !== next.events) {
       broken(2, `settled says ${next.events} events where the journal has ${events.events}`);
     }
-    if (moved) checkActorsSettled(next, next.generation === before.generation ? before.seq : 0);
+    if (moved) checkActorsSettled(next, next.generation === before.generation ? before.position : BEGINNING);
     if (erasuresOf(next) !== erasuresOf(before)) {
       if (erasuresOf(next) !== erasuresOf(before) + 1 || erasing === undefined) {
         broken(2, "an erasure counts as fulfilled that was not");
@@ -296,20 +304,19 @@ export function createWatch(
   }
 
   /** Every actor that the journal names after `from` and up to what is settled has come so far. */
-  function checkActorsSettled({ seq, generation }: Settled, from: number): void {
-    const end = lastPlaceOf(seq);
+  function checkActorsSettled({ position: end, generation }: Settled, from: Position): void {
     for (const [name, all] of places) {
       const last = all[countUpTo(all, end) - 1];
-      if (last === undefined || last <= lastPlaceOf(from)) continue;
+      if (last === undefined || last <= from) continue;
       const slash = name.indexOf("/");
       const stored = get(actorKey(generation, name.slice(0, slash) as ActorKind, name.slice(slash + 1)));
       const position = stored === undefined ? BEGINNING : headOf(stored.value as Uint8Array).position;
-      if (position < last) broken(2, `settled is ${seq}, and ${name} at ${position} has not taken ${last}`);
+      if (position < last) broken(2, `settled is ${end}, and ${name} at ${position} has not taken ${last}`);
     }
   }
 
   /** Every id that is settled, within the window, is in the runs that are listed. */
-  function checkRuns({ seq, runs }: Settled, { sets }: Operation): void {
+  function checkRuns({ position: end, runs }: Settled, { sets }: Operation): void {
     const valueOf = (key: Key) => {
       return (sets.find(([each]) => compareKeys(each, key) === 0)?.[1] ?? get(key)?.value) as
         | Uint8Array
@@ -328,7 +335,6 @@ export function createWatch(
         }
       }
     }
-    const end = lastPlaceOf(seq);
     const last = journal.findLast(({ place }) => place <= end);
     for (const { event, place, at } of journal) {
       if (place > end || (windowMs > 0 && at + windowMs < last!.at)) continue;
@@ -375,6 +381,11 @@ export function countUpTo(positions: readonly Position[], bound: Position): numb
     else high = middle;
   }
   return low;
+}
+
+/** The position of the event at an index of the chunk under a key. */
+function placeIn(key: Deno.KvKey, index: number): Position {
+  return positionOf(stampOfSeq(key[1] as number), index);
 }
 
 const decoder = new TextDecoder();

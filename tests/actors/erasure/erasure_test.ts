@@ -253,7 +253,7 @@ Deno.test("a replay of everything that had begun puts nothing to use of who was 
     onProgress() {},
   };
   const rebuilding = await beginRebuild(options);
-  await rebuilding.advance(journal.settledNow().seq);
+  await rebuilding.advance(journal.settledNow().position);
   await system.erasure.erase({ kind: "user", id: U }, { suppress: false });
   await rejects(rebuilding.hold(), LostFence);
   // Nor does its generation stay.
@@ -280,7 +280,7 @@ async function killReplays(store: Store, clock: { ms: number }): Promise<void> {
       onProgress() {},
     });
     if (fault === "dead") await rejects(beginning);
-    else await (await beginning).advance(journal.settledNow().seq);
+    else await (await beginning).advance(journal.settledNow().position);
   }
   clock.ms += 60_000;
   deepStrictEqual(await generationsIn(store), [1, 2]);

@@ -1,3 +1,5 @@
+import { endOfJournal } from "../../../actors/journal/read_journal.ts";
+import { BEGINNING } from "../../../domain/event/position.ts";
 import { ok, strictEqual } from "node:assert/strict";
 import { gather } from "../../../actors/settling/read_round.ts";
 import { memoryOf } from "../../../actors/settling/mailboxes.ts";
@@ -13,8 +15,8 @@ async function gathered(events: StoredEvent[]): Promise<number> {
   const store = await place.open();
   const system = await openOn(store);
   for (let i = 0; i < events.length; i += 100) await system.commit(events.slice(i, i + 100), "k");
-  const { value } = await store.get<{ seq: number }>(["head"]);
-  const stretch = { from: 0, to: value!.seq, maxEvents: Infinity, maxBytes: MAX_BYTES };
+  const { end } = await endOfJournal(store);
+  const stretch = { after: BEGINNING, upTo: end, maxEvents: Infinity, maxBytes: MAX_BYTES };
   const found = await gather(store, stretch);
   await system.close();
   return found.mail.events();
