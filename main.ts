@@ -15,6 +15,7 @@ import { installedCountries, lookUpIn } from "./routes/ingest/location.ts";
 import { createLog, type Log } from "./routes/http/logger.ts";
 import { createMetrics } from "./routes/service/metrics.ts";
 import { printable } from "./routes/http/printable.ts";
+import { withTimeout } from "./actors/store/timeout.ts";
 
 /** How long requests may take to be answered once the process is told to stop. */
 const DRAIN_MS = 3000;
@@ -155,12 +156,12 @@ function stopOnSignal({ app, server, system, log }: Stoppable): void {
     setTimeout(() => Deno.exit(1), STOP_MS);
     log.line("info", "stopping");
     // Not by the server's own shutdown alone: that breaks off bodies that are still being read.
-    await Promise.race([app.stop(), new Promise((resolve) => setTimeout(resolve, DRAIN_MS))]);
+    await withTimeout(app.stop(), { clock: systemClock, ms: DRAIN_MS, onTimeout() {} });
     // No signal that aborts the server: Deno throws where one comes after the shutdown has begun.
-    await Promise.race([server.shutdown(), new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]);
+    await withTimeout(server.shutdown(), { clock: systemClock, ms: CLOSE_MS, onTimeout() {} });
     await system.close();
     log.flush();
-    await new Promise((resolve) => setTimeout(resolve, FILE_MS));
+    await systemClock.sleep(FILE_MS);
     Deno.exit(0);
   }
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

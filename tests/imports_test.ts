@@ -15,7 +15,7 @@ type Place = typeof PLACES[number];
 
 /** The packages that each place may import; what a place may, all to its left may too. Node's own modules count as one. */
 const PACKAGES: Record<Place, readonly string[]> = {
-  top: ["ulid", "cli-progress"],
+  top: ["cli-progress"],
   routes: [
     "hono",
     "zod-openapi",
@@ -27,7 +27,7 @@ const PACKAGES: Record<Place, readonly string[]> = {
   ],
   ingest: [],
   actors: ["node"],
-  domain: ["zod", "ajv", "re2js", "ipaddr.js"],
+  domain: ["zod", "ajv", "re2js", "ipaddr.js", "ulid"],
 };
 
 /**

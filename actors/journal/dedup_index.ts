@@ -5,6 +5,7 @@
  * first bits of the digests, which are as good as random: a look-up knows the part, merging needs no sorting. Each run
  * has a Bloom filter that a process keeps in memory, so that a new id costs no read and a repeated one costs one.
  */
+import { Buffer } from "node:buffer";
 import { DIGEST_BYTES, DIGEST_WORDS, digestsIn } from "./chunk.ts";
 import { type Key, SEEN, seenFilterKey, seenKey } from "../store/keys.ts";
 import type { Range, Store } from "../store/store.ts";
@@ -284,22 +285,12 @@ export function mergeRuns(store: Store, id: number, runs: readonly Run[]) {
         }
       }
       for (let part = from; part < from + stride; part++) {
-        yield [seenKey(id, part), concat(sizes.get(part) ?? [])];
+        yield [seenKey(id, part), new Uint8Array(Buffer.concat(sizes.get(part) ?? []))];
       }
     }
     yield* filterSets(id, filter);
   }
   return { run, filter, sets: sets() };
-}
-
-function concat(all: Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(all.reduce((sum, each) => sum + each.length, 0));
-  let at = 0;
-  for (const each of all) {
-    whole.set(each, at);
-    at += each.length;
-  }
-  return whole;
 }
 
 /**

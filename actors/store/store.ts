@@ -3,6 +3,7 @@ import { createPrivately, isDatabaseFile } from "./database_file.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Key } from "./keys.ts";
 import { StorageFault, StorageUnavailable } from "./errors.ts";
+import { withTimeout } from "./timeout.ts";
 
 /** What stands under a key; `stamp` is `null` where nothing does. */
 export interface Entry<T = unknown> {
@@ -210,19 +211,17 @@ function createAnswered(clock: Clock) {
       if (clock.monotonic() - probeMs < PROBE_MS) throw new StorageUnavailable("storage does not answer");
       probeMs = clock.monotonic();
     }
-    let cancel = () => {};
     try {
       const answer = call();
       answer.then(heard, heard);
-      return await Promise.race([
-        answer,
-        new Promise<never>((_, reject) => {
-          cancel = clock.timer(ANSWER_MS, () => {
-            unanswered++;
-            reject(new Error(`no answer within ${ANSWER_MS} ms`));
-          });
-        }),
-      ]);
+      return await withTimeout<T, never>(answer, {
+        clock,
+        ms: ANSWER_MS,
+        onTimeout() {
+          unanswered++;
+          throw new Error(`no answer within ${ANSWER_MS} ms`);
+        },
+      });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       if (FAULT.test(message)) throw new StorageFault(`storage: ${message}`, { cause: error });
@@ -230,8 +229,6 @@ function createAnswered(clock: Clock) {
       const isOurs = error instanceof TypeError || error instanceof RangeError;
       if (isOurs && !LOCKED.test(message)) throw error;
       throw new StorageUnavailable(`storage: ${message}`, 1, { cause: error });
-    } finally {
-      cancel();
     }
   };
 }

@@ -1,6 +1,5 @@
 /** Message ids: opaque, but many say when they were made. */
-
-const CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+import { decodeTime } from "ulid";
 
 /** Bounds of a time that is one: 2010 to 2100, in ms. */
 const [EARLIEST_MS, LATEST_MS] = [Date.UTC(2010, 0), Date.UTC(2100, 0)];
@@ -16,8 +15,7 @@ export function timeIn(messageId: string): number | undefined {
 }
 
 function ulidTime(text: string): number | undefined {
-  if (!/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/i.test(text)) return undefined;
-  return [...text.slice(0, 10).toUpperCase()].reduce((ms, letter) => ms * 32 + CROCKFORD.indexOf(letter), 0);
+  return /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/i.test(text) ? decodeTime(text) : undefined;
 }
 
 function uuidTime(text: string): number | undefined {
