@@ -1,7 +1,7 @@
 /** `deno task keys` as it is typed, on the database of a server that runs. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { openStore } from "../../actors/store/store.ts";
-import { eventually, runTask, startServer, tempDir } from "./server.ts";
+import { eventually, runTask, startServer, tempDir } from "../process/server.ts";
 
 const TRACK = { type: "track", userId: "u1", event: "x" };
 

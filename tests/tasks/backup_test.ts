@@ -4,8 +4,16 @@
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { missing, testWhere } from "../needs.ts";
-import { createLedger, newSeed, randomOf } from "./ledger.ts";
-import { closeInOrder, eventually, ROOT, runCommand, runTask, startServer, tempDir } from "./server.ts";
+import { createLedger, newSeed, randomOf } from "../process/ledger.ts";
+import {
+  closeInOrder,
+  eventually,
+  ROOT,
+  runCommand,
+  runTask,
+  startServer,
+  tempDir,
+} from "../process/server.ts";
 
 /** The two blocks of the section, in its order: how a backup is made, and how one is put in place. */
 function commands(): [backup: string, restore: string] {

@@ -1,9 +1,9 @@
 /** `deno task replay` beside a running server: readers notice nothing, and what was spoilt is found and mended. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { actorKey } from "../../actors/store/keys.ts";
-import { createLedger, newSeed, randomOf, type SentEvent } from "./ledger.ts";
+import { createLedger, newSeed, randomOf, type SentEvent } from "../process/ledger.ts";
 import { openStore } from "../../actors/store/store.ts";
-import { eventually, runTask, type Server, sleep, startServer, tempDir } from "./server.ts";
+import { eventually, runTask, type Server, sleep, startServer, tempDir } from "../process/server.ts";
 
 /** What is done beside the load, one after the other. */
 const REPLAYS = [

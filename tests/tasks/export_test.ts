@@ -1,8 +1,8 @@
 /** `deno task export` and `deno task import`: what goes out comes in again, once. */
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { missing, testWhere } from "../needs.ts";
-import { createLedger, newSeed, randomOf, readLog, type SentEvent } from "./ledger.ts";
-import { eventually, runCommand, runTask, type Server, startServer, tempDir } from "./server.ts";
+import { createLedger, newSeed, randomOf, readLog, type SentEvent } from "../process/ledger.ts";
+import { eventually, runCommand, runTask, type Server, startServer, tempDir } from "../process/server.ts";
 
 /** Everything that a server shows of some users, anonymous ids and groups. */
 async function everything(server: Server): Promise<Record<string, unknown>> {

@@ -2,7 +2,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { missing, missingPosix, testWhere } from "../needs.ts";
 import { copyRepository, spawnTask } from "../routes/spawned.ts";
-import { runCommand, runTask, startServer, tempDir } from "./server.ts";
+import { runCommand, runTask, startServer, tempDir } from "../process/server.ts";
 
 /** What most shells have: others may read what is made. */
 if (missingPosix === undefined) Deno.umask(0o022);

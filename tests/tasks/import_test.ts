@@ -2,7 +2,7 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { Buffer } from "node:buffer";
 import { gzipSync } from "node:zlib";
-import { runTask, startServer, tempDir } from "./server.ts";
+import { runTask, startServer, tempDir } from "../process/server.ts";
 
 /** Lines as Segment writes them to a bucket: an event as its destinations get it, and members of Segment's own. */
 const EXPORTED = [

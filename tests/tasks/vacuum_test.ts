@@ -2,7 +2,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import denoJson from "../../deno.json" with { type: "json" };
 import { openStore } from "../../actors/store/store.ts";
-import { runCommand, runTask, tempDir } from "./server.ts";
+import { runCommand, runTask, tempDir } from "../process/server.ts";
 
 Deno.test("when the file is written anew the task may reach nothing else any more", async () => {
   await using dir = await tempDir();
@@ -13,7 +13,7 @@ Deno.test("when the file is written anew the task may reach nothing else any mor
   store.close();
   const [name, ...words] = denoJson.tasks.vacuum.split("&&").at(-1)!.trim().split(" ");
   strictEqual(name, "deno");
-  const probed = words.toSpliced(1, 0, "--preload=tests/process/vacuum_probe.ts");
+  const probed = words.toSpliced(1, 0, "--preload=tests/tasks/vacuum_probe.ts");
   const { code, stdout, stderr } = await runCommand(Deno.execPath(), probed, { KV_URL: kvPath });
   deepStrictEqual([code, stderr], [0, ""]);
   match(stdout, /^VACUUM with nothing\n\d+\.\d MB became \d+\.\d MB in /);

@@ -7,8 +7,8 @@ import { testWhere } from "../needs.ts";
 import { createDatabase } from "../kvconnect/database.ts";
 import { ACCESS_TOKEN, startKvConnect } from "../kvconnect/server.ts";
 import { spawnTask } from "../routes/spawned.ts";
-import { randomOf } from "./ledger.ts";
-import { ADMIN_TOKEN, ROOT, runTask, startServer, type TaskEnd, tempDir } from "./server.ts";
+import { randomOf } from "../process/ledger.ts";
+import { ADMIN_TOKEN, ROOT, runTask, startServer, type TaskEnd, tempDir } from "../process/server.ts";
 
 /** A colour, a title, a line that looks like the task's own, C1 controls, a line separator, and text from right to left. */
 const HOSTILE = "x\x1b[31m\x1b]0;title\x07\nsignalfold: forged\r\x9b2J\x85\u2028\u202e\x7fy";
