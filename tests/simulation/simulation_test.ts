@@ -5,15 +5,15 @@
  */
 import { deepStrictEqual, notDeepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { createDatabase } from "./simulation/database.ts";
-import { openHandle } from "./simulation/handle.ts";
-import { live } from "./simulation/history.ts";
-import { type Find, hunt } from "./simulation/hunt.ts";
-import { type Bug, BUGS } from "./simulation/planted.ts";
-import { loadProduct, loadProducts } from "./simulation/product.ts";
-import { createRandom } from "./simulation/random.ts";
-import { drawWeather, noCounts } from "./simulation/weather.ts";
-import { createWorld } from "./simulation/world.ts";
+import { createDatabase } from "./database.ts";
+import { openHandle } from "./handle.ts";
+import { live } from "./history.ts";
+import { type Find, hunt } from "./hunt.ts";
+import { type Bug, BUGS } from "./planted.ts";
+import { loadProduct, loadProducts } from "./product.ts";
+import { createRandom } from "./random.ts";
+import { drawWeather, noCounts } from "./weather.ts";
+import { createWorld } from "./world.ts";
 
 /** Histories that are lived through where nobody asks for more. */
 const HISTORIES = 500;
@@ -39,7 +39,7 @@ Deno.test("what asks for no history is refused: it would come to no violation", 
       "--found",
     ]]
   ) {
-    const main = new URL("./simulation/main.ts", import.meta.url).pathname;
+    const main = new URL("./main.ts", import.meta.url).pathname;
     const command = new Deno.Command(Deno.execPath(), { args: ["run", "-A", "--no-check", main, ...args] });
     const { code, stdout } = await command.output();
     deepStrictEqual([args, code, stdout.length], [args, 2, 0]);
