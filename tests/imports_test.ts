@@ -211,6 +211,15 @@ Deno.test("what tasks print passes through tasks/output.ts, but for help, progre
   deepStrictEqual(found(/\bconsole\.\w+\((?!HELP\))/, others), []);
 });
 
+Deno.test("JSON of events and states is read by parseExact alone: JSON.parse would round long integers", () => {
+  // Of these none holds what a sender gave as a number.
+  const others = ["stats/counts_store", "governance/contracts", "store/cursor", "live/broadcast"].map((
+    name,
+  ) => `actors/${name}.ts`);
+  const parsers = ["domain/event/exact_json.ts", "tasks/dev.ts", ...others];
+  deepStrictEqual(found(/\bJSON\.parse\b/, SOURCES.filter(({ path }) => !parsers.includes(path))), []);
+});
+
 Deno.test("only actors/store/keys.ts spells a key", () => {
   const spelled = SOURCES.find(({ path }) => path === "actors/store/keys.ts")!.code;
   // A type such as ["user" | "anonymous", string] spells none.

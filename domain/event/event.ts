@@ -158,7 +158,8 @@ const openMap = z.unknown().refine((value) => isObject(value) || isEmptyArray(va
   abort: true,
 });
 const MAP_META = { type: ["object", "array"], additionalProperties: true, maxItems: 0 };
-const map = openMap.meta(MAP_META);
+/** A map of any members; an empty array counts as an empty one. */
+export const mapSchema = openMap.meta(MAP_META);
 const boundedMap = openMap.refine(
   (value) => Object.keys(value as object).length <= MAX_MEMBERS,
   { error: `must have at most ${MAX_MEMBERS} members`, params: { rule: TOO_MANY } },
@@ -174,10 +175,10 @@ const common = {
     "What is known of the user, or of the group: merged by key, null removes.",
   ),
   properties: boundedMap.nullish().describe("What is known of the action."),
-  context: map.nullish().describe(
+  context: mapSchema.nullish().describe(
     "Additional context: ip, userAgent, locale, timezone, page, device, os, app, campaign.",
   ),
-  integrations: map.nullish().describe('Forwarding, per destination: { "Amplitude": false }.'),
+  integrations: mapSchema.nullish().describe('Forwarding, per destination: { "Amplitude": false }.'),
   timestamp: timestamp.describe(
     "When the event occurred: ISO 8601, UTC if it does not say. Default: the receipt.",
   ),

@@ -1,6 +1,6 @@
 /** The routes of the specification that take events. */
 import { z } from "zod";
-import { eventSchema } from "../../domain/event/event.ts";
+import { eventSchema, mapSchema } from "../../domain/event/event.ts";
 import { MAX_BATCH_EVENTS } from "../ingest/events.ts";
 import { BATCH_PATH, EVENT_PATH } from "../http/paths.ts";
 import { BATCH, EVENTS } from "./examples.ts";
@@ -11,15 +11,16 @@ import { EVENT_ERROR_CODES, RATE_LIMIT_HEADERS } from "./refusals.ts";
 export const batchSchema = (maxEvents: number) =>
   z.looseObject({
     batch: z.array(eventSchema).min(1).max(maxEvents),
-    context: z.looseObject({}).nullish().meta({
+    context: mapSchema.nullish().meta({
       description: "Filled into each event that does not say it itself.",
     }),
-    integrations: z.looseObject({}).nullish().meta({
+    integrations: mapSchema.nullish().meta({
       description: "Filled into each event that does not say it itself.",
     }),
     sentAt: z.unknown().optional().meta({
       description:
-        "When the batch was sent, by the sender's clock: a time that is skewed is put right by it.",
+        "When the batch was sent, by the sender's clock: skewed times are corrected by it. Passed over where it is invalid " +
+        "or more than a year from the receipt.",
       examples: ["2025-03-15T14:30:00Z"],
     }),
   });
@@ -69,6 +70,7 @@ const summary: Answer = {
 export const HOW_BODIES_COME =
   "The body is read as JSON whatever its `Content-Type`, and may be `Content-Encoding: gzip`: a body that begins as gzip " +
   "does is inflated even where a proxy dropped the header. " +
+  "An integer keeps exactly the digits that were sent, as an id and as a value. " +
   "The write key may also be the body's `writeKey`, which a credential in a header outranks and which is never stored.";
 
 /** `POST /api/v1/events` and `/api/v1/events/batch`. */

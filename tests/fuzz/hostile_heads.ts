@@ -43,6 +43,7 @@ export function ofPaths(): Hostile[] {
       `cursor=${"W".repeat(9000)}`,
       `cursor=${btoa(deep(3000))}`,
       `cursor=${btoa('[9e99,9e99,9e99,"desc"]')}`,
+      `cursor=${btoa('[0,-9007199254740991,0,"desc"]')}`,
       "order=up",
       "type=all",
       "event=%ff",
@@ -51,8 +52,8 @@ export function ofPaths(): Hostile[] {
     ]
       .map((query) => get(`/api/v1/users/h/events?${query}`, [400])),
     ...[
-      `cursor=${btoa('[0,-9007199254740991,0,"desc"]')}`,
-      `cursor=${btoa('[9007199254740991,9007199254740991,9007199254740991,"desc"]')}`,
+      `cursor=${btoa(`["${"0".repeat(24)}",-9007199254740991,"${"0".repeat(24)}","desc"]`)}`,
+      `cursor=${btoa(`["000${"f".repeat(21)}",9007199254740991,"000${"f".repeat(21)}","desc"]`)}`,
       `event=${"x".repeat(20_000)}`,
       "&".repeat(20_000),
     ]
