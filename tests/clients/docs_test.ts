@@ -8,7 +8,7 @@ import { eventually, ROOT, runTask, tempDir } from "../process/server.ts";
 import { missingForBrowser, openBrowser, type Script, serveSite } from "./browser.ts";
 import { missing, testWhere } from "../needs.ts";
 import { installPackages, type Packages } from "./packages.ts";
-import { PYTHON, SENDERS } from "./senders.ts";
+import { installSenders, javaOptions, PYTHON, SENDERS } from "./senders.ts";
 import { openStage, type Stage, WRITE_KEY } from "./stage.ts";
 
 const DOCUMENT = Deno.readTextFileSync(`${ROOT}docs/clients.md`);
@@ -21,7 +21,8 @@ let stage: Stage | undefined;
 let packages: Packages | undefined;
 
 Deno.test.beforeAll(async () => {
-  if (missing("node") === undefined) packages = await installPackages();
+  packages = await installPackages();
+  await installSenders(packages);
   stage = await openStage();
 });
 Deno.test.afterAll(async () => {
@@ -62,6 +63,22 @@ const LANGUAGES: Record<string, { missing: string | undefined; run: (text: strin
   py: {
     missing: SENDERS.find(({ module, missing }) => module !== undefined && missing !== undefined)?.missing,
     run: (text) => run(PYTHON, ["-c", text], ROOT),
+  },
+  go: {
+    missing: missing("go"),
+    run: (text) => {
+      const file = `${packages!.path}/${crypto.randomUUID()}.go`;
+      Deno.writeTextFileSync(file, text);
+      return run("go", ["run", "-trimpath", file], packages!.path);
+    },
+  },
+  java: {
+    missing: missing("mvn", "java", "javac"),
+    run: (text) => {
+      const file = `${packages!.path}/Example.java`;
+      Deno.writeTextFileSync(file, text);
+      return run("java", [...javaOptions(packages!), file], packages!.path);
+    },
   },
   sh: {
     missing: missing("bash", "curl"),
@@ -197,7 +214,14 @@ Deno.test("the page's table names each client with the version that is tested", 
   const { "playwright-core": _, ...clients } = imports as Record<string, string>;
   const requirements = Deno.readTextFileSync(`${ROOT}tests/clients/packages/requirements.txt`);
   const versionOf = (name: string) => new RegExp(`^${name}==(.*)$`, "m").exec(requirements)![1]!;
+  const read = (file: string) => Deno.readTextFileSync(`${ROOT}tests/clients/packages/${file}`);
+  const [go] = read("go.mod").matchAll(/^require (\S+) v(\S+)$/gm);
+  const [java] = read("pom.xml").matchAll(
+    /<groupId>(.*)<\/groupId>\s*<artifactId>(analytics)<\/artifactId>\s*<version>(.*)<\/version>/g,
+  );
   const tested = [
+    [go![1]!, go![2]!],
+    [`${java![1]}:${java![2]}`, java![3]!],
     ...Object.entries(clients).map(([name, specifier]) => [name, specifier.split("@").at(-1)!]),
     ...SENDERS.filter(({ module }) => module !== undefined).map(({ name }) => [name, versionOf(name)]),
   ];

@@ -9,12 +9,12 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { eventually, freePort, sleep, startServer, tempDir } from "../process/server.ts";
 import { testWhere } from "../needs.ts";
-import { send, type Sender, SENDERS } from "./senders.ts";
+import { installSenders, send, type Sender, SENDERS } from "./senders.ts";
 import { readLog, sharedStage, WRITE_KEY } from "./stage.ts";
 import { eventsOf, type Exchange, type Mishap, RETRY_AFTER_S } from "./wire.ts";
 
 /** One stage and one folder of packages for all tests here: they name users of their own. */
-const shared = sharedStage(SENDERS.some(({ missing }) => missing === undefined));
+const shared = sharedStage(SENDERS.some(({ missing }) => missing === undefined), installSenders);
 
 /** A test of a client, whose user bears the test's name. */
 function testOf({ name, missing }: Sender, what: string, run: (userId: string) => Promise<void>): void {
@@ -115,6 +115,16 @@ const ON_THE_WIRE: Record<string, { path: string; headers: Record<string, string
     headers: { "content-type": "application/json", "content-encoding": "gzip" },
     body: /"anonymousId": null/,
   },
+  "github.com/segmentio/analytics-go/v3": {
+    path: "//v1/batch",
+    headers: { "content-type": "application/json" },
+    body: /^\{"messageId":"[^"]*","sentAt":"[^"]*","batch":\[\{"type":"track",/,
+  },
+  "com.segment.analytics.java:analytics": {
+    path: "//v1/import/",
+    headers: {},
+    body: /"writeKey":"c/,
+  },
 };
 
 for (const sender of SENDERS) {
@@ -155,9 +165,11 @@ const MISHAPS: [what: string, mishaps: Mishap[]][] = [
   ["after its answer was lost", ["lost answer"]],
   ["however it goes on", ["lost answer", 503, 429, "lost answer"]],
 ];
+/** For clients that wait half a minute and more before they try again. */
+const ONE_MISHAP = MISHAPS.filter(([, [mishap]]) => mishap === "lost answer").slice(0, 1);
 
-for (const sender of SENDERS.filter(({ retries }) => retries)) {
-  for (const [what, mishaps] of MISHAPS) {
+for (const sender of SENDERS.filter(({ retries }) => retries !== false)) {
+  for (const [what, mishaps] of sender.retries === "slowly" ? ONE_MISHAP : MISHAPS) {
     testOf(sender, `tries again ${what}, and nothing is lost or doubled`, async (userId) => {
       const { wire } = shared.stage;
       const before = wire.exchanges.length;
@@ -186,6 +198,8 @@ const SAYS_WHEN: Record<string, "anew" | "as at first" | "nothing"> = {
   "events-sdk-python": "anew",
   "@customerio/cdp-analytics-node": "nothing",
   "analytics-node": "as at first",
+  "github.com/segmentio/analytics-go/v3": "as at first",
+  "com.segment.analytics.java:analytics": "as at first",
   "@rudderstack/rudder-sdk-node": "as at first",
 };
 
@@ -195,7 +209,7 @@ const THEN_COUNTS_AS = {
   "as at first": "counts as later by as long as it waited",
 };
 
-for (const sender of SENDERS.filter(({ retries }) => retries)) {
+for (const sender of SENDERS.filter(({ retries }) => retries !== false)) {
   const says = SAYS_WHEN[sender.name]!;
   const what = `says ${says} when it sends, and an event that is sent again ${THEN_COUNTS_AS[says]}`;
   testOf(sender, what, async (userId) => {
@@ -223,6 +237,7 @@ for (const sender of SENDERS.filter(({ retries }) => retries)) {
     if (says === "as at first") ok(ms("timestamp") - happenedAt >= waitedMs - 5, `${waitedMs} ms`);
   });
 
+  if (sender.retries === "slowly") continue;
   testOf(sender, "sends again what was taken, and the first copy counts, with its times", async (userId) => {
     const { wire, log } = shared.stage;
     const before = wire.exchanges.length;
@@ -246,8 +261,8 @@ for (const sender of SENDERS.filter(({ retries }) => retries)) {
 }
 
 /**
- * Clients that send on while a batch of theirs waits to be tried again. Of the others, `analytics-node` and RudderStack's
- * for Node have what waited count as later, and those for Python but Segment's wait with all of it.
+ * Clients that send on while a batch of theirs waits to be tried again. Of the others, `analytics-node`, RudderStack's
+ * for Node and Segment's for Go have what waited count as later, and those for Python but Segment's wait with all of it.
  */
 const SENDS_ON = ["@segment/analytics-node", "@customerio/cdp-analytics-node", "segment-analytics-python"];
 
@@ -269,7 +284,7 @@ for (const sender of SENDERS.filter(({ name }) => SENDS_ON.includes(name))) {
   });
 }
 
-for (const sender of SENDERS.filter(({ retries }) => !retries)) {
+for (const sender of SENDERS.filter(({ retries }) => retries === false)) {
   testOf(sender, "leaves trying again to its caller", async (userId) => {
     const { wire } = shared.stage;
     const before = wire.exchanges.length;
@@ -280,10 +295,10 @@ for (const sender of SENDERS.filter(({ retries }) => !retries)) {
   });
 }
 
-/** Customer.io's tries a wrong key again, as often as it tries anything. */
-const STUBBORN = "@customerio/cdp-analytics-node";
+/** These try a wrong key again, as often as they try anything. */
+const STUBBORN = ["@customerio/cdp-analytics-node", "github.com/segmentio/analytics-go/v3"];
 
-for (const sender of SENDERS.filter(({ name, retries }) => retries && name !== STUBBORN)) {
+for (const sender of SENDERS.filter(({ name, retries }) => retries !== false && !STUBBORN.includes(name))) {
   testOf(sender, "stops at a 4xx, and says so", async (userId) => {
     const { wire } = shared.stage;
     const before = wire.exchanges.length;
@@ -335,7 +350,7 @@ for (const sender of SENDERS.filter(({ name }) => name === "@segment/analytics-n
   });
 }
 
-for (const sender of SENDERS.filter(({ retries }) => retries)) {
+for (const sender of SENDERS.filter(({ retries }) => retries === true)) {
   testOf(sender, "sends all, once, over a kill of the server in mid-flight", async (userId) => {
     await using dir = await tempDir();
     const count = 80;

@@ -47,13 +47,17 @@ export interface SharedStage {
 }
 
 /** Before the tests of a file the clients are installed and a stage is opened, if any test is run; after them both go. */
-export function sharedStage(isNeeded: boolean): SharedStage {
+export function sharedStage(
+  isNeeded: boolean,
+  install: (packages: Packages) => Promise<void> = () => Promise.resolve(),
+): SharedStage {
   const stack = new AsyncDisposableStack();
   let packages: Packages | undefined;
   let stage: Stage | undefined;
   Deno.test.beforeAll(async () => {
     if (!isNeeded) return;
     packages = stack.use(await installPackages());
+    await install(packages);
     stage = stack.use(await openStage());
   });
   Deno.test.afterAll(() => stack.disposeAsync());
