@@ -102,12 +102,8 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     room: settling.room,
     others: processes.others,
     observer,
-    afterCommit() {
-      processes.announce();
-      settling.wake();
-      feed.moved();
-    },
   });
+  for (const follower of [processes.announce, settling.wake, feed.moved]) journal.onAdvance(follower);
   const writeKeys = await openWriteKeys({ store, clock, newId, randomBytes: options.randomBytes });
   const counts = createCounts({ store, owner, clock, newId });
   const suppression = await openSuppression(store, { clock, secret });

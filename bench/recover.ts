@@ -51,7 +51,6 @@ async function leaveUnsettled(path: string, { events, users }: { events: number;
     secret: "",
     room: () => Promise.resolve(),
     others: () => false,
-    afterCommit() {},
   });
   await sendAll({ count: events, make: () => mixedEvent(users), send: (batch) => commit(batch, "bench") });
   const chunks = await readChunks(store);

@@ -88,8 +88,6 @@ export interface CommitterOptions {
   room(events: number, deadlineMs: number): Promise<void>;
   /** Whether other processes commit too. */
   others(): boolean;
-  /** Called after each commit. */
-  afterCommit(): void;
   observer?: AppendObserver | undefined;
 }
 
@@ -191,7 +189,7 @@ export function createCommitter(options: CommitterOptions) {
       const fresh = freshOf(group, digests, known);
       if (fresh.lines.length === 0) {
         // An attempt that seemed lost has brought them.
-        if (ours.size() > 0) options.afterCommit();
+        if (ours.size() > 0) journal.advanced();
         return answer(group, digests, { fresh, known });
       }
       options.guard?.();
@@ -222,7 +220,7 @@ export function createCommitter(options: CommitterOptions) {
       if (stamp !== null) {
         journal.committed({ ...prepared.head, stamp }, prepared.chunks);
         answer(group, digests, { fresh, known });
-        options.afterCommit();
+        journal.advanced();
         const durationMs = clock.monotonic() - began;
         options.observer?.committed?.({ durationMs, events: fresh.lines.length, bytes: prepared.bytes });
         const pauseMs = durationMs * PAUSE_TRIPS * (0.5 + clock.random());

@@ -6,11 +6,11 @@
  * if anything was appended that it does not know.
  */
 import { type Names, namesOf } from "../../domain/profile/fact.ts";
-import { BEGINNING, endOf, type Position, stampOf } from "../../domain/event/position.ts";
+import { endOf, stampOf } from "../../domain/event/position.ts";
 import { type Chunk, digestsIn, eventsOf, seqOfStamp, stampOfSeq } from "./chunk.ts";
 import { endOfHead, type Head, type JournalEntry, readJournal } from "./read_journal.ts";
 import { createEvents } from "./event_reader.ts";
-import type { Fenced } from "../store/lease.ts";
+import { type Checkpoint, NO_CHECKPOINT } from "./subscription.ts";
 import { HEAD, SETTLED } from "../store/keys.ts";
 import { type Filter, loadFilters, type Run, type SeenView } from "./dedup_index.ts";
 import type { Entry, Store } from "../store/store.ts";
@@ -19,17 +19,12 @@ import { createTail, type Tail } from "./tail.ts";
 /** A head, with the stamp of its key. */
 export type KnownHead = Head & { stamp: string | null };
 
-/** The value of the settled key. */
-export interface Settled extends Fenced {
-  /** Everything up to this position, so many events, is in actors, logs and the seen index. */
-  position: Position;
-  events: number;
+/** The checkpoint of settling: what is in actors, logs and the dedup index. */
+export interface Settled extends Checkpoint {
   /** The generation of actor keys that readers use. */
   generation: number;
   runs: Run[];
   nextRun: number;
-  /** The end of the round that is under way: who takes over finishes it to this end. */
-  target: Position | null;
   /** How many wishes for erasure are fulfilled; absent is none. */
   erasures?: number;
 }
@@ -38,18 +33,7 @@ export interface Settled extends Fenced {
 export const erasuresOf = ({ erasures = 0 }: Settled): number => erasures;
 
 /** Before the first round. */
-export const NOTHING_SETTLED: Settled = {
-  position: BEGINNING,
-  events: 0,
-  generation: 1,
-  fold: 0,
-  runs: [],
-  nextRun: 1,
-  target: null,
-  owner: "",
-  until: 0,
-  op: "",
-};
+export const NOTHING_SETTLED: Settled = { ...NO_CHECKPOINT, generation: 1, runs: [], nextRun: 1 };
 
 /** A process lets another's settling trim its tail once it holds so many events. */
 const TRIM_EVENTS = 8_192;
@@ -94,6 +78,7 @@ export function createJournal(store: Store) {
   let queued: Promise<void> | undefined;
   let adopting: Promise<void> | undefined;
   const listeners: ChunkListener[] = [];
+  const followers: (() => void)[] = [];
   const events = createEvents(store);
 
   /** Reads head and settled, and the journal up to the head. */
@@ -188,6 +173,12 @@ export function createJournal(store: Store) {
         if (tail.append({ seq, names, digests })) events.keep(seq, chunk, raw);
       }
       if (next.seq > head.seq) head = next;
+    },
+    /** Calls a listener after each commit of this process: what others commit is found by looking. */
+    onAdvance: (listener: () => void) => void followers.push(listener),
+    /** Call it once a commit is answered. */
+    advanced(): void {
+      for (const follower of followers) follower();
     },
     adoptNewest,
     /** The events of the journal by place. */

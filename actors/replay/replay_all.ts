@@ -2,6 +2,7 @@
  * Folds the whole journal again: into another generation of actor keys, which then takes the place of the live one in
  * one operation; or into another store, to be compared with the live one. Meanwhile the live one goes on as ever.
  */
+import { NO_CHECKPOINT } from "../journal/subscription.ts";
 import { BEGINNING, type Position } from "../../domain/event/position.ts";
 import type { Clock } from "../store/clock.ts";
 import { ACTOR_KINDS, type ActorName, FOLD_VERSION } from "../../domain/profile/fact.ts";
@@ -60,15 +61,7 @@ export interface Rebuilding {
 /** Begins a rebuild in a generation that nothing uses, whatever an abandoned one left there. */
 export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding> {
   const { source, target, journal } = options;
-  const empty: Rebuild = {
-    generation: 0,
-    position: BEGINNING,
-    target: null,
-    fold: FOLD_VERSION,
-    owner: "",
-    until: 0,
-    op: "",
-  };
+  const empty: Rebuild = { ...NO_CHECKPOINT, fold: FOLD_VERSION, generation: 0 };
   const fence = await takeFence({ ...options, store: target, key: REBUILD, empty });
   if (fence === undefined) {
     throw new ReplayRefused(
@@ -175,15 +168,7 @@ export async function rebuildAll(options: RebuildOptions): Promise<number> {
   const { source } = options;
   const { rebuilding, events } = await rebuildOnce(options);
   await options.clock.sleep(GRACE_MS);
-  const empty: Rebuild = {
-    generation: rebuilding.generation,
-    position: BEGINNING,
-    target: null,
-    fold: FOLD_VERSION,
-    owner: "",
-    until: 0,
-    op: "",
-  };
+  const empty: Rebuild = { ...NO_CHECKPOINT, fold: FOLD_VERSION, generation: rebuilding.generation };
   const cleaning = await takeFence({ ...options, store: source, key: REBUILD, empty });
   if (cleaning !== undefined) {
     try {

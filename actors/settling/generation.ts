@@ -1,15 +1,11 @@
 /** Generations of actor keys: one is live, and a replay of everything builds another. Keys of an old one never come back. */
-import type { Position } from "../../domain/event/position.ts";
-import type { Fenced } from "../store/lease.ts";
+import type { Checkpoint } from "../journal/subscription.ts";
 import { generationPrefixes, type Key, piecePrefixes } from "../store/keys.ts";
 import type { Range, Store } from "../store/store.ts";
 
 /** How far a rebuild is. */
-export interface Rebuild extends Fenced {
+export interface Rebuild extends Checkpoint {
   generation: number;
-  position: Position;
-  /** The end of the round under way. */
-  target: Position | null;
 }
 
 /** Readers of the old generation have begun anew by then. */

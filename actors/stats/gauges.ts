@@ -8,6 +8,8 @@ export interface Stats {
   head: number;
   settled: number;
   unsettled: number;
+  /** Of each subscription, by its name, how many events it is behind the end of the journal. */
+  subscriptions: Record<string, { lagEvents: number }>;
 }
 
 /** How things stand in this process. */
@@ -27,7 +29,8 @@ const STORAGE_MS = 1_000;
 export function statsOf(journal: Journal): Stats {
   const head = journal.head().events;
   const settled = journal.settledNow().events;
-  return { head, settled, unsettled: head - settled };
+  const lagEvents = head - settled;
+  return { head, settled, unsettled: lagEvents, subscriptions: { settling: { lagEvents } } };
 }
 
 /** See `System.gauges`. */

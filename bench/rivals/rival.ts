@@ -107,7 +107,7 @@ function systemOf(store: Store): System {
     },
     stats: async () => {
       const head = await store.stored();
-      return { head, settled: head, unsettled: 0 };
+      return { head, settled: head, unsettled: 0, subscriptions: {} };
     },
     gauges: outside,
     counts: {

@@ -45,6 +45,9 @@ const statsSchema = z.object({
   head: count.meta({ description: "Number of events in the journal." }),
   settled: count.meta({ description: "Of them, those that are in profiles and logs." }),
   unsettled: count,
+  subscriptions: z.record(z.string(), z.object({ lagEvents: count })).meta({
+    description: "Who follows the journal, and by how many events each is behind its end.",
+  }),
   counts: countsSchema,
 }).meta({ id: "Stats" });
 
@@ -79,6 +82,7 @@ export const stats: Group = {
             head: 6,
             settled: 6,
             unsettled: 0,
+            subscriptions: { settling: { lagEvents: 0 } },
             counts: {
               from: "2026-11-22T18:00:00.000Z",
               to: "2026-11-23T18:00:00.000Z",

@@ -53,7 +53,8 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
     new Histogram({ name: `signalfold_${name}`, help, buckets, registers });
   const counter = (name: string, help: string, labelNames: string[] = []) =>
     new Counter({ name: `signalfold_${name}_total`, help, labelNames, registers });
-  const gauge = (name: string, help: string) => new Gauge({ name, help, registers });
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name, help, labelNames, registers });
 
   const commitDuration = histogram(
     "commit_duration_seconds",
@@ -160,11 +161,18 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
 }
 
 /** Gauges of the journal, settling and the seen index: makes them, and gives what sets them. */
-function gaugesOf(gauge: (name: string, help: string) => Gauge): (now: Gauges) => void {
+function gaugesOf(
+  gauge: (name: string, help: string, labelNames?: string[]) => Gauge,
+): (now: Gauges) => void {
   const storage = gauge("signalfold_storage_up", "Whether storage answered within a second (1) or not (0).");
   const head = gauge("signalfold_journal_events", "Events in the journal, of all processes.");
   const settled = gauge("signalfold_settled_events", "Events of the journal that are settled.");
   const unsettled = gauge("signalfold_unsettled_events", "Events of the journal that are not settled yet.");
+  const lag = gauge(
+    "signalfold_subscription_lag_events",
+    "Events by which a subscription is behind the end of the journal.",
+    ["subscription"],
+  );
   const tailEvents = gauge("signalfold_tail_events", "Events of the tail in this process's memory.");
   const tailBytes = gauge("signalfold_tail_bytes", "Memory of the tail, about.");
   const runs = gauge("signalfold_seen_runs", "Runs of the seen index.");
@@ -175,6 +183,9 @@ function gaugesOf(gauge: (name: string, help: string) => Gauge): (now: Gauges) =
     head.set(now.head);
     settled.set(now.settled);
     unsettled.set(now.unsettled);
+    for (const [subscription, { lagEvents }] of Object.entries(now.subscriptions)) {
+      lag.set({ subscription }, lagEvents);
+    }
     tailEvents.set(now.tail.events);
     tailBytes.set(now.tail.bytes);
     runs.set(now.seen.runs);

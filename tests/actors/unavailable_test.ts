@@ -110,7 +110,6 @@ Deno.test("a commit that finds no room for 10 s, as settling is behind, is settl
     // As room() of a tail that stays full.
     room: () => Promise.resolve(move(10_000)),
     others: () => false,
-    afterCommit() {},
   });
   await refused(appender.commit([eventWith()], "k"), "settling", /^Settling is too far behind/);
   store.close();

@@ -80,8 +80,10 @@ for (
         clock.ms += 60_000;
         const heir = isThere ? first : await openOn(store, { clock });
         await heir.commit([eventWith()], "key");
-        // It may have lost the fence to the other again and again, and wait for long before it tries once more.
-        await heir.tick!();
+        // It may have lost the lease to the other again and again, and wait for long before it tries once more. Time goes
+        // on meanwhile: the other may have renewed its lease in the moment in which it died.
+        const passing = setInterval(() => clock.ms += 60_000, 500);
+        await heir.tick!().finally(() => clearInterval(passing));
         await heir.close();
         deepStrictEqual(await beside(store), NOTHING, `where write ${nth} is ${fault}`);
         return befell;

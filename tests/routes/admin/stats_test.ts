@@ -54,6 +54,7 @@ Deno.test("stats say positions at the top, and what came in the last 24 hours, o
     head: 5,
     settled: body.settled,
     unsettled: 5 - body.settled,
+    subscriptions: { settling: { lagEvents: 5 - body.settled } },
     counts: {
       from: "2026-03-09T13:00:00.000Z",
       to: "2026-03-10T13:00:00.000Z",
