@@ -26,7 +26,7 @@ const PACKAGES: Record<Place, readonly string[]> = {
     "@ip-location-db/geo-whois-asn-country-mmdb",
   ],
   ingest: [],
-  actors: ["node"],
+  actors: ["node", "fzstd"],
   domain: ["zod", "ajv", "re2js", "ipaddr.js", "ulid"],
 };
 

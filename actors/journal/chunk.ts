@@ -1,12 +1,11 @@
 /** Chunks: the values of the journal. Their shape is a stored format: what an old journal holds stays readable. */
 import { hash } from "node:crypto";
 import { Buffer } from "node:buffer";
-import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { constants } from "node:zlib";
 import { parseExact } from "../../domain/event/exact_json.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { endOf, pack, stampOf, unpack } from "../../domain/event/position.ts";
 import { DAMAGED } from "../store/store.ts";
+import { compress, decompress } from "../store/codec.ts";
 import { StorageFault } from "../store/errors.ts";
 
 /** Some bytes of JSON in a chunk before compression: small, so that reading one event inflates little. */
@@ -35,12 +34,9 @@ export interface Chunk {
   digests: Uint8Array;
   /** Bytes of JSON before compression. */
   rawBytes: number;
-  /** The events, a line of JSON each, compressed by zstd. */
+  /** The events, a line of JSON each, compressed. */
   body: Uint8Array;
 }
-
-/** Level 1: as fast as deflate's level 1 on such JSON, and half its size. */
-const COMPRESSION = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
 /**
  * The digest of a message id, in hex. With the database's secret, so that nobody can choose where it stands in the seen
@@ -74,12 +70,8 @@ export function makeChunk(
     ...header,
     digests: new Uint8Array(digests.buffer, digests.byteOffset, digests.byteLength).slice(),
     rawBytes: raw.length,
-    body: compressed(raw),
+    body: compress(raw),
   };
-}
-
-function compressed(raw: Uint8Array): Uint8Array {
-  return new Uint8Array(zstdCompressSync(raw, COMPRESSION));
 }
 
 /**
@@ -91,13 +83,13 @@ export const ERASED_LINE = "{}";
 /** A chunk with other lines: `change` gives each, and the same number of them stays. */
 export function rewriteChunk(chunk: Chunk, change: (line: string, index: number) => string): Chunk {
   const raw = Buffer.from(linesOf(chunk).map(change).join("\n"));
-  return { ...chunk, rawBytes: raw.length, body: compressed(raw) };
+  return { ...chunk, rawBytes: raw.length, body: compress(raw) };
 }
 
 /** The lines of a chunk; of an erased event {@link ERASED_LINE}. Throws {@link StorageFault} where its bytes were damaged. */
 export function linesOf(chunk: Chunk): string[] {
   try {
-    return Buffer.from(zstdDecompressSync(chunk.body)).toString().split("\n");
+    return decompress(chunk.body).toString().split("\n");
   } catch {
     throw new StorageFault(DAMAGED);
   }

@@ -3,7 +3,7 @@
  * into the hour and the day, joins what several processes have of one minute, and drops what is too old. All of that is
  * done under a fence, so that two at once, a repeated write or a crash in the middle count nothing twice.
  */
-import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { compress, decompress } from "../store/codec.ts";
 import { Buffer } from "node:buffer";
 import type { Clock } from "../store/clock.ts";
 import {
@@ -92,13 +92,13 @@ export interface CountsStoreOptions {
 export function encodeCounts(counts: Counts): Uint8Array {
   for (let names = MAX_NAMES;; names = Math.floor(names / 2)) {
     const stored = toStored(names > 0 ? counts : joinKeys(counts), names);
-    const bytes = zstdCompressSync(Buffer.from(JSON.stringify(stored)));
+    const bytes = compress(Buffer.from(JSON.stringify(stored)));
     if (bytes.length <= MAX_VALUE_BYTES || names === 0) return bytes;
   }
 }
 
 function decodeCounts(value: Uint8Array): Counts {
-  return fromStored(JSON.parse(zstdDecompressSync(value).toString()) as StoredCounts);
+  return fromStored(JSON.parse(decompress(value).toString()) as StoredCounts);
 }
 
 /** Opens the counts of a store. */

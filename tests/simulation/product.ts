@@ -61,8 +61,8 @@ const SMALL_BOUNDS: Record<string, Record<string, number>> = {
 
 /** Chunks are not compressed where bounds are small: it would take longer than all else. */
 const UNCOMPRESSED: readonly Patch[] = [
-  { file: "actors/journal/chunk.ts", find: "zstdCompressSync(raw, COMPRESSION)", replace: "raw" },
-  { file: "actors/journal/chunk.ts", find: "zstdDecompressSync(chunk.body)", replace: "chunk.body" },
+  { file: "actors/journal/chunk.ts", find: "compress(raw)", replace: "raw" },
+  { file: "actors/journal/chunk.ts", find: "decompress(chunk.body)", replace: "chunk.body" },
 ];
 
 /**
