@@ -1,9 +1,9 @@
 /** What is done under the settler's lease between two rounds, by each process that settles. */
-import { eraseTask } from "./erasure/execute.ts";
+import { eraseTask, type ErasureLimits } from "./erasure/execute.ts";
 import { rejectedEvents } from "./governance/quarantine_store.ts";
 import type { LeaseTask } from "./settling/settler.ts";
 
 /** The tasks of all rooms, and who else holds data about people. */
-export function leaseTasks(): LeaseTask[] {
-  return [eraseTask([rejectedEvents])];
+export function leaseTasks(limits: ErasureLimits): LeaseTask[] {
+  return [eraseTask({ participants: [rejectedEvents], limits })];
 }

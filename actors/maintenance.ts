@@ -4,10 +4,12 @@ import type { Clock } from "./store/clock.ts";
 import { createJournal, type Journal } from "./journal/journal_state.ts";
 import { rebuildAll, type RebuildOptions } from "./replay/replay_all.ts";
 import { replayOne, type ReplaySummary } from "./replay/replay_actor.ts";
+import { LIMITS, type Limits } from "./limits.ts";
+import { FOLD_VERSION } from "../domain/profile/fact.ts";
 import { leaseTasks } from "./lease_tasks.ts";
 import { createSettler } from "./settling/settler.ts";
 import { createSettling, type Settling } from "./settling/backpressure.ts";
-import { openStore, type Store } from "./store/store.ts";
+import { openStore, type Store, type StoreOptions } from "./store/store.ts";
 import { wishedErasures } from "./erasure/requests.ts";
 import { type Comparison, verifyAll } from "./replay/verify.ts";
 import type { ActorKind } from "../domain/profile/fact.ts";
@@ -25,6 +27,10 @@ export interface ToolsOptions {
   storage: string | undefined | Store;
   clock: Clock;
   newId(): string;
+  /** Tests take smaller bounds. */
+  limits?: Partial<Limits>;
+  /** The version of the folds: a test has processes of several versions. */
+  foldVersion?: number;
   /** Called with what made a round of settling fail; it is done again. */
   onFault(error: unknown): void;
 }
@@ -47,15 +53,17 @@ export interface Tools {
  * Opens the tools. What is not settled yet is settled first, by whatever process; throws {@link StorageUnavailable} where
  * that fails.
  */
-export async function openTools({ storage, clock, newId, onFault }: ToolsOptions): Promise<Tools> {
-  const store = await storeAt(storage, clock);
-  const journal = createJournal(store);
+export async function openTools(options: ToolsOptions): Promise<Tools> {
+  const { storage, clock, newId, onFault, foldVersion = FOLD_VERSION } = options;
+  const limits = { ...LIMITS, ...options.limits };
+  const store = await storeAt(storage, { clock, limits });
+  const journal = createJournal(store, limits);
   await journal.sync();
   const owner = newId();
   let faults = 0;
   const failing = Promise.withResolvers<never>();
   failing.promise.catch(() => {});
-  const common = { source: store, journal, owner, clock, newId };
+  const common = { source: store, journal, owner, clock, newId, limits, foldVersion };
   const settler = createSettler({
     store,
     owner,
@@ -63,7 +71,9 @@ export async function openTools({ storage, clock, newId, onFault }: ToolsOptions
     newId,
     // A tool does not know the servers' window of dedup: it drops nothing.
     windowMs: 0,
-    betweenRounds: leaseTasks(),
+    limits,
+    foldVersion,
+    betweenRounds: leaseTasks(limits),
     onFault(error) {
       if (++faults === 1) onFault(error);
       const why = error instanceof Error ? error.message : error;
@@ -71,7 +81,7 @@ export async function openTools({ storage, clock, newId, onFault }: ToolsOptions
     },
     onSettled: () => void (faults = 0),
   });
-  const settling = createSettling({ clock, journal }, () => settler);
+  const settling = createSettling({ clock, journal, limits }, () => settler);
   try {
     await Promise.race([untilSettled(store, journal, settling), failing.promise]);
   } finally {
@@ -82,7 +92,7 @@ export async function openTools({ storage, clock, newId, onFault }: ToolsOptions
     replayOne: (actor) => replayOne(common, actor),
     replayAll: (onProgress) => rebuildAll({ ...common, target: store, onProgress }),
     async verifyAll(scratch, onProgress) {
-      const target = await storeAt(scratch, clock);
+      const target = await storeAt(scratch, { clock, limits });
       try {
         return await verifyAll({ ...common, target, onProgress });
       } finally {
@@ -117,6 +127,6 @@ async function untilSettled(store: Store, journal: Journal, settling: Settling):
 }
 
 /** A store that is given open, or the one at a place. */
-async function storeAt(storage: string | undefined | Store, clock: Clock): Promise<Store> {
-  return typeof storage === "object" ? storage : await openStore(storage, { clock });
+async function storeAt(storage: string | undefined | Store, options: StoreOptions): Promise<Store> {
+  return typeof storage === "object" ? storage : await openStore(storage, options);
 }

@@ -7,7 +7,10 @@ import { type ClockGuard, createClockGuard, startNotice } from "./store/clock_gu
 import { createErasure } from "./erasure/requests_api.ts";
 import { gaugesOf, statsOf } from "./stats/gauges.ts";
 import { createJournal, erasuresOf } from "./journal/journal_state.ts";
-import { createLive, type LiveOptions } from "./live/live_feed.ts";
+import { createLive } from "./live/live_feed.ts";
+import { beginThread, type ThreadSettings } from "./settler_host.ts";
+import { LIMITS, type Limits } from "./limits.ts";
+import { FOLD_VERSION } from "../domain/profile/fact.ts";
 import { leaseTasks } from "./lease_tasks.ts";
 import { createProbe } from "./store/write_check.ts";
 import { createProcesses } from "./store/membership.ts";
@@ -16,7 +19,7 @@ import { createRateLimits } from "./governance/rate_limits.ts";
 import { createReader } from "./reading/profiles.ts";
 import { openSecret } from "./journal/digest_secret.ts";
 import { createSettler, type Settler, type SettlerOptions } from "./settling/settler.ts";
-import { startSettler } from "./settling/settler_thread.ts";
+import { type SettlerThread, startSettler } from "./settling/settler_thread.ts";
 import { createSettling } from "./settling/backpressure.ts";
 import { openStore, type Store } from "./store/store.ts";
 import { createStories } from "./reading/event_trace.ts";
@@ -41,9 +44,12 @@ export interface OpenOptions {
   /** Called with what made a round of settling fail; it is done again. */
   onFault(error: unknown): void;
   observer?: Observer;
-  /** Tests take smaller bounds for who listens, and for a search in the journal. */
-  liveLimits?: LiveOptions["limits"];
-  searchEntries?: number;
+  /** Tests take smaller bounds. */
+  limits?: Partial<Limits>;
+  /** The version of the folds: a test has processes of several versions. */
+  foldVersion?: number;
+  /** Begins the thread that settles; without it there is one where a thread can open the same storage. */
+  beginThread?(settings: ThreadSettings): SettlerThread;
   /**
    * Told in a line that the time of day was set while the process ran, and that it is right again. Without it nothing
    * guards the clock: it is believed whatever it does, as one that a test sets.
@@ -53,22 +59,25 @@ export interface OpenOptions {
 
 /** Opens signalfold: reads what is not settled yet, and goes on where it was left. */
 export async function openSystem(options: OpenOptions): Promise<System> {
-  const { clock, newId, observer } = options;
+  const { clock, newId, observer, foldVersion = FOLD_VERSION } = options;
+  const limits = { ...LIMITS, ...options.limits };
   const store = typeof options.storage === "object"
     ? options.storage
-    : await openStore(options.storage, { clock });
+    : await openStore(options.storage, { clock, limits });
   const owner = newId();
   const secret = await openSecret(store, options.randomBytes);
-  const journal = createJournal(store);
+  const journal = createJournal(store, limits);
   await journal.sync();
-  const settling = createSettling({ clock, journal }, ({ failed, moved }) =>
-    settlerOf(options.storage, {
+  const settling = createSettling({ clock, journal, limits }, ({ failed, moved }) =>
+    settlerOf(options, {
       store,
       owner,
       clock,
       newId,
       windowMs: options.dedupMs,
-      betweenRounds: leaseTasks(),
+      limits,
+      foldVersion,
+      betweenRounds: leaseTasks(limits),
       onFault(error) {
         failed();
         observer?.settlingFailed?.();
@@ -90,13 +99,14 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     journal,
     id: owner,
     clock,
-    ...options.liveLimits && { limits: options.liveLimits },
+    limits,
   });
   const committer = createCommitter({
     store,
     journal,
     secret,
     clock,
+    limits,
     newId,
     guard,
     room: settling.room,
@@ -105,8 +115,8 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   });
   for (const follower of [processes.announce, settling.wake, feed.moved]) journal.onAdvance(follower);
   const writeKeys = await openWriteKeys({ store, clock, newId, randomBytes: options.randomBytes });
-  const counts = createCounts({ store, owner, clock, newId });
-  const suppression = await openSuppression(store, { clock, secret });
+  const counts = createCounts({ store, owner, clock, newId, foldVersion });
+  const suppression = await openSuppression(store, { clock, secret, limits });
   const contracts = createEventContracts({ store, clock, newId });
   const quarantine = createQuarantine({
     store,
@@ -115,7 +125,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     erasures: () => erasuresOf(journal.settledNow()),
   });
   counts.watch(contracts.violations);
-  const reader = createReader({ store, clock, journal, settling });
+  const reader = createReader({ store, clock, journal, settling, limits, foldVersion });
   const erasure = createErasure({ store, clock, journal, settling, suppression, secret, newId });
   // So that those which wait here are found too.
   erasure.onErase(quarantine.flush);
@@ -125,7 +135,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   return {
     commit: committer.commit,
     reader,
-    stories: createStories({ store, clock, journal, secret, searchEntries: options.searchEntries }),
+    stories: createStories({ store, clock, journal, secret, limits, foldVersion }),
     live: feed.live,
     writeKeys,
     counts,
@@ -179,7 +189,13 @@ function guardOf({ clock, onClockMoved }: OpenOptions, at: number): ClockGuard |
  * A settler in a thread of its own where it can open the same storage; in this one for what is in memory, for a store
  * that is given open, and for the platform's own, where threads can't be counted on.
  */
-function settlerOf(storage: OpenOptions["storage"], options: SettlerOptions): Settler {
-  const isShared = typeof storage === "string" && storage !== ":memory:";
-  return isShared ? startSettler({ ...options, storage }) : createSettler(options);
+function settlerOf(
+  { storage, beginThread: begin }: OpenOptions,
+  options: SettlerOptions & { limits: Limits },
+): Settler {
+  const shared = typeof storage === "string" && storage !== ":memory:" ? storage : undefined;
+  if (shared === undefined && begin === undefined) return createSettler(options);
+  const { owner, windowMs, limits, foldVersion } = options;
+  const settings = { storage: shared, owner, windowMs, limits, foldVersion };
+  return startSettler(options, () => (begin ?? beginThread)(settings));
 }

@@ -4,6 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
+import { LIMITS } from "../actors/limits.ts";
 import { systemClock } from "../actors/store/clock.ts";
 import { openSystem } from "../actors/open.ts";
 import { SUPPRESSED, suppressedKey } from "../actors/store/keys.ts";
@@ -23,6 +24,7 @@ const ERASED = 10_000;
 /** How many devices others have who are erased, with an event on each and a link. */
 const DEVICES = [2_000, 10_000];
 
+const SUPPRESSION = { clock: systemClock, secret: "secret", limits: LIMITS };
 const folder = await Deno.makeTempDir();
 const store = await openStore(`${folder}/suppression.db`);
 
@@ -35,8 +37,8 @@ function judge(what: string, suppression: Awaited<ReturnType<typeof openSuppress
   console.log(`${what}: ${microseconds.toFixed(3)} µs an event (${count} refused)`);
 }
 
-judge("nobody is suppressed", await openSuppression(store, { clock: systemClock, secret: "secret" }));
-const one = await openSuppression(store, { clock: systemClock, secret: "secret" });
+judge("nobody is suppressed", await openSuppression(store, SUPPRESSION));
+const one = await openSuppression(store, SUPPRESSION);
 await one.add({ kind: "user", id: "gone" });
 judge("one is suppressed", one);
 for (let page = 0; page * PAGE_DIGESTS < MAX_SUPPRESSED; page++) {
@@ -49,7 +51,7 @@ for (let page = 0; page * PAGE_DIGESTS < MAX_SUPPRESSED; page++) {
 }
 const heldBefore = Deno.memoryUsage();
 const began = performance.now();
-const million = await openSuppression(store, { clock: systemClock, secret: "secret" });
+const million = await openSuppression(store, SUPPRESSION);
 const loadedMs = performance.now() - began;
 const heldMb = (Deno.memoryUsage().external - heldBefore.external) / 1024 / 1024;
 judge("a million are suppressed", million);

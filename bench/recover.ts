@@ -6,6 +6,7 @@
  * The events are appended by a committer that has no settler beside it: what a process leaves that is killed before it
  * settles. Each round starts on a copy of that file, in turn with the ceiling, and the median of each counts.
  */
+import { LIMITS } from "../actors/limits.ts";
 import { createCommitter } from "../actors/journal/appender.ts";
 import { createJournal } from "../actors/journal/journal_state.ts";
 import { openStore } from "../actors/store/store.ts";
@@ -42,11 +43,12 @@ const SIZES = { events: 100_000, users: 20_000, rounds: 3 };
 /** Appends events to the journal of a new file, and settles none. Gives the chunks. */
 async function leaveUnsettled(path: string, { events, users }: { events: number; users: number }) {
   const store = await openStore(path);
-  const journal = createJournal(store);
+  const journal = createJournal(store, LIMITS);
   await journal.sync();
   const { commit } = createCommitter({
     ...COMMON,
     store,
+    limits: LIMITS,
     journal,
     secret: "",
     room: () => Promise.resolve(),

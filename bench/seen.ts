@@ -7,6 +7,7 @@
  * done as the committer does them, for the ids of a batch at once. No bar is set; the rates are shown beside bare reads
  * of as many values.
  */
+import { LIMITS } from "../actors/limits.ts";
 import { endOfHead, type Head } from "../actors/journal/read_journal.ts";
 import { DIGEST_BYTES, DIGEST_WORDS, digestsIn } from "../actors/journal/chunk.ts";
 import { createJournal, NOTHING_SETTLED, type Settled } from "../actors/journal/journal_state.ts";
@@ -98,12 +99,12 @@ async function build(store: Store, { ids, days, samples }: { ids: number; days: 
     const digests = randomDigests(count);
     const share = Math.ceil((samples * count) / ids);
     known.push(...batchesOf(digestsIn(digests[0]!).subarray(0, share * DIGEST_WORDS)));
-    const made = makeRun(nextRun++, digests, days * DAY_MS * (done / ids))!;
+    const made = makeRun(nextRun++, digests, { at: days * DAY_MS * (done / ids), limits: LIMITS })!;
     bytes += await writeAll(store, made.sets);
     runs.push(made.run);
-    const due = dueForMerge(runs, RUN_SPAN_MS);
+    const due = dueForMerge(runs, { spanMs: RUN_SPAN_MS, limits: LIMITS });
     if (due.length === 0) continue;
-    const merged = mergeRuns(store, nextRun++, due);
+    const merged = mergeRuns(store, nextRun++, { runs: due, limits: LIMITS });
     bytes += await writeAll(store, merged.sets);
     runs = [...runs.filter((run) => !due.includes(run)), merged.run];
     for (const run of due) await deleteAll(store, run);
@@ -156,7 +157,7 @@ async function readBare(store: Store, { runs }: SeenView, count: number): Promis
 
 /** Opens the index as a start does, and says what that adds to one. */
 async function open(store: Store, emptyMs: number): Promise<SeenView> {
-  const journal = createJournal(store);
+  const journal = createJournal(store, LIMITS);
   const startMs = await timed(() => journal.sync());
   const view = journal.seen();
   const keys = view.runs.flatMap(({ id, filterParts }) =>
@@ -206,7 +207,7 @@ async function search(
 
 async function main({ sizes: { ids, days, lookups }, dir }: Stage<typeof SIZES>): Promise<Outcome[]> {
   const empty = await openStore(`${dir}/empty.db`);
-  const emptyMs = await timed(() => createJournal(empty).sync());
+  const emptyMs = await timed(() => createJournal(empty, LIMITS).sync());
   empty.close();
   const writer = await openStore(`${dir}/seen.db`);
   const beganMs = performance.now();

@@ -6,15 +6,7 @@ import { BEGINNING, type Position } from "../../domain/event/position.ts";
 import { actorKey, type Key, logPrefix } from "../store/keys.ts";
 import { decodeEntries, encodeEntries, type LogPlace, readLog } from "../settling/actor_log.ts";
 import { createOperations } from "../store/write_batch.ts";
-import {
-  bytesOf,
-  type Place,
-  SLICE_ACTORS,
-  SLICE_BYTES,
-  type Unit,
-  unitAgain,
-  writeUnits,
-} from "../settling/round.ts";
+import { bytesOf, type Place, type Unit, unitAgain, writeUnits } from "../settling/round.ts";
 import {
   type ActorHead,
   complete,
@@ -35,9 +27,9 @@ export async function eraseActors(
   names: readonly [ActorKind, string][],
   isErased: (kind: ActorKind, place: Position) => boolean,
 ): Promise<void> {
-  const { store, generation } = place;
-  for (let from = 0; from < names.length; from += SLICE_ACTORS) {
-    const slice = names.slice(from, from + SLICE_ACTORS);
+  const { store, generation, limits } = place;
+  for (let from = 0; from < names.length; from += limits.sliceActors) {
+    const slice = names.slice(from, from + limits.sliceActors);
     const heads = await loadHeads<ActorHead>(
       store,
       slice.map(([kind, id]) => actorKey(generation, kind, id)),
@@ -55,7 +47,7 @@ export async function eraseActors(
       });
       units.push(unit);
       bytes += bytesOf(unit);
-      if (bytes < SLICE_BYTES) continue;
+      if (bytes < limits.sliceBytes) continue;
       await writeUnits(place, units);
       [units, bytes] = [[], 0];
     }
@@ -110,10 +102,10 @@ function without(bytes: Uint8Array, isErased: (place: Position) => boolean): Uin
 
 /** Deletes parts, each with its pieces. */
 export async function deleteParts(
-  { write }: Pick<Place, "write">,
+  { write, limits }: Pick<Place, "write" | "limits">,
   parts: AsyncIterable<Entry<Uint8Array>>,
 ): Promise<void> {
-  const operations = createOperations(write);
+  const operations = createOperations(write, limits);
   for await (const part of parts) {
     const { key, stamp, pieces } = readHead<PartHead>(part);
     if (stamp !== null) await operations.add({ sets: [], deletes: [...pieces, key] });

@@ -37,28 +37,41 @@ import {
 import { isLinkEntry, type LogEntry, mayBe, readLog } from "../settling/actor_log.ts";
 import { applyMembers, type MemberChange, sourcesOf } from "../settling/group_members.ts";
 import { createOperations, deleteRange, type Size } from "../store/write_batch.ts";
-import { deleteGeneration, generationsIn, GRACE_MS, type Rebuild } from "../settling/generation.ts";
+import {
+  deleteGeneration,
+  GENERATION_LIMITS,
+  generationsIn,
+  GRACE_MS,
+  type Rebuild,
+} from "../settling/generation.ts";
 import type { LeaseTask, LeaseTaskOptions } from "../settling/settler.ts";
-import { type Place, replayActor, SLICE_ACTORS } from "../settling/round.ts";
+import { type Place, replayActor, ROUND_LIMITS } from "../settling/round.ts";
 import { type ActorHead, complete, isStale, load, type Loaded, loadHeads } from "../settling/snapshot.ts";
 import type { Entry, Store } from "../store/store.ts";
-import { suppressUnder } from "./suppression.ts";
+import { SUPPRESSION_LIMITS, suppressUnder } from "./suppression.ts";
 import { addErased, type Person, type PlanList, type Receipt, type Wish } from "./requests.ts";
 
 /** Wishes that a receipt tells of one by one: more than are asked for by who tries again. */
 const RECEIPT_WISHES = 20;
 
-/** Places in one value of a plan, and names: a name may have 1.5 KB. */
-const PLACES_PER_PART = 5_000;
-const NAMES_PER_PART = 30;
+/** Bounds of an erasure, besides those of a round. */
+export const ERASURE_LIMITS = {
+  ...ROUND_LIMITS,
+  ...GENERATION_LIMITS,
+  ...SUPPRESSION_LIMITS,
+  /** Places in one value of a plan, and names: a name may have 1.5 KB. */
+  planPlaces: 5_000,
+  planNames: 30,
+  /** Entries of the journal that are read at once, and bytes of them in one operation. */
+  erasedEntries: 10,
+  erasedBytes: 400_000,
+  /** Facts that are read at once. */
+  erasedFacts: 100,
+};
+export type ErasureLimits = typeof ERASURE_LIMITS;
+
+/** What the names in one value of a plan take of an operation. */
 const NAMES_SIZE: Size = { mutations: 1, bytes: 48_000, keyBytes: 100 };
-
-/** Entries that are read at once, and bytes of them in one operation. */
-const ENTRIES_AT_ONCE = 10;
-const WRITE_BYTES = 400_000;
-
-/** Facts that are read at once. */
-const FACTS_AT_ONCE = 100;
 
 /** Rows of members that are gathered before they are deleted. */
 const CHANGES_AT_ONCE = 1_000;
@@ -82,14 +95,20 @@ export interface EraseParticipant {
 /** What fulfilling needs. */
 interface ErasingOptions extends LeaseTaskOptions {
   participants: readonly EraseParticipant[];
+  limits: ErasureLimits;
+}
+
+/** Where an erasure is done. */
+interface ErasurePlace extends Place {
+  limits: ErasureLimits;
 }
 
 /** The task that carries out requests for erasure, in their order. */
-export function eraseTask(participants: readonly EraseParticipant[]): LeaseTask {
+export function eraseTask(own: Pick<ErasingOptions, "participants" | "limits">): LeaseTask {
   return {
     key: ERASING,
     isDue: (value, settled) => ((value as { pushed: number } | null)?.pushed ?? 0) > erasuresOf(settled),
-    run: (fence, options) => fulfil(fence, { ...options, participants }),
+    run: (fence, options) => fulfil(fence, { ...options, ...own }),
   };
 }
 
@@ -109,18 +128,20 @@ interface Plan {
  * rounds alone everything that is kept is of one moment.
  */
 async function fulfil(fence: Fence<Settled>, options: ErasingOptions): Promise<boolean> {
-  const { store, events } = options;
+  const { store, events, limits, foldVersion } = options;
   const { target, position, generation } = fence.value();
   const no = erasuresOf(fence.value()) + 1;
   const wished = await store.get<Wish>(wishKey(no));
   let wish = wished.value;
   if (wish === null || target !== null || position < wish.upTo) return false;
-  const place: Place = {
+  const place: ErasurePlace = {
     store,
     generation,
     write: fence.write,
     factsAt: events.factsAt,
     renew: fence.renew,
+    limits,
+    foldVersion,
   };
   if (wish.plan === undefined) wish = await makePlan(place, fence, { no, wish, stamp: wished.stamp });
   if (!wish.done) {
@@ -165,7 +186,7 @@ async function finish(
 
 /** Works out the plan and stores it: the logs that it comes from are going to go. */
 async function makePlan(
-  place: Place,
+  place: ErasurePlace,
   fence: Fence<Settled>,
   { no, wish, stamp }: { no: number; wish: Wish; stamp: string | null },
 ): Promise<Wish> {
@@ -175,7 +196,7 @@ async function makePlan(
   // Of a plan that was begun before, more parts may be there.
   await deleteRange(place, { prefix: planPrefix(no) });
   const parts = await writePlan(place, no, plan);
-  if (wish.suppress) await suppressUnder(fence, place.store, current);
+  if (wish.suppress) await suppressUnder(fence, place, current);
   const count = (isOne: (kind: ActorKind) => boolean) => plan.names.filter(([kind]) => isOne(kind)).length;
   const erased = {
     events: plan.places.length,
@@ -190,20 +211,24 @@ async function makePlan(
 }
 
 /** Stores the lists of a plan, and gives in how many parts each stands. */
-async function writePlan({ write }: Place, no: number, plan: Plan): Promise<Record<PlanList, number>> {
-  const operations = createOperations(write);
+async function writePlan(
+  { write, limits }: ErasurePlace,
+  no: number,
+  plan: Plan,
+): Promise<Record<PlanList, number>> {
+  const operations = createOperations(write, limits);
   const parts = { places: 0, mentions: 0, names: 0, owned: 0 };
   for (const list of ["places", "mentions"] as const) {
-    for (let from = 0; from < plan[list].length; from += PLACES_PER_PART) {
+    for (let from = 0; from < plan[list].length; from += limits.planPlaces) {
       const some = new Uint8Array(
-        Buffer.from(plan[list].slice(from, from + PLACES_PER_PART).join(""), "hex"),
+        Buffer.from(plan[list].slice(from, from + limits.planPlaces).join(""), "hex"),
       );
       await operations.add({ sets: [[planKey(no, list, parts[list]++), some]], deletes: [] });
     }
   }
   for (const list of ["names", "owned"] as const) {
-    for (let from = 0; from < plan[list].length; from += NAMES_PER_PART) {
-      const some: unknown = plan[list].slice(from, from + NAMES_PER_PART);
+    for (let from = 0; from < plan[list].length; from += limits.planNames) {
+      const some: unknown = plan[list].slice(from, from + limits.planNames);
       await operations.add({ sets: [[planKey(no, list, parts[list]++), some]], deletes: [] }, NAMES_SIZE);
     }
   }
@@ -238,7 +263,7 @@ interface Planned {
 }
 
 /** All that a user's log names, and what the user owns of anonymous ids. */
-async function planUser(place: Place, id: string): Promise<Planned> {
+async function planUser(place: ErasurePlace, id: string): Promise<Planned> {
   const plan: Plan = { places: [], mentions: [], names: [], owned: [] };
   const linked = new Set<string>();
   const groups = new Set<string>();
@@ -255,8 +280,8 @@ async function planUser(place: Place, id: string): Promise<Planned> {
   }
   const current: Person[] = [];
   const ids = [...linked];
-  for (let from = 0; from < ids.length; from += SLICE_ACTORS) {
-    const slice = ids.slice(from, from + SLICE_ACTORS);
+  for (let from = 0; from < ids.length; from += place.limits.sliceActors) {
+    const slice = ids.slice(from, from + place.limits.sliceActors);
     const keys = slice.map((anonymousId) => actorKey(place.generation, "anonymous", anonymousId));
     for (const [index, loaded] of (await loadHeads<ActorHead>(place.store, keys)).entries()) {
       await place.renew?.();
@@ -272,7 +297,7 @@ async function planUser(place: Place, id: string): Promise<Planned> {
 
 /** What a user owns of an anonymous id; true where it belongs to the user now. */
 async function planOwned(
-  place: Place,
+  place: ErasurePlace,
   { anonymousId, loaded }: { anonymousId: string; loaded: Loaded<ActorHead> },
   { userId, plan, groups }: { userId: string; plan: Plan; groups: Set<string> },
 ): Promise<boolean> {
@@ -290,7 +315,7 @@ async function planOwned(
 }
 
 /** All events of an anonymous id, whoever owns them; others' events, which name it too, lose the name. */
-async function planAnonymous(place: Place, id: string): Promise<Planned> {
+async function planAnonymous(place: ErasurePlace, id: string): Promise<Planned> {
   const plan: Plan = { places: [], mentions: [], names: [], owned: [] };
   const groups = new Set<string>();
   const users = new Set<string>();
@@ -323,7 +348,7 @@ interface Named {
 
 /** Plans those entries of a log that are `mine`, and the groups that they name. */
 async function planEntries(
-  place: Place,
+  place: ErasurePlace,
   { kind, id, head }: Named,
   { plan, groups, mine }: { plan: Plan; groups: Set<string>; mine(entry: LogEntry): boolean },
 ): Promise<void> {
@@ -339,14 +364,14 @@ async function planEntries(
 
 /** The facts of a log, some at a time. */
 async function* facts(
-  { store, generation, factsAt, renew }: Place,
+  { store, generation, factsAt, renew, limits }: ErasurePlace,
   { kind, id, head }: Named,
   wanted: (entry: LogEntry) => boolean = () => true,
 ): AsyncGenerator<Fact> {
   let places: Position[] = [];
   for await (const entry of readLog(store, { generation, kind, id }, { log: head, order: "asc" })) {
     if (wanted(entry)) places.push(entry.place);
-    if (places.length < FACTS_AT_ONCE) continue;
+    if (places.length < limits.erasedFacts) continue;
     await renew?.();
     yield* await factsAt(places);
     places = [];
@@ -356,18 +381,18 @@ async function* facts(
 
 /** A state of an older fold can't say who was in which group, once its events are gone: it is folded first. */
 async function replayIfStale(
-  place: Place,
+  place: ErasurePlace,
   kind: ActorKind,
   { id, head }: Pick<Named, "id" | "head">,
 ): Promise<boolean> {
-  if (!isStale(head)) return false;
+  if (!isStale(head, place.foldVersion)) return false;
   await replayActor(place, { generation: place.generation, kind, id }, { verify: false });
   return true;
 }
 
 /** Does what the plan says: chunks first, so that whatever is folded again from then on is folded without them. */
 async function carryOut(
-  place: Place,
+  place: ErasurePlace,
   { wish, plan, events }: { wish: Wish; plan: Plan; events: Events },
 ): Promise<void> {
   const erased = new Set(plan.places);
@@ -385,7 +410,7 @@ async function carryOut(
 }
 
 async function rewriteChunks(
-  { store, write }: Place,
+  { store, write, limits }: ErasurePlace,
   { erased, mentions, id }: { erased: Set<Position>; mentions: Set<Position>; id: string },
 ): Promise<void> {
   const ofEntry = new Map([...erased, ...mentions].map((position) => [stampOf(position), position]));
@@ -396,8 +421,8 @@ async function rewriteChunks(
     if (sets.length > 0) await write({ sets, deletes: [] });
     [sets, bytes] = [[], 0];
   };
-  for (let from = 0; from < positions.length; from += ENTRIES_AT_ONCE) {
-    for (const entry of await entriesAt(store, positions.slice(from, from + ENTRIES_AT_ONCE))) {
+  for (let from = 0; from < positions.length; from += limits.erasedEntries) {
+    for (const entry of await entriesAt(store, positions.slice(from, from + limits.erasedEntries))) {
       let isChanged = false;
       const chunk = rewriteChunk(entry.chunk, (line, index) => {
         const position = positionIn(entry, index);
@@ -412,7 +437,7 @@ async function rewriteChunks(
         return next;
       });
       if (!isChanged) continue;
-      if (bytes + chunk.body.length > WRITE_BYTES) await flush();
+      if (bytes + chunk.body.length > limits.erasedBytes) await flush();
       sets.push([keyOfEntry(entry), chunk]);
       bytes += chunk.body.length + chunk.digests.length + 200;
     }
@@ -421,8 +446,8 @@ async function rewriteChunks(
 }
 
 /** Deletes who is erased from the groups that they were in: their rows follow from a state that is going to go. */
-async function deleteMembers(place: Place, { kind, id }: Wish, { names }: Plan): Promise<void> {
-  const { store, generation, write } = place;
+async function deleteMembers(place: ErasurePlace, { kind, id }: Wish, { names }: Plan): Promise<void> {
+  const { store, generation, write, limits } = place;
   // Of a user all rows; of an anonymous id its own, and those that its users have by it.
   const isTheirs = ([each]: [ActorKind, string]) =>
     each !== "group" && (kind === "anonymous" || each === "user");
@@ -436,10 +461,10 @@ async function deleteMembers(place: Place, { kind, id }: Wish, { names }: Plan):
       }
     }
     if (changes.length < CHANGES_AT_ONCE) continue;
-    await applyMembers(store, generation, { changes, write });
+    await applyMembers(store, generation, { changes, write, limits });
     changes = [];
   }
-  await applyMembers(store, generation, { changes, write });
+  await applyMembers(store, generation, { changes, write, limits });
 }
 
 /** The parts that go: all of a user's, or those that users have of an anonymous id. */
@@ -462,7 +487,7 @@ async function* partsOf(
  */
 async function stopRebuilds(
   fence: Fence<Settled>,
-  { store, owner, clock, newId }: ErasingOptions,
+  { store, owner, clock, newId, limits }: ErasingOptions,
 ): Promise<void> {
   const newest = await takeFromRebuilds();
   // One that begins after this takes a newer one.
@@ -474,7 +499,7 @@ async function stopRebuilds(
     await clock.sleep(500);
     await fence.renew();
   }
-  for (const generation of unused) await deleteGeneration(store, generation, fence.write);
+  for (const generation of unused) await deleteGeneration(store, generation, { write: fence.write, limits });
 
   /** Moves the fence of whoever replays, and gives the newest generation that was begun. */
   async function takeFromRebuilds(): Promise<number> {

@@ -29,8 +29,18 @@ export interface Suppression {
 /** Most digests: each process holds all, a million in 34 MB. */
 export const MAX_SUPPRESSED = 1_000_000;
 
-/** Digests in a page: 48 KB. */
-const PAGE_DIGESTS = 3_000;
+/** Bounds of the pages. A database is read with the bounds that it is written with. */
+export const SUPPRESSION_LIMITS = {
+  /** Digests in a page: 48 KB. */
+  pageDigests: 3_000,
+};
+export type SuppressionLimits = typeof SUPPRESSION_LIMITS;
+
+/** The pages of a store. */
+interface Pages {
+  store: Store;
+  limits: SuppressionLimits;
+}
 
 /** A change that another process overtakes is tried again so often. */
 const TRIES = 20;
@@ -46,16 +56,19 @@ export function personDigest({ kind, id }: Person, secret: string): string {
 }
 
 /** The write that adds digests (hex), as far as there is room: with what it must check. */
-async function addition(store: Store, digests: string[]): Promise<Pick<Write, "checks" | "sets">> {
+async function addition(
+  { store, limits }: Pages,
+  digests: string[],
+): Promise<Pick<Write, "checks" | "sets">> {
   const mark = await store.get<Mark>(SUPPRESSED);
   const before = mark.value?.count ?? 0;
   const added = digests.slice(0, Math.max(0, MAX_SUPPRESSED - before));
   const count = before + added.length;
   const sets: [Key, unknown][] = [[SUPPRESSED, { count } satisfies Mark]];
   for (let next = before; next < count;) {
-    const page = Math.floor(next / PAGE_DIGESTS);
-    const inPage = next % PAGE_DIGESTS;
-    const some = added.slice(next - before, next - before + PAGE_DIGESTS - inPage);
+    const page = Math.floor(next / limits.pageDigests);
+    const inPage = next % limits.pageDigests;
+    const some = added.slice(next - before, next - before + limits.pageDigests - inPage);
     // Beyond what the mark counts a page holds nothing.
     const old = inPage === 0 ? null : (await store.get<Uint8Array>(suppressedKey(page))).value;
     sets.push([
@@ -68,20 +81,23 @@ async function addition(store: Store, digests: string[]): Promise<Pick<Write, "c
 }
 
 /** Suppresses people in an operation of the fence, as far as there is room. */
-export async function suppressUnder(fence: Fence<Settled>, store: Store, people: Person[]): Promise<void> {
+export async function suppressUnder(fence: Fence<Settled>, pages: Pages, people: Person[]): Promise<void> {
   if (people.length === 0) return;
+  const { store, limits } = pages;
   const { value: secret } = await store.get<string>(SECRET);
   // An operation has room for some pages.
-  for (let from = 0; from < people.length; from += PAGE_DIGESTS) {
-    const some = people.slice(from, from + PAGE_DIGESTS).map((person) => personDigest(person, secret ?? ""));
-    await fence.write(await addition(store, some));
+  for (let from = 0; from < people.length; from += limits.pageDigests) {
+    const some = people.slice(from, from + limits.pageDigests).map((person) =>
+      personDigest(person, secret ?? "")
+    );
+    await fence.write(await addition(pages, some));
   }
 }
 
 /** Opens the set of who is suppressed. */
 export async function openSuppression(
   store: Store,
-  { clock, secret }: { clock: Clock; secret: string },
+  { clock, secret, limits }: { clock: Clock; secret: string; limits: SuppressionLimits },
 ): Promise<Suppression> {
   const digests = createDigestSet(0);
   let known = 0;
@@ -90,8 +106,8 @@ export async function openSuppression(
   /** What was added: digests never go. */
   async function load(): Promise<void> {
     const count = (await store.get<Mark>(SUPPRESSED)).value?.count ?? 0;
-    const from = Math.floor(known / PAGE_DIGESTS);
-    const pages = Math.ceil(count / PAGE_DIGESTS) - from;
+    const from = Math.floor(known / limits.pageDigests);
+    const pages = Math.ceil(count / limits.pageDigests) - from;
     const keys = Array.from({ length: Math.max(0, pages) }, (_, n) => suppressedKey(from + n));
     for (const { value } of await store.getMany<Uint8Array>(keys)) {
       const words = wordsOfHex((value ?? new Uint8Array()).toHex());
@@ -117,7 +133,7 @@ export async function openSuppression(
         await watched.refresh();
         if (has(person)) return;
         if (known >= MAX_SUPPRESSED) throw new TooManySuppressed(`${MAX_SUPPRESSED} people are suppressed`);
-        const write = await addition(store, [personDigest(person, secret)]);
+        const write = await addition({ store, limits }, [personDigest(person, secret)]);
         // Whether it was written the next look tells; of a full disk the caller is told at once.
         await store.commit(write).catch((error) => {
           if (!(error instanceof StorageUnavailable) || error instanceof StorageFault) throw error;

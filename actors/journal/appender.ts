@@ -11,7 +11,6 @@ import type { StoredEvent } from "../../domain/event/event.ts";
 import { namesOf } from "../../domain/profile/fact.ts";
 import {
   type Chunk,
-  CHUNK_BYTES,
   CHUNK_EVENTS,
   DIGEST_WORDS,
   digestOf,
@@ -42,11 +41,16 @@ export interface Receipt {
   duplicate: boolean;
 }
 
-/** One atomic operation takes 800 KiB: compressed chunks, digests and head must fit with room to spare. */
-const COMMIT_BYTES = 600_000;
-
-/** A group gathers requests up to so much JSON, so that a commit stays quick; a single request may be larger. */
-const GROUP_BYTES = 1024 * 1024;
+/** Bounds of a commit. */
+export const COMMIT_LIMITS = {
+  /** Some bytes of JSON in a chunk before compression: small, so that reading one event inflates little. */
+  chunkBytes: 32 * 1024,
+  /** One atomic operation takes 800 KiB: compressed chunks, digests and head must fit with room to spare. */
+  commitBytes: 600_000,
+  /** A group gathers requests up to so much JSON, so that a commit stays quick; a single request may be larger. */
+  groupBytes: 1024 * 1024,
+};
+export type CommitLimits = typeof COMMIT_LIMITS;
 
 /** A group gathers for so long at the most. */
 const GATHER_MS = 3;
@@ -81,6 +85,7 @@ export interface CommitterOptions {
   /** The secret that digests of message ids are made with: the same for all who use the database. */
   secret: string;
   clock: Clock;
+  limits: CommitLimits;
   newId(): string;
   /** Throws where nothing may be committed now; without it nothing keeps the process from it. */
   guard?(): void;
@@ -93,7 +98,7 @@ export interface CommitterOptions {
 
 /** Makes the committer. */
 export function createCommitter(options: CommitterOptions) {
-  const { store, journal, secret, clock, newId } = options;
+  const { store, journal, secret, clock, limits, newId } = options;
   let waiting: Request[] = [];
   let waitingBytes = 0;
   let working: Promise<void> | undefined;
@@ -139,19 +144,19 @@ export function createCommitter(options: CommitterOptions) {
    */
   async function gather(): Promise<void> {
     const until = clock.monotonic() + GATHER_MS;
-    for (let count = 0; waiting.length > count && waitingBytes < GROUP_BYTES;) {
+    for (let count = 0; waiting.length > count && waitingBytes < limits.groupBytes;) {
       count = waiting.length;
       await clock.turn();
       if (clock.monotonic() > until) return;
     }
   }
 
-  /** Takes the requests that came first, whole, up to {@link GROUP_BYTES}. */
+  /** Takes the requests that came first, whole, up to `groupBytes`. */
   function takeGroup(): Request[] {
     let bytes = 0;
     let count = 0;
     for (const request of waiting) {
-      if (count > 0 && bytes + request.bytes > GROUP_BYTES) break;
+      if (count > 0 && bytes + request.bytes > limits.groupBytes) break;
       bytes += request.bytes;
       count++;
     }
@@ -194,11 +199,11 @@ export function createCommitter(options: CommitterOptions) {
       }
       options.guard?.();
       const commit = newId();
-      const prepared = prepare(fresh, base, { commit, at: Math.max(clock.now(), base.at) });
+      const prepared = prepare(fresh, base, { commit, at: Math.max(clock.now(), base.at), limits });
       if (prepared === undefined) {
         if (group.length === 1) {
           throw new BatchTooLarge(
-            `the batch compresses to more than ${COMMIT_BYTES / 1000} KB`,
+            `the batch compresses to more than ${limits.commitBytes / 1000} KB`,
           );
         }
         putBack(group.splice(Math.ceil(group.length / 2)));
@@ -383,7 +388,7 @@ type Head = Omit<KnownHead, "stamp">;
 function prepare(
   { lines, digests, events, writeKeyIds }: Fresh,
   base: KnownHead,
-  { commit, at }: { commit: string; at: number },
+  { commit, at, limits }: { commit: string; at: number; limits: CommitLimits },
 ): Prepared | undefined {
   const chunks: Prepared["chunks"] = [];
   let bytes = 0;
@@ -391,7 +396,7 @@ function prepare(
     let end = from;
     for (let raw = 0; end < lines.length && end - from < CHUNK_EVENTS; end++) {
       raw += Buffer.byteLength(lines[end]!);
-      if (end > from && raw > CHUNK_BYTES) break;
+      if (end > from && raw > limits.chunkBytes) break;
     }
     const seq = base.seq + chunks.length + 1;
     const ids = digests.subarray(from * DIGEST_WORDS, end * DIGEST_WORDS);
@@ -404,7 +409,7 @@ function prepare(
     const text = Buffer.from(lines.slice(from, end).join("\n"));
     const chunk = makeChunk({ commit, at, senders, n: end - from, raw: text, digests: ids });
     bytes += chunk.body.length + chunk.digests.length + 200;
-    if (bytes > COMMIT_BYTES) return undefined;
+    if (bytes > limits.commitBytes) return undefined;
     chunks.push({ seq, chunk, raw: text, names: events.slice(from, end).map(namesOf), digests: ids });
     from = end;
   }

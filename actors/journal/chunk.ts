@@ -8,9 +8,6 @@ import { DAMAGED } from "../store/store.ts";
 import { compress, decompress } from "../store/codec.ts";
 import { StorageFault } from "../store/errors.ts";
 
-/** Some bytes of JSON in a chunk before compression: small, so that reading one event inflates little. */
-export const CHUNK_BYTES = 32 * 1024;
-
 /** At most so many events in a chunk. */
 export const CHUNK_EVENTS = 1024;
 

@@ -21,18 +21,20 @@ export interface Run {
   at: number;
 }
 
-/** Digests in a part, on average, at most: 8 KiB are little to read for one look-up. */
-const PART_DIGESTS = 512;
+/** Bounds of the index. A database is read with the bounds that it is written with. */
+export const DEDUP_LIMITS = {
+  /** Digests in a part, on average, at most: 8 KiB are little to read for one look-up. */
+  partDigests: 512,
+  /** Bytes of the filter in one value. */
+  filterPartBytes: 60_000,
+  /** So many runs at the least are merged at once. */
+  runsToMerge: 4,
+};
+export type DedupLimits = typeof DEDUP_LIMITS;
 
 /** Bits of the filter for a digest, and how many of them each sets: some 0.06 % are taken for seen by mistake. */
 const FILTER_BITS = 16;
 const FILTER_PROBES = 7;
-
-/** Bytes of the filter in one value. */
-const FILTER_PART_BYTES = 60_000;
-
-/** So many runs at the least are merged at once. */
-const RUNS_TO_MERGE = 4;
 
 /** A run larger than this is not merged again, so that it can grow old and be dropped. */
 const MAX_RUN_DIGESTS = 4_000_000;
@@ -49,8 +51,8 @@ function powerOfTwo(atLeast: number): number {
   return power;
 }
 
-function partsFor(n: number): number {
-  return powerOfTwo(Math.ceil(n / PART_DIGESTS));
+function partsFor(n: number, { partDigests }: DedupLimits): number {
+  return powerOfTwo(Math.ceil(n / partDigests));
 }
 
 function wordAt(digests: Uint8Array, at: number): number {
@@ -158,7 +160,11 @@ function holds(part: Uint32Array, wanted: Uint32Array): boolean {
 }
 
 /** Reads the filters of runs that are not loaded yet; a run of which something is missing is left out. */
-export async function loadFilters(store: Store, runs: readonly Run[], loaded: ReadonlyMap<number, Filter>) {
+export async function loadFilters(
+  store: Store,
+  runs: readonly Run[],
+  { loaded, limits }: { loaded: ReadonlyMap<number, Filter>; limits: DedupLimits },
+) {
   const filters = new Map<number, Filter>();
   for (const run of runs) {
     const mine = loaded.get(run.id);
@@ -170,7 +176,7 @@ export async function loadFilters(store: Store, runs: readonly Run[], loaded: Re
     const parts = await store.getMany<Uint8Array>(keys);
     if (parts.some((part) => part.value === null)) continue;
     const bytes = new Uint8Array(filterWords(run.n) * 4);
-    parts.forEach((part, n) => bytes.set(part.value!, n * FILTER_PART_BYTES));
+    parts.forEach((part, n) => bytes.set(part.value!, n * limits.filterPartBytes));
     filters.set(run.id, new Uint32Array(bytes.buffer));
   }
   return filters;
@@ -184,10 +190,14 @@ export interface NewRun {
 }
 
 /** Makes a run of digests, `undefined` where there are none. `at` is when the newest was committed (ms). */
-export function makeRun(id: number, digests: readonly Uint8Array[], at: number): NewRun | undefined {
+export function makeRun(
+  id: number,
+  digests: readonly Uint8Array[],
+  { at, limits }: { at: number; limits: DedupLimits },
+): NewRun | undefined {
   const n = digests.reduce((sum, some) => sum + some.length, 0) / DIGEST_BYTES;
   if (n === 0) return undefined;
-  const parts = partsFor(n);
+  const parts = partsFor(n, limits);
   const filter = new Uint32Array(filterWords(n));
   const sizes = new Uint32Array(parts);
   for (const some of digests) {
@@ -205,22 +215,26 @@ export function makeRun(id: number, digests: readonly Uint8Array[], at: number):
       filled[part]! += DIGEST_BYTES;
     }
   }
-  const run = { id, n, parts, filterParts: filterPartsOf(filter), at };
+  const run = { id, n, parts, filterParts: filterPartsOf(filter, limits), at };
   return {
     run,
     filter,
-    sets: chain(values.map((value, part) => [seenKey(id, part), value]), filterSets(id, filter)),
+    sets: chain(values.map((value, part) => [seenKey(id, part), value]), filterSets(id, filter, limits)),
   };
 }
 
-function filterPartsOf(filter: Filter): number {
-  return Math.ceil(filter.byteLength / FILTER_PART_BYTES);
+function filterPartsOf(filter: Filter, { filterPartBytes }: DedupLimits): number {
+  return Math.ceil(filter.byteLength / filterPartBytes);
 }
 
-function* filterSets(id: number, filter: Filter): Generator<[Key, Uint8Array]> {
+function* filterSets(
+  id: number,
+  filter: Filter,
+  { filterPartBytes }: DedupLimits,
+): Generator<[Key, Uint8Array]> {
   const bytes = new Uint8Array(filter.buffer, filter.byteOffset, filter.byteLength);
-  for (let n = 0; n * FILTER_PART_BYTES < bytes.length; n++) {
-    yield [seenFilterKey(id, n), bytes.slice(n * FILTER_PART_BYTES, (n + 1) * FILTER_PART_BYTES)];
+  for (let n = 0; n * filterPartBytes < bytes.length; n++) {
+    yield [seenFilterKey(id, n), bytes.slice(n * filterPartBytes, (n + 1) * filterPartBytes)];
   }
 }
 
@@ -233,8 +247,11 @@ function* chain<T>(...all: Iterable<T>[]): Generator<T> {
  * much as it does, so that each digest is written again only as often as the index doubles. `spanMs` is the longest
  * time that one run may cover, so that runs grow old whole.
  */
-export function dueForMerge(runs: readonly Run[], spanMs: number): Run[] {
-  for (let from = 0; from + RUNS_TO_MERGE <= runs.length; from++) {
+export function dueForMerge(
+  runs: readonly Run[],
+  { spanMs, limits }: { spanMs: number; limits: DedupLimits },
+): Run[] {
+  for (let from = 0; from + limits.runsToMerge <= runs.length; from++) {
     const due = runs.slice(from);
     const [first, ...rest] = due;
     const restDigests = rest.reduce((sum, run) => sum + run.n, 0);
@@ -248,15 +265,19 @@ export function dueForMerge(runs: readonly Run[], spanMs: number): Run[] {
  * Merges runs into one, part by part, so that memory stays small. Gives the writes of its parts as they are made; the
  * filter is complete, and `run` valid, when they are through.
  */
-export function mergeRuns(store: Store, id: number, runs: readonly Run[]) {
+export function mergeRuns(
+  store: Store,
+  id: number,
+  { runs, limits }: { runs: readonly Run[]; limits: DedupLimits },
+) {
   const n = runs.reduce((sum, run) => sum + run.n, 0);
-  const parts = Math.max(partsFor(n), ...runs.map((run) => run.parts));
+  const parts = Math.max(partsFor(n, limits), ...runs.map((run) => run.parts));
   const filter = new Uint32Array(filterWords(n));
   const run: Run = {
     id,
     n,
     parts,
-    filterParts: filterPartsOf(filter),
+    filterParts: filterPartsOf(filter, limits),
     at: Math.max(...runs.map((each) => each.at)),
   };
   async function* sets(): AsyncGenerator<[Key, Uint8Array]> {
@@ -288,7 +309,7 @@ export function mergeRuns(store: Store, id: number, runs: readonly Run[]) {
         yield [seenKey(id, part), new Uint8Array(Buffer.concat(sizes.get(part) ?? []))];
       }
     }
-    yield* filterSets(id, filter);
+    yield* filterSets(id, filter, limits);
   }
   return { run, filter, sets: sets() };
 }

@@ -7,8 +7,12 @@ import { type Chunk, ERASED_LINE, linesOf, senderOf, stampOfSeq } from "./chunk.
 import { entriesAt } from "./read_journal.ts";
 import type { Store } from "../store/store.ts";
 
-/** Bytes of inflated chunks that are kept. */
-const CACHE_BYTES = 16 * 1024 * 1024;
+/** Bounds of a reader of events. */
+export const EVENTS_LIMITS = {
+  /** Bytes of inflated chunks that are kept. */
+  cacheBytes: 16 * 1024 * 1024,
+};
+export type EventsLimits = typeof EVENTS_LIMITS;
 
 /** A chunk inflated: as it was written, or, once somebody read it, as lines. */
 interface Inflated {
@@ -35,7 +39,7 @@ export interface SentEvent {
 export type Events = ReturnType<typeof createEvents>;
 
 /** Makes a reader of events with a cache of its own. */
-export function createEvents(store: Store) {
+export function createEvents(store: Store, limits: EventsLimits) {
   let cache = new Map<string, Inflated>();
   let bytes = 0;
 
@@ -46,7 +50,7 @@ export function createEvents(store: Store) {
     cache.set(stamp, entry);
     bytes += entry.bytes;
     for (const [oldest, { bytes: size }] of cache) {
-      if (bytes <= CACHE_BYTES) break;
+      if (bytes <= limits.cacheBytes) break;
       cache.delete(oldest);
       bytes -= size;
     }

@@ -9,12 +9,12 @@ import { type Names, namesOf } from "../../domain/profile/fact.ts";
 import { endOf, stampOf } from "../../domain/event/position.ts";
 import { type Chunk, digestsIn, eventsOf, seqOfStamp, stampOfSeq } from "./chunk.ts";
 import { endOfHead, type Head, type JournalEntry, readJournal } from "./read_journal.ts";
-import { createEvents } from "./event_reader.ts";
+import { createEvents, EVENTS_LIMITS } from "./event_reader.ts";
 import { type Checkpoint, NO_CHECKPOINT } from "./subscription.ts";
 import { HEAD, SETTLED } from "../store/keys.ts";
-import { type Filter, loadFilters, type Run, type SeenView } from "./dedup_index.ts";
+import { DEDUP_LIMITS, type Filter, loadFilters, type Run, type SeenView } from "./dedup_index.ts";
 import type { Entry, Store } from "../store/store.ts";
-import { createTail, type Tail } from "./tail.ts";
+import { createTail, type Tail, TAIL_LIMITS } from "./tail.ts";
 
 /** A head, with the stamp of its key. */
 export type KnownHead = Head & { stamp: string | null };
@@ -35,8 +35,17 @@ export const erasuresOf = ({ erasures = 0 }: Settled): number => erasures;
 /** Before the first round. */
 export const NOTHING_SETTLED: Settled = { ...NO_CHECKPOINT, generation: 1, runs: [], nextRun: 1 };
 
-/** A process lets another's settling trim its tail once it holds so many events. */
-const TRIM_EVENTS = 8_192;
+/** Bounds of a journal. */
+export const JOURNAL_LIMITS = {
+  ...EVENTS_LIMITS,
+  ...TAIL_LIMITS,
+  ...DEDUP_LIMITS,
+  /** Entries read in one go when catching up: bounds the memory that a long way takes. */
+  catchUpEntries: 64,
+  /** A process lets another's settling trim its tail once it holds so many events. */
+  trimEvents: 8_192,
+};
+export type JournalLimits = typeof JOURNAL_LIMITS;
 
 /** Called with each chunk that was read rather than written by this process, before it is in the tail. */
 export type ChunkListener = (chunk: Chunk) => void;
@@ -67,19 +76,19 @@ function sameRuns(a: Settled, b: Settled): boolean {
 export type Journal = ReturnType<typeof createJournal>;
 
 /** Makes the journal; call `sync` before the first use. */
-export function createJournal(store: Store) {
+export function createJournal(store: Store, limits: JournalLimits) {
   let head: KnownHead = { seq: 0, events: 0, commit: "", at: 0, stamp: null };
   let settled: Settled = NOTHING_SETTLED;
   let settledNow: Settled = NOTHING_SETTLED;
   let filters: ReadonlyMap<number, Filter> = new Map();
-  let tail: Tail = createTail(0);
+  let tail: Tail = createTail(0, limits);
   let epoch = 0;
   let running: Promise<void> | undefined;
   let queued: Promise<void> | undefined;
   let adopting: Promise<void> | undefined;
   const listeners: ChunkListener[] = [];
   const followers: (() => void)[] = [];
-  const events = createEvents(store);
+  const events = createEvents(store, limits);
 
   /** Reads head and settled, and the journal up to the head. */
   async function catchUp(): Promise<void> {
@@ -91,12 +100,16 @@ export function createJournal(store: Store) {
     const far = seqOf(settledNow) > tail.end() || settledNow.generation !== settled.generation ||
       erasuresOf(settledNow) !== erasuresOf(settled);
     if (far) await adoptNewest();
-    else if (settledNow.position > settled.position && tail.events() > TRIM_EVENTS) {
+    else if (settledNow.position > settled.position && tail.events() > limits.trimEvents) {
       // A hint: it may fail or come late, the tail is only longer then.
       adopting ??= adoptNewest().catch(() => {}).finally(() => adopting = undefined);
     }
     if (newest === null || newest.seq < head.seq) return;
-    const range = { after: endOf(stampOfSeq(tail.end())), upTo: endOfHead(newest).end };
+    const range = {
+      after: endOf(stampOfSeq(tail.end())),
+      upTo: endOfHead(newest).end,
+      batch: limits.catchUpEntries,
+    };
     if (range.after < range.upTo) { for await (const entry of readJournal(store, range)) read(entry); }
     if (newest.seq >= head.seq) head = { ...newest, stamp: headEntry.stamp };
   }
@@ -117,14 +130,14 @@ export function createJournal(store: Store) {
     const isSame = target.position === settled.position && target.generation === settled.generation &&
       sameRuns(target, settled) && erasuresOf(target) === erasuresOf(settled);
     if (isSame) return;
-    const loaded = await loadFilters(store, target.runs, filters);
+    const loaded = await loadFilters(store, target.runs, { loaded: filters, limits });
     adopt(target, loaded);
   }
 
   function adopt(next: Settled, loaded: ReadonlyMap<number, Filter>): void {
     if (!isSince(next, settled)) return;
     if (seqOf(next) > tail.end()) {
-      tail = createTail(seqOf(next));
+      tail = createTail(seqOf(next), limits);
       epoch++;
     }
     if (next.generation !== settled.generation) epoch++;

@@ -3,7 +3,6 @@
  * at a time, every write checks and moves it, so what a handler writes together with it happens once, whoever dies.
  */
 import { BEGINNING, type Position } from "../../domain/event/position.ts";
-import { FOLD_VERSION } from "../../domain/profile/fact.ts";
 import type { Clock } from "../store/clock.ts";
 import { StorageFault } from "../store/errors.ts";
 import { HEAD, type Key } from "../store/keys.ts";
@@ -45,6 +44,8 @@ export interface SubscriptionOptions<C extends Checkpoint> {
   store: Store;
   clock: Clock;
   newId(): string;
+  /** The version of the folds that this process has. */
+  foldVersion: number;
   /** The name of this process. */
   owner: string;
   /** Where the checkpoint stands, and what it says before the first stretch. */
@@ -103,7 +104,7 @@ interface Progress<C extends Checkpoint> {
 
 /** Follows the journal in this process, as soon as it is woken. */
 export function subscribe<C extends Checkpoint>(options: SubscriptionOptions<C>): Subscription {
-  const { store, clock, key, empty, tasks = [] } = options;
+  const { store, clock, key, empty, foldVersion, tasks = [] } = options;
   const state = { again: false, hurried: false, closed: false, retryFactor: 1 };
   let looping: Promise<void> | undefined;
   let moved: C = empty;
@@ -139,7 +140,7 @@ export function subscribe<C extends Checkpoint>(options: SubscriptionOptions<C>)
     const { end, checkpoint, task } = await progress();
     tellMoved(checkpoint);
     if (end.end <= checkpoint.position && task === undefined) return false;
-    if (checkpoint.fold > FOLD_VERSION) throw new NewerFold(newerFold(checkpoint.fold));
+    if (checkpoint.fold > foldVersion) throw new NewerFold(newerFold(checkpoint.fold, foldVersion));
     if (task === undefined) await untilGathered(end, checkpoint);
     state.hurried = false;
     if (state.closed) return false;
@@ -245,7 +246,7 @@ export function subscribe<C extends Checkpoint>(options: SubscriptionOptions<C>)
   };
 }
 
-function newerFold(fold: number): string {
-  return `Database was written by a newer version (fold ${fold}, this process has ${FOLD_VERSION}). ` +
+function newerFold(fold: number, foldVersion: number): string {
+  return `Database was written by a newer version (fold ${fold}, this process has ${foldVersion}). ` +
     "Continuing without settling; upgrade this process.";
 }

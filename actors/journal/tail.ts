@@ -27,8 +27,12 @@ export interface Segment {
   unread: Pick<TailChunk, "seq" | "names">[];
 }
 
-/** A segment of so many events is closed, so that what is settled can be dropped soon. */
-const SEGMENT_EVENTS = 32_768;
+/** Bounds of the tail. */
+export const TAIL_LIMITS = {
+  /** A segment of so many events is closed, so that what is settled can be dropped soon. */
+  segmentEvents: 32_768,
+};
+export type TailLimits = typeof TAIL_LIMITS;
 
 /** Memory that an event takes besides its ids: its digest, its places, maps and sets. */
 const EVENT_BYTES = 250;
@@ -48,8 +52,8 @@ export type Pin = readonly Segment[];
 export type Tail = ReturnType<typeof createTail>;
 
 /** A tail that begins after chunk `start`. */
-export function createTail(start: number) {
-  let segments: Segment[] = [newSegment(start)];
+export function createTail(start: number, limits: TailLimits) {
+  let segments: Segment[] = [newSegment(start, limits)];
   let events = 0;
   let bytes = 0;
 
@@ -71,7 +75,7 @@ export function createTail(start: number) {
       if (chunk.seq !== last().to + 1) {
         throw new Error(`journal has a gap: chunk ${chunk.seq} was read after ${last().to}`);
       }
-      if (last().events >= SEGMENT_EVENTS) segments.push(newSegment(last().to));
+      if (last().events >= limits.segmentEvents) segments.push(newSegment(last().to, limits));
       const grown = add(last(), chunk);
       events += chunk.names.length;
       bytes += grown;
@@ -96,12 +100,12 @@ export function createTail(start: number) {
         events -= segment.events;
         bytes -= segment.bytes;
       }
-      segments = rest.length > 0 ? rest : [newSegment(last().to)];
+      segments = rest.length > 0 ? rest : [newSegment(last().to, limits)];
     },
   };
 }
 
-function newSegment(from: number): Segment {
+function newSegment(from: number, { segmentEvents }: TailLimits): Segment {
   return {
     from,
     to: from,
@@ -109,7 +113,7 @@ function newSegment(from: number): Segment {
     bytes: 0,
     places: new Map(),
     links: new Map(),
-    ids: createDigestSet(SEGMENT_EVENTS),
+    ids: createDigestSet(segmentEvents),
     unread: [],
   };
 }

@@ -84,6 +84,16 @@ const MAX_REST_MS = 1_000;
 /** A listener that has not asked for so long, as nobody reads what it gave, is closed: it takes another's room. */
 export const STALLED_MS = 60_000;
 
+/** Bounds of the feed. */
+export const LIVE_LIMITS = {
+  maxBehindEvents: MAX_BEHIND_EVENTS,
+  stalledMs: STALLED_MS,
+  listenedMs: LISTENED_MS,
+  /** What the times between two looks are multiplied by: tests live faster. */
+  pace: 1,
+};
+export type LiveLimits = typeof LIVE_LIMITS;
+
 /** What the feed needs. */
 export interface LiveOptions {
   store: Store;
@@ -91,17 +101,8 @@ export interface LiveOptions {
   /** This process's name. */
   id: string;
   clock: Clock;
-  /** Tests take smaller bounds, and shorter times. */
-  limits?: Partial<typeof LIMITS>;
+  limits: LiveLimits;
 }
-
-/** `pace` is what the times between two looks are multiplied by. */
-const LIMITS = {
-  maxBehindEvents: MAX_BEHIND_EVENTS,
-  stalledMs: STALLED_MS,
-  listenedMs: LISTENED_MS,
-  pace: 1,
-};
 
 /** A listener as the feed knows it. */
 interface Heard {
@@ -113,7 +114,7 @@ interface Heard {
 
 /** Makes the feed of a process. */
 export function createLive({ store, journal, id, clock, limits }: LiveOptions) {
-  const { maxBehindEvents, stalledMs, listenedMs, pace } = { ...LIMITS, ...limits };
+  const { maxBehindEvents, stalledMs, listenedMs, pace } = limits;
   const listeners = new Set<Heard>();
   const notes = createNotes({ store, id, clock, pace, listenedMs, onNotes: wakeAll });
   let stopWaking: (() => void) | undefined;

@@ -29,7 +29,7 @@ import {
   personFromJson,
   type PersonJson,
 } from "../../domain/profile/person.ts";
-import { EVENTS_AT_ONCE, factsOfLog, foldAnonymousLog } from "../settling/log_facts.ts";
+import { factsOfLog, foldAnonymousLog, type HistoryLimits } from "../settling/log_facts.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import type { Clock } from "../store/clock.ts";
 import { actorKey } from "../store/keys.ts";
@@ -97,9 +97,20 @@ export type Extend = () => Promise<View>;
 /** Makes views of a store, and what reads actors in them. */
 export type Views = ReturnType<typeof createViews>;
 
+/** What views need. */
+export interface ViewsOptions {
+  store: Store;
+  clock: Clock;
+  journal: Journal;
+  limits: HistoryLimits;
+  /** The version of the folds that this process has. */
+  foldVersion: number;
+}
+
 /** Makes views over a store and the journal of a process. */
-export function createViews({ store, clock, journal }: { store: Store; clock: Clock; journal: Journal }) {
-  const history = { store, factsAt: journal.events.factsAt };
+export function createViews({ store, clock, journal, limits, foldVersion }: ViewsOptions) {
+  const history = { store, factsAt: journal.events.factsAt, limits };
+  const isOld = (head: ActorHead) => isStale(head, foldVersion);
 
   /**
    * Does `read` on a view, again if the tail was begun anew meanwhile. `read` gets `extend`, which reads the head and
@@ -145,7 +156,7 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
   ): Promise<Actor> {
     const after = later(loaded.head?.position ?? BEGINNING, view.settled);
     const tail = placesIn(view.pin, `${kind}/${id}` as ActorName, { after, upTo: view.head });
-    const facts = tail.length <= EVENTS_AT_ONCE ? await tailFacts(tail) : undefined;
+    const facts = tail.length <= limits.eventsAtOnce ? await tailFacts(tail) : undefined;
     return { kind, id, loaded, tail, facts };
   }
 
@@ -163,8 +174,8 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
   /** An actor's facts that are not settled. */
   async function* freshFacts({ tail, facts }: Actor): AsyncGenerator<Fact> {
     if (facts !== undefined) return yield* facts;
-    for (let i = 0; i < tail.length; i += EVENTS_AT_ONCE) {
-      yield* await tailFacts(tail.slice(i, i + EVENTS_AT_ONCE));
+    for (let i = 0; i < tail.length; i += limits.eventsAtOnce) {
+      yield* await tailFacts(tail.slice(i, i + limits.eventsAtOnce));
     }
   }
 
@@ -216,8 +227,8 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
     }
     if (room !== undefined) room.events -= places.length;
     places.sort();
-    for (let i = 0; i < places.length; i += EVENTS_AT_ONCE) {
-      const some = places.slice(i, i + EVENTS_AT_ONCE);
+    for (let i = 0; i < places.length; i += limits.eventsAtOnce) {
+      const some = places.slice(i, i + limits.eventsAtOnce);
       for (const [index, sent] of (await journal.events.at(some)).entries()) {
         if (sent === undefined) continue;
         if (Date.parse(sent.event.receivedAt) <= asOf) yield factOf(sent.event, some[index]!);
@@ -253,23 +264,23 @@ export function createViews({ store, clock, journal }: { store: Store; clock: Cl
 
   async function personFrom(view: View, actor: Actor): Promise<Person> {
     const { head, state: kept } = keptOf(view, actor);
-    const person = head !== undefined && !isStale(head) ? personFromJson(kept as PersonJson) : emptyPerson();
-    const facts = head !== undefined && isStale(head) ? allFacts(view, actor) : freshFacts(actor);
+    const person = head !== undefined && !isOld(head) ? personFromJson(kept as PersonJson) : emptyPerson();
+    const facts = head !== undefined && isOld(head) ? allFacts(view, actor) : freshFacts(actor);
     for await (const fact of facts) evolvePerson(person, fact);
     return person;
   }
 
   async function groupFrom(view: View, actor: Actor): Promise<Group> {
     const { head, state: kept } = keptOf(view, actor);
-    const group = head !== undefined && !isStale(head) ? groupFromJson(kept as GroupJson) : emptyGroup();
-    const facts = head !== undefined && isStale(head) ? allFacts(view, actor) : freshFacts(actor);
+    const group = head !== undefined && !isOld(head) ? groupFromJson(kept as GroupJson) : emptyGroup();
+    const facts = head !== undefined && isOld(head) ? allFacts(view, actor) : freshFacts(actor);
     for await (const fact of facts) evolveGroup(group, fact);
     return group;
   }
 
   async function anonymousFrom(view: View, actor: Actor): Promise<Anonymous> {
     const { head, state: kept } = keptOf(view, actor);
-    if (head === undefined || !isStale(head)) {
+    if (head === undefined || !isOld(head)) {
       const state = head === undefined ? emptyAnonymous() : anonymousFromJson(kept as AnonymousJson);
       if (await evolvesInOrder(state, actor)) return state;
     }

@@ -6,11 +6,17 @@ import type { StoredEvent } from "../../domain/event/event.ts";
 import { actorsOf, namesOf } from "../../domain/profile/fact.ts";
 import { emptyPerson, type Person } from "../../domain/profile/person.ts";
 import { endBefore, entriesAt } from "../journal/read_journal.ts";
-import { createFinder, type FinderOptions } from "./find_event.ts";
-import type { Clock } from "../store/clock.ts";
+import { createFinder, type FinderOptions, type SearchLimits } from "./find_event.ts";
+import type { HistoryLimits } from "../settling/log_facts.ts";
 import { createLinked } from "./user_parts.ts";
 import { createPast, type PastUser } from "./as_of.ts";
-import { createViews, type Extend, type Stretch, TooManyEvents } from "./consistent_read.ts";
+import {
+  createViews,
+  type Extend,
+  type Stretch,
+  TooManyEvents,
+  type ViewsOptions,
+} from "./consistent_read.ts";
 
 /** What an event changed: whose profile, and what of it; and of a `group` event, which traits of the group. */
 export interface StoryChanges extends Changes {
@@ -51,14 +57,15 @@ export interface Stories {
 export const CHANGED_EVENTS = 20_000;
 
 /** What telling needs. */
-export interface StoriesOptions extends FinderOptions {
-  clock: Clock;
+export interface StoriesOptions extends FinderOptions, ViewsOptions {
+  limits: SearchLimits & HistoryLimits;
 }
 
 /** Makes what tells stories. */
-export function createStories({ store, clock, journal, ...options }: StoriesOptions): Stories {
-  const { find } = createFinder({ store, journal, ...options });
-  const views = createViews({ store, clock, journal });
+export function createStories(options: StoriesOptions): Stories {
+  const { store, journal } = options;
+  const { find } = createFinder(options);
+  const views = createViews(options);
   const linked = createLinked(store, views);
   const past = createPast({ views, linked });
 

@@ -13,8 +13,12 @@ import { endBefore, positionIn, readJournal } from "../journal/read_journal.ts";
 import { NotServing } from "../store/errors.ts";
 import type { Store } from "../store/store.ts";
 
-/** Entries that one search looks at: some seconds of reading. */
-export const SEARCH_ENTRIES = 50_000;
+/** Bounds of a search. */
+export const SEARCH_LIMITS = {
+  /** Entries of the journal that one search looks at: some seconds of reading. */
+  searchEntries: 50_000,
+};
+export type SearchLimits = typeof SEARCH_LIMITS;
 
 /** Entries that are read at once: of 10 KB mostly, 64 KB at the most. */
 const BATCH = 256;
@@ -39,8 +43,7 @@ export interface FinderOptions {
   journal: Journal;
   /** What digests of message ids are made with. */
   secret: string;
-  /** Tests take fewer than {@link SEARCH_ENTRIES}. */
-  searchEntries?: number | undefined;
+  limits: SearchLimits;
 }
 
 /** What is behind one position and up to another. */
@@ -50,7 +53,7 @@ interface Stretch {
 }
 
 /** Makes what finds events. */
-export function createFinder({ store, journal, secret, searchEntries = SEARCH_ENTRIES }: FinderOptions) {
+export function createFinder({ store, journal, secret, limits: { searchEntries } }: FinderOptions) {
   const before = (ms: number) => endBefore(store, ms, journal.end());
 
   /** Where the digest may stand, by what the tail and the dedup index know; `undefined` where the runs changed meanwhile. */

@@ -4,7 +4,7 @@ import { emptyAnonymous, ownerAt } from "../../domain/profile/anonymous.ts";
 import type { EventType, StoredEvent } from "../../domain/event/event.ts";
 import type { ActorKind, Mark } from "../../domain/profile/fact.ts";
 import { decodeCursor, encodeCursor } from "../store/cursor.ts";
-import { EVENTS_AT_ONCE } from "../settling/log_facts.ts";
+import type { HistoryLimits } from "../settling/log_facts.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import type { createLinked } from "./user_parts.ts";
 import {
@@ -77,13 +77,14 @@ export interface Entries {
 /** What pages are made of. */
 export interface LogPagesOptions {
   store: Store;
+  limits: HistoryLimits;
   journal: Journal;
   views: Views;
   linked: ReturnType<typeof createLinked>;
 }
 
 /** Makes what reads pages of logs. */
-export function createLogPages({ store, journal, views, linked }: LogPagesOptions) {
+export function createLogPages({ store, limits, journal, views, linked }: LogPagesOptions) {
   const { actorOf, withTail, openWith, anonymousFrom } = views;
 
   /** The entries of a log: of a user, their own and what they own of their anonymous ids', merged. */
@@ -163,7 +164,7 @@ export function createLogPages({ store, journal, views, linked }: LogPagesOption
     };
     for await (const entry of merged) {
       batch.push(entry);
-      if (batch.length >= Math.min(EVENTS_AT_ONCE, query.limit - events.length + 1)) await take();
+      if (batch.length >= Math.min(limits.eventsAtOnce, query.limit - events.length + 1)) await take();
       if (more) break;
     }
     if (!more) await take();

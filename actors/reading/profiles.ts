@@ -13,9 +13,7 @@ import {
   userProfile,
 } from "../../domain/profile/profile.ts";
 import { traitsOf } from "../../domain/profile/register.ts";
-import type { Clock } from "../store/clock.ts";
 import { decodeCursor, encodeCursor } from "../store/cursor.ts";
-import type { Journal } from "../journal/journal_state.ts";
 import { actorKey, type Member } from "../store/keys.ts";
 import { createLinked } from "./user_parts.ts";
 import { createLogPages, type LogQuery } from "./log_pages.ts";
@@ -23,7 +21,6 @@ import { countMembers, listMembers } from "../settling/group_members.ts";
 import { createPast } from "./as_of.ts";
 import type { Settling } from "../settling/backpressure.ts";
 import { type ActorHead, isStale, load } from "../settling/snapshot.ts";
-import type { Store } from "../store/store.ts";
 import { createTraitStory, type TraitStory } from "./trait_provenance.ts";
 import {
   changedTooOften,
@@ -34,6 +31,7 @@ import {
   TRIES,
   versionOf,
   type View,
+  type ViewsOptions,
 } from "./consistent_read.ts";
 import { InvalidCursor } from "../store/errors.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
@@ -68,22 +66,20 @@ const GROUPS_BYTES = 1024 * 1024;
 const GROUPS_AT_ONCE = 20;
 
 /** What the reader is given. */
-export interface ReaderOptions {
-  store: Store;
-  clock: Clock;
-  journal: Journal;
+export interface ReaderOptions extends ViewsOptions {
   settling: Settling;
 }
 
 /** Makes the reader. */
-export function createReader({ store, clock, journal, settling }: ReaderOptions): Reader {
-  const views = createViews({ store, clock, journal });
+export function createReader({ settling, ...options }: ReaderOptions): Reader {
+  const { store, clock, journal, limits, foldVersion } = options;
+  const views = createViews(options);
   const { viewed, actorOf, withTail, pastFacts, pastLinks, pastAnonymous } = views;
   const { personFrom, groupFrom, anonymousFrom } = views;
   const linked = createLinked(store, views);
   const { userOf, sharesOf } = linked;
   const was = createPast({ views, linked });
-  const { readLogPage, openEntries } = createLogPages({ store, journal, views, linked });
+  const { readLogPage, openEntries } = createLogPages({ store, limits, journal, views, linked });
 
   async function userPerson(extend: Extend, generation: number, userId: string) {
     const { view, own, parts, actors, isWhole } = await userOf(extend, generation, userId);
@@ -91,7 +87,9 @@ export function createReader({ store, clock, journal, settling }: ReaderOptions)
     if (version === 0) return undefined;
     const { shares, isCut } = await sharesOf([...parts.keys(), ...actors.keys()], async (id) => {
       const part = actors.has(id) ? undefined : parts.get(id);
-      if (part !== undefined && !isStale(part.head!)) return personFromJson(part.state as PersonJson);
+      if (part !== undefined && !isStale(part.head!, foldVersion)) {
+        return personFromJson(part.state as PersonJson);
+      }
       const actor = actors.get(id) ?? await actorOf(view, "anonymous", id);
       return (await anonymousFrom(view, actor)).parts.get(userId);
     });
@@ -246,7 +244,7 @@ export function createReader({ store, clock, journal, settling }: ReaderOptions)
     user: (userId, past) => isNow(past) ? user(userId) : pastUser(userId, past),
     anonymous: (anonymousId, past) => anonymous(anonymousId, isNow(past) ? undefined : past),
     group: (groupId, past) => group(groupId, isNow(past) ? undefined : past),
-    trait: createTraitStory({ journal, views, userPerson, openEntries }),
+    trait: createTraitStory({ limits, journal, views, userPerson, openEntries }),
     log: (kind, id, query) =>
       viewed((extend, generation) => readLogPage(extend, generation, { kind, id, query })),
     async members(groupId, { limit, cursor }) {

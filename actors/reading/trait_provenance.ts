@@ -1,6 +1,6 @@
 /** Why a trait is what it is: the register says which event set it, the log which events had set it before. */
 import type { Person } from "../../domain/profile/person.ts";
-import { EVENTS_AT_ONCE } from "../settling/log_facts.ts";
+import type { HistoryLimits } from "../settling/log_facts.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import { type LogEntry, mayBe } from "../settling/actor_log.ts";
 import type { createLogPages } from "./log_pages.ts";
@@ -32,6 +32,7 @@ export const WHY_EVENTS = 1_000;
 
 /** What the story of a trait is made from. */
 export interface TraitStoryOptions {
+  limits: HistoryLimits;
   journal: Journal;
   views: Pick<Views, "viewed">;
   userPerson(extend: Extend, generation: number, userId: string): Promise<{ person: Person } | undefined>;
@@ -39,7 +40,7 @@ export interface TraitStoryOptions {
 }
 
 /** Makes what tells the story of a user's trait; of one that was removed it tells who did. */
-export function createTraitStory({ journal, views, userPerson, openEntries }: TraitStoryOptions) {
+export function createTraitStory({ limits, journal, views, userPerson, openEntries }: TraitStoryOptions) {
   /** Events that set the trait before a mark, newest first, and the entry at which it ended where that was not the end. */
   async function replacedBefore(entries: AsyncIterable<LogEntry>, name: string, isCut: () => boolean) {
     const replaced: TraitStory["replaced"] = [];
@@ -61,7 +62,7 @@ export function createTraitStory({ journal, views, userPerson, openEntries }: Tr
     for await (const entry of entries) {
       if (isCut() || read >= WHY_EVENTS) return { replaced, more: batch[0] ?? entry };
       batch.push(entry);
-      if (batch.length < EVENTS_AT_ONCE) continue;
+      if (batch.length < limits.eventsAtOnce) continue;
       const more = await take();
       if (more !== undefined) return { replaced, more };
     }

@@ -15,10 +15,13 @@ export interface ReplaySummary {
 
 /** Replays an actor; of a user, their anonymous ids too. With `verify` it only compares. */
 export async function replayOne(
-  options: Pick<RebuildOptions, "source" | "journal" | "owner" | "clock" | "newId">,
+  options: Pick<
+    RebuildOptions,
+    "source" | "journal" | "owner" | "clock" | "newId" | "limits" | "foldVersion"
+  >,
   { kind, id, verify }: { kind: ActorKind; id: string; verify: boolean },
 ): Promise<ReplaySummary> {
-  const { source: store, journal } = options;
+  const { source: store, journal, limits, foldVersion } = options;
   const fence = await stopSettling({ ...options, target: store, onProgress: () => {} });
   const { generation } = fence.value();
   await refuseErasing(store).catch(async (error) => {
@@ -31,6 +34,8 @@ export async function replayOne(
     write: fence.write,
     factsAt: journal.events.factsAt,
     renew: fence.renew,
+    limits,
+    foldVersion,
   };
   const actors: [ActorKind, string][] = [[kind, id]];
   if (kind === "user") {

@@ -5,14 +5,20 @@
 import { NO_CHECKPOINT } from "../journal/subscription.ts";
 import { BEGINNING, type Position } from "../../domain/event/position.ts";
 import type { Clock } from "../store/clock.ts";
-import { ACTOR_KINDS, type ActorName, FOLD_VERSION } from "../../domain/profile/fact.ts";
+import { ACTOR_KINDS, type ActorName } from "../../domain/profile/fact.ts";
 import { type Fence, LostFence, takeFence, workUnder } from "../store/lease.ts";
-import { deleteGeneration, generationsIn, GRACE_MS, type Rebuild } from "../settling/generation.ts";
+import {
+  deleteGeneration,
+  GENERATION_LIMITS,
+  generationsIn,
+  GRACE_MS,
+  type Rebuild,
+} from "../settling/generation.ts";
 import { gather } from "../settling/read_round.ts";
 import { type Wish, wishedErasures } from "../erasure/requests.ts";
 import { erasuresOf, type Journal, NOTHING_SETTLED, type Settled } from "../journal/journal_state.ts";
 import { REBUILD, SETTLED, wishKey } from "../store/keys.ts";
-import { settleRound } from "../settling/round.ts";
+import { ROUND_LIMITS, settleRound } from "../settling/round.ts";
 import type { Store, Write } from "../store/store.ts";
 
 /** Thrown where something that the operator can see to keeps a replay from its work. */
@@ -20,15 +26,22 @@ export class ReplayRefused extends Error {
   override name = "ReplayRefused";
 }
 
-/** Events in a round of a rebuild, and bytes of memory for them: the larger, the fewer times an actor is written. */
-const ROUND_EVENTS = 1_000_000;
+/** Bounds of a replay of everything, besides those of a round. */
+export const REPLAY_LIMITS = {
+  ...ROUND_LIMITS,
+  ...GENERATION_LIMITS,
+  /** Events in a round of a replay: the larger, the fewer times an actor is written. */
+  replayedEvents: 1_000_000,
+  /** Actors, and members of groups, that are remembered as written, so that new ones need not be read: some 100 bytes each. */
+  rememberedActors: 500_000,
+};
+export type ReplayLimits = typeof REPLAY_LIMITS;
+
+/** Bytes of memory for the events of a round. */
 const ROUND_BYTES = 192 * 1024 * 1024;
 
 /** The share of a round's time that goes by until its events are gathered, for who watches the progress. */
 const GATHER_SHARE = 0.3;
-
-/** Actors, and members of groups, that are remembered as written, so that new ones need not be read: some 100 bytes each. */
-const MAX_WRITTEN = 500_000;
 
 /** A round ends within this time, if anybody is at it. */
 const ROUND_MS = 60_000;
@@ -43,6 +56,9 @@ export interface RebuildOptions {
   owner: string;
   clock: Clock;
   newId(): string;
+  limits: ReplayLimits;
+  /** The version of the folds that this process has. */
+  foldVersion: number;
   /** Told now and then how many events of how many are folded. */
   onProgress(done: number, total: number): void;
 }
@@ -60,8 +76,8 @@ export interface Rebuilding {
 
 /** Begins a rebuild in a generation that nothing uses, whatever an abandoned one left there. */
 export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding> {
-  const { source, target, journal } = options;
-  const empty: Rebuild = { ...NO_CHECKPOINT, fold: FOLD_VERSION, generation: 0 };
+  const { source, target, journal, limits, foldVersion } = options;
+  const empty: Rebuild = { ...NO_CHECKPOINT, fold: options.foldVersion, generation: 0 };
   const fence = await takeFence({ ...options, store: target, key: REBUILD, empty });
   if (fence === undefined) {
     throw new ReplayRefused(
@@ -80,7 +96,7 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
   for (const unused of await generationsIn(target)) {
     // Of replays that were killed there may be several: also while they deleted what others had left.
     if (unused === live.generation) continue;
-    await deleteGeneration(target, unused, (writes) => fence.write(writes));
+    await deleteGeneration(target, unused, { write: fence.write, limits });
   }
   let position = BEGINNING;
   let done = 0;
@@ -101,7 +117,7 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
         const round = await gather(source, {
           after: position,
           upTo: to,
-          maxEvents: ROUND_EVENTS,
+          maxEvents: limits.replayedEvents,
           maxBytes: ROUND_BYTES,
           onEntry: (events) => report((read += events) * GATHER_SHARE),
         });
@@ -111,14 +127,18 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
           write: fence.write,
           factsAt: journal.events.factsAt,
           renew: fence.renew,
+          limits,
+          foldVersion,
           onSettled: (share: number) => report(read * (GATHER_SHARE + share * (1 - GATHER_SHARE))),
-          isNew: (name: ActorName) => written.size < MAX_WRITTEN && !written.has(name),
+          isNew: (name: ActorName) => written.size < limits.rememberedActors && !written.has(name),
           isNewMember: (member: string) =>
-            members.size < MAX_WRITTEN && members.size < members.add(member).size,
+            members.size < limits.rememberedActors && members.size < members.add(member).size,
         };
         await workUnder(fence, () => settleRound(place, round.mail));
         for (const kind of ACTOR_KINDS) {
-          for (const id of round.mail.ids(kind)) if (written.size < MAX_WRITTEN) written.add(`${kind}/${id}`);
+          for (const id of round.mail.ids(kind)) {
+            if (written.size < limits.rememberedActors) written.add(`${kind}/${id}`);
+          }
         }
         await fence.write({ change: { position: round.end } });
         position = round.end;
@@ -165,14 +185,14 @@ export async function stopSettling(
 
 /** Folds everything again and puts the result in the place of the live generation. Gives the number of events. */
 export async function rebuildAll(options: RebuildOptions): Promise<number> {
-  const { source } = options;
+  const { source, limits } = options;
   const { rebuilding, events } = await rebuildOnce(options);
   await options.clock.sleep(GRACE_MS);
-  const empty: Rebuild = { ...NO_CHECKPOINT, fold: FOLD_VERSION, generation: rebuilding.generation };
+  const empty: Rebuild = { ...NO_CHECKPOINT, fold: options.foldVersion, generation: rebuilding.generation };
   const cleaning = await takeFence({ ...options, store: source, key: REBUILD, empty });
   if (cleaning !== undefined) {
     try {
-      await deleteGeneration(source, rebuilding.replaced, (writes) => cleaning.write(writes));
+      await deleteGeneration(source, rebuilding.replaced, { write: cleaning.write, limits });
       // The next replay need not wait for this one's lease.
       await cleaning.write({ change: { until: 0 } });
     } catch (error) {

@@ -13,6 +13,7 @@ import {
   beginRebuild,
   type RebuildOptions,
   refuseErasing,
+  REPLAY_LIMITS,
   ReplayRefused,
   stopSettling,
 } from "./replay_all.ts";
@@ -20,8 +21,13 @@ import { type ActorHead, type PartHead, whole } from "../settling/snapshot.ts";
 import type { Entry, Store } from "../store/store.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
 
-/** Values that are held against their twins at once. */
-const AT_ONCE = 100;
+/** Bounds of a comparison, besides those of the replay. */
+export const VERIFY_LIMITS = {
+  ...REPLAY_LIMITS,
+  /** Values that are held against their twins at once. */
+  comparedValues: 100,
+};
+export type VerifyLimits = typeof VERIFY_LIMITS;
 
 /** What a comparison came to. */
 export interface Comparison {
@@ -33,8 +39,10 @@ export interface Comparison {
 }
 
 /** Compares everything. `options.target` is an empty store of its own. */
-export async function verifyAll(options: RebuildOptions): Promise<Comparison> {
-  const { source, target } = options;
+export async function verifyAll(
+  options: RebuildOptions & { limits: VerifyLimits },
+): Promise<Comparison> {
+  const { source, target, limits } = options;
   const erasures = await refuseErasing(source);
   const rebuilding = await beginRebuild(options);
   const live = (await source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
@@ -45,11 +53,11 @@ export async function verifyAll(options: RebuildOptions): Promise<Comparison> {
   };
   let compared = 0;
   let suspects: Key[] = [];
-  for await (const some of namesIn(pair.live)) {
+  for await (const some of namesIn(pair.live, limits)) {
     compared += some.length;
-    suspects.push(...await differing(pair, some));
+    suspects.push(...await differing(pair, { names: some, limits }));
   }
-  for await (const some of namesIn(pair.twin)) {
+  for await (const some of namesIn(pair.twin, limits)) {
     const entries = await source.getMany(some.map((name) => keyIn(pair.live, name)));
     suspects.push(...some.filter((_, index) => entries[index]!.stamp === null));
   }
@@ -64,7 +72,7 @@ export async function verifyAll(options: RebuildOptions): Promise<Comparison> {
     // A round may have been stopped: each value is as before it, or as after it.
     for (const to of [position, end ?? position]) {
       await rebuilding.advance(to);
-      suspects = await differing(pair, suspects);
+      suspects = await differing(pair, { names: suspects, limits });
     }
     await fence.write({ change: { until: 0 } });
   }
@@ -86,13 +94,16 @@ function keyIn({ generation }: Side, [first, ...rest]: Name): Key {
 }
 
 /** The names of all that is compared on a side, some at a time. Logs are compared with their actors. */
-async function* namesIn({ store, generation }: Side): AsyncGenerator<Name[]> {
+async function* namesIn(
+  { store, generation }: Side,
+  { comparedValues }: VerifyLimits,
+): AsyncGenerator<Name[]> {
   let names: Name[] = [];
   for (const prefix of generationPrefixes(generation)) {
     if (prefix[0] === "log") continue;
-    for await (const { key } of store.list({ prefix }, { batchSize: AT_ONCE })) {
+    for await (const { key } of store.list({ prefix }, { batchSize: comparedValues })) {
       names.push([key[0]!, ...key.slice(2)]);
-      if (names.length < AT_ONCE) continue;
+      if (names.length < comparedValues) continue;
       yield names;
       names = [];
     }
@@ -101,10 +112,13 @@ async function* namesIn({ store, generation }: Side): AsyncGenerator<Name[]> {
 }
 
 /** Those names under which the two sides hold different things. */
-async function differing(pair: { live: Side; twin: Side }, names: Name[]): Promise<Name[]> {
+async function differing(
+  pair: { live: Side; twin: Side },
+  { names, limits: { comparedValues } }: { names: Name[]; limits: VerifyLimits },
+): Promise<Name[]> {
   const different: Name[] = [];
-  for (let i = 0; i < names.length; i += AT_ONCE) {
-    const some = names.slice(i, i + AT_ONCE);
+  for (let i = 0; i < names.length; i += comparedValues) {
+    const some = names.slice(i, i + comparedValues);
     const [live, twin] = await Promise.all([printsOf(pair.live, some), printsOf(pair.twin, some)]);
     different.push(...some.filter((_, index) => live[index] !== twin[index]));
   }

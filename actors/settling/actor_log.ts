@@ -25,11 +25,14 @@ export interface LogEntry {
   tag: number;
 }
 
-/** Entries in a sealed page; one grows to twice as many before it is split. */
-export const PAGE_ENTRIES = 256;
-
-/** Entries in an actor's value before the oldest are sealed. */
-export const OPEN_ENTRIES = 384;
+/** Bounds of a log. */
+export const LOG_LIMITS = {
+  /** Entries in a sealed page; one grows to twice as many before it is split. */
+  pageEntries: 256,
+  /** Entries in an actor's value before the oldest are sealed. */
+  openEntries: 384,
+};
+export type LogLimits = typeof LOG_LIMITS;
 
 /** What the first sealed page begins with: before all times that an event can have. */
 const BEGINNING: Mark = [-8.64e15, FIRST];
@@ -83,7 +86,7 @@ export const EMPTY_LOG: OpenLog = { open: new Uint8Array(), from: null };
 /** Bytes of an entry at the most: a sign and 53 bits twice, 32 bits, and a tag of 16. */
 const ENTRY_BYTES = 27;
 
-let scratch = new Uint8Array(ENTRY_BYTES * OPEN_ENTRIES);
+let scratch = new Uint8Array(ENTRY_BYTES * LOG_LIMITS.openEntries);
 
 /** Entries as bytes: differences as varints, some 8 bytes an entry. They must be in order. */
 export function encodeEntries(entries: readonly LogEntry[]): Uint8Array {
@@ -166,7 +169,7 @@ export interface GrownLog extends OpenLog {
 export async function growLog(
   store: Store,
   { generation, kind, id }: LogPlace,
-  { log, added }: { log: OpenLog; added: LogEntry[] },
+  { log, added, limits }: { log: OpenLog; added: LogEntry[]; limits: LogLimits },
 ): Promise<GrownLog> {
   const from = log.from;
   const late = from === null ? [] : added.filter((entry) => before(entry, from));
@@ -176,15 +179,17 @@ export async function growLog(
   );
   const pages: [Key, Uint8Array][] = [];
   let begins = from;
-  while (open.length > OPEN_ENTRIES) {
-    const sealed = open.slice(0, PAGE_ENTRIES);
+  while (open.length > limits.openEntries) {
+    const sealed = open.slice(0, limits.pageEntries);
     const mark: Mark = begins === null ? BEGINNING : [sealed[0]!.at, sealed[0]!.place];
     pages.push([pageKey(generation, kind, id, mark), encodeEntries(sealed)]);
-    open = open.slice(PAGE_ENTRIES);
+    open = open.slice(limits.pageEntries);
     begins = [open[0]!.at, open[0]!.place];
   }
   if (late.length > 0) {
-    pages.push(...await growPages(store, { generation, kind, id }, late.sort(compareEntries)));
+    pages.push(
+      ...await growPages(store, { generation, kind, id }, { late: late.sort(compareEntries), limits }),
+    );
   }
   return { open: encodeEntries(open), from: begins, pages };
 }
@@ -194,7 +199,11 @@ function before({ at, place }: Omit<LogEntry, "tag">, mark: Mark): boolean {
 }
 
 /** Puts late entries, in order, into the sealed pages of their times. */
-async function growPages(store: Store, place: LogPlace, late: LogEntry[]): Promise<[Key, Uint8Array][]> {
+async function growPages(
+  store: Store,
+  place: LogPlace,
+  { late, limits: { pageEntries } }: { late: LogEntry[]; limits: LogLimits },
+): Promise<[Key, Uint8Array][]> {
   const { generation, kind, id } = place;
   const prefix = logPrefix(generation, kind, id);
   const pages: [Key, Uint8Array][] = [];
@@ -212,14 +221,14 @@ async function growPages(store: Store, place: LogPlace, late: LogEntry[]): Promi
     while (next < late.length && (end === undefined || before(late[next]!, end))) mine.push(late[next++]!);
     const there = decodeEntries(page.value).filter((entry) => end === undefined || before(entry, end));
     const entries = merge(there, mine);
-    if (entries.length <= 2 * PAGE_ENTRIES) {
+    if (entries.length <= 2 * pageEntries) {
       pages.push([page.key, encodeEntries(entries)]);
       continue;
     }
     // The page that is split comes last: if a round is cut off between, nothing of it is lost.
-    for (let i = entries.length - 1 - (entries.length - 1) % PAGE_ENTRIES; i >= 0; i -= PAGE_ENTRIES) {
+    for (let i = entries.length - 1 - (entries.length - 1) % pageEntries; i >= 0; i -= pageEntries) {
       const key = i === 0 ? page.key : pageKey(generation, kind, id, [entries[i]!.at, entries[i]!.place]);
-      pages.push([key, encodeEntries(entries.slice(i, i + PAGE_ENTRIES))]);
+      pages.push([key, encodeEntries(entries.slice(i, i + pageEntries))]);
     }
   }
   return pages;

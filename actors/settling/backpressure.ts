@@ -5,8 +5,14 @@ import { erasuresOf, type Journal } from "../journal/journal_state.ts";
 import type { Settler } from "./settler.ts";
 import { NotServing } from "../store/errors.ts";
 
-/** Beyond so many unsettled events, or bytes of memory for them, senders are slowed, more the fuller it is. */
-const SOFT_EVENTS = 240_000;
+/** Bounds of what is unsettled. */
+export const BACKPRESSURE_LIMITS = {
+  /** Beyond so many unsettled events senders are slowed, more the fuller it is. */
+  softEvents: 240_000,
+};
+export type BackpressureLimits = typeof BACKPRESSURE_LIMITS;
+
+/** The same of bytes of memory for them. */
 const SOFT_BYTES = 96 * 1024 * 1024;
 
 /** Beyond so many times the soft bound senders wait until there is room. */
@@ -31,7 +37,7 @@ export interface SettlerEvents {
  * by then: a settler that cannot have a thread reports that at once.
  */
 export function createSettling(
-  { clock, journal }: { clock: Clock; journal: Journal },
+  { clock, journal, limits }: { clock: Clock; journal: Journal; limits: BackpressureLimits },
   start: (events: SettlerEvents) => Settler,
 ) {
   /** Events settled in a second, as lately seen. */
@@ -110,7 +116,7 @@ export function createSettling(
     async room(events: number, deadlineMs: number): Promise<void> {
       while (clock.monotonic() < deadlineMs) {
         const tail = journal.tail();
-        const excess = Math.max(tail.events() / SOFT_EVENTS, tail.bytes() / SOFT_BYTES) - 1;
+        const excess = Math.max(tail.events() / limits.softEvents, tail.bytes() / SOFT_BYTES) - 1;
         if (excess <= 0 || closed) return;
         settler.wake();
         const share = excess / (HARD_FACTOR - 1);

@@ -11,8 +11,12 @@ export interface Rebuild extends Checkpoint {
 /** Readers of the old generation have begun anew by then. */
 export const GRACE_MS = 3_000;
 
-/** Keys deleted by one operation. */
-const DELETES = 300;
+/** Bounds of deleting a generation. */
+export const GENERATION_LIMITS = {
+  /** Keys deleted by one operation. */
+  generationDeletes: 300,
+};
+export type GenerationLimits = typeof GENERATION_LIMITS;
 
 /** The generations of actors of which anything is there. */
 export async function generationsIn(store: Store): Promise<number[]> {
@@ -35,13 +39,13 @@ export async function generationsIn(store: Store): Promise<number[]> {
 export async function deleteGeneration(
   store: Store,
   generation: number,
-  write: (writes: { deletes: Key[] }) => Promise<void>,
+  { write, limits }: { write(writes: { deletes: Key[] }): Promise<void>; limits: GenerationLimits },
 ): Promise<void> {
   for (const prefix of [...generationPrefixes(generation), ...piecePrefixes(generation)]) {
     let deletes: Key[] = [];
     for await (const { key } of store.list({ prefix }, { batchSize: 200 })) {
       deletes.push(key);
-      if (deletes.length < DELETES) continue;
+      if (deletes.length < limits.generationDeletes) continue;
       await write({ deletes });
       deletes = [];
     }

@@ -25,12 +25,17 @@ export interface MemberChange {
   at: number | null;
 }
 
-/** Rows, and bytes of their keys, written by one operation: KV takes 80 KiB of keys, and a key may have over 1 KB. */
-const ROWS_PER_WRITE = 300;
-const KEY_BYTES_PER_WRITE = 40_000;
+/** Bounds of changing members. */
+export const MEMBER_LIMITS = {
+  /** Rows written by one operation. */
+  memberRows: 300,
+  /** Members whose rows are read at once. */
+  memberReads: 64,
+};
+export type MemberLimits = typeof MEMBER_LIMITS;
 
-/** Members whose rows are read at once. */
-const READS_AT_ONCE = 64;
+/** Bytes of keys written by one operation: KV takes 80 KiB of keys, and a key may have over 1 KB. */
+const KEY_BYTES_PER_WRITE = 40_000;
 
 /**
  * Applies changes. A row and the count that it changes move in one operation, and a change is a value that a row is set
@@ -39,8 +44,9 @@ const READS_AT_ONCE = 64;
 export async function applyMembers(
   store: Store,
   generation: number,
-  { changes, write, isNewMember = () => false }: {
+  { changes, write, limits, isNewMember = () => false }: {
     changes: MemberChange[];
+    limits: MemberLimits;
     /** Whether nobody has written rows of a member (its group, kind and id as JSON) until now: then none are read. */
     isNewMember?: ((member: string) => boolean) | undefined;
     write(writes: { sets: [Key, unknown][]; deletes: Key[] }): Promise<void>;
@@ -55,8 +61,8 @@ export async function applyMembers(
   }
   const members = [...byMember].map(([member, mine]) => ({ mine, isNew: isNewMember(member) }));
   const counts = new Map<string, number>();
-  for (let from = 0; from < members.length; from += READS_AT_ONCE) {
-    const some = members.slice(from, from + READS_AT_ONCE);
+  for (let from = 0; from < members.length; from += limits.memberReads) {
+    const some = members.slice(from, from + limits.memberReads);
     const groupIds = [...new Set(some.map(({ mine }) => mine[0]!.groupId))];
     const unknown = groupIds.filter((groupId) => !counts.has(groupId));
     const entries = await store.getMany<number>(
@@ -98,7 +104,7 @@ export async function applyMembers(
         counts.set(groupId, counts.get(groupId)! + Number(sources.size > 0) - Number(wasMember));
         touched.add(groupId);
         ofKeys += keyBytes(key) + keyBytes(memberCountKey(generation, groupId));
-        if (sets.length + deletes.length >= ROWS_PER_WRITE || ofKeys >= KEY_BYTES_PER_WRITE) await flush();
+        if (sets.length + deletes.length >= limits.memberRows || ofKeys >= KEY_BYTES_PER_WRITE) await flush();
       }
     }
     await flush();

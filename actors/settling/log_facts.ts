@@ -9,16 +9,21 @@ import type { Store } from "../store/store.ts";
 export interface History {
   store: Store;
   factsAt(places: readonly Position[]): Promise<Fact[]>;
+  limits: HistoryLimits;
   /** Called now and then in long work, by who holds a lease. */
   renew?(): Promise<void>;
 }
 
-/** Events read at once: some chunks if they are far apart, and 60 MB of memory if they are made to take much. */
-export const EVENTS_AT_ONCE = 100;
+/** Bounds of reading the events of logs. */
+export const HISTORY_LIMITS = {
+  /** Events read at once: some chunks if they are far apart, and 60 MB of memory if they are made to take much. */
+  eventsAtOnce: 100,
+};
+export type HistoryLimits = typeof HISTORY_LIMITS;
 
 /** The facts of the settled part of a log, in the order of the journal. Holds the places of all in memory. */
 export async function* factsOfLog(
-  { store, factsAt, renew }: History,
+  { store, factsAt, limits, renew }: History,
   actor: LogPlace,
   { log, wanted = () => true }: { log: OpenLog; wanted?: (entry: LogEntry) => boolean },
 ): AsyncGenerator<Fact> {
@@ -27,9 +32,9 @@ export async function* factsOfLog(
     if (wanted(entry)) places.push(entry.place);
   }
   places.sort();
-  for (let i = 0; i < places.length; i += EVENTS_AT_ONCE) {
+  for (let i = 0; i < places.length; i += limits.eventsAtOnce) {
     await renew?.();
-    yield* await factsAt(places.slice(i, i + EVENTS_AT_ONCE));
+    yield* await factsAt(places.slice(i, i + limits.eventsAtOnce));
   }
 }
 

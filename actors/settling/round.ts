@@ -19,7 +19,7 @@ import {
   ownerAt,
   ownersOf,
 } from "../../domain/profile/anonymous.ts";
-import { type ActorKind, type ActorName, type Fact, FOLD_VERSION } from "../../domain/profile/fact.ts";
+import type { ActorKind, ActorName, Fact } from "../../domain/profile/fact.ts";
 import {
   emptyGroup,
   evolveGroup,
@@ -43,10 +43,10 @@ import {
   type NamedKey,
   partKey,
 } from "../store/keys.ts";
-import { EMPTY_LOG, growLog, type LogPlace, tagOf } from "./actor_log.ts";
+import { EMPTY_LOG, growLog, LOG_LIMITS, type LogPlace, tagOf } from "./actor_log.ts";
 import type { Mail } from "./mailboxes.ts";
-import { applyMembers, type MemberChange } from "./group_members.ts";
-import { createOperations, fits, sizeOf, type Writes } from "../store/write_batch.ts";
+import { applyMembers, MEMBER_LIMITS, type MemberChange } from "./group_members.ts";
+import { BATCH_LIMITS, createOperations, fits, sizeOf, type Writes } from "../store/write_batch.ts";
 import {
   type ActorHead,
   complete,
@@ -57,14 +57,18 @@ import {
   nothingAt,
   type PartHead,
   readHead,
+  SNAPSHOT_LIMITS,
   writesOf,
 } from "./snapshot.ts";
 import { canonicalState } from "./canonical_state.ts";
-import { factsOfLog, foldAnonymousLog, type History } from "./log_facts.ts";
+import { factsOfLog, foldAnonymousLog, type History, HISTORY_LIMITS } from "./log_facts.ts";
 
 /** Where a round is done. */
 export interface Place extends History {
   generation: number;
+  limits: RoundLimits;
+  /** The version of the folds that states are made by. */
+  foldVersion: number;
   /** Writes under the fence. */
   write(writes: Writes): Promise<void>;
   /** Told now and then which share of a round's actors is through. */
@@ -75,11 +79,21 @@ export interface Place extends History {
   isNewMember?(member: string): boolean;
 }
 
-/** Actors that are loaded, folded and written together. */
-export const SLICE_ACTORS = 512;
-
-/** Bytes of values that a slice may gather before they are written: actors may be large. */
-export const SLICE_BYTES = 4 * 1024 * 1024;
+/** Bounds of a round. */
+export const ROUND_LIMITS = {
+  ...BATCH_LIMITS,
+  ...HISTORY_LIMITS,
+  ...LOG_LIMITS,
+  ...MEMBER_LIMITS,
+  ...SNAPSHOT_LIMITS,
+  /** Actors that are loaded, folded and written together. */
+  sliceActors: 512,
+  /** Bytes of values that a slice may gather before they are written: actors may be large. */
+  sliceBytes: 4 * 1024 * 1024,
+  /** Where actors that are read are so rare among those that are there, reading all of a range costs more than one by one. */
+  scanFactor: 4,
+};
+export type RoundLimits = typeof ROUND_LIMITS;
 
 /** What an actor's round comes to. */
 export interface Unit extends Writes {
@@ -121,11 +135,13 @@ async function settleKind(
   kind: ActorKind,
   { mail, onSlice }: { mail: Mail; onSlice(actors: number): void },
 ): Promise<void> {
-  const { generation } = place;
+  const { generation, limits } = place;
   // In the order of keys, neighbours share pages of the database.
   const actors = actorKeysInOrder(generation, kind, mail.ids(kind));
   const slices: NamedKey[][] = [];
-  for (let i = 0; i < actors.length; i += SLICE_ACTORS) slices.push(actors.slice(i, i + SLICE_ACTORS));
+  for (let i = 0; i < actors.length; i += limits.sliceActors) {
+    slices.push(actors.slice(i, i + limits.sliceActors));
+  }
   const reading: Promise<Loaded<ActorHead>[]>[] = [];
   const writing: Promise<void>[] = [];
   let written = Promise.resolve();
@@ -147,7 +163,7 @@ async function settleKind(
       if (unit === undefined) continue;
       units.push(unit);
       bytes += bytesOf(unit);
-      if (bytes < SLICE_BYTES) continue;
+      if (bytes < limits.sliceBytes) continue;
       await written;
       await writeUnits(place, units);
       units = [];
@@ -162,9 +178,6 @@ async function settleKind(
   await written;
 }
 
-/** Where actors that are read are so rare among those that are there, reading all of a range costs more than one by one. */
-const SCAN_FACTOR = 4;
-
 /** What reading slices has found of the range that they are in: whether few of its actors are in the round. */
 interface Density {
   isLow: boolean;
@@ -175,7 +188,7 @@ interface Density {
  * what is in it is wanted, else one by one.
  */
 async function loadSlice(
-  { store, isNew }: Place,
+  { store, isNew, limits }: Place,
   kind: ActorKind,
   { slice, density }: { slice: NamedKey[]; density: Density },
 ): Promise<Loaded<ActorHead>[]> {
@@ -185,7 +198,7 @@ async function loadSlice(
     : [...slice.keys()].filter((index) => !isNew(`${kind}/${slice[index]!.id}`));
   if (left.length > 1 && !density.isLow) {
     const indexOf = new Map(left.map((index) => [slice[index]!.key.at(-1), index]));
-    const limit = left.length * SCAN_FACTOR;
+    const limit = left.length * limits.scanFactor;
     let [count, last] = [0, -1];
     const range = actorRange(slice[left[0]!]!.key, slice[left.at(-1)!]!.key);
     await store.scan<Uint8Array>(range, limit, (entry) => {
@@ -217,21 +230,22 @@ function quiet<T>(promise: Promise<T>): Promise<T> {
 export async function writeUnits(place: Place, units: Unit[]): Promise<void> {
   const changes = units.flatMap((unit) => unit.members);
   if (changes.length > 0) {
-    const { store, generation, write, isNewMember } = place;
-    await applyMembers(store, generation, { changes, write, isNewMember });
+    const { store, generation, write, limits, isNewMember } = place;
+    await applyMembers(store, generation, { changes, write, limits, isNewMember });
   }
-  const operations = createOperations(place.write);
+  const operations = createOperations(place.write, place.limits);
   for (const unit of units) {
     const all = joined([...unit.ahead, unit]);
     const size = sizeOf(all);
-    if (fits(size)) {
+    if (fits(size, place.limits)) {
       await operations.add(all, size);
       continue;
     }
     await operations.flush();
     const along: Writes["sets"] = unit.old === null ? [] : [[unit.key, unit.old]];
-    const ahead = createOperations(({ sets, deletes }) =>
-      place.write({ sets: [...sets, ...along], deletes })
+    const ahead = createOperations(
+      ({ sets, deletes }) => place.write({ sets: [...sets, ...along], deletes }),
+      place.limits,
     );
     for (const writes of unit.ahead) await ahead.add(writes);
     await ahead.flush();
@@ -258,24 +272,34 @@ async function unitOf(place: Place, actor: LogPlace, { loaded, facts }: Mailbox)
   const grown = await growLog(place.store, actor, {
     log: old ?? EMPTY_LOG,
     added: fresh.map((fact) => ({ at: fact.at, place: fact.place, tag: tagOf(fact, actor.kind) })),
+    limits: place.limits,
   });
   const head: ActorHead = {
     id: actor.id,
-    fold: FOLD_VERSION,
+    fold: place.foldVersion,
     position: fresh[fresh.length - 1]!.place,
     version: (old?.version ?? 0) + fresh.length,
     open: grown.open,
     from: grown.from,
   };
-  const again = old !== undefined && isStale(old);
+  const again = old !== undefined && isStale(old, place.foldVersion);
   const folded = await fold(place, actor, { loaded, fresh, position: head.position, again });
-  const unit = unitWith(loaded, head, folded);
+  const unit = unitWith(place, { loaded, head, folded });
   for (const page of grown.pages) unit.ahead.push({ sets: [page], deletes: [] });
   return unit;
 }
 
-function unitWith(loaded: Loaded<ActorHead>, head: ActorHead, folded: Folded): Unit {
-  const writes = writesOf(loaded.key, { head, state: folded.state, old: loaded, stamp: head.position });
+function unitWith(
+  { limits }: Place,
+  { loaded, head, folded }: { loaded: Loaded<ActorHead>; head: ActorHead; folded: Folded },
+): Unit {
+  const writes = writesOf(loaded.key, {
+    head,
+    state: folded.state,
+    old: loaded,
+    stamp: head.position,
+    limits,
+  });
   return {
     key: loaded.key,
     old: loaded.raw,
@@ -295,7 +319,7 @@ export async function unitAgain(
   { loaded, head, pages }: { loaded: Loaded<ActorHead>; head: ActorHead; pages: [Key, Uint8Array][] },
 ): Promise<Unit> {
   const folded = await fold(place, actor, { loaded, fresh: [], position: head.position, again: true });
-  const unit = unitWith(loaded, { ...head, fold: FOLD_VERSION }, folded);
+  const unit = unitWith(place, { loaded, head: { ...head, fold: place.foldVersion }, folded });
   for (const page of pages) unit.ahead.push({ sets: [page], deletes: [] });
   return unit;
 }
@@ -321,10 +345,14 @@ export async function replayActor(
   if (head === undefined) return { events: 0, same: true, owners: [] };
   const folding = { loaded: loaded!, fresh: [], position: head.position, again: true };
   const folded = await fold(place, actor, folding);
-  const same = !isStale(head) &&
+  const same = !isStale(head, place.foldVersion) &&
     canonicalState(actor.kind, folded.state) === canonicalState(actor.kind, loaded!.state);
   const owners = actor.kind === "anonymous" ? ownersOf(anonymousFromJson(folded.state as AnonymousJson)) : [];
-  if (!verify) await writeUnits(place, [unitWith(loaded!, { ...head, fold: FOLD_VERSION }, folded)]);
+  if (!verify) {
+    await writeUnits(place, [
+      unitWith(place, { loaded: loaded!, head: { ...head, fold: place.foldVersion }, folded }),
+    ]);
+  }
   return { events: head.version, same, owners };
 }
 
@@ -378,7 +406,7 @@ async function refold(place: Place, actor: LogPlace, folding: Folding): Promise<
   }
   const person = emptyPerson();
   for await (const fact of allFacts(place, actor, folding)) evolvePerson(person, fact);
-  const before = readable(folding)
+  const before = readable(place, folding)
     ? personFromJson(folding.loaded.state as PersonJson).groups
     : new Map<string, number>();
   return {
@@ -388,16 +416,16 @@ async function refold(place: Place, actor: LogPlace, folding: Folding): Promise<
 }
 
 /** Whether the old state can be read: not that of an older fold, whose memberships are then taken for none. */
-function readable({ loaded: { head } }: Folding): boolean {
-  return head !== undefined && !isStale(head);
+function readable({ foldVersion }: Place, { loaded: { head } }: Folding): boolean {
+  return head !== undefined && !isStale(head, foldVersion);
 }
 
 async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> {
   const { loaded, loaded: { head }, fresh, position } = folding;
-  const old = isAnonymousJson(head) ? anonymousFromJson(loaded.state as AnonymousJson) : undefined;
+  const old = isAnonymousJson(place, head) ? anonymousFromJson(loaded.state as AnonymousJson) : undefined;
   let before = groupsOf(old ?? emptyAnonymous(), actor.id);
   const ownersBefore = old === undefined ? [] : ownersOf(old);
-  let state = old !== undefined && readable(folding) ? old : emptyAnonymous();
+  let state = old !== undefined && readable(place, folding) ? old : emptyAnonymous();
   const isCut = folding.again || !fresh.every((fact) => evolveAnonymous(state, fact, actor.id));
   if (isCut) {
     // Who was in which group by an older fold can't be read: it is folded too, or rows of who is no owner would stay.
@@ -416,7 +444,7 @@ async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Foldin
     members: [
       ...differences(before, groupsOf(state, actor.id)),
       // And what it may have left out is set.
-      ...(readable(folding) ? [] : differences([], groupsOf(state, actor.id))),
+      ...(readable(place, folding) ? [] : differences([], groupsOf(state, actor.id))),
     ],
     parts: await partsOf(place, actor, { state, owners, position, isFirst: head === undefined }),
   };
@@ -425,8 +453,8 @@ async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Foldin
 /** The first fold whose states of anonymous ids say in the form of today who owned what, be it by other rules. */
 const FIRST_READABLE_FOLD = 2;
 
-function isAnonymousJson(head: ActorHead | undefined): boolean {
-  return head !== undefined && head.fold >= FIRST_READABLE_FOLD && head.fold <= FOLD_VERSION;
+function isAnonymousJson({ foldVersion }: Place, head: ActorHead | undefined): boolean {
+  return head !== undefined && head.fold >= FIRST_READABLE_FOLD && head.fold <= foldVersion;
 }
 
 /** The writes of the parts of those who own something of an anonymous id, or did, and whose parts may have changed. */
@@ -450,10 +478,11 @@ async function partsOf(
     const [old] = isFirst ? [] : await load<PartHead>(place.store, [key]);
     if (part !== undefined) {
       writes.push(writesOf<PartHead>(key, {
-        head: { userId, anonymousId: actor.id, fold: FOLD_VERSION },
+        head: { userId, anonymousId: actor.id, fold: place.foldVersion },
         state: personToJson(part),
         old,
         stamp: position,
+        limits: place.limits,
       }));
     } else if (old?.head !== undefined) {
       // A link that came late made it a placeholder before this user had it.

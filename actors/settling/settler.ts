@@ -4,6 +4,7 @@
  */
 import type { Position } from "../../domain/event/position.ts";
 import {
+  DEDUP_LIMITS,
   dueForMerge,
   keysOfRun,
   makeRun,
@@ -12,7 +13,7 @@ import {
   type Run,
   withinWindow,
 } from "../journal/dedup_index.ts";
-import { createEvents, type Events } from "../journal/event_reader.ts";
+import { createEvents, type Events, EVENTS_LIMITS } from "../journal/event_reader.ts";
 import { erasuresOf, NOTHING_SETTLED, type Settled } from "../journal/journal_state.ts";
 import { subscribe, type Subscription } from "../journal/subscription.ts";
 import type { Clock } from "../store/clock.ts";
@@ -21,25 +22,36 @@ import type { Fence } from "../store/lease.ts";
 import type { Store } from "../store/store.ts";
 import { deleteRange } from "../store/write_batch.ts";
 import { gather, type Gathered } from "./read_round.ts";
-import { settleRound } from "./round.ts";
+import { ROUND_LIMITS, type RoundLimits, settleRound } from "./round.ts";
 
-/** A round begins when nothing more came for this long, and at the latest when the first has waited for so long. */
-const QUIET_MS = 50;
+/** Bounds of a settler. */
+export const SETTLER_LIMITS = {
+  ...ROUND_LIMITS,
+  ...EVENTS_LIMITS,
+  ...DEDUP_LIMITS,
+  /** A round begins when nothing more came for so long. */
+  quietMs: 50,
+  /** A round takes at most so many events. */
+  roundEvents: 150_000,
+  /** Keys of the dedup index in one operation. */
+  dedupWriteKeys: 500,
+};
+export type SettlerLimits = typeof SETTLER_LIMITS;
+
+/** A round begins at the latest when the first event has waited for so long. */
 const WAIT_MS = 4_000;
 
 /** A round begins at once when so many events wait: enough that an actor has several in it. */
 const READY_EVENTS = 150_000;
 
-/** A round takes at most so many events, and bytes of memory for them. */
-const ROUND_EVENTS = 150_000;
+/** A round takes at most so many bytes of memory for its events. */
 const ROUND_BYTES = 64 * 1024 * 1024;
 
 /** Runs cover at most this share of the window of dedup, so that they grow old whole. */
 const RUN_SPAN = 1 / 16;
 
-/** Bytes, and keys, of the dedup index in one operation. */
+/** Bytes of the dedup index in one operation. */
 const SEEN_WRITE_BYTES = 300_000;
-const SEEN_WRITE_KEYS = 500;
 
 /** What the settler is given. */
 export interface SettlerOptions {
@@ -48,6 +60,9 @@ export interface SettlerOptions {
   owner: string;
   clock: Clock;
   newId(): string;
+  limits: SettlerLimits;
+  /** The version of the folds that this process has. */
+  foldVersion: number;
   /** The window of dedup in ms, 0 for ever. */
   windowMs: number;
   betweenRounds: readonly LeaseTask[];
@@ -66,6 +81,8 @@ export interface LeaseTaskOptions {
   owner: string;
   clock: Clock;
   newId(): string;
+  limits: RoundLimits;
+  foldVersion: number;
 }
 
 /** Work that needs the settler's lease, and that all events up to one position are settled. */
@@ -97,12 +114,13 @@ interface Working extends SettlerOptions {
 
 /** Makes a settler in this thread. */
 export function createSettler(options: SettlerOptions): Settler {
-  const working: Working = { ...options, events: createEvents(options.store), erasures: 0, isSwept: false };
+  const { store, limits } = options;
+  const working: Working = { ...options, events: createEvents(store, limits), erasures: 0, isSwept: false };
   return subscribe<Settled>({
     ...options,
     key: SETTLED,
     empty: NOTHING_SETTLED,
-    gather: { quietMs: QUIET_MS, waitMs: WAIT_MS, events: READY_EVENTS },
+    gather: { quietMs: limits.quietMs, waitMs: WAIT_MS, events: READY_EVENTS },
     tasks: options.betweenRounds.map((task) => ({ ...task, run: (lease) => task.run(lease, working) })),
     handle: (lease, end, interruptible) => settle(working, lease, { end, interruptible }),
     onMoved(settled) {
@@ -122,39 +140,39 @@ async function settle(
   lease: Fence<Settled>,
   { end, interruptible }: { end: Position; interruptible: Fence<Settled> },
 ): Promise<void> {
-  const { store, clock, events } = working;
+  const { store, clock, events, limits, foldVersion } = working;
   const before = lease.value();
   const began = clock.monotonic();
   const upTo = before.target ?? end;
   if (upTo <= before.position) return;
   const bounds = before.target === null
-    ? { maxEvents: ROUND_EVENTS, maxBytes: ROUND_BYTES }
+    ? { maxEvents: limits.roundEvents, maxBytes: ROUND_BYTES }
     : { maxEvents: Infinity, maxBytes: Infinity };
   const gathered = await gather(store, { after: before.position, upTo, ...bounds });
   await lease.write({ change: { target: gathered.end } });
   const { write, renew } = interruptible;
   await settleRound(
-    { store, generation: before.generation, write, factsAt: events.factsAt, renew },
+    { store, generation: before.generation, write, factsAt: events.factsAt, renew, limits, foldVersion },
     gathered.mail,
   );
   await finish(working, lease, gathered);
   working.onSettled();
   working.onRound?.({ durationMs: clock.monotonic() - began, events: gathered.events });
   await merge(working, lease);
-  if (!working.isSwept) await sweep(store, lease);
+  if (!working.isSwept) await sweep(working, lease);
   working.isSwept = true;
 }
 
 /** Puts the ids of a round in the dedup index and moves `settled`, in one operation at the end. */
 async function finish(
-  { windowMs }: Working,
+  { windowMs, limits }: Working,
   lease: Fence<Settled>,
   { digests, events, end, at }: Gathered,
 ): Promise<void> {
   const before = lease.value();
-  const made = makeRun(before.nextRun, digests, at);
+  const made = makeRun(before.nextRun, digests, { at, limits });
   const kept = withinWindow(before.runs, { nowMs: at, windowMs });
-  if (made !== undefined) await writeAll(lease, made.sets);
+  if (made !== undefined) await writeAll(lease, made.sets, limits);
   await lease.write({
     change: {
       position: end,
@@ -164,40 +182,41 @@ async function finish(
       nextRun: before.nextRun + 1,
     },
   });
-  for (const run of before.runs) if (!kept.includes(run)) await deleteAll(lease, run);
+  for (const run of before.runs) if (!kept.includes(run)) await deleteAll(lease, run, limits);
 }
 
 /** Merges runs that are due. */
-async function merge({ store, windowMs }: Working, lease: Fence<Settled>): Promise<void> {
+async function merge({ store, windowMs, limits }: Working, lease: Fence<Settled>): Promise<void> {
   const { runs, nextRun } = lease.value();
-  const due = dueForMerge(runs, windowMs === 0 ? Infinity : windowMs * RUN_SPAN);
+  const due = dueForMerge(runs, { spanMs: windowMs === 0 ? Infinity : windowMs * RUN_SPAN, limits });
   if (due.length === 0) return;
-  const merged = mergeRuns(store, nextRun, due);
-  await writeAll(lease, merged.sets);
+  const merged = mergeRuns(store, nextRun, { runs: due, limits });
+  await writeAll(lease, merged.sets, limits);
   const rest = runs.filter((run) => !due.includes(run));
   await lease.write({ change: { runs: [...rest, merged.run], nextRun: nextRun + 1 } });
-  for (const run of due) await deleteAll(lease, run);
+  for (const run of due) await deleteAll(lease, run, limits);
 }
 
 /**
  * Deletes what no list names of the dedup index, in ranges that are mostly empty. All that writes there moves the lease: so
  * it belongs to nobody at work, or the first write of this fails.
  */
-async function sweep(store: Store, lease: Fence<Settled>): Promise<void> {
+async function sweep({ store, limits }: Working, lease: Fence<Settled>): Promise<void> {
   for (const range of rangesBeside(lease.value().runs)) {
     await lease.renew();
-    await deleteRange({ store, write: lease.write }, range);
+    await deleteRange({ store, write: lease.write, limits }, range);
   }
 }
 
 async function writeAll(
   fence: Fence<Settled>,
   sets: Iterable<[Key, Uint8Array]> | AsyncIterable<[Key, Uint8Array]>,
+  { dedupWriteKeys }: SettlerLimits,
 ) {
   let batch: [Key, Uint8Array][] = [];
   let bytes = 0;
   for await (const set of sets) {
-    if (bytes + set[1].length > SEEN_WRITE_BYTES || batch.length >= SEEN_WRITE_KEYS) {
+    if (bytes + set[1].length > SEEN_WRITE_BYTES || batch.length >= dedupWriteKeys) {
       await fence.write({ sets: batch });
       batch = [];
       bytes = 0;
@@ -208,9 +227,13 @@ async function writeAll(
   if (batch.length > 0) await fence.write({ sets: batch });
 }
 
-async function deleteAll(fence: Fence<Settled>, run: Run): Promise<void> {
+async function deleteAll(
+  fence: Fence<Settled>,
+  run: Run,
+  { dedupWriteKeys }: SettlerLimits,
+): Promise<void> {
   const keys = keysOfRun(run);
-  for (let i = 0; i < keys.length; i += SEEN_WRITE_KEYS) {
-    await fence.write({ deletes: keys.slice(i, i + SEEN_WRITE_KEYS) });
+  for (let i = 0; i < keys.length; i += dedupWriteKeys) {
+    await fence.write({ deletes: keys.slice(i, i + dedupWriteKeys) });
   }
 }

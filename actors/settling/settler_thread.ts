@@ -4,11 +4,7 @@ import { withTimeout } from "../store/timeout.ts";
 import { traceOf } from "../store/error_trace.ts";
 
 /** What the thread is told. */
-export type ToSettler =
-  | { type: "open"; storage: string | undefined; owner: string; windowMs: number }
-  | { type: "wake" }
-  | { type: "hurry" }
-  | { type: "close" };
+export type ToSettler = { type: "wake" } | { type: "hurry" } | { type: "close" };
 
 /** What the thread tells. */
 export type FromSettler =
@@ -17,8 +13,13 @@ export type FromSettler =
   | { type: "closed" }
   | { type: "fault"; error: string };
 
-/** The module of the thread: it joins rooms, so it stands beside them. */
-const ENTRY = new URL("../settler_worker.ts", import.meta.url);
+/** The thread as its process sees it: a worker. */
+export interface SettlerThread {
+  onmessage: ((event: { data: FromSettler }) => void) | null;
+  onerror: ((event: Pick<ErrorEvent, "preventDefault" | "filename" | "lineno">) => void) | null;
+  postMessage(message: ToSettler): void;
+  terminate(): void;
+}
 
 /** While the thread is at work it looks by itself: it is woken at most so often. */
 const WAKE_MS = 100;
@@ -27,11 +28,11 @@ const WAKE_MS = 100;
 const CLOSE_MS = 1_200;
 
 /**
- * A settler in its own thread; where none can be had (a platform without workers, no permission to read the module), or
+ * A settler in its own thread, which `begin` begins; where none can be had (a platform without workers, no permission to read the module), or
  * where it ends by a fault, one in this thread.
  */
-export function startSettler(options: SettlerOptions & { storage: string | undefined }): Settler {
-  let worker: Worker | undefined;
+export function startSettler(options: SettlerOptions, begin: () => SettlerThread): Settler {
+  let worker: SettlerThread | undefined;
   let here: Settler | undefined;
   let hurried = false;
   let closing = false;
@@ -51,7 +52,7 @@ export function startSettler(options: SettlerOptions & { storage: string | undef
   }
 
   try {
-    worker = new Worker(ENTRY, { type: "module", name: "settler" });
+    worker = begin();
     worker.onerror = (event) => {
       event.preventDefault();
       end();
@@ -59,13 +60,12 @@ export function startSettler(options: SettlerOptions & { storage: string | undef
       options.onFault(`settling goes on in the server's thread: ${event.filename}:${event.lineno}`);
       settleHere();
     };
-    worker.onmessage = ({ data }: MessageEvent<FromSettler>) => {
+    worker.onmessage = ({ data }) => {
       if (data.type === "settled") options.onSettled();
       else if (data.type === "round") options.onRound?.(data.round);
       else if (data.type === "fault") options.onFault(data.error);
       else if (data.type === "closed") end();
     };
-    tell({ type: "open", storage: options.storage, owner: options.owner, windowMs: options.windowMs });
   } catch (error) {
     options.onFault(`settling goes on in the server's thread: ${traceOf(error)}`);
     settleHere();

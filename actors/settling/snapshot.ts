@@ -5,7 +5,6 @@
 import type { Position } from "../../domain/event/position.ts";
 import { Buffer } from "node:buffer";
 import { parseExact } from "../../domain/event/exact_json.ts";
-import { FOLD_VERSION } from "../../domain/profile/fact.ts";
 import { type Key, pieceKey } from "../store/keys.ts";
 import type { OpenLog } from "./actor_log.ts";
 import type { Writes } from "../store/write_batch.ts";
@@ -37,8 +36,12 @@ interface Pieces {
   pieces: number;
 }
 
-/** A value has at most 64 KiB: a state larger than this stands in pieces of this size. */
-const PIECE_BYTES = 48_000;
+/** Bounds of a snapshot. */
+export const SNAPSHOT_LIMITS = {
+  /** A value has at most 64 KiB: a state larger than this stands in pieces of this size. */
+  pieceBytes: 48_000,
+};
+export type SnapshotLimits = typeof SNAPSHOT_LIMITS;
 
 /** Pieces that are being replaced are there at the second look, or the third: so many fail only where one is lost. */
 const PIECE_TRIES = 50;
@@ -63,22 +66,28 @@ const decoder = new TextDecoder();
  */
 export function writesOf<H extends ActorHead | PartHead>(
   key: Key,
-  { head, state, old, stamp }: { head: H; state: unknown; old: Loaded<H> | undefined; stamp: Position },
+  { head, state, old, stamp, limits: { pieceBytes } }: {
+    head: H;
+    state: unknown;
+    old: Loaded<H> | undefined;
+    stamp: Position;
+    limits: SnapshotLimits;
+  },
 ): Writes {
   const deletes = old?.pieces ?? [];
   const written = "open" in head ? { ...head, open: head.open.toBase64() } : head;
   const whole = encoder.encode(JSON.stringify([written, state]));
-  if (whole.length <= PIECE_BYTES) return { sets: [[key, whole]], deletes };
+  if (whole.length <= pieceBytes) return { sets: [[key, whole]], deletes };
   // A replay writes at the same position again.
   const isTaken = deletes.some((piece) => piece[piece.length - 2] === stamp);
   const mine = isTaken ? `${stamp}+` : stamp;
   const bytes = encoder.encode(JSON.stringify(state));
-  const pieces = Math.ceil(bytes.length / PIECE_BYTES);
+  const pieces = Math.ceil(bytes.length / pieceBytes);
   const sets: [Key, unknown][] = [
     [key, encoder.encode(JSON.stringify([written, { stamp: mine, pieces } satisfies Pieces]))],
   ];
   for (let n = 0; n < pieces; n++) {
-    sets.push([pieceKey(key, mine, n), bytes.slice(n * PIECE_BYTES, (n + 1) * PIECE_BYTES)]);
+    sets.push([pieceKey(key, mine, n), bytes.slice(n * pieceBytes, (n + 1) * pieceBytes)]);
   }
   return { sets, deletes };
 }
@@ -153,6 +162,6 @@ function parsed(bytes: Uint8Array): unknown {
  * Whether a state was made by another fold, and is to be folded again from its log. A newer one's too: a process of an
  * older version still reads, and can't know what a newer state says; the fence keeps it from writing.
  */
-export function isStale(head: { fold: number }): boolean {
-  return head.fold !== FOLD_VERSION;
+export function isStale(head: { fold: number }, foldVersion: number): boolean {
+  return head.fold !== foldVersion;
 }

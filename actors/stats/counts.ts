@@ -79,6 +79,8 @@ export interface CountsOptions {
   /** This process. */
   owner: string;
   clock: Clock;
+  /** The version of the folds that this process has. */
+  foldVersion: number;
   newId(): string;
 }
 

@@ -85,6 +85,8 @@ export interface CountsStoreOptions {
   /** This process. */
   owner: string;
   clock: Clock;
+  /** The version of the folds that this process has. */
+  foldVersion: number;
   newId(): string;
 }
 

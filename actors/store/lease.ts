@@ -2,7 +2,6 @@
  * The fence: the one key that every write of a settler checks and moves, so that of two settlers one fails, and a write
  * that is repeated or late fails too. It stands in for a check on each actor, of which an operation may hold but ten.
  */
-import { FOLD_VERSION } from "../../domain/profile/fact.ts";
 import type { Clock } from "./clock.ts";
 import type { Key } from "./keys.ts";
 import type { Store, Write } from "./store.ts";
@@ -74,18 +73,20 @@ export interface FenceOptions<T extends Fenced> {
   owner: string;
   clock: Clock;
   newId(): string;
+  /** The version of the folds that this process has. */
+  foldVersion: number;
   /** Take it even if another's lease still runs. */
   force?: boolean;
 }
 
 /** Takes the fence; `undefined` where another process holds it, or one of a newer fold version has settled. */
 export async function takeFence<T extends Fenced>(
-  { store, key, empty, owner, clock, newId, force }: FenceOptions<T>,
+  { store, key, empty, owner, clock, newId, foldVersion, force }: FenceOptions<T>,
 ): Promise<Fence<T> | undefined> {
   const entry = await store.get<T>(key);
   let value = entry.value ?? empty;
   let stamp = entry.stamp;
-  if (value.fold > FOLD_VERSION) return undefined;
+  if (value.fold > foldVersion) return undefined;
   // A lease that ends later than one can is of a clock that was wrong.
   const leftMs = value.until - clock.now();
   if (!force && value.owner !== owner && leftMs > 0 && leftMs <= LEASE_MS) return undefined;
@@ -105,7 +106,7 @@ export async function takeFence<T extends Fenced>(
   async function write({ checks = [], sets = [], deletes = [], change = {} }: FenceWrite<T>): Promise<void> {
     const op = newId();
     wroteMs = clock.monotonic();
-    const next = { ...value, fold: FOLD_VERSION, owner, until: clock.now() + LEASE_MS, ...change, op };
+    const next = { ...value, fold: foldVersion, owner, until: clock.now() + LEASE_MS, ...change, op };
     for (let tries = 0; tries < TRIES; tries++) {
       const write = {
         checks: [{ key, stamp }, ...checks],

@@ -47,9 +47,17 @@ export interface Store {
 /** The calls of Deno KV that are used, so that a test can stand a faulty one in its place. */
 export type Kv = Pick<Deno.Kv, "get" | "getMany" | "list" | "atomic" | "close">;
 
+/** Bounds of a store. */
+export const STORE_LIMITS = {
+  /** Entries that a scan reads at once: values may have 64 KiB. */
+  scanBatch: 128,
+};
+export type StoreLimits = typeof STORE_LIMITS;
+
 /** What a store is given. */
 export interface StoreOptions {
   clock: Clock;
+  limits: StoreLimits;
 }
 
 /** How long one call may take before it counts as unanswered; above the client library's own retries, which never end. */
@@ -60,9 +68,6 @@ const LOCKED = /database is locked|SQLITE_BUSY|database table is locked/;
 
 /** How long {@link LOCKED}, thrown with several processes on one file, is met by another try. */
 const LOCKED_MS = 5_000;
-
-/** Entries that a scan reads at once: values may have 64 KiB. */
-const SCAN_BATCH = 128;
 
 /** What is said of bytes that were stored whole and are no longer what they were. */
 export const DAMAGED = "a value in the database is damaged";
@@ -93,18 +98,21 @@ const KEYS_PER_GET = 10;
  */
 export async function openStore(
   url: string | undefined,
-  { clock = systemClock }: Partial<StoreOptions> = {},
+  { clock = systemClock, limits = STORE_LIMITS }: Partial<StoreOptions> = {},
 ): Promise<Store> {
   const unlessLocked = createUnlessLocked(clock);
   const isFile = isDatabaseFile(url);
   if (isFile) await createPrivately(url);
   const writer = await onceReached(clock, () => unlessLocked(() => Deno.openKv(url)));
   const reader = isFile ? await unlessLocked(() => Deno.openKv(url)) : writer;
-  return storeOf(writer, { reader, clock });
+  return storeOf(writer, { reader, clock, limits });
 }
 
 /** A store over open handles of one database. */
-export function storeOf(writer: Kv, { reader = writer, clock }: StoreOptions & { reader?: Kv }): Store {
+export function storeOf(
+  writer: Kv,
+  { reader = writer, clock, limits }: StoreOptions & { reader?: Kv },
+): Store {
   const answered = createAnswered(clock);
   const unlessLocked = createUnlessLocked(clock);
   return {
@@ -138,7 +146,7 @@ export function storeOf(writer: Kv, { reader = writer, clock }: StoreOptions & {
     async scan<T>(range: Range, limit: number, take: (entry: Entry<T>) => void) {
       const options = {
         ...(limit === Infinity ? {} : { limit }),
-        batchSize: Math.min(limit, SCAN_BATCH),
+        batchSize: Math.min(limit, limits.scanBatch),
       };
       const entries = reader.list<T>(range as Deno.KvListSelector, options);
       await answered(async () => {

@@ -2,9 +2,17 @@
 import { type Key, keyBytes } from "./keys.ts";
 import type { Range, Store } from "./store.ts";
 
-/** An operation gathers writes up to these; what must be in one may be more, up to what KV takes (1,000; 800 KiB; 80 KiB of keys). */
-const WRITE_BYTES = 500_000;
-const WRITE_MUTATIONS = 800;
+/**
+ * Bounds of what is gathered into one operation; what must be in one may be more, up to what KV takes (1,000 mutations,
+ * 800 KiB).
+ */
+export const BATCH_LIMITS = {
+  writeBytes: 500_000,
+  writeMutations: 800,
+};
+export type BatchLimits = typeof BATCH_LIMITS;
+
+/** The same of keys, of which KV takes 80 KiB. */
 const WRITE_KEY_BYTES = 50_000;
 
 /** Keys that are read at once to be deleted: their values come along, of up to 64 KiB. */
@@ -32,7 +40,10 @@ export interface Operations {
 }
 
 /** Begins to gather for `write`, which is called with one operation after the other. */
-export function createOperations(write: (writes: Writes) => Promise<void>): Operations {
+export function createOperations(
+  write: (writes: Writes) => Promise<void>,
+  limits: BatchLimits,
+): Operations {
   let batch: Writes = { sets: [], deletes: [] };
   let total: Size = { mutations: 0, bytes: 0, keyBytes: 0 };
   async function flush(): Promise<void> {
@@ -44,7 +55,7 @@ export function createOperations(write: (writes: Writes) => Promise<void>): Oper
   }
   return {
     async add(writes, size = sizeOf(writes)) {
-      if (!fits(joined(total, size))) await flush();
+      if (!fits(joined(total, size), limits)) await flush();
       batch.sets.push(...writes.sets);
       batch.deletes.push(...writes.deletes);
       total = joined(total, size);
@@ -55,10 +66,10 @@ export function createOperations(write: (writes: Writes) => Promise<void>): Oper
 
 /** Deletes all keys of a range, by `write`. */
 export async function deleteRange(
-  { store, write }: { store: Store; write(writes: Writes): Promise<void> },
+  { store, write, limits }: { store: Store; write(writes: Writes): Promise<void>; limits: BatchLimits },
   range: Range,
 ): Promise<void> {
-  const operations = createOperations(write);
+  const operations = createOperations(write, limits);
   for await (const { key } of store.list(range, { batchSize: DELETED_AT_ONCE })) {
     await operations.add({ sets: [], deletes: [key] });
   }
@@ -66,8 +77,8 @@ export async function deleteRange(
 }
 
 /** Whether an operation has room for so much. */
-export function fits({ mutations, bytes, keyBytes }: Size): boolean {
-  return bytes <= WRITE_BYTES && keyBytes <= WRITE_KEY_BYTES && mutations <= WRITE_MUTATIONS;
+export function fits({ mutations, bytes, keyBytes }: Size, limits: BatchLimits): boolean {
+  return bytes <= limits.writeBytes && keyBytes <= WRITE_KEY_BYTES && mutations <= limits.writeMutations;
 }
 
 /** How much writes take; a value that is no bytes is taken for a small one. */

@@ -23,12 +23,11 @@ export interface Clock {
 /** Opens a system whose clock is given; what makes settling fail goes to `faults`. */
 export function openOn(
   storage: string | Store,
-  { clock = { ms: BEGIN_MS }, dedupMs = 0, faults = [], searchEntries, liveLimits, observer }: {
+  { clock = { ms: BEGIN_MS }, dedupMs = 0, faults = [], limits, observer }: {
     clock?: Clock;
     dedupMs?: number;
     faults?: unknown[];
-    searchEntries?: number;
-    liveLimits?: OpenOptions["liveLimits"];
+    limits?: OpenOptions["limits"];
     observer?: OpenOptions["observer"];
   } = {},
 ): Promise<System> {
@@ -39,8 +38,7 @@ export function openOn(
     randomBytes: (bytes) => void crypto.getRandomValues(bytes),
     dedupMs,
     onFault: (error) => void faults.push(error),
-    ...searchEntries !== undefined && { searchEntries },
-    ...liveLimits !== undefined && { liveLimits },
+    ...limits !== undefined && { limits },
     ...observer !== undefined && { observer },
   });
 }

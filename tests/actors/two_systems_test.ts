@@ -150,6 +150,7 @@ Deno.test("a fence is not taken from a newer fold, nor kept against one", async 
     owner: "old",
     clock: clockAt(() => BEGIN_MS),
     newId: () => `op ${++ops}`,
+    foldVersion: FOLD_VERSION,
   };
   const fence = await takeFence(options);
   ok(fence !== undefined);

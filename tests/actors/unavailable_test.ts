@@ -1,5 +1,6 @@
 /** Why a request is not served, as the actors tell it: an outage of storage, and everything that is none. */
 import { rejects, strictEqual } from "node:assert/strict";
+import { LIMITS } from "../../actors/limits.ts";
 import { createCommitter } from "../../actors/journal/appender.ts";
 import { createJournal } from "../../actors/journal/journal_state.ts";
 import { openSystem } from "../../actors/open.ts";
@@ -99,13 +100,14 @@ Deno.test("a request that waits for 10 s behind others is overload", async () =>
 Deno.test("a commit that finds no room for 10 s, as settling is behind, is settling", async () => {
   const store = await openStore(":memory:");
   const { clock, move } = movableClock();
-  const journal = createJournal(store);
+  const journal = createJournal(store, LIMITS);
   await journal.sync();
   const appender = createCommitter({
     store,
     journal,
     secret: "",
     clock,
+    limits: LIMITS,
     newId: () => crypto.randomUUID(),
     // As room() of a tail that stays full.
     room: () => Promise.resolve(move(10_000)),

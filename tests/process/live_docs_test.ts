@@ -55,7 +55,7 @@ testWhere(missing("bash", "curl"), {
 Deno.test("the figures that docs/live.md states are those of the code", async () => {
   const { MAX_BEHIND_EVENTS, MAX_LISTENERS, STALLED_MS } = await import("../../actors/live/live_feed.ts");
   const { HEARTBEAT_MS } = await import("../../routes/admin/live.ts");
-  const { SEARCH_ENTRIES } = await import("../../actors/reading/find_event.ts");
+  const { SEARCH_LIMITS } = await import("../../actors/reading/find_event.ts");
   const { CHANGED_EVENTS } = await import("../../actors/reading/event_trace.ts");
   const { MAX_REPLACED, WHY_ENTRIES, WHY_EVENTS } = await import("../../actors/reading/trait_provenance.ts");
   const text = DOCUMENT.replaceAll(/\s+/g, " ");
@@ -66,7 +66,7 @@ Deno.test("the figures that docs/live.md states are those of the code", async ()
       `At most ${MAX_LISTENERS} may listen`,
       `reads nothing for ${STALLED_MS / 1_000} s`,
       `After ${HEARTBEAT_MS / 1_000} s without anything`,
-      `looks at ${written(SEARCH_ENTRIES)} entries`,
+      `looks at ${written(SEARCH_LIMITS.searchEntries)} entries`,
       `more than ${written(CHANGED_EVENTS)} events would have to be folded`,
       `at most ${MAX_REPLACED} of them`,
       `${written(WHY_ENTRIES)} entries and ${written(WHY_EVENTS)} \`identify\` events`,

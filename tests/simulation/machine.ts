@@ -33,8 +33,13 @@ const DOWN_MS = 3_000;
 const EXPECTED = ["StorageUnavailable", "NotServing", "BatchTooLarge", "ReplayRefused", "LostFence"];
 
 /** Whether an error is one that callers are told to expect; any other is a bug. */
-export function isExpected(error: unknown): error is Error {
-  return error instanceof Error && EXPECTED.includes(error.name);
+export function isExpected(error: unknown): boolean {
+  return EXPECTED.includes(nameOf(error));
+}
+
+/** The name of an error, or of one that a thread told as a text. */
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : String(error).split(/[:\n]/, 1)[0]!;
 }
 
 let lives = 0;
@@ -62,7 +67,10 @@ export function beginLife(
     end();
   };
   const clock = site.world.clockOf(owner, now);
-  const store: Store = product.storeOf(openHandle({ ...site, owner, die, frailty }), { clock });
+  const store: Store = product.storeOf(openHandle({ ...site, owner, die, frailty }), {
+    clock,
+    limits: product.limits,
+  });
   let ids = 0;
   return {
     owner,
@@ -113,18 +121,21 @@ export function createMachine(site: Site, product: Product, { frailty = 1 } = {}
     const mine = life;
     world.note(7, () => `p${mine.owner.id} starts`);
     mine.onDeath(restart);
-    const ofThread = { process: mine, frailty, now };
-    const threaded = { ...mine.store, beginThread: () => beginThread(site, product, ofThread) };
     mine.ask(() =>
       product.openSystem({
-        storage: isThreaded ? threaded : mine.store,
+        storage: mine.store,
+        limits: product.limits,
+        foldVersion: product.foldVersion,
+        ...isThreaded && {
+          beginThread: (settings) => beginThread(site, product, { settings, process: mine, frailty, now }),
+        },
         clock: mine.clock,
         newId: mine.newId,
         randomBytes: (bytes) => bytes.fill(7),
         dedupMs: site.windowMs,
         onFault(error) {
           if (String(error).startsWith("settling goes on in the server's thread")) return;
-          if (isExpected(error) || (error instanceof Error && error.name === "NewerFold")) return;
+          if (isExpected(error) || nameOf(error) === "NewerFold") return;
           world.fail(new Violation(`settling failed: ${textOf(error)}`));
         },
       })

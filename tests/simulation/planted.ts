@@ -110,9 +110,9 @@ export const BUGS: readonly Bug[] = [
     rule: "Tail and runs: list, filters and tail change in one step",
     patches: [{
       file: "actors/journal/journal_state.ts",
-      find: "    const loaded = await loadFilters(store, target.runs, filters);",
+      find: "    const loaded = await loadFilters(store, target.runs, { loaded: filters, limits });",
       replace:
-        "    tail.trim(seqOf(target));\n    const loaded = await loadFilters(store, target.runs, filters);",
+        "    tail.trim(seqOf(target));\n    const loaded = await loadFilters(store, target.runs, { loaded: filters, limits });",
     }],
   },
   {
@@ -140,9 +140,9 @@ export const BUGS: readonly Bug[] = [
     rule: "Clean-up: only once the key has changed and does not name them",
     patches: [{
       file: "actors/settling/settler.ts",
-      find: "    const rest = runs.filter((run) => !due.includes(run));",
+      find: "  const rest = runs.filter((run) => !due.includes(run));",
       replace:
-        "    for (const run of due) await deleteAll(fence, run);\n    const rest = runs.filter((run) => !due.includes(run));",
+        "  for (const run of due) await deleteAll(lease, run, limits);\n  const rest = runs.filter((run) => !due.includes(run));",
     }],
   },
   {
@@ -150,7 +150,7 @@ export const BUGS: readonly Bug[] = [
     rule: "Clean-up: what a run that is on no list has left is deleted",
     patches: [{
       file: "actors/settling/settler.ts",
-      find: "    if (!isSwept) await sweep(fence);\n",
+      find: "  if (!working.isSwept) await sweep(working, lease);\n",
       replace: "",
     }],
   },
@@ -159,8 +159,8 @@ export const BUGS: readonly Bug[] = [
     rule: "Clean-up: what the list names is never deleted",
     patches: [{
       file: "actors/settling/settler.ts",
-      find: "rangesBeside(fence.value().runs)",
-      replace: "rangesBeside(fence.value().runs.slice(0, -1))",
+      find: "rangesBeside(lease.value().runs)",
+      replace: "rangesBeside(lease.value().runs.slice(0, -1))",
     }],
   },
   {
@@ -204,7 +204,7 @@ export const BUGS: readonly Bug[] = [
     rule: "Readers: fold every actor to exactly that head",
     patches: [{
       file: "actors/reading/consistent_read.ts",
-      find: "if ((loaded.head?.position ?? 0) > lastPlaceOf(view.head)) throw new Outdated();",
+      find: "if ((loaded.head?.position ?? BEGINNING) > view.head) throw new Outdated();",
       replace: "",
     }],
   },
@@ -213,8 +213,8 @@ export const BUGS: readonly Bug[] = [
     rule: "Readers: value, and the tail's events after its position",
     patches: [{
       file: "actors/reading/consistent_read.ts",
-      find: "const after = Math.max(loaded.head?.position ?? 0, view.settled);",
-      replace: "const after = 0;",
+      find: "const after = later(loaded.head?.position ?? BEGINNING, view.settled);",
+      replace: "const after = BEGINNING;",
     }],
   },
   {
@@ -254,7 +254,7 @@ export const BUGS: readonly Bug[] = [
     rule: "Decision 0009: a replay reads no member that it has not written",
     patches: [{
       file: "actors/replay/replay_all.ts",
-      find: "members.size < MAX_WRITTEN && members.size < members.add(member).size,",
+      find: "members.size < limits.rememberedActors && members.size < members.add(member).size,",
       replace: "member !== undefined,",
     }],
   },
@@ -263,9 +263,8 @@ export const BUGS: readonly Bug[] = [
     rule: "No key comes back: an actor key is never deleted while serving",
     patches: [{
       file: "actors/settling/round.ts",
-      find: "  if (!verify) await writeUnits(",
-      replace:
-        "  if (!verify) await place.write({ sets: [], deletes: [loaded!.key] });\n  if (!verify) await writeUnits(",
+      find: "  if (!verify) {\n",
+      replace: "  if (!verify) {\n    await place.write({ sets: [], deletes: [loaded!.key] });\n",
     }],
   },
   {
@@ -300,7 +299,7 @@ export const BUGS: readonly Bug[] = [
     rule: "No key comes back: a newer fold version is never overwritten by an older one",
     patches: [{
       file: "actors/store/lease.ts",
-      find: "  if (value.fold > FOLD_VERSION) return undefined;\n",
+      find: "  if (value.fold > foldVersion) return undefined;\n",
       replace: "",
     }],
   },
@@ -337,13 +336,13 @@ export const BUGS: readonly Bug[] = [
     patches: [
       {
         file: "actors/settling/settler.ts",
-        find: "    await settleRound({",
-        replace: "    await finish(fence, before, gathered);\n    await settleRound({",
+        find: "  await settleRound(",
+        replace: "  await finish(working, lease, gathered);\n  await settleRound(",
       },
       {
         file: "actors/settling/settler.ts",
-        find: "    await finish(fence, before, gathered);\n    settledSeq",
-        replace: "    settledSeq",
+        find: "  await finish(working, lease, gathered);\n  working.onSettled",
+        replace: "  working.onSettled",
       },
     ],
   },
@@ -371,14 +370,14 @@ export const BUGS: readonly Bug[] = [
     patches: [
       {
         file: "actors/settling/round.ts",
-        find: "    await applyMembers(store, generation, { changes, write, isNewMember });\n",
+        find: "    await applyMembers(store, generation, { changes, write, limits, isNewMember });\n",
         replace: "",
       },
       {
         file: "actors/settling/round.ts",
         find: "    await operations.add(unit);\n  }\n  await operations.flush();\n",
         replace:
-          "    await operations.add(unit);\n  }\n  await operations.flush();\n  if (changes.length > 0) await applyMembers(place.store, place.generation, { changes, write: place.write, isNewMember: place.isNewMember });\n",
+          "    await operations.add(unit);\n  }\n  await operations.flush();\n  if (changes.length > 0) await applyMembers(place.store, place.generation, { changes, write: place.write, limits: place.limits, isNewMember: place.isNewMember });\n",
       },
     ],
   },

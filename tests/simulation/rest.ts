@@ -1,4 +1,5 @@
 /** What must be true when the weather has cleared and everything has come to rest. */
+import { LIMITS } from "../../actors/limits.ts";
 import { comparePositions, type Position } from "../../domain/event/position.ts";
 import { canonicalState } from "../../actors/settling/canonical_state.ts";
 import { erasuresOf } from "../../actors/journal/journal_state.ts";
@@ -87,6 +88,8 @@ function openFresh(
   return product.openSystem({
     storage: store,
     clock,
+    limits: product.limits,
+    foldVersion: product.foldVersion,
     newId,
     randomBytes: () => {},
     dedupMs: site.windowMs,
@@ -156,6 +159,8 @@ async function verify(
   const tools = await product.openTools({
     storage: plainStore(site),
     clock,
+    limits: product.limits,
+    foldVersion: product.foldVersion,
     newId,
     onFault: (error) => site.world.fail(error),
   });
@@ -168,6 +173,7 @@ function plainStore(site: Site): Store {
   const owner = { id: 0, alive: true, frozenUntilMs: 0 };
   return storeOf(openHandle({ ...site, owner, die() {}, isCalm: () => true }), {
     clock: site.world.clockOf(owner, site.wallMs),
+    limits: LIMITS,
   });
 }
 

@@ -10,7 +10,7 @@ import { openHandle } from "./handle.ts";
 import { live } from "./history.ts";
 import { type Find, hunt } from "./hunt.ts";
 import { type Bug, BUGS } from "./planted.ts";
-import { loadProduct, loadProducts } from "./product.ts";
+import { loadCode, loadProducts } from "./product.ts";
 import { createRandom } from "./random.ts";
 import { drawWeather, noCounts } from "./weather.ts";
 import { createWorld } from "./world.ts";
@@ -58,7 +58,7 @@ Deno.test(`${HISTORIES} histories come to no violation, and have all faults, pro
 
 Deno.test("a patch that does not fit the source, or fits twice, is refused", async () => {
   for (const find of ["no such words", "import "]) {
-    const refused = await loadProduct([{ file: "actors/journal/chunk.ts", find, replace: "" }]).then(
+    const refused = await loadCode([{ file: "actors/journal/chunk.ts", find, replace: "" }]).then(
       () => undefined,
       (error: Error) => error.message,
     );

@@ -56,6 +56,8 @@ async function runOnce(scene: ToolScene, tool: Tool): Promise<Outcome<void>> {
     const tools = await product.openTools({
       storage: life.store,
       clock: life.clock,
+      limits: product.limits,
+      foldVersion: product.foldVersion,
       newId: life.newId,
       onFault: () => {},
     });
@@ -93,6 +95,7 @@ export function scratchStore(site: Site, product: Product) {
   const owner = { id: 0, alive: true, frozenUntilMs: 0 };
   return product.storeOf(openHandle({ ...site, database, owner, die() {}, isCalm: () => true }), {
     clock: site.world.clockOf(owner, site.wallMs),
+    limits: product.limits,
   });
 }
 

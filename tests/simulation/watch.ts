@@ -131,8 +131,8 @@ export function createWatch(
     const { body: _, rawBytes: __, ...header } = chunk;
     const { body: ___, rawBytes: ____, ...before } = stored!.value as Chunk;
     if (JSON.stringify(header) !== JSON.stringify(before)) broken(2, `${key.join("/")} has another header`);
-    const lines = linesIn(chunk);
-    for (const [index, line] of linesIn(stored!.value as Chunk).entries()) {
+    const lines = linesOf(chunk);
+    for (const [index, line] of linesOf(stored!.value as Chunk).entries()) {
       const wanted = lineOf(placeIn(key, index));
       if (lines[index] !== line && lines[index] !== wanted) broken(2, `${key.join("/")}: ${line} changes`);
     }
@@ -149,7 +149,7 @@ export function createWatch(
   function checkErased({ generation }: Settled): void {
     for (const { place, erased } of journal) {
       if (!erased) continue;
-      const line = linesIn(get(journalKey(seqOfStamp(stampOf(place))))!.value as Chunk)[indexOf(place)];
+      const line = linesOf(get(journalKey(seqOfStamp(stampOf(place))))!.value as Chunk)[indexOf(place)];
       if (line !== ERASED_LINE) broken(2, `${place} is erased, and says ${line}`);
     }
     for (const name of erasing!) {
@@ -391,12 +391,7 @@ function placeIn(key: Deno.KvKey, index: number): Position {
 const decoder = new TextDecoder();
 
 function eventsIn(chunk: Chunk): StoredEvent[] {
-  return linesIn(chunk).map((line) => JSON.parse(line));
-}
-
-/** The lines of a chunk, compressed or, where bounds are small, not: compressed ones begin with zstd's magic number. */
-function linesIn(chunk: Chunk): string[] {
-  return chunk.body[0] === 0x28 ? linesOf(chunk) : decoder.decode(chunk.body).split("\n");
+  return linesOf(chunk).map((line) => JSON.parse(line));
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {

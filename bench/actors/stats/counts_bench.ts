@@ -2,6 +2,7 @@
  * What counting costs an event, beside accepting it: the share of one in the other, within one run.
  * Run it by `deno run --frozen bench/actors/stats/counts_bench.ts`.
  */
+import { FOLD_VERSION } from "../../../domain/profile/fact.ts";
 import { clockAt } from "../../../tests/actors/clocks.ts";
 import { createCounts } from "../../../actors/stats/counts.ts";
 import { openStore } from "../../../actors/store/store.ts";
@@ -44,6 +45,7 @@ function counting(items: unknown[], reject = false): number {
     owner: "p",
     clock: clockAt(() => RECEIVED_AT),
     newId: () => crypto.randomUUID(),
+    foldVersion: FOLD_VERSION,
   });
   return microseconds(() => {
     for (const item of items) {

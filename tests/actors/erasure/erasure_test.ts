@@ -1,5 +1,7 @@
 /** Erasure: what is left is what a history without the person's events comes to, whoever looks, and whatever happens. */
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import { FOLD_VERSION } from "../../../domain/profile/fact.ts";
+import { LIMITS } from "../../../actors/limits.ts";
 import { clockAt } from "../clocks.ts";
 import type { Chunk } from "../../../actors/journal/chunk.ts";
 import { MAX_WISHES } from "../../../actors/erasure/requests_api.ts";
@@ -241,7 +243,7 @@ Deno.test("a replay of everything that had begun puts nothing to use of who was 
   const system = await openOn(store, { clock });
   for (const events of plantedHistory()) await system.commit(events, "key");
   await settle(system);
-  const journal = createJournal(store);
+  const journal = createJournal(store, LIMITS);
   await journal.sync();
   const options: RebuildOptions = {
     source: store,
@@ -250,6 +252,8 @@ Deno.test("a replay of everything that had begun puts nothing to use of who was 
     owner: "replay",
     clock: clockAt(() => clock.ms),
     newId: () => crypto.randomUUID(),
+    limits: LIMITS,
+    foldVersion: FOLD_VERSION,
     onProgress() {},
   };
   const rebuilding = await beginRebuild(options);
@@ -267,7 +271,7 @@ async function killReplays(store: Store, clock: { ms: number }): Promise<void> {
   for (const fault of ["lost", "dead"] as const) {
     // The third write of the second would delete.
     const source = withFault(store, { nth: fault === "dead" ? 3 : Infinity, fault });
-    const journal = createJournal(source);
+    const journal = createJournal(source, LIMITS);
     await journal.sync();
     clock.ms += 60_000;
     const beginning = beginRebuild({
@@ -277,6 +281,8 @@ async function killReplays(store: Store, clock: { ms: number }): Promise<void> {
       owner: crypto.randomUUID(),
       clock: clockAt(() => clock.ms),
       newId: () => crypto.randomUUID(),
+      limits: LIMITS,
+      foldVersion: FOLD_VERSION,
       onProgress() {},
     });
     if (fault === "dead") await rejects(beginning);
@@ -309,7 +315,7 @@ Deno.test("what replays of everything left that were killed is deleted by the ne
   await settle(system);
   await system.close();
   await killReplays(store, clock);
-  const journal = createJournal(store);
+  const journal = createJournal(store, LIMITS);
   await journal.sync();
   await rebuildAll({
     source: store,
@@ -318,6 +324,8 @@ Deno.test("what replays of everything left that were killed is deleted by the ne
     owner: "third",
     clock: clockAt(() => clock.ms),
     newId: () => crypto.randomUUID(),
+    limits: LIMITS,
+    foldVersion: FOLD_VERSION,
     onProgress() {},
   });
   deepStrictEqual(await generationsIn(store), [4]);
@@ -462,7 +470,13 @@ Deno.test("who asks again while an erasure waits joins it, up to the head that t
   const system = await openOn(store, { clock });
   await system.commit([eventWith({ userId: U })], "key");
   await settle(system);
-  const options = { store, owner: "other", clock: clockAt(() => clock.ms), newId: () => crypto.randomUUID() };
+  const options = {
+    store,
+    owner: "other",
+    clock: clockAt(() => clock.ms),
+    newId: () => crypto.randomUUID(),
+    foldVersion: FOLD_VERSION,
+  };
   const fence = await takeFence({ ...options, key: SETTLED, empty: NOTHING_SETTLED, force: true });
   await fence!.write({});
   const person = { kind: "user", id: U } as const;
@@ -507,6 +521,7 @@ Deno.test("who asks for an erasure waits for 30 s, and is told that it goes on",
     owner: "other",
     clock: clockAt(now),
     newId: String,
+    foldVersion: FOLD_VERSION,
   });
   await fence!.write({});
   // It stands still, but for what the test adds: a machine may do something else meanwhile.

@@ -1,5 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
+import { LIMITS } from "../../../actors/limits.ts";
 import { digestOf as digestWith, wordsOfHex } from "../../../actors/journal/chunk.ts";
 import {
   addProbes,
@@ -54,15 +55,18 @@ async function indexOf(store: Store, rounds: string[][], spanMs = Infinity) {
   let nextRun = 1;
   for (const [at, digests] of rounds.entries()) {
     const cut = Math.floor(digests.length / 3);
-    const made = makeRun(nextRun++, [bytesOf(digests.slice(0, cut)), bytesOf(digests.slice(cut))], at);
+    const made = makeRun(nextRun++, [bytesOf(digests.slice(0, cut)), bytesOf(digests.slice(cut))], {
+      at,
+      limits: LIMITS,
+    });
     strictEqual(made === undefined, digests.length === 0);
     if (made === undefined) continue;
     await writeAll(store, made.sets);
     runs = [...runs, made.run];
     filters.set(made.run.id, made.filter);
-    const due = dueForMerge(runs, spanMs);
+    const due = dueForMerge(runs, { spanMs, limits: LIMITS });
     if (due.length === 0) continue;
-    const merged = mergeRuns(store, nextRun++, due);
+    const merged = mergeRuns(store, nextRun++, { runs: due, limits: LIMITS });
     await writeAll(store, merged.sets);
     deepStrictEqual(due, runs.slice(runs.length - due.length));
     strictEqual(merged.run.n, due.reduce((sum, run) => sum + run.n, 0));
@@ -91,7 +95,10 @@ Deno.test("no id is lost or invented, however many rounds were merged, by filter
         const view = await indexOf(store, rounds);
         const all = rounds.flat();
         const strangers = Array.from({ length: 300 }, (_, i) => digestOf(`stranger ${salt} ${i}`));
-        const read = { runs: view.runs, filters: await loadFilters(store, view.runs, new Map()) };
+        const read = {
+          runs: view.runs,
+          filters: await loadFilters(store, view.runs, { loaded: new Map(), limits: LIMITS }),
+        };
         deepStrictEqual(read.filters, view.filters);
         for (const each of [view, read, { runs: view.runs, filters: new Map() }]) {
           strictEqual((await known(store, each, all)).size, all.length);
@@ -120,7 +127,7 @@ Deno.test("a part that is missing means that runs have changed, never that an id
     const [first] = digests;
     strictEqual(await lookUp(store, wordsOfHex(first!), probesFor(view, [first!])), undefined);
     // Nor does a filter that can't be read: it is left out, and the id may be there.
-    deepStrictEqual(await loadFilters(store, view.runs, new Map()), new Map());
+    deepStrictEqual(await loadFilters(store, view.runs, { loaded: new Map(), limits: LIMITS }), new Map());
     strictEqual(probesFor({ ...view, filters: new Map() }, [digestOf("another")]).length, 1);
   } finally {
     store.close();
@@ -137,7 +144,7 @@ Deno.test("runs stay few, however many rounds there are, and each digest is writ
       for (const [at, n] of all.entries()) {
         runs.push({ id: at, n, parts: 1, filterParts: 1, at });
         total += n;
-        const due = dueForMerge(runs, Infinity);
+        const due = dueForMerge(runs, { spanMs: Infinity, limits: LIMITS });
         if (due.length === 0) continue;
         const sum = due.reduce((all, run) => all + run.n, 0);
         written += sum;
@@ -176,7 +183,7 @@ Deno.test("a run is dropped whole once its newest is out of the window and its m
 Deno.test("runs that are merged make one that is as old as the newest of them", async () => {
   const store = await openStore(":memory:");
   try {
-    strictEqual(mergeRuns(store, 9, runsOfDays([3, 40, 12])).run.at, 40 * DAY_MS);
+    strictEqual(mergeRuns(store, 9, { runs: runsOfDays([3, 40, 12]), limits: LIMITS }).run.at, 40 * DAY_MS);
   } finally {
     store.close();
   }

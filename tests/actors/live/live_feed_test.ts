@@ -43,8 +43,8 @@ async function openTwo({ pace = 0.25, listenedMs = NEVER_MS } = {}) {
     },
   });
   const [one, two] = [
-    await openOn(await place.open(), { liveLimits: { pace, listenedMs } }),
-    await openOn(counted(await place.open()), { liveLimits: { pace, listenedMs } }),
+    await openOn(await place.open(), { limits: { pace, listenedMs } }),
+    await openOn(counted(await place.open()), { limits: { pace, listenedMs } }),
   ];
   return {
     one,

@@ -123,7 +123,7 @@ Deno.test("a search ends at its bound, says where it is to go on, and goes on th
   for (let n = 0; n < 300; n++) await system.commit([eventWith({ messageId: `m${n}` })], "k");
   await system.close();
   const { reads, counted } = counting(await place.open());
-  const small = await openOn(counted, { searchEntries: 70 });
+  const small = await openOn(counted, { limits: { searchEntries: 70 } });
   try {
     const asked: number[] = [];
     for (const messageId of ["m299", "m200", "m0"]) {

@@ -6,6 +6,7 @@ import type { Mark } from "../../../domain/profile/fact.ts";
 import { BEGINNING, pack, type Position } from "../../../domain/event/position.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
+import { LIMITS } from "../../../actors/limits.ts";
 import {
   compareEntries,
   decodeEntries,
@@ -15,9 +16,7 @@ import {
   isLinkEntry,
   type LogEntry,
   mayBe,
-  OPEN_ENTRIES,
   type OpenLog,
-  PAGE_ENTRIES,
   readLog,
   tagOf,
 } from "../../../actors/settling/actor_log.ts";
@@ -95,7 +94,7 @@ Deno.test("a log holds what was added to it, in order, however late, however oft
           for (const batch of all) {
             const added = entriesOf(batch, end + 1);
             if (batch.cutAfter !== undefined) {
-              const { pages } = await growLog(store, ACTOR, { log, added });
+              const { pages } = await growLog(store, ACTOR, { log, added, limits: LIMITS });
               await write(store, pages.slice(0, batch.cutAfter));
               // What the value does not count on is not shown yet, or shown once by what is not settled.
               deepStrictEqual(await read(store, log, { order: "asc" }), model);
@@ -109,12 +108,12 @@ Deno.test("a log holds what was added to it, in order, however late, however oft
             }
             const position = placed(end += batch.count);
             for (let times = batch.again ? 2 : 1; times > 0; times--) {
-              const grown = await growLog(store, ACTOR, { log, added });
+              const grown = await growLog(store, ACTOR, { log, added, limits: LIMITS });
               await write(store, grown.pages);
               log = { open: grown.open, from: grown.from, position };
             }
             model = [...model, ...added].sort(compareEntries);
-            ok(decodeEntries(log.open).length <= OPEN_ENTRIES);
+            ok(decodeEntries(log.open).length <= LIMITS.openEntries);
           }
           deepStrictEqual(await read(store, log, { order: "asc" }), model);
           deepStrictEqual(await read(store, log, { order: "desc" }), model.toReversed());
@@ -139,7 +138,7 @@ Deno.test("a log holds what was added to it, in order, however late, however oft
             }
           }
           for await (const { value } of store.list<Uint8Array>({ prefix: ["log"] })) {
-            ok(decodeEntries(value!).length <= 2 * PAGE_ENTRIES);
+            ok(decodeEntries(value!).length <= 2 * LIMITS.pageEntries);
           }
         } finally {
           store.close();

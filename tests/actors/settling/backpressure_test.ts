@@ -1,4 +1,5 @@
 import { ok, strictEqual } from "node:assert/strict";
+import { LIMITS } from "../../../actors/limits.ts";
 import { systemClock } from "../../../actors/store/clock.ts";
 import type { Journal } from "../../../actors/journal/journal_state.ts";
 import type { Settler } from "../../../actors/settling/settler.ts";
@@ -11,7 +12,10 @@ function settlingWith(tail: { events: number; bytes: number }) {
     tail: () => ({ events: () => tail.events, bytes: () => tail.bytes }),
   } as unknown as Journal;
   const settler = { wake: () => void wakes++ } as unknown as Settler;
-  return { settling: createSettling({ clock: systemClock, journal }, () => settler), wakes: () => wakes };
+  return {
+    settling: createSettling({ clock: systemClock, journal, limits: LIMITS }, () => settler),
+    wakes: () => wakes,
+  };
 }
 
 for (

@@ -5,6 +5,7 @@
 import { endOf, stampOf } from "../../../domain/event/position.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
+import { LIMITS } from "../../../actors/limits.ts";
 import { actorKey, partKey } from "../../../actors/store/keys.ts";
 import { applyMembers, type MemberChange } from "../../../actors/settling/group_members.ts";
 import { type ActorHead, load, type PartHead, whole, writesOf } from "../../../actors/settling/snapshot.ts";
@@ -151,17 +152,23 @@ async function asKeptBefore(store: Store): Promise<void> {
   const state = [runs, [...owned], null];
   await store.commit({
     checks: [],
-    ...writesOf(key, { head, state, old, stamp: endOf(stampOf(head.position)) }),
+    ...writesOf(key, { head, state, old, stamp: endOf(stampOf(head.position)), limits: LIMITS }),
   });
   const [part] = await load<PartHead>(store, [partKey(1, "u49", DEVICE)]);
-  const ofPart = { head: { ...part!.head!, fold: 2 }, state: strangers, old: part, stamp: placed(1) };
+  const ofPart = {
+    head: { ...part!.head!, fold: 2 },
+    state: strangers,
+    old: part,
+    stamp: placed(1),
+    limits: LIMITS,
+  };
   await store.commit({ checks: [], ...writesOf(part!.key, ofPart) });
   const changes: MemberChange[] = [
     { groupId: "g", who: ["anonymous", DEVICE], source: "", at: null },
     { groupId: "g", who: ["user", "u49"], source: DEVICE, at: BEGIN_MS + 49_600 },
   ];
   const write = async (writes: Writes) => void await store.commit({ checks: [], ...writes });
-  await applyMembers(store, 1, { changes, write });
+  await applyMembers(store, 1, { changes, write, limits: LIMITS });
 }
 
 Deno.test("what an older version gave the last owner of a device is taken from them again, members too", async () => {

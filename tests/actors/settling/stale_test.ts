@@ -5,6 +5,7 @@
 import { placed } from "../../domain/profile/facts.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
+import { LIMITS } from "../../../actors/limits.ts";
 import { type ActorHead, type PartHead, whole, writesOf } from "../../../actors/settling/snapshot.ts";
 import type { Store } from "../../../actors/store/store.ts";
 import { FOLD_VERSION } from "../../../domain/profile/fact.ts";
@@ -22,7 +23,13 @@ async function makeStale(store: Store, fold = 0): Promise<number> {
       const old = await whole<ActorHead | PartHead>(store, entry);
       const head = { ...old.head!, fold };
       const stamp = "position" in head ? head.position : placed(1);
-      const writes = writesOf(entry.key, { head, state: ["what another fold kept"], old, stamp });
+      const writes = writesOf(entry.key, {
+        head,
+        state: ["what another fold kept"],
+        old,
+        stamp,
+        limits: LIMITS,
+      });
       await store.commit({ checks: [], ...writes });
       count++;
     }

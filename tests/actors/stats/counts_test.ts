@@ -1,4 +1,5 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { FOLD_VERSION } from "../../../domain/profile/fact.ts";
 import { clockAt } from "../clocks.ts";
 import { createCounts, type EventCounts } from "../../../actors/stats/counts.ts";
 import { COUNTS_KEPT_MS, encodeCounts } from "../../../actors/stats/counts_store.ts";
@@ -38,6 +39,7 @@ async function open() {
         owner: `p${++ids}`,
         clock: clockAt(now),
         newId: () => `id${++ids}`,
+        foldVersion: FOLD_VERSION,
       });
       processes.push(counts);
       return counts;

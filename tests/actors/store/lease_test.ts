@@ -25,6 +25,7 @@ function test(
         owner,
         clock: clockAt(() => nowMs),
         newId: () => `${owner}-${ops++}`,
+        foldVersion: FOLD_VERSION,
       })
     );
   });

@@ -2,7 +2,7 @@
 import { isPosition, pack } from "../../../domain/event/position.ts";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { systemClock } from "../../../actors/store/clock.ts";
-import { type LiveOptions, MAX_LISTENERS } from "../../../actors/live/live_feed.ts";
+import { type LiveLimits, MAX_LISTENERS } from "../../../actors/live/live_feed.ts";
 import type { System } from "../../../actors/system.ts";
 import { MEMORY } from "../../actors/stores.ts";
 import { openViewer, type Viewer } from "./live_client.ts";
@@ -17,13 +17,13 @@ const NO_LOOKS = 1_000_000;
 /** The routes on a port. */
 async function openServer(
   { limits, heartbeatMs, system: given }: {
-    limits?: LiveOptions["limits"];
+    limits?: Partial<LiveLimits>;
     heartbeatMs?: number;
     system?: System;
   } = {},
 ) {
   const system = given ??
-    await openTestSystem(":memory:", { ...limits !== undefined && { liveLimits: limits } });
+    await openTestSystem(":memory:", { ...limits !== undefined && { limits } });
   const test = await openTestApp({ system, ...heartbeatMs !== undefined && { heartbeatMs } });
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen() {} },

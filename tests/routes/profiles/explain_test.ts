@@ -94,7 +94,7 @@ for (const [what, path, status, code] of REFUSED) {
 }
 
 Deno.test("a search that ends before it is through says so, and how to go on", async () => {
-  const system = await openTestSystem(":memory:", { searchEntries: 3 });
+  const system = await openTestSystem(":memory:", { limits: { searchEntries: 3 } });
   await using test = await openTestApp({ system });
   for (let n = 0; n < 8; n++) await test.send("/api/v1/events", identify(`m${n}`, { n }));
   const first = await storyOf(test, "m0");

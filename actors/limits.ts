@@ -1,0 +1,24 @@
+/** The bounds of all rooms that a test or the simulation makes smaller, so that little data goes over each. */
+import { ERASURE_LIMITS } from "./erasure/execute.ts";
+import { COMMIT_LIMITS } from "./journal/appender.ts";
+import { JOURNAL_LIMITS } from "./journal/journal_state.ts";
+import { LIVE_LIMITS } from "./live/live_feed.ts";
+import { SEARCH_LIMITS } from "./reading/find_event.ts";
+import { VERIFY_LIMITS } from "./replay/verify.ts";
+import { BACKPRESSURE_LIMITS } from "./settling/backpressure.ts";
+import { SETTLER_LIMITS } from "./settling/settler.ts";
+import { STORE_LIMITS } from "./store/store.ts";
+
+/** The bounds, as they are unless somebody says otherwise. Each room is handed its own. */
+export const LIMITS = {
+  ...STORE_LIMITS,
+  ...COMMIT_LIMITS,
+  ...JOURNAL_LIMITS,
+  ...SETTLER_LIMITS,
+  ...BACKPRESSURE_LIMITS,
+  ...SEARCH_LIMITS,
+  ...ERASURE_LIMITS,
+  ...VERIFY_LIMITS,
+  ...LIVE_LIMITS,
+};
+export type Limits = typeof LIMITS;
