@@ -109,6 +109,16 @@ export async function serve(settings: Settings, announce: (url: string) => void)
     refuse(`HOST must be an address of this machine, found ${hostname}: ${firstLine(error)}`);
   }
   announce(await listening.promise);
+  await warnOfContracts(system, log);
+}
+
+/** Says which contracts check nothing: an older version stored them with a schema that is no longer supported. */
+async function warnOfContracts({ contracts }: System, log: Log): Promise<void> {
+  // Where storage does not answer, other lines say so; `GET /api/v1/admin/contracts` has the notices too.
+  const stored = await contracts.list().catch(() => []);
+  for (const { name, notice } of stored) {
+    if (notice !== undefined) log.line("warn", notice, { code: "contract_unsupported", contract: name });
+  }
 }
 
 /** The database of addresses that the settings name; the one that is installed where they name none. */

@@ -22,8 +22,7 @@ import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
 import { createTurns } from "../store/serial_queue.ts";
 import { createWatched } from "../store/cached_config.ts";
-import { NotServing, TooManyContracts } from "../store/errors.ts";
-import type { Budget } from "../../domain/contract/checker.ts";
+import { NotServing, TooManyContracts, UnsupportedSchema } from "../store/errors.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import type { Rejection } from "../../domain/event/rejection.ts";
 
@@ -40,6 +39,8 @@ export interface StoredContract extends Contract {
   /** Counts its changes, from 1. */
   version: number;
   updatedAt: string;
+  /** Why it checks nothing, and so only monitors, where its schema is not supported. */
+  notice?: string;
 }
 
 /** Who changed a contract, from where. */
@@ -65,7 +66,7 @@ export interface EventContracts {
   /** Why an event is not taken, or nothing. Reads no storage. */
   judge(
     event: StoredEvent,
-    options: { writeKeyId: string; unknown: UnknownEvents; turn: Budget },
+    options: { writeKeyId: string; unknown: UnknownEvents },
   ): Rejection | undefined;
   /** The names of the contracts that mean an event. */
   namesFor(event: StoredEvent, writeKeyId: string): string[];
@@ -77,7 +78,10 @@ export interface EventContracts {
   remove(name: string, author: Author): Promise<boolean>;
   /** Changes, newest first, at most `limit` of them before a version; `undefined` where there never was such a contract. */
   versions(name: string, query: { limit: number; before?: number }): Promise<ContractVersion[] | undefined>;
-  /** Goes back to what a contract was in a version; `undefined` where there is none, or it was deleted then. */
+  /**
+   * Goes back to what a contract was in a version; `undefined` where there is none, or it was deleted then. Throws
+   * {@link UnsupportedSchema}.
+   */
   restore(name: string, version: number, author: Author): Promise<StoredContract | undefined>;
   /** Holds a draft against the last events of the journal. */
   check(draft: Draft & { name: string }, last: number): Promise<DraftCheck>;
@@ -99,30 +103,20 @@ type StoredVersion = Omit<ContractVersion, "contract"> & { contract: Uint8Array 
 export function createEventContracts(
   { store, clock, newId }: { store: Store; clock: Clock; newId(): string },
 ): EventContracts {
-  let stored = new Map<string, StoredContract>();
+  let stored = new Map<string, Held>();
   let contracts = createContracts([]);
   const counts = new Map<string, Violations>();
 
   async function load(): Promise<void> {
-    const found = new Map<string, StoredContract>();
+    const found = new Map<string, Held>();
     for await (const { value } of store.list<StoredVersion>({ prefix: CONTRACTS })) {
       const contract = standing(value!);
       const known = stored.get(contract.name);
       // The same object, and so the code that was made of it.
-      found.set(contract.name, known?.version === contract.version ? known : contract);
+      found.set(contract.name, known?.shown.version === contract.version ? known : await hold(contract));
     }
-    const ready: Checked[] = [];
-    for (const contract of found.values()) ready.push(await checkedOf(contract));
     stored = found;
-    contracts = createContracts(ready);
-  }
-
-  const checked = new WeakMap<StoredContract, Checked>();
-  async function checkedOf(contract: StoredContract): Promise<Checked> {
-    // Not before there is one: the engine's presence alone costs the path of every event.
-    const { makeChecked } = await import("../../domain/contract/checked_contract.ts");
-    if (!checked.has(contract)) checked.set(contract, makeChecked(contract));
-    return checked.get(contract)!;
+    contracts = createContracts([...found.values()].map(({ checked }) => checked));
   }
 
   const watched = createWatched(store, { clock, mark: CONTRACTS_CHANGED, load });
@@ -180,7 +174,7 @@ export function createEventContracts(
     restored?: number,
   ): Promise<StoredContract[]> {
     await update(author, () => {
-      const changes = given.filter((contract) => !isSame(contract, stored.get(contract.name)));
+      const changes = given.filter((contract) => !isSame(contract, stored.get(contract.name)?.shown));
       const added = changes.filter(({ name }) => !stored.has(name)).length;
       if (stored.size + added > MAX_CONTRACTS && added > 0) {
         throw new TooManyContracts(`there may be ${MAX_CONTRACTS} contracts`);
@@ -191,7 +185,7 @@ export function createEventContracts(
         ...restored !== undefined && { restored },
       })));
     });
-    return given.flatMap(({ name }) => stored.get(name) ?? []);
+    return given.flatMap(({ name }) => stored.get(name)?.shown ?? []);
   }
 
   return {
@@ -205,11 +199,11 @@ export function createEventContracts(
     violations: () => [...counts.values()].map((each) => ({ ...each })),
     async list() {
       await watched.refreshed();
-      return [...stored.values()].sort((a, b) => a.name < b.name ? -1 : 1);
+      return [...stored.values()].map(({ shown }) => shown).sort((a, b) => a.name < b.name ? -1 : 1);
     },
     async get(name) {
       await watched.refreshed();
-      return stored.get(name);
+      return stored.get(name)?.shown;
     },
     put: (given, author) => put(given, author),
     async remove(name, author) {
@@ -233,7 +227,11 @@ export function createEventContracts(
     async restore(name, version, author) {
       const { value } = await store.get<StoredVersion>(contractVersionKey(name, version));
       if (value === null || value.contract === null) return undefined;
-      return (await put([decode(value.contract)], author, version))[0];
+      const contract = decode(value.contract);
+      const { readSchema } = await import("../../domain/contract/read_schema.ts");
+      const { problem } = readSchema(contract.schema);
+      if (problem !== undefined) throw new UnsupportedSchema(problem);
+      return (await put([contract], author, version))[0];
     },
     check: (draft, last) => checkDraft({ store, clock }, draft, last),
   };
@@ -245,6 +243,20 @@ interface Change {
   restored?: number;
 }
 
+/** A contract as it is shown, and as events are held against it. */
+interface Held {
+  shown: StoredContract;
+  checked: Checked;
+}
+
+async function hold(contract: StoredContract): Promise<Held> {
+  // Not before there is one: the engine's presence alone costs the path of every event.
+  const { makeChecked } = await import("../../domain/contract/checked_contract.ts");
+  const checked = makeChecked(contract);
+  const { mode, notice } = checked;
+  return { checked, shown: { ...contract, mode, ...notice !== undefined && { notice } } };
+}
+
 const encode = (contract: Contract): Uint8Array => new TextEncoder().encode(JSON.stringify(contract));
 const decode = (bytes: Uint8Array): Contract => JSON.parse(new TextDecoder().decode(bytes));
 
@@ -254,7 +266,7 @@ function standing({ version, at, contract }: StoredVersion): StoredContract {
 
 /** Whether a contract says what another does, members in whatever order. */
 function isSame(contract: Contract, other: StoredContract | undefined): boolean {
-  if (other === undefined) return false;
+  if (other === undefined || other.notice !== undefined) return false;
   const { version: _, updatedAt: __, ...standing } = other;
   return canonicalJson(contract) === canonicalJson(standing);
 }

@@ -1,4 +1,5 @@
 /** The errors of all rooms. */
+import type { SchemaProblem } from "../../domain/contract/schema.ts";
 
 /** Thrown when storage does not answer in time: nothing was acknowledged, and a retry is safe. Only for that: see {@link NotServing}. */
 export class StorageUnavailable extends Error {
@@ -80,6 +81,14 @@ export class TooManySuppressed extends RangeError {
 /** Thrown where there are as many contracts as there may be. */
 export class TooManyContracts extends RangeError {
   override name = "TooManyContracts";
+}
+
+/** Thrown where a version of a contract has a schema that is no longer supported. */
+export class UnsupportedSchema extends Error {
+  override name = "UnsupportedSchema";
+  constructor(readonly problem: SchemaProblem) {
+    super(problem.message);
+  }
 }
 
 /** Thrown where as many listen as may. */

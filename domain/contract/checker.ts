@@ -3,11 +3,6 @@
  * which only those load who have a contract: loading Ajv alone makes the collecting of garbage cost more.
  */
 
-/** What may be spent, in units of 5 to 30 ns; 70 were seen at the worst. Goes down. */
-export interface Budget {
-  units: number;
-}
-
 /** One thing that is wrong with a value. */
 export interface Violation {
   /** Dotted from the value's root. */
@@ -20,8 +15,5 @@ export interface Violation {
   found: string;
 }
 
-/** Why a value can't be told right or wrong: it would take too long. */
-export const TOO_COSTLY = Symbol("too costly");
-
-/** Tells what is wrong with a value, or that this would cost more than there is to spend. */
-export type Checker = (value: unknown, budget: Budget) => readonly Violation[] | typeof TOO_COSTLY;
+/** Tells what is wrong with a value: nothing where it is right. */
+export type Checker = (value: unknown) => readonly Violation[];

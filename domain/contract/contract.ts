@@ -5,7 +5,7 @@
  */
 import type { EventType, StoredEvent } from "../event/event.ts";
 import { MAX_ERRORS, type Rejection } from "../event/rejection.ts";
-import { type Budget, type Checker, TOO_COSTLY, type Violation } from "./checker.ts";
+import type { Checker, Violation } from "./checker.ts";
 import type { Schema } from "./schema.ts";
 
 /** What is done with an event that breaks a contract: it is refused, or let pass and counted. */
@@ -36,14 +36,9 @@ export interface Contract extends Draft {
 /** A contract that can be held against events. */
 export interface Checked extends Contract {
   check: Checker;
+  /** Why it checks nothing, where this version cannot use its schema. */
+  notice?: string;
 }
-
-/**
- * Units that the enforced contracts of one event may spend, and the monitored ones as many: some 10 ms each, 21 for the worst
- * that was found, so 43 for an event that spends both. Each event has its own, whatever it came with: so it is judged
- * the same alone and in any batch. A draft that is tried has all of them, which in force it shares.
- */
-export const EVENT_UNITS = 300_000;
 
 /** Told of each event that breaks a contract, or that none names (`contract` is `null`). */
 export type Count = (contract: string | null, mode: ContractMode) => void;
@@ -85,40 +80,28 @@ const NONE: readonly Checked[] = [];
 export interface Judging {
   writeKeyId: string;
   unknown: UnknownEvents;
-  /** What is spent comes off it, below nothing too: so whoever judges many events knows when it took long. */
-  turn: Budget;
   count: Count;
 }
 
 /** Holds an event against all contracts that mean it. Gives why it is not taken, or nothing. Pure but for what is counted. */
 export function judge(contracts: Contracts, event: StoredEvent, judging: Judging): Rejection | undefined {
-  const { writeKeyId, unknown, turn, count } = judging;
+  const { writeKeyId, unknown, count } = judging;
   const meeting = contracts.meeting(event, writeKeyId);
   if (meeting.length === 0) return unknown === "allow" ? undefined : judgeUnknown(event, { unknown, count });
-  // What is only monitored must not take from what is enforced, or it would have events refused.
-  const enforced = { units: EVENT_UNITS };
-  const monitored = { units: EVENT_UNITS };
   const errors: Rejection["errors"] = [];
-  /** The enforced contract that took all that there was: those behind it are not asked, and it is told first. */
-  let costly: string | undefined;
   for (const { name, mode, check } of meeting) {
-    if (mode === "enforce" && costly !== undefined) continue;
-    const found = check(event, mode === "enforce" ? enforced : monitored);
-    if (found !== TOO_COSTLY && found.length === 0) continue;
+    const found = check(event);
+    if (found.length === 0) continue;
     count(name, mode);
-    if (mode === "monitor") continue;
-    if (found === TOO_COSTLY) costly = name;
-    else {
-      errors.push(
-        ...found.slice(0, MAX_ERRORS - errors.length).map((violation) => errorOf(violation, name)),
-      );
-    }
+    if (mode === "enforce") errors.push(...found.map((violation) => errorOf(violation, name)));
   }
-  if (costly !== undefined) errors.unshift({ path: "", message: tooCostly(costly) });
-  turn.units -= 2 * EVENT_UNITS - Math.max(0, enforced.units) - Math.max(0, monitored.units);
   if (errors.length === 0) return undefined;
-  const code = costly === undefined ? "contract_violation" : "contract_too_costly";
-  return { reason: "contract", code, ...errors[0]!, errors: errors.slice(0, MAX_ERRORS) };
+  return {
+    reason: "contract",
+    code: "contract_violation",
+    ...errors[0]!,
+    errors: errors.slice(0, MAX_ERRORS),
+  };
 }
 
 function judgeUnknown(
@@ -138,16 +121,11 @@ function errorOf({ path, rule, keyword, found }: Violation, name: string): { pat
   return { path, message: `${subject} ${rule}, found ${found} (contract ${name}: ${keyword})` };
 }
 
-function tooCostly(name: string): string {
-  return `the event takes longer to check than there is time for (contract ${name}): send smaller events`;
-}
-
 /** Why a draft broke on an event, in one line, with its path. `undefined` if it did not. */
 export function firstViolation(
   { name, check }: Checked,
   event: StoredEvent,
 ): { path: string; message: string } | undefined {
-  const found = check(event, { units: EVENT_UNITS });
-  if (found === TOO_COSTLY) return { path: "", message: tooCostly(name) };
-  return found.length === 0 ? undefined : errorOf(found[0]!, name);
+  const [first] = check(event);
+  return first === undefined ? undefined : errorOf(first, name);
 }

@@ -8,8 +8,6 @@ import { parseTimestamp } from "../event/timestamp.ts";
 /** UTF-16 units of a text that can be of a format: a longer one is of none. A URL of 2,048 goes through everywhere. */
 export const MAX_FORMAT_LENGTH = 2048;
 
-const by = (schema: z.ZodType) => (text: string): boolean => schema.safeParse(text).success;
-
 /** RFC 3339 with `T` and a zone, of a day that the calendar has. */
 const DATE_TIME = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/;
 const DATE = /^\d{4}-\d\d-\d\d$/;
@@ -19,22 +17,29 @@ const URI = /^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"{}|\\^`]*$/;
 /** RFC 1123: labels of 1 to 63 letters, digits and inner hyphens. */
 const LABEL = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 const MAX_HOSTNAME_LENGTH = 253;
+/** Not by zod's schemas, which make an error of each text that is of another format. */
+const { email, guid, ipv4, ipv6 } = z.regexes;
 
-const email = by(z.email());
-const uuid = by(z.guid());
-const ipv4 = by(z.ipv4());
-const ipv6 = by(z.ipv6());
+/** The longest text of an IPv6 address: eight groups of four digits, or six and an IPv4 address. */
+const MAX_IPV6_LENGTH = 45;
+const IPV4_AT_END = /(?<=:)[0-9.]+$/;
+
+/** By patterns, as an address that is wrong takes the URL parser some 3 µs. */
+function isIpv6(text: string): boolean {
+  if (text.length > MAX_IPV6_LENGTH) return false;
+  return ipv6.test(text.replace(IPV4_AT_END, (end) => ipv4.test(end) ? "0:0" : end));
+}
 
 const formats = {
   "date-time": (text: string) => DATE_TIME.test(text) && parseTimestamp(text) !== undefined,
   date: (text: string) => DATE.test(text) && parseTimestamp(text) !== undefined,
   time: (text: string) => TIME.test(text),
-  email,
+  email: (text: string) => email.test(text),
   // RFC 3986 is ASCII; what is not is an IRI, and takes the URL parser long.
   uri: (text: string) => URI.test(text) && !/[^!-~]/.test(text) && URL.canParse(text),
-  uuid,
-  ipv4,
-  ipv6,
+  uuid: (text: string) => guid.test(text),
+  ipv4: (text: string) => ipv4.test(text),
+  ipv6: isIpv6,
   hostname: (text: string) =>
     text.length <= MAX_HOSTNAME_LENGTH && text.split(".").every((label) => LABEL.test(label)),
 };

@@ -5,7 +5,6 @@ import { type Author, NO_CONTRACT } from "../../actors/governance/contracts.ts";
 import { commonContracts } from "../../domain/contract/common_contracts.ts";
 import { CONTRACT_MODES, type Draft, type UnknownEvents } from "../../domain/contract/contract.ts";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
-import type { Budget } from "../../domain/contract/checker.ts";
 import { withPlainNumbers } from "../../domain/event/exact_json.ts";
 import { shown } from "../../domain/event/json.ts";
 import type { Schema, SchemaProblem } from "../../domain/contract/schema.ts";
@@ -19,7 +18,7 @@ import type { NO_QUERY } from "../http/query.ts";
 import { pathParam } from "../http/path_params.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { DEFAULT_KEY_ID } from "../../actors/governance/key_use.ts";
-import { TooManyContracts } from "../../actors/store/errors.ts";
+import { TooManyContracts, UnsupportedSchema } from "../../actors/store/errors.ts";
 
 /** UTF-16 units of a contract's name. */
 const MAX_NAME_LENGTH = 100;
@@ -37,9 +36,6 @@ const DEFAULT_LAST = 1_000;
 
 /** Versions in one page. */
 const MAX_VERSIONS = 50;
-
-/** Units after which other requests get their turn: some 3 ms, and what the event that goes beyond them takes. */
-const TURN_UNITS = 100_000;
 
 /** Drafts that are tried at once: each reads a stretch of the journal. Others wait. */
 const CHECKS_AT_ONCE = 1;
@@ -83,17 +79,9 @@ export const versionsQuery = z.object({
 
 /** Holds events against the contracts: the last gate, as it sees an event as it will be stored. */
 export function contractGate({ contracts }: Parts["system"], unknown: UnknownEvents): Gate {
-  const turn: Budget = { units: TURN_UNITS };
   return {
     admit: () => contracts.fresh()?.then(() => undefined),
-    judge(event, source) {
-      const rejection = contracts.judge(event, { writeKeyId: source.caller.writeKeyId, unknown, turn });
-      if (turn.units < 0) {
-        turn.units = TURN_UNITS;
-        source.isLong = true;
-      }
-      return rejection;
-    },
+    judge: (event, { caller }) => contracts.judge(event, { writeKeyId: caller.writeKeyId, unknown }),
   };
 }
 
@@ -162,7 +150,7 @@ export function contractRoutes(parts: Parts): Hono<RouteEnv> {
 async function putOne(parts: Parts, c: RouteContext, name: string): Promise<Outcome> {
   const draft = await readDraft(parts, c);
   if (draft.problem !== undefined) return draft.problem;
-  return await unlessTooMany(async () => {
+  return await unlessRefused(async () => {
     const [contract] = await parts.system.contracts.put([{ name, ...draft.value }], authorOf(parts, c));
     return jsonResponse(contract);
   });
@@ -171,7 +159,7 @@ async function putOne(parts: Parts, c: RouteContext, name: string): Promise<Outc
 async function putCommon(parts: Parts, c: RouteContext): Promise<Outcome> {
   const body = await readBody(parts, c, commonSchema);
   if (body.problem !== undefined) return body.problem;
-  return await unlessTooMany(async () => {
+  return await unlessRefused(async () => {
     const contracts = await parts.system.contracts.put(commonContracts(body.value.mode), authorOf(parts, c));
     return jsonResponse({ contracts });
   });
@@ -180,7 +168,7 @@ async function putCommon(parts: Parts, c: RouteContext): Promise<Outcome> {
 async function restore(parts: Parts, c: RouteContext, name: string): Promise<Outcome> {
   const version = pathParam(c, "version") ?? "";
   if (!/^[1-9]\d{0,8}$/.test(version)) return NO_SUCH_VERSION;
-  return await unlessTooMany(async () => {
+  return await unlessRefused(async () => {
     const contract = await parts.system.contracts.restore(name, Number(version), authorOf(parts, c));
     return contract === undefined ? NO_SUCH_VERSION : jsonResponse(contract);
   });
@@ -226,13 +214,14 @@ function invalidSchema({ path, message }: SchemaProblem): Problem {
   return invalid("invalid_schema", path === "" ? "schema" : `schema.${path}`, message);
 }
 
-async function unlessTooMany(put: () => Promise<Outcome>): Promise<Outcome> {
+async function unlessRefused(put: () => Promise<Outcome>): Promise<Outcome> {
   try {
     return await put();
   } catch (error) {
     if (error instanceof TooManyContracts) {
       return invalid("too_many_contracts", "", `${error.message}: delete some`);
     }
+    if (error instanceof UnsupportedSchema) return invalidSchema(error.problem);
     throw error;
   }
 }

@@ -31,6 +31,9 @@ const MAX_FILLED_BYTES = BODY_LIMITS.maxBytes;
 /** A batch may be judged for so long, the turns of others counted: as long as it may then wait for its commit. */
 const JUDGING_MS = 10_000;
 
+/** A batch whose events take longer than this goes on after the requests that wait: contracts may be slow, events large. */
+const TURN_MS = 5;
+
 /** Each header here is a microsecond on every event's path. */
 const RECEIPT_HEADERS = {
   "content-type": "application/json",
@@ -202,7 +205,7 @@ interface EventError {
 
 /** A batch: all of its valid events or none, and an error for each of the others. */
 export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Promise<Outcome> {
-  const { system, intake, newId, log } = parts;
+  const { system, intake, newId, now, log } = parts;
   const { value, bytes, caller, segment } = sent;
   const batch = readBatch(value, segment === undefined ? MAX_BATCH_EVENTS : MAX_SEGMENT_BATCH_EVENTS);
   if ("problem" in batch) return batch.problem;
@@ -217,19 +220,26 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
   const options = { receivedAt: source.receivedAt, newId, allowedTypes: caller.allowedTypes, defaults };
   const events: StoredEvent[] = [];
   const rejected: { index: number; rejection: Rejection }[] = [];
+  // Measured only where a quick sum, as if each had been given all of the defaults, says that they may be too large.
+  let filledBytes = mayExceedFilled(bytes, batch) ? 0 : undefined;
+  let turnEndsAt = source.receivedAt + TURN_MS;
   for (let index = 0; index < items.length; index++) {
     dropWriteKey(items[index]);
     const { event, rejection } = accept(items[index], options);
+    if (filledBytes !== undefined && event !== undefined) {
+      filledBytes += bytesOf(event);
+      if (filledBytes > MAX_FILLED_BYTES) return refuseAll(TOO_LARGE_FILLED);
+    }
     const refused = rejection ?? judged(intake.judge(event, source), items[index]);
     if (refused === undefined) events.push(event!);
     else rejected.push({ index, rejection: refused });
-    if (source.isLong) {
-      await othersTurn(source);
+    if (now() > turnEndsAt) {
+      await othersTurn();
       // Nothing is given back: its sender had what the limit is for, the server's time.
-      if (parts.now() - source.receivedAt > JUDGING_MS) return refusalOf(TOO_LONG, source);
+      if (now() - source.receivedAt > JUDGING_MS) return refusalOf(TOO_LONG, source);
+      turnEndsAt = now() + TURN_MS;
     }
   }
-  if (defaults !== undefined && exceedsFilled(bytes, defaults, events)) return refuseAll(tooLargeFilled());
 
   let duplicates = 0;
   if (events.length > 0) {
@@ -257,8 +267,7 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
 const inTurn = createTurns();
 
 /** Lets requests that wait go on, so that none waits for all of a batch that takes long. */
-function othersTurn(source: Source): Promise<void> {
-  source.isLong = false;
+function othersTurn(): Promise<void> {
   return inTurn(() => new Promise((resolve) => setImmediate(resolve)));
 }
 
@@ -267,11 +276,14 @@ function judged(rejection: Rejection | undefined, item: unknown): Rejection | un
   return rejection === undefined ? undefined : { ...rejection, ...ownMessageId(item) };
 }
 
-/** The batch's events and what it says for all of them; other members are passed over. */
-function readBatch(
-  value: unknown,
-  maxEvents: number,
-): { items: unknown[]; defaults: BatchDefaults | undefined } | { problem: Problem } {
+/** A batch's events, and what it says for all of them. */
+interface Batch {
+  items: unknown[];
+  defaults: BatchDefaults | undefined;
+}
+
+/** Reads a batch; other members are passed over. */
+function readBatch(value: unknown, maxEvents: number): Batch | { problem: Problem } {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return { problem: invalid("not_an_object", "", 'the body must be a JSON object such as {"batch":[…]}') };
   }
@@ -301,31 +313,19 @@ const encoder = new TextEncoder();
 const bytesOf = (value: unknown): number =>
   value === undefined ? 0 : encoder.encode(JSON.stringify(value)).length;
 
-/** Measures the events only where a quick sum, as if each had been given all of it, says that it may be too much. */
-function exceedsFilled(
-  bodyBytes: number,
-  { context, integrations }: BatchDefaults,
-  events: StoredEvent[],
-): boolean {
-  const each = bytesOf(context) + bytesOf(integrations);
-  if (bodyBytes + each * events.length <= MAX_FILLED_BYTES) return false;
-  let bytes = 0;
-  for (const event of events) {
-    bytes += bytesOf(event);
-    if (bytes > MAX_FILLED_BYTES) return true;
-  }
-  return false;
+/** Whether the events may be too large once each has the context and the integrations of the batch. */
+function mayExceedFilled(bodyBytes: number, { items, defaults }: Batch): boolean {
+  const eachBytes = bytesOf(defaults?.context) + bytesOf(defaults?.integrations);
+  return eachBytes > 0 && bodyBytes + eachBytes * items.length > MAX_FILLED_BYTES;
 }
 
-function tooLargeFilled(): Problem {
-  return {
-    reason: "too_large",
-    code: "batch_too_large",
-    detail:
-      `the batch must be at most ${MAX_FILLED_BYTES} bytes with its context filled into its events: send fewer events ` +
-      "at a time",
-  };
-}
+const TOO_LARGE_FILLED: Problem = {
+  reason: "too_large",
+  code: "batch_too_large",
+  detail:
+    `the batch must be at most ${MAX_FILLED_BYTES} bytes with its context filled into its events: send fewer events at a ` +
+    "time",
+};
 
 function tooLargeCompressed({ message }: BatchTooLarge): Problem {
   return { reason: "too_large", code: "batch_too_large", detail: `${message}: send fewer events at a time` };

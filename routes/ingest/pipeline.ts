@@ -24,8 +24,6 @@ export interface Source {
   defaults?: BatchDefaults | undefined;
   /** An event of the quarantine, which is there already. */
   isResent?: boolean;
-  /** Set by a gate that took long: other requests get their turn before the next event is looked at. */
-  isLong?: boolean;
   /** What a gate puts beside the answer, whatever it will be. */
   answerHeaders?: Record<string, string>;
 }

@@ -6,6 +6,10 @@ import { checkQuery, commonSchema, draftSchema, versionsQuery } from "../admin/c
 import { described, type Group } from "./operation.ts";
 import { time } from "./reading.ts";
 
+const SCHEMA =
+  "JSON Schema 2020-12 of the whole event as it is stored, without recursion, `unevaluatedProperties`, " +
+  "`unevaluatedItems` and `$dynamicRef`.";
+
 const contract = {
   name: z.string(),
   type: z.enum(EVENT_TYPES),
@@ -13,7 +17,7 @@ const contract = {
     description: "The name of a track event; absent for all of the type.",
   }),
   schema: z.union([z.boolean(), z.looseObject({})]).meta({
-    description: "JSON Schema 2020-12 of the whole event as it is stored.",
+    description: SCHEMA,
   }),
   mode: z.enum(CONTRACT_MODES).meta({
     description: "`enforce` refuses what breaks it (422), `monitor` counts it.",
@@ -23,7 +27,16 @@ const contract = {
 
 const version = z.int().min(1).meta({ description: "Counts the changes of a contract." });
 
-const contractSchema = z.object({ ...contract, version, updatedAt: time }).meta({ id: "Contract" });
+const contractSchema = z.object({
+  ...contract,
+  version,
+  updatedAt: time,
+  notice: z.string().optional().meta({
+    description:
+      "Why the contract checks nothing: an older version stored it with a schema that is no longer supported. Its `mode` is " +
+      "`monitor` until it is saved with another schema.",
+  }),
+}).meta({ id: "Contract" });
 
 const versionSchema = z.object({
   version,
@@ -50,7 +63,7 @@ const checkSchema = z.object({
 const draftBody = draftSchema.safeExtend({
   schema: draftSchema.shape.schema.meta({
     type: ["object", "boolean"],
-    description: "JSON Schema 2020-12 of the whole event as it is stored.",
+    description: SCHEMA,
   }),
 });
 

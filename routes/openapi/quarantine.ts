@@ -10,7 +10,8 @@ const rejectedSchema = z.object({
   receivedAt: time,
   writeKeyId: z.string(),
   status: z.literal([400, 403, 413, 422]),
-  code: z.enum(EVENT_ERROR_CODES),
+  // Events that 0.3 rejected are kept for a week.
+  code: z.enum([...EVENT_ERROR_CODES, "contract_too_costly"]),
   message: z.string(),
   path: z.string().optional(),
   event: z.record(z.string(), z.unknown()).meta({ description: "As it was sent." }),

@@ -44,7 +44,7 @@ const EVENT = [
 ];
 const FORBIDDEN_EVENT = ["forbidden_type", "suppressed"];
 const LARGE_EVENT = ["event_too_large"];
-const CONTRACT = ["contract_too_costly", "contract_violation", "no_contract"];
+const CONTRACT = ["contract_violation", "no_contract"];
 const NAME = ["invalid_name"];
 
 /** What every request can get: of {@link NOT_SERVING_CODES} all but the one of erasures. */

@@ -1,6 +1,6 @@
 /** Contracts and quarantine of servers that share one database file: a change holds in each, and outlives them. */
-import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { eventually, startServer, tempDir } from "./server.ts";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
+import { eventually, startServer, tempDir, writes } from "./server.ts";
 
 /** A change of a contract holds everywhere within this time, says the contract of the API. */
 const CHANGE_MS = 5_000;
@@ -82,4 +82,30 @@ Deno.test("a contract that two servers change at once is one of both, with a ver
   );
   strictEqual(new Set(titles).size, 10);
   deepStrictEqual((await two.ask(CONTRACT)).body.schema, versions[0].contract.schema);
+});
+
+Deno.test("a server says when it starts which contracts it cannot check", async () => {
+  await using dir = await tempDir();
+  const kvPath = `${dir.path}/kv.db`;
+  {
+    await using first = await startServer(kvPath);
+    await first.ask(CONTRACT, { method: "PUT", body: draft("enforce") });
+  }
+  {
+    // As 0.3 stored it.
+    using kv = await Deno.openKv(kvPath);
+    const { value } = await kv.get<{ contract: Uint8Array }>(["contract", "order"]);
+    const contract = { name: "order", ...draft("enforce"), schema: { unevaluatedProperties: false } };
+    await kv.set(["contract", "order"], {
+      ...value,
+      contract: new TextEncoder().encode(JSON.stringify(contract)),
+    });
+  }
+  await using server = await startServer(kvPath);
+  await writes(server, /contract_unsupported/);
+  const line = server.written().split("\n").find((each) => each.includes("contract_unsupported"))!;
+  const { level, message, contract } = JSON.parse(line);
+  deepStrictEqual([level, contract], ["warn", "order"]);
+  match(message, /^No event is checked: schema\.unevaluatedProperties is not supported/);
+  strictEqual((await server.send(order)).status, 200);
 });

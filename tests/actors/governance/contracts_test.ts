@@ -12,7 +12,7 @@ import { StorageUnavailable } from "../../../actors/store/errors.ts";
 const AUTHOR = { by: "admin", address: "" };
 const CONTRACT: Contract = { name: "c", type: "page", schema: false, mode: "enforce" };
 const { event } = accept({ type: "page", userId: "u" }, { receivedAt: 0, newId: () => "m" });
-const judging = { writeKeyId: "k", unknown: "allow", turn: { units: 0 } } as const;
+const judging = { writeKeyId: "k", unknown: "allow" } as const;
 
 async function open(store: Store) {
   const ulid = monotonicFactory();

@@ -1,10 +1,6 @@
-/**
- * Schemas from outside: which are refused and why, what the others find wrong, and that none of them can take long,
- * whatever it says and whatever it is held against.
- */
+/** Schemas from outside: which are refused and why, and what the others find wrong. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import fc from "fast-check";
-import { EVENT_UNITS } from "../../../domain/contract/contract.ts";
 import {
   MAX_KEYWORDS,
   MAX_LEVELS,
@@ -12,7 +8,6 @@ import {
   MAX_SCHEMA_BYTES,
   MAX_SUBSCHEMAS,
 } from "../../../domain/contract/schema.ts";
-import { TOO_COSTLY } from "../../../domain/contract/checker.ts";
 import { MAX_ERRORS } from "../../../domain/event/rejection.ts";
 import { compileSchema } from "../../../domain/contract/schema_engine.ts";
 import { FORMATS, MAX_FORMAT_LENGTH } from "../../../domain/contract/schema_format.ts";
@@ -21,12 +16,11 @@ import { MAX_PATTERN_LENGTH, MAX_PROGRAM, readPattern } from "../../../domain/co
 /** A machine that does other things takes its time; what hangs takes longer than anybody waits. */
 const PATIENCE_MS = 60_000;
 
-/** What is wrong with a value, `path keyword` of each; or that it would take too long. */
-function check(schema: unknown, value: unknown, units = EVENT_UNITS): string[] | "too costly" {
+/** What is wrong with a value, `path keyword` of each. */
+function check(schema: unknown, value: unknown): string[] {
   const made = compileSchema(schema);
   ok(made.problem === undefined, `${JSON.stringify(schema)}: ${JSON.stringify(made.problem)}`);
-  const found = made.check(value, { units });
-  return found === TOO_COSTLY ? "too costly" : found.map(({ path, keyword }) => `${path} ${keyword}`);
+  return made.check(value).map(({ path, keyword }) => `${path} ${keyword}`);
 }
 
 const refused = (schema: unknown) => compileSchema(schema).problem;
@@ -67,20 +61,12 @@ const KEYWORDS: [schema: unknown, right: unknown[], wrong: unknown[]][] = [
   [{ oneOf: [{ type: "number" }, { minimum: 5 }] }, [4, ""], [6]],
   [{ not: { type: "string" } }, [1], [""]],
   [{ if: { const: 1 }, then: { type: "string" }, else: { type: "number" } }, [2], [1, ""]],
-  [{ properties: { a: true }, allOf: [{ properties: { b: true } }], unevaluatedProperties: false }, [{
-    a: 1,
-    b: 1,
-  }], [{ c: 1 }]],
-  [{ prefixItems: [true], unevaluatedItems: false }, [[1]], [[1, 2]]],
   [{ $ref: "#/$defs/a", $defs: { a: { type: "string" } } }, [""], [1]],
   [{ $ref: "#/$defs/a~1b%20c", $defs: { "a/b c": { type: "string" } } }, [""], [1]],
   [{ $ref: "#named", $defs: { a: { $anchor: "named", type: "string" } } }, [""], [1]],
-  [{ $dynamicRef: "#node", $defs: { a: { $dynamicAnchor: "node", type: "string" } } }, [""], [1]],
+  [{ $ref: "#/$defs/a", $defs: { a: { $ref: "#/$defs/b" }, b: { $ref: "#/$defs/c" }, c: false } }, [], [1]],
+  [{ $ref: "#/$defs/a", allOf: [{ minimum: 5 }], $defs: { a: { type: "number" } } }, [5], [4, ""]],
   [{ $ref: "#/$defs/a", $defs: { a: { type: "number" } }, minimum: 5 }, [5], [4, ""]],
-  [{ type: "object", properties: { child: { $ref: "#" } }, required: ["n"] }, [{ n: 1, child: { n: 2 } }], [{
-    n: 1,
-    child: {},
-  }]],
   [{ definitions: { a: { type: "string" } }, properties: { x: { $ref: "#/definitions/a" } } }, [{ x: "" }], [{
     x: 1,
   }]],
@@ -156,13 +142,12 @@ for (const [name, schema, value, violation] of VIOLATIONS) {
   Deno.test(name, () => {
     const made = compileSchema(schema);
     ok(made.problem === undefined);
-    deepStrictEqual(made.check(value, { units: EVENT_UNITS }), [violation]);
+    deepStrictEqual(made.check(value), [violation]);
   });
 }
 
 const ones = (length: number) => Array.from({ length }, () => 1);
 const numbers = (length: number) => Array.from({ length }, (_, n) => n);
-const nested = (levels: number): unknown => levels === 0 ? {} : { a: nested(levels - 1) };
 const many = <T>(length: number, each: T) => ({ allOf: Array.from({ length }, () => each) });
 const deep = (levels: number): unknown => levels === 0 ? {} : { not: deep(levels - 1) };
 const REFUSED: [what: string, schema: unknown, path: string, message: RegExp][] = [
@@ -196,14 +181,46 @@ const REFUSED: [what: string, schema: unknown, path: string, message: RegExp][] 
   ["a reference that is no text", { $ref: 5 }, "$ref", /string/],
   ["another base within", { $defs: { a: { $id: "https://example.com/a" } } }, "$defs.a.$id", /within/],
   ["an anchor twice", { $defs: { a: { $anchor: "x" }, b: { $anchor: "x" } } }, "$defs.b.$anchor", /no other/],
-  ["a reference to itself", { $ref: "#" }, "", /itself/],
+  ["a reference to itself", { $ref: "#" }, "$ref", /recursion/],
   [
     "two that refer to each other",
     { $ref: "#/$defs/a", $defs: { a: { $ref: "#/$defs/b" }, b: { $ref: "#/$defs/a" } } },
-    "",
-    /itself/,
+    "$defs.b.$ref",
+    /recursion/,
   ],
-  ["one that unfolds to a million", bomb(20), "", /itself/],
+  [
+    "a tree",
+    { properties: { children: { items: { $ref: "#" } } } },
+    "properties.children.items.$ref",
+    /recursion/,
+  ],
+  [
+    "a tree by an anchor",
+    { $anchor: "n", additionalProperties: { $ref: "#n" } },
+    "additionalProperties.$ref",
+    /recursion/,
+  ],
+  [
+    "recursion that only some values meet",
+    { if: { type: "object", required: ["loop"] }, then: { $ref: "#" } },
+    "then.$ref",
+    /recursion/,
+  ],
+  ["one that unfolds to a million", bomb(20), "$defs.l1.allOf.0", /limit of 500 schemas/],
+  [
+    "unevaluated properties",
+    { items: { unevaluatedProperties: false } },
+    "items.unevaluatedProperties",
+    /additionalProperties/,
+  ],
+  [
+    "unevaluated items",
+    { $defs: { a: { unevaluatedItems: true } } },
+    "$defs.a.unevaluatedItems",
+    /prefixItems/,
+  ],
+  ["a dynamic reference", { $dynamicRef: "#n" }, "$dynamicRef", /use \$ref|with \$ref/],
+  ["a dynamic anchor", { $dynamicAnchor: "n" }, "$dynamicAnchor", /\$defs/],
   ["a format that is not known", { format: "emial" }, "format", /must be one of/],
   ["look-ahead", { pattern: "(?=a)b" }, "pattern", /linear time/],
   ["a back reference", { pattern: "(a)\\1" }, "pattern", /linear time/],
@@ -226,25 +243,25 @@ const REFUSED: [what: string, schema: unknown, path: string, message: RegExp][] 
     "many patterns",
     { allOf: Array.from({ length: MAX_PATTERNS + 1 }, () => ({ pattern: "a" })) },
     `allOf.${MAX_PATTERNS}.pattern`,
-    /more than 50/,
+    /limit of 50 patterns/,
   ],
   [
     "many schemas",
     { allOf: Array.from({ length: MAX_SUBSCHEMAS }, () => ({})) },
     `allOf.${MAX_SUBSCHEMAS - 1}`,
-    /more than 500/,
+    /limit of 500 schemas/,
   ],
   [
     "many keywords",
     many(MAX_KEYWORDS / 4, { minimum: 1, maximum: 2, minLength: 1, maxLength: 2 }),
     "allOf.249.maxLength",
-    /more than 1000 keywords/,
+    /limit of 1000 keywords/,
   ],
   [
     "many names that depend",
     { dependentRequired: { a: numbers(MAX_KEYWORDS).map(String) } },
     "dependentRequired",
-    /more than 1000 keywords/,
+    /limit of 1000 keywords/,
   ],
   ["a large schema", { const: "x".repeat(MAX_SCHEMA_BYTES) }, "", /at most 32768 bytes/],
   ["a deep schema", deep(40), `${"not.".repeat(31)}not`, /deeper/],
@@ -287,13 +304,13 @@ Deno.test("what is at a bound is taken", () => {
   for (
     const schema of [
       { allOf: Array.from({ length: MAX_SUBSCHEMAS - 1 }, () => ({})) },
-      { allOf: Array.from({ length: MAX_PATTERNS }, () => ({ pattern: "a" })) },
+      { properties: Object.fromEntries(numbers(MAX_PATTERNS).map((n) => [n, { pattern: "a" }])) },
       {
-        ...many(MAX_KEYWORDS / 4 - 1, { minimum: 1, maximum: 2, minLength: 1, maxLength: 2 }),
+        ...many(MAX_KEYWORDS / 4 - 1, { minimum: 1, maximum: 2, minItems: 1, maxItems: 2 }),
         type: "array",
       },
       { const: "x".repeat(MAX_SCHEMA_BYTES - 12) },
-      { pattern: `a{${MAX_PROGRAM - 2}}` },
+      { pattern: `^a{${MAX_PROGRAM - 4}}$` },
       deep(31),
     ]
   ) strictEqual(refused(schema), undefined);
@@ -320,113 +337,17 @@ for (const [pattern, text] of EVIL) {
     ok(read.problem === undefined, pattern);
     read.test(text);
     ok(performance.now() - began < PATIENCE_MS);
-    // As a schema it is given no more than there is to spend, in a value and in a name.
     for (const schema of [{ pattern }, { patternProperties: { [pattern]: false } }]) {
       const from = performance.now();
-      check(schema, text);
-      check(schema, { [text]: 1 });
+      const made = compileSchema(schema);
+      if (made.problem !== undefined) match(made.problem.message, /steps for one event/);
+      else for (const value of [text, { [text]: 1 }]) made.check(value);
       ok(performance.now() - from < PATIENCE_MS);
     }
   });
 }
 
-/** Definitions each of which passes on to the next what the last has evaluated. */
-function passing(length: number, last: unknown): unknown {
-  const $defs: Record<string, unknown> = { l0: last };
-  for (let i = 1; i < length; i++) {
-    $defs[`l${i}`] = { anyOf: [{ properties: { x: true } }], allOf: [{ $ref: `#/$defs/l${i - 1}` }] };
-  }
-  return { items: { $ref: `#/$defs/l${length - 1}`, unevaluatedProperties: false }, $defs };
-}
-
 const text = { $ref: "#/$defs/text" };
-
-/** Schemas that are bounded in size, and ask for more work than anybody has time for. */
-const HUNGRY: [what: string, schema: unknown, value: unknown][] = [
-  ["recursion twice at each level", {
-    properties: { a: { $ref: "#" } },
-    patternProperties: { a: { $ref: "#" } },
-  }, nested(30)],
-  ["recursion by a dynamic reference", {
-    $dynamicAnchor: "n",
-    properties: { a: { $dynamicRef: "#n" } },
-    additionalProperties: { $dynamicRef: "#n" },
-    patternProperties: { "": { $dynamicRef: "#n" } },
-  }, nested(30)],
-  ["every item by many schemas", many(200, { items: { type: "number" } }), ones(16_000)],
-  [
-    "every item by anyOf",
-    many(20, { items: { anyOf: [{ type: "string" }, { enum: ["a", "b"] }, { type: "number" }] } }),
-    ones(16_000),
-  ],
-  ["all items compared, many times", many(450, { uniqueItems: true }), numbers(6_000)],
-  ["a long text measured many times", many(450, { maxLength: 40_000 }), "é".repeat(32_000)],
-  [
-    "names gone through many times",
-    many(200, { additionalProperties: { type: "number" } }),
-    Object.fromEntries(numbers(3_000).map((n) => [`k${n}`, 1])),
-  ],
-  [
-    "unevaluated properties many times",
-    many(150, { properties: { a: true }, unevaluatedProperties: { type: "number" } }),
-    Object.fromEntries(numbers(3_000).map((n) => [`k${n}`, 1])),
-  ],
-  ["a pattern of fifty steps on a long text", { pattern: "^[a-z]{50}" }, "a".repeat(32_000)],
-  [
-    "a pattern on many names",
-    { patternProperties: { "^[a-z]{0,20}x$": { type: "number" } } },
-    Object.fromEntries(numbers(9_000).map((n) => [`k${n}`, 1])),
-  ],
-  [
-    "a large enum for every item",
-    { items: { not: { enum: Array.from({ length: 2_000 }, (_, n) => `value ${n}`) } } },
-    Array.from({ length: 6_000 }, () => "none"),
-  ],
-  [
-    "addresses that are none, by many formats",
-    { items: { anyOf: [...Array.from({ length: 50 }, () => ({ format: "email" })), { type: "string" }] } },
-    Array.from({ length: 1_300 }, () => "jane.doe@examplecom"),
-  ],
-  [
-    "thousands of evaluated properties passed on many times",
-    passing(60, { patternProperties: { k: true } }),
-    [Object.fromEntries(numbers(3_000).map((n) => [`k${n}`, 1]))],
-  ],
-  [
-    "evaluated properties that are only named, passed on many times for each item",
-    passing(60, { anyOf: [{ properties: Object.fromEntries(numbers(200).map((n) => [`k${n}`, true])) }] }),
-    Array.from({ length: 1_000 }, () => ({})),
-  ],
-  [
-    "each item by hundreds of which one must be right",
-    {
-      items: {
-        anyOf: [{ oneOf: Array.from({ length: 300 }, () => ({ type: "string" })) }, { type: "number" }],
-      },
-      contains: {
-        not: { type: "number" },
-      },
-    },
-    ones(15_900),
-  ],
-  [
-    "each item by hundreds of references of which one must be right",
-    {
-      items: { anyOf: [{ oneOf: Array.from({ length: 300 }, () => text) }, { type: "number" }] },
-      $defs: { text: { type: "string" } },
-    },
-    ones(15_900),
-  ],
-  ["contains, many times", many(200, { contains: { const: 1 }, minContains: 16_000 }), ones(16_000)],
-];
-
-for (const [what, schema, value] of HUNGRY) {
-  Deno.test(`${what} ends when there is nothing left to spend`, () => {
-    const began = performance.now();
-    strictEqual(check(schema, value), "too costly");
-    ok(performance.now() - began < PATIENCE_MS);
-  });
-}
 
 /** Schemas and values of which very much is wrong, and what of it is told. */
 const WRONG_OFTEN: [what: string, schema: object, value: unknown, told: string[]][] = [
@@ -434,7 +355,7 @@ const WRONG_OFTEN: [what: string, schema: object, value: unknown, told: string[]
     "no item of thousands that is asked for by reference, in eight ways",
     { anyOf: Array.from({ length: 8 }, () => ({ contains: text })) },
     ones(6_500),
-    [" anyOf"],
+    [...Array.from({ length: 8 }, () => " contains"), " anyOf"],
   ],
   [
     "thousands of items that are no text by reference",
@@ -487,44 +408,6 @@ Deno.test("members of a value may have the names of those that JavaScript asks f
       deepStrictEqual(check(keyword({ a: 1 }), JSON.parse(`{"${name}":false}`)).length, 1, name);
       deepStrictEqual(check(keyword({}), JSON.parse(`{"${name}":false}`)).length, 1, name);
     }
-  }
-});
-
-Deno.test("passing on a few evaluated properties is no matter", () => {
-  const order = (names: string[]) => ({ properties: Object.fromEntries(names.map((name) => [name, true])) });
-  const parts = [["sku", "price"], ["name", "quantity"], ["coupon"]].map(order);
-  const schema = { items: { allOf: parts, anyOf: parts, unevaluatedProperties: false } };
-  deepStrictEqual(
-    check(schema, Array.from({ length: 500 }, () => ({ sku: "a", price: 1, coupon: "b" }))),
-    [],
-  );
-  deepStrictEqual(check(schema, [{ sku: "a", prize: 1 }]), ["0.prize unevaluatedProperties"]);
-});
-
-Deno.test("one that leads back to itself only for some values is given up for these", () => {
-  const schema = { if: { type: "object", required: ["loop"] }, then: { $ref: "#" } };
-  deepStrictEqual(check(schema, {}), []);
-  strictEqual(check(schema, { loop: 1 }), "too costly");
-  strictEqual(check(schema, { loop: 1 }, 1e12), "too costly", "the stack ends first");
-});
-
-Deno.test("what is spent comes off the budget, and one that is used up checks nothing more", () => {
-  const made = compileSchema({ items: { type: "number" } });
-  ok(made.problem === undefined);
-  const budget = { units: 100 };
-  deepStrictEqual(made.check([1, 2, 3], budget), []);
-  ok(budget.units < 100 && budget.units > 80);
-  strictEqual(made.check(ones(200), budget), TOO_COSTLY);
-  strictEqual(made.check([], budget), TOO_COSTLY);
-});
-
-Deno.test("each of several of which one must be right, and a reference, cost more than a schema alone", () => {
-  const texts = (length: number, each: unknown) => Array.from({ length }, () => each);
-  const $defs = { text: { type: "string" } };
-  for (const keyword of ["anyOf", "oneOf"]) {
-    strictEqual(check({ [keyword]: texts(300, { type: "string" }) }, 1, 800), "too costly");
-    strictEqual(check({ [keyword]: texts(300, text), $defs }, 1, 1_450), "too costly");
-    strictEqual(check({ allOf: texts(300, { type: "number" }) }, 1, 400).length, 0);
   }
 });
 
@@ -649,9 +532,13 @@ Deno.test("numbers whose quotient is no number are told rightly", () => {
 });
 
 Deno.test("a schema that was read is not changed, and says the same the second time", () => {
-  const schema = { $ref: "#/$defs/a", $defs: { a: { items: { $ref: "#" } } } };
+  const schema = {
+    $ref: "#/$defs/a",
+    type: "array",
+    $defs: { a: { items: { $ref: "#/$defs/b" } }, b: { type: "array" } },
+  };
   const before = JSON.stringify(schema);
-  deepStrictEqual([check(schema, [[]]), check(schema, [[]])], [[], []]);
+  deepStrictEqual([check(schema, [[]]), check(schema, [1]), check(schema, [[]])], [[], ["0 type"], []]);
   strictEqual(JSON.stringify(schema), before);
 });
 
@@ -682,8 +569,7 @@ const { schema: anySchema } = fc.letrec<{ schema: unknown }>((tie) => {
         required: fc.uniqueArray(names, { maxLength: 2 }),
         dependentRequired: fc.dictionary(names, fc.uniqueArray(names, { maxLength: 2 })),
         $ref: fc.constantFrom("#", "#/$defs/a", "#/properties/a", "#x", "#/none"),
-        $dynamicRef: fc.constantFrom("#x", "#"),
-        $dynamicAnchor: fc.constantFrom("x", "y"),
+        $anchor: fc.constantFrom("x", "y"),
       }, { requiredKeys: [] }),
       fc.record({
         $defs: map,
@@ -702,15 +588,13 @@ const { schema: anySchema } = fc.letrec<{ schema: unknown }>((tie) => {
         contains: tie("schema"),
         propertyNames: tie("schema"),
         additionalProperties: tie("schema"),
-        unevaluatedProperties: tie("schema"),
-        unevaluatedItems: tie("schema"),
         $ref: fc.constantFrom("#", "#/$defs/a", "#/properties/b"),
       }, { requiredKeys: [] }),
     ),
   };
 });
 
-Deno.test("whatever a schema says, it is refused or tells right from wrong, within its time, and never throws", () => {
+Deno.test("whatever a schema says, it is refused or tells right from wrong, and never throws", () => {
   let made = 0;
   let right = 0;
   let wrong = 0;
@@ -719,17 +603,13 @@ Deno.test("whatever a schema says, it is refused or tells right from wrong, with
       anySchema,
       fc.array(fc.jsonValue({ maxDepth: 4 }), { minLength: 3, maxLength: 6 }),
       (schema, values) => {
-        const began = performance.now();
         const compiled = compileSchema(schema);
-        if (compiled.problem === undefined) {
-          made++;
-          for (const value of values) {
-            const found = compiled.check(value, { units: EVENT_UNITS });
-            if (found === TOO_COSTLY || found.length > 0) wrong++;
-            else right++;
-          }
+        if (compiled.problem !== undefined) return;
+        made++;
+        for (const value of values) {
+          if (compiled.check(value).length > 0) wrong++;
+          else right++;
         }
-        ok(performance.now() - began < PATIENCE_MS);
       },
     ),
     { numRuns: 400 },
@@ -766,46 +646,32 @@ function chain(length: number, each: (next: unknown) => unknown = (next) => next
   return { $ref: `#/$defs/l${length - 1}`, $defs };
 }
 
-Deno.test("a chain of references as long as may be is taken, and a longer one refused", () => {
+Deno.test("a chain of references as long as allowed is accepted, and a longer one refused", () => {
   deepStrictEqual(check(chain(MAX_LEVELS - 1), 5), [" type"]);
-  match(refused(chain(MAX_LEVELS))!.message, /more than 200 schemas in a row/);
+  match(refused(chain(MAX_LEVELS))!.message, /limit of 64 schemas within each other/);
   const wide = (next: unknown) => ({ properties: { a: next } });
-  deepStrictEqual(check(chain(MAX_LEVELS / 2, wide), {}), []);
-  match(refused(chain(MAX_LEVELS / 2 + 1, wide))!.message, /more than 200 schemas in a row/);
-  const inCircles = {
-    $ref: "#/$defs/l1",
-    $defs: { l1: { items: { $ref: "#/$defs/l2" } }, l2: { $ref: "#" } },
-  };
-  deepStrictEqual(check(inCircles, [[]]), []);
+  deepStrictEqual(check(chain(MAX_LEVELS / 4, wide), {}), []);
+  match(refused(chain(MAX_LEVELS, wide))!.message, /limit of 64 schemas within each other/);
 });
 
-Deno.test("definitions that lead to each other are as deep as all of them, whatever order they are gone through in", () => {
-  const to = (name: string) => ({ $ref: `#/$defs/${name}` });
-  /** A walk in the order of members sees half of the way: one chain lies behind the other. */
-  function twoChains(length: number): unknown {
-    const $defs: Record<string, unknown> = {};
-    for (let i = 1; i < length; i++) {
-      $defs[`x${i}`] = to(`x${i + 1}`);
-      $defs[`y${i}`] = i === 1 ? { properties: { r: to("x1"), s: to("y2") } } : to(`y${i + 1}`);
-    }
-    Object.assign($defs, { [`x${length}`]: { properties: { q: to("y1") } }, [`y${length}`]: {} });
-    return { properties: { a: to("y1") }, allOf: [to("x1")], $defs };
-  }
-  strictEqual(refused(twoChains(MAX_LEVELS / 2 - 3)), undefined);
-  match(refused(twoChains(MAX_LEVELS / 2 + 1))!.message, /more than 200 schemas in a row/);
-  /** One within the other, each of which the innermost refers to. */
-  function nest(levels: number): unknown {
-    let path = "#";
-    const all = Array.from({ length: levels }, () => ({ $ref: path += "/items" }));
-    let inner: unknown = { properties: Object.fromEntries(all.map((each, n) => [`p${n}`, each])) };
-    for (let n = 0; n < levels; n++) inner = { items: inner };
-    return inner;
-  }
-  strictEqual(refused(nest(15)), undefined);
-  match(refused(nest(25))!.message, /more than 200 schemas in a row/);
+Deno.test("a definition may be used in many places", () => {
+  const money = {
+    type: "object",
+    required: ["amount"],
+    properties: { amount: { multipleOf: 0.01 }, currency: {} },
+  };
+  const schema = (places: number) => ({
+    properties: Object.fromEntries(numbers(places).map((n) => [`p${n}`, { $ref: "#/$defs/money" }])),
+    $defs: { money },
+  });
+  deepStrictEqual(check(schema(100), { p0: { amount: 0.5 }, p99: {} }), ["p99.amount required"]);
+  deepStrictEqual(refused(schema(200)), {
+    path: "properties.p166.$ref",
+    message: "exceeds the limit of 500 schemas (a reference counts as its target)",
+  });
 });
 
 Deno.test("very many violations are not all told, and take no memory each", () => {
   const found = check({ items: { type: "string" } }, ones(16_000));
-  ok(found.length <= MAX_ERRORS && found !== "too costly", `${found.length}`);
+  ok(found.length > 0 && found.length <= MAX_ERRORS, `${found.length}`);
 });

@@ -111,7 +111,7 @@ Deno.test("a monitored contract lets pass, and counts", async () => {
   ]);
 });
 
-/** A contract that takes most of what there is for one event of {@link LONG}, and an event that takes it. */
+/** A contract that takes long, and an event that takes it. */
 const COSTLY = {
   type: "track",
   schema: {
@@ -145,8 +145,21 @@ Deno.test("an event that is accepted alone is accepted in any batch, however lon
   deepStrictEqual([tried.body.checked, tried.body.failed], [2 * LONG_BATCH.length + 1, 0]);
 });
 
+/** A clock of which each look takes a while, however fast the machine is. */
+function movingClock(): { nowMs: number } {
+  let ms = Date.now();
+  return {
+    get nowMs() {
+      return ms += 3;
+    },
+    set nowMs(to) {
+      ms = to;
+    },
+  };
+}
+
 Deno.test("while a batch is held against costly contracts, other requests have their turn", async () => {
-  await using test = await openTestApp();
+  await using test = await openTestApp({ clock: movingClock() });
   await put(test, "costly", COSTLY);
   let isDone = false;
   const sending = test.send("/api/v1/events/batch", { batch: LONG_BATCH }).finally(() => isDone = true);
@@ -160,7 +173,7 @@ Deno.test("while a batch is held against costly contracts, other requests have t
 });
 
 Deno.test("a batch that contracts take longer than 10 s for is 503, of which nothing is accepted, and which its key's limit counts", async () => {
-  await using test = await openTestApp();
+  await using test = await openTestApp({ clock: movingClock() });
   await put(test, "costly", COSTLY);
   const made = { name: "limited", rateLimit: { perSecond: 1_000, burst: LONG_BATCH.length } };
   const { body: { key } } = await ask(test, "POST", "/api/v1/admin/keys", made);
@@ -176,6 +189,17 @@ Deno.test("a batch that contracts take longer than 10 s for is 503, of which not
   match(headers.get("ratelimit")!, /;r=0;/);
   strictEqual((await test.system.stats()).head, 1);
   strictEqual((await test.send("/api/v1/events", LONG)).status, 200);
+});
+
+Deno.test("of a batch that its own context makes too large only the first 4 MiB are held against contracts", async () => {
+  await using test = await openTestApp();
+  await put(test, "all", { type: "track", schema: false, mode: "monitor" });
+  const context = { note: "x".repeat(30_000) };
+  const batch = Array.from({ length: 500 }, () => ({ type: "track", event: "A", userId: "u" }));
+  const { status, body } = await test.send("/api/v1/events/batch", { batch, context });
+  deepStrictEqual([status, body.code], [413, "batch_too_large"]);
+  const count = test.system.contracts.violations()[0]!.count;
+  ok(count > 100 && count < 150, `${count} events`);
 });
 
 Deno.test("violations are in the figures of administrators", async () => {
@@ -301,6 +325,24 @@ const BAD: [what: string, draft: unknown, at: string, code?: string][] = [
     "a remote reference",
     { ...ORDER, schema: { $ref: "https://example.com" } },
     "schema.$ref",
+    "invalid_schema",
+  ],
+  [
+    "recursion",
+    { ...ORDER, schema: { properties: { children: { items: { $ref: "#" } } } } },
+    "schema.properties.children.items.$ref",
+    "invalid_schema",
+  ],
+  [
+    "unevaluated properties",
+    { ...ORDER, schema: { unevaluatedProperties: false } },
+    "schema.unevaluatedProperties",
+    "invalid_schema",
+  ],
+  [
+    "a schema that takes too long",
+    { ...ORDER, schema: { items: { anyOf: Array.from({ length: 99 }, () => ({ type: "string" })) } } },
+    "schema.items.anyOf",
     "invalid_schema",
   ],
   ["an evil pattern", { ...ORDER, schema: { pattern: "(?!a)" } }, "schema.pattern", "invalid_schema"],
@@ -467,7 +509,7 @@ Deno.test("a slow draft lets other requests through while it is tried", async ()
   await test.send("/api/v1/events/batch", { batch: Array.from({ length: 60 }, () => event) });
   const slow = { items: { not: { type: "string" } } };
   const schema = {
-    properties: { properties: { properties: { list: { allOf: Array.from({ length: 100 }, () => slow) } } } },
+    properties: { properties: { properties: { list: { allOf: Array.from({ length: 50 }, () => slow) } } } },
   };
   let isDone = false;
   const trying = ask(test, "POST", path("draft", "/check"), { type: "track", schema, mode: "monitor" })
@@ -498,6 +540,8 @@ Deno.test("a draft that takes longer than 10 s is answered with what was looked 
   for (let n = 0; n < 3; n++) {
     await test.send("/api/v1/events/batch", { batch: Array.from({ length: 10 }, () => order({})) });
   }
+  // Settling reads the journal too.
+  await test.system.tick!();
   // No time passes but this, however slow the machine is.
   const real = performance.now;
   const nowMs = performance.now();
@@ -511,3 +555,72 @@ Deno.test("a draft that takes longer than 10 s is answered with what was looked 
     performance.now = real;
   }
 });
+
+/** A contract as 0.3 stored it: under its name and as a version, with the mark that says so. */
+async function storeAs03(store: Store, name: string, draft: object): Promise<void> {
+  const version = {
+    version: 1,
+    at: "2026-11-24T18:00:00.000Z",
+    by: "admin",
+    address: "192.0.2.1",
+    contract: new TextEncoder().encode(JSON.stringify({ name, ...draft })),
+  };
+  const mark = await store.get(["contractsChanged"]);
+  const sets: [readonly (string | number)[], unknown][] = [
+    [["contractsChanged"], crypto.randomUUID()],
+    [["contract", name], version],
+    [["contractVersion", name, 1], version],
+  ];
+  ok(await store.commit({ checks: [{ key: mark.key, stamp: mark.stamp }], sets, deletes: [] }) !== null);
+}
+
+const NOT_SUPPORTED: [what: string, schema: object, place: string][] = [
+  [
+    "recursion",
+    { properties: { properties: { properties: { next: { $ref: "#" } } } } },
+    "properties.properties.properties.next.$ref",
+  ],
+  ["unevaluatedProperties", { ...ORDER.schema, unevaluatedProperties: false }, "unevaluatedProperties"],
+  ["unevaluatedItems", { properties: { a: { unevaluatedItems: false } } }, "properties.a.unevaluatedItems"],
+  ["$dynamicRef", { $dynamicRef: "#n", $defs: { a: { $dynamicAnchor: "n" } } }, "$dynamicRef"],
+];
+
+for (const [what, schema, place] of NOT_SUPPORTED) {
+  Deno.test(`a contract that 0.3 stored with ${what} goes on as a monitor, with a notice, until it is saved`, async () => {
+    const store = await openStore(":memory:");
+    await storeAs03(store, "order", { ...ORDER, schema });
+    await storeAs03(store, "other", { ...ORDER, schema: { required: ["anonymousId"] } });
+    await using test = await openTestApp({ system: await openTestSystem(store), unknownEvents: "reject" });
+    const { body: { contracts } } = await ask(test, "GET", "/api/v1/admin/contracts");
+    const [shown, other] = contracts;
+    deepStrictEqual([shown.schema, shown.mode, shown.version], [schema, "monitor", 1]);
+    match(shown.notice, /^No event is checked: schema\..*Save the contract with another schema\.$/);
+    ok(shown.notice.includes(`schema.${place} `), shown.notice);
+    deepStrictEqual([other.mode, other.notice], ["enforce", undefined]);
+    deepStrictEqual((await ask(test, "GET", path("order"))).body, shown);
+
+    strictEqual(
+      (await test.send("/api/v1/events", order({}))).body.errors[0].path,
+      "anonymousId",
+      "by the other",
+    );
+    strictEqual((await ask(test, "DELETE", path("other"))).status, 204);
+    strictEqual((await test.send("/api/v1/events", order({}))).status, 200, "by this one");
+    deepStrictEqual(test.system.contracts.violations().map(({ contract }) => contract), ["other"]);
+
+    const again = await ask(test, "PUT", path("order"), { ...ORDER, schema });
+    deepStrictEqual([again.status, again.body.code, again.body.errors[0].path], [
+      400,
+      "invalid_schema",
+      `schema.${place}`,
+    ]);
+    const restored = await ask(test, "POST", path("order", "/versions/1/restore"));
+    deepStrictEqual([restored.status, restored.body.code], [400, "invalid_schema"]);
+    const { body: { versions } } = await ask(test, "GET", path("order", "/versions"));
+    deepStrictEqual(versions[0].contract, { name: "order", ...ORDER, schema }, "as it was stored");
+
+    const saved = await put(test, "order", ORDER);
+    deepStrictEqual([saved.mode, saved.version, saved.notice], ["enforce", 2, undefined]);
+    strictEqual((await test.send("/api/v1/events", order({}))).status, 422);
+  });
+}

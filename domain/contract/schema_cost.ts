@@ -1,0 +1,205 @@
+/**
+ * What a schema may cost at most, whatever the event: in steps of some 3 ns, worked out when a contract is saved.
+ *
+ * How it works: a schema either applies to one place of an event, and is used once; or (under `items`,
+ * `additionalProperties`, …) to any number of places, each of which takes some bytes of the event. So each keyword has
+ * a fixed number of steps, and a number for each byte. A schema has the sum. Schemas that apply to different places
+ * (`properties`) share the bytes: of these the most expensive counts.
+ */
+import { MAX_STORED_EVENT_BYTES } from "../event/accept.ts";
+import type { JsonObject } from "../event/json.ts";
+import { Refusal, type Schema } from "./schema.ts";
+import type { Pattern } from "./schema_pattern.ts";
+
+/**
+ * Steps that a contract may take for one event as it is stored. With an event of 32 KiB, the worst that we found took some
+ * 40 ms (`bench/domain/contract/worst_bench.ts`); a typical one takes a microsecond.
+ */
+export const MAX_STEPS = 16_000_000;
+
+/** Fewest bytes of an item with its comma, and of a member: `0,` and `"":0,`. */
+const ITEM_BYTES = 2;
+const MEMBER_BYTES = 5;
+
+/** Steps to begin a schema, for each of its keywords, and for each name that is looked for. */
+const SCHEMA_STEPS = 1;
+const KEYWORD_STEPS = 1;
+const NAME_STEPS = 1;
+
+/** Steps for one of several schemas of which one must hold: the engine makes an error of each that does not. */
+const BRANCH_STEPS = 7;
+
+/** Steps for an item that `contains` looks at, and for a text that a pattern looks at. */
+const CONTAINS_STEPS = 10;
+const TEXT_STEPS = 40;
+
+/** Steps for a value that another is compared with, where that is not done at once. */
+const COMPARED_STEPS = 2;
+
+/** Steps for a byte: counted, compared as a name, checked for a format, compared with all other items. */
+const COUNTED_STEPS = 2;
+const NAMED_STEPS = 4;
+const FORMAT_STEPS = 4;
+const UNIQUE_STEPS = 10;
+
+/** Steps for a byte and an instruction of a pattern's program. */
+const INSTRUCTION_STEPS = 6;
+
+/** Characters of strings in a schema that cost as much to compare as one value. */
+const CHARACTERS_PER_VALUE = 64;
+
+/** Steps whatever the event is, and for each of its bytes. */
+interface Steps {
+  fixed: number;
+  perByte: number;
+}
+
+interface Costing {
+  patterns: ReadonlyMap<string, Pattern>;
+  /** Where a keyword stands in the document. */
+  pathOf(schema: Schema, keyword: string): readonly string[];
+}
+
+const NONE: Steps = { fixed: 0, perByte: 0 };
+
+/** The steps of a schema for the worst event. Throws {@link Refusal} for the innermost schema that may take too many. */
+export function worstSteps(schema: Schema, costing: Costing): number {
+  return worstOf(createCosts(costing)(schema, 0));
+}
+
+function worstOf({ fixed, perByte }: Steps): number {
+  return Math.ceil(fixed + perByte * MAX_STORED_EVENT_BYTES);
+}
+
+/** Gives a function that tells the steps of a schema which applies to one place (0), or to one in so many bytes. */
+function createCosts({ patterns, pathOf }: Costing) {
+  function costOf(schema: Schema, everyBytes: number): Steps {
+    if (typeof schema === "boolean") return at(SCHEMA_STEPS, everyBytes);
+    const keywords = Object.keys(schema).map((keyword) => ({
+      keyword,
+      steps: plus(at(KEYWORD_STEPS, everyBytes), ofKeyword(keyword, { schema, everyBytes })),
+    }));
+    // Members that `properties` describes are not additional, items of `prefixItems` are none of `items`.
+    const rest = keywords.filter(({ keyword }) => !PLACES.includes(keyword)).map(({ steps }) => steps);
+    const places = PLACES.map((name) => keywords.find(({ keyword }) => keyword === name)?.steps ?? NONE);
+    const steps = [...rest, shared(places)].reduce(plus, at(SCHEMA_STEPS, everyBytes));
+    if (worstOf(steps) > MAX_STEPS) {
+      const [worst] = keywords.toSorted((a, b) => worstOf(b.steps) - worstOf(a.steps));
+      throw new Refusal(pathOf(schema, worst!.keyword), tooCostly(worstOf(steps)));
+    }
+    return steps;
+  }
+
+  function ofKeyword(
+    keyword: string,
+    { schema, everyBytes }: { schema: JsonObject; everyBytes: number },
+  ): Steps {
+    const value = schema[keyword];
+    const same = (schema: Schema, more = 0) => plus(costOf(schema, everyBytes), at(more, everyBytes));
+    const list = (more: number) => (value as Schema[]).map((each) => same(each, more)).reduce(plus, NONE);
+    const map = Object.entries(value ?? {}) as [string, Schema][];
+    switch (keyword) {
+      case "not":
+      case "if":
+      case "then":
+      case "else":
+        return same(value as Schema, NAME_STEPS);
+      case "allOf":
+        return list(0);
+      case "anyOf":
+      case "oneOf":
+        return list(BRANCH_STEPS);
+      case "dependentSchemas":
+        return map.map(([, each]) => same(each, NAME_STEPS)).reduce(plus, NONE);
+      case "properties": {
+        const names = at(map.length * NAME_STEPS, everyBytes);
+        return plus(
+          names,
+          shared(map.map(([name, each]) => costOf(each, everyBytes && name.length + MEMBER_BYTES))),
+        );
+      }
+      case "prefixItems":
+        return shared((value as Schema[]).map((each) => costOf(each, everyBytes && ITEM_BYTES)));
+      case "items":
+        return costOf(value as Schema, ITEM_BYTES);
+      case "contains":
+        return plus(costOf(value as Schema, ITEM_BYTES), at(CONTAINS_STEPS, ITEM_BYTES));
+      case "additionalProperties":
+      case "propertyNames":
+        return plus(costOf(value as Schema, MEMBER_BYTES), perByte(NAMED_STEPS));
+      case "patternProperties":
+        return map.map(([text, each]) => {
+          const once = ofPattern(text, MEMBER_BYTES);
+          const more = "additionalProperties" in schema ? once : NONE;
+          return [costOf(each, MEMBER_BYTES), once, more].reduce(plus);
+        }).reduce(plus, NONE);
+      case "pattern":
+        return ofPattern(value as string, everyBytes);
+      case "format":
+        return perByte(FORMAT_STEPS);
+      case "uniqueItems":
+        return perByte(UNIQUE_STEPS);
+      case "enum":
+        // Others are found at once.
+        return at(
+          COMPARED_STEPS * sizeOf((value as unknown[]).filter((each) => typeof each === "object")),
+          everyBytes,
+        );
+      case "const":
+        return at(COMPARED_STEPS * sizeOf(value), everyBytes);
+      case "dependentRequired":
+        return at(sizeOf(value) * NAME_STEPS, everyBytes);
+      case "required":
+      case "maxProperties":
+      case "minProperties":
+      case "maxLength":
+      case "minLength":
+        return perByte(COUNTED_STEPS);
+      default:
+        return NONE;
+    }
+  }
+
+  function ofPattern(text: string, everyBytes: number): Steps {
+    return plus(at(TEXT_STEPS, everyBytes), perByte(patterns.get(text)!.instructions * INSTRUCTION_STEPS));
+  }
+
+  return costOf;
+}
+
+/** Keywords that apply to different places: no member and no item is met by two of them. */
+const PLACES = ["properties", "additionalProperties", "prefixItems", "items"];
+
+function tooCostly(steps: number): string {
+  return `may take ${steps} steps for one event, more than ${MAX_STEPS}: use fewer alternatives, smaller patterns or fewer ` +
+    "schemas for each item";
+}
+
+function at(steps: number, everyBytes: number): Steps {
+  return everyBytes === 0 ? { fixed: steps, perByte: 0 } : perByte(steps / everyBytes);
+}
+
+function perByte(steps: number): Steps {
+  return { fixed: 0, perByte: steps };
+}
+
+function plus(one: Steps, other: Steps): Steps {
+  return { fixed: one.fixed + other.fixed, perByte: one.perByte + other.perByte };
+}
+
+/** Of schemas that apply to different places of a value. */
+function shared(all: readonly Steps[]): Steps {
+  return all.reduce((sum, { fixed, perByte }) => ({
+    fixed: sum.fixed + fixed,
+    perByte: Math.max(sum.perByte, perByte),
+  }), NONE);
+}
+
+/** How many values a value holds, itself counted, with long strings as several. */
+function sizeOf(value: unknown): number {
+  if (typeof value === "string") return 1 + value.length / CHARACTERS_PER_VALUE;
+  if (typeof value !== "object" || value === null) return 1;
+  let size = 1;
+  for (const [key, each] of Object.entries(value)) size += sizeOf(each) + key.length / CHARACTERS_PER_VALUE;
+  return size;
+}
