@@ -5,31 +5,10 @@
  * needs, to exactly that head: value plus tail. An actor without events in the tail is as it stands in the store.
  */
 import { BEGINNING, earlier, END, later, type Position } from "../../domain/event/position.ts";
-import {
-  type Anonymous,
-  anonymousFromJson,
-  type AnonymousJson,
-  createLinks,
-  emptyAnonymous,
-  evolveAnonymous,
-  foldOwned,
-} from "../../domain/profile/anonymous.ts";
+import { type Anonymous, createLinks, foldOwned } from "../../domain/profile/anonymous.ts";
 import { type ActorKind, type ActorName, type Fact, factOf } from "../../domain/profile/fact.ts";
-import {
-  emptyGroup,
-  evolveGroup,
-  type Group,
-  groupFromJson,
-  type GroupJson,
-} from "../../domain/profile/group.ts";
-import {
-  emptyPerson,
-  evolvePerson,
-  type Person,
-  personFromJson,
-  type PersonJson,
-} from "../../domain/profile/person.ts";
-import { factsOfLog, foldAnonymousLog, type HistoryLimits } from "../settling/log_facts.ts";
+import { evolveEach, keptState, refold, type States } from "../settling/fold_actor.ts";
+import type { HistoryLimits } from "../settling/log_facts.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import type { Clock } from "../store/clock.ts";
 import { actorKey } from "../store/keys.ts";
@@ -41,7 +20,7 @@ import {
   readLog,
   tagOf,
 } from "../settling/actor_log.ts";
-import { type ActorHead, isStale, load, type Loaded } from "../settling/snapshot.ts";
+import { type ActorHead, load, type Loaded } from "../settling/snapshot.ts";
 import type { Store } from "../store/store.ts";
 import { isContiguous, type Pin, placesIn } from "../journal/tail.ts";
 import { NotServing } from "../store/errors.ts";
@@ -72,8 +51,8 @@ export interface View {
 }
 
 /** An actor's value, and the places of its facts in the tail: the facts themselves where they are few. */
-export interface Actor {
-  kind: ActorKind;
+export interface Actor<K extends ActorKind = ActorKind> {
+  kind: K;
   id: string;
   loaded: Loaded<ActorHead>;
   tail: Position[];
@@ -110,7 +89,6 @@ export interface ViewsOptions {
 /** Makes views over a store and the journal of a process. */
 export function createViews({ store, clock, journal, limits, foldVersion }: ViewsOptions) {
   const history = { store, factsAt: journal.events.factsAt, limits };
-  const isOld = (head: ActorHead) => isStale(head, foldVersion);
 
   /**
    * Does `read` on a view, again if the tail was begun anew meanwhile. `read` gets `extend`, which reads the head and
@@ -145,15 +123,15 @@ export function createViews({ store, clock, journal, limits, foldVersion }: View
     throw changedTooOften();
   }
 
-  async function actorOf(view: View, kind: ActorKind, id: string): Promise<Actor> {
+  async function actorOf<K extends ActorKind>(view: View, kind: K, id: string): Promise<Actor<K>> {
     const [loaded] = await load<ActorHead>(store, [actorKey(view.generation, kind, id)]);
     return withTail(view, { kind, id, loaded: loaded! });
   }
 
-  async function withTail(
+  async function withTail<K extends ActorKind>(
     view: View,
-    { kind, id, loaded }: Pick<Actor, "kind" | "id" | "loaded">,
-  ): Promise<Actor> {
+    { kind, id, loaded }: Pick<Actor<K>, "kind" | "id" | "loaded">,
+  ): Promise<Actor<K>> {
     const after = later(loaded.head?.position ?? BEGINNING, view.settled);
     const tail = placesIn(view.pin, `${kind}/${id}` as ActorName, { after, upTo: view.head });
     const facts = tail.length <= limits.eventsAtOnce ? await tailFacts(tail) : undefined;
@@ -198,14 +176,6 @@ export function createViews({ store, clock, journal, limits, foldVersion }: View
   }
 
   const placeOfLog = (view: View, { kind, id }: Actor) => ({ generation: view.generation, kind, id });
-
-  /** All facts of an actor, settled and not, in the order of the journal. */
-  async function* allFacts(view: View, actor: Actor): AsyncGenerator<Fact> {
-    if (actor.loaded.head !== undefined) {
-      yield* factsOfLog(history, placeOfLog(view, actor), { log: actor.loaded.head });
-    }
-    yield* freshFacts(actor);
-  }
 
   /**
    * The facts of an actor's past, in the order of the journal: those whose entries are wanted. Memory holds the places
@@ -262,36 +232,20 @@ export function createViews({ store, clock, journal, limits, foldVersion }: View
     return { state, count };
   }
 
-  async function personFrom(view: View, actor: Actor): Promise<Person> {
-    const { head, state: kept } = keptOf(view, actor);
-    const person = head !== undefined && !isOld(head) ? personFromJson(kept as PersonJson) : emptyPerson();
-    const facts = head !== undefined && isOld(head) ? allFacts(view, actor) : freshFacts(actor);
-    for await (const fact of facts) evolvePerson(person, fact);
-    return person;
-  }
-
-  async function groupFrom(view: View, actor: Actor): Promise<Group> {
-    const { head, state: kept } = keptOf(view, actor);
-    const group = head !== undefined && !isOld(head) ? groupFromJson(kept as GroupJson) : emptyGroup();
-    const facts = head !== undefined && isOld(head) ? allFacts(view, actor) : freshFacts(actor);
-    for await (const fact of facts) evolveGroup(group, fact);
-    return group;
-  }
-
-  async function anonymousFrom(view: View, actor: Actor): Promise<Anonymous> {
-    const { head, state: kept } = keptOf(view, actor);
-    if (head === undefined || !isOld(head)) {
-      const state = head === undefined ? emptyAnonymous() : anonymousFromJson(kept as AnonymousJson);
-      if (await evolvesInOrder(state, actor)) return state;
-    }
+  /** An actor's state at the head of a view: what is kept with the fresh facts, or the log folded again. */
+  async function stateOf<K extends ActorKind>(view: View, actor: Actor<K>): Promise<States[K]> {
+    const kept = keptOf(view, actor);
+    const state = keptState(actor.kind, kept, foldVersion);
+    if (state !== undefined && await evolveEach(actor, state, freshFacts(actor))) return state;
     const fresh = { [Symbol.asyncIterator]: () => freshFacts(actor) };
-    return await foldAnonymousLog(history, placeOfLog(view, actor), { log: head, fresh });
+    return await refold(history, { ...placeOfLog(view, actor), kind: actor.kind }, { log: kept.head, fresh });
   }
 
-  /** Whether no fresh link lands among what is folded. */
-  async function evolvesInOrder(state: Anonymous, actor: Actor): Promise<boolean> {
-    for await (const fact of freshFacts(actor)) if (!evolveAnonymous(state, fact, actor.id)) return false;
-    return true;
+  /** Reads an actor in a view that is extended once it was read: what it read is then not newer than the view. */
+  async function readActor<K extends ActorKind>(extend: Extend, kind: K, id: string) {
+    const first = await actorOf(await extend(), kind, id);
+    const view = await extend();
+    return { view, actor: await withTail(view, first) };
   }
 
   return {
@@ -302,13 +256,11 @@ export function createViews({ store, clock, journal, limits, foldVersion }: View
     openWith,
     keptOf,
     placeOfLog,
-    allFacts,
     pastFacts,
     pastLinks,
     pastAnonymous,
-    personFrom,
-    groupFrom,
-    anonymousFrom,
+    stateOf,
+    readActor,
   };
 }
 

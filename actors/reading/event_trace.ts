@@ -105,9 +105,7 @@ export function createStories(options: StoriesOptions): Stories {
   /** Of an event that names no user: it may belong to one all the same, who owned the anonymous id at its time. */
   async function anonymousChanges(extend: Extend, generation: number, { event, place }: Whose) {
     const id = event.anonymousId!;
-    const first = await views.actorOf(await extend(), "anonymous", id);
-    const view = await extend();
-    const actor = await views.withTail(view, first);
+    const { view, actor } = await views.readActor(extend, "anonymous", id);
     const [before, after] = await twice(
       place,
       async (past) => (await views.pastAnonymous(view, actor, past)).state,
@@ -119,9 +117,7 @@ export function createStories(options: StoriesOptions): Stories {
   }
 
   async function traitsOfGroup(extend: Extend, { event, place }: Whose) {
-    const first = await views.actorOf(await extend(), "group", event.groupId!);
-    const view = await extend();
-    const actor = await views.withTail(view, first);
+    const { view, actor } = await views.readActor(extend, "group", event.groupId!);
     return groupChanges(...await twice(place, (stretch) => past.group(view, actor, stretch)));
   }
 

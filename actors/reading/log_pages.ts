@@ -85,7 +85,7 @@ export interface LogPagesOptions {
 
 /** Makes what reads pages of logs. */
 export function createLogPages({ store, limits, journal, views, linked }: LogPagesOptions) {
-  const { actorOf, withTail, openWith, anonymousFrom } = views;
+  const { actorOf, openWith, readActor, stateOf } = views;
 
   /** The entries of a log: of a user, their own and what they own of their anonymous ids', merged. */
   async function openEntries(
@@ -183,9 +183,8 @@ export function createLogPages({ store, limits, journal, views, linked }: LogPag
     kind: ActorKind,
     id: string,
   ): Promise<Sources> {
-    const first = await actorOf(await extend(), kind, id);
-    const view = await extend();
-    return { view, sources: [await sourceOf(await withTail(view, first), () => true)] };
+    const { view, actor } = await readActor(extend, kind, id);
+    return { view, sources: [await sourceOf(actor, () => true)] };
   }
 
   async function userSources(
@@ -197,7 +196,7 @@ export function createLogPages({ store, limits, journal, views, linked }: LogPag
     const sources: Source[] = [await sourceOf(own, () => true)];
     for (const id of new Set([...parts.keys(), ...actors.keys()])) {
       const actor = actors.get(id) ?? await actorOf(view, "anonymous", id);
-      const { runs, end } = await anonymousFrom(view, actor);
+      const { runs, end } = await stateOf(view, actor);
       const links = { ...emptyAnonymous(), runs, end };
       const owned = (entry: LogEntry) => {
         return !isLinkEntry(entry) && ownerAt(links, [entry.at, entry.place]) === userId;

@@ -75,7 +75,7 @@ export function createReader({ settling, ...options }: ReaderOptions): Reader {
   const { store, clock, journal, limits, foldVersion } = options;
   const views = createViews(options);
   const { viewed, actorOf, withTail, pastFacts, pastLinks, pastAnonymous } = views;
-  const { personFrom, groupFrom, anonymousFrom } = views;
+  const { readActor, stateOf } = views;
   const linked = createLinked(store, views);
   const { userOf, sharesOf } = linked;
   const was = createPast({ views, linked });
@@ -91,9 +91,9 @@ export function createReader({ settling, ...options }: ReaderOptions): Reader {
         return personFromJson(part.state as PersonJson);
       }
       const actor = actors.get(id) ?? await actorOf(view, "anonymous", id);
-      return (await anonymousFrom(view, actor)).parts.get(userId);
+      return (await stateOf(view, actor)).parts.get(userId);
     });
-    const person = personOf(await personFrom(view, own), shares.values());
+    const person = personOf(await stateOf(view, own), shares.values());
     // Nothing is left in the journal of somebody whose erasure is under way.
     if (eventCountOf(person) === 0) return undefined;
     if (isCut || !isWhole) person.dropped++;
@@ -114,7 +114,7 @@ export function createReader({ settling, ...options }: ReaderOptions): Reader {
       const loaded = await load<ActorHead>(store, ids.map((id) => actorKey(view.generation, "group", id)));
       for (const [index, id] of ids.entries()) {
         const actor = await withTail(view, { kind: "group", id, loaded: loaded[index]! });
-        const group = past === undefined ? await groupFrom(view, actor) : await was.group(view, actor, past);
+        const group = past === undefined ? await stateOf(view, actor) : await was.group(view, actor, past);
         traits.set(id, traitsOf(group.traits));
         bytes += group.bytes;
       }
@@ -161,11 +161,9 @@ export function createReader({ settling, ...options }: ReaderOptions): Reader {
 
   async function anonymous(anonymousId: string, past?: Past): Promise<Profile | null> {
     const found = await viewed(async (extend) => {
-      const first = await actorOf(await extend(), "anonymous", anonymousId);
-      const view = await extend();
-      const actor = await withTail(view, first);
+      const { view, actor } = await readActor(extend, "anonymous", anonymousId);
       const { state, count: version } = past === undefined
-        ? { state: await anonymousFrom(view, actor), count: versionOf(actor) }
+        ? { state: await stateOf(view, actor), count: versionOf(actor) }
         : await pastAnonymous(view, actor, past);
       const owner = ownerOf(state);
       if (owner !== undefined) return { owner };
@@ -209,21 +207,19 @@ export function createReader({ settling, ...options }: ReaderOptions): Reader {
     if (past !== undefined) return await pastGroupProfile(groupId, past);
     const count = await settledMembers(groupId, (generation) => countMembers(store, generation, groupId));
     return viewed(async (extend) => {
-      const first = await actorOf(await extend(), "group", groupId);
-      const view = await extend();
-      const state = await groupFrom(view, await withTail(view, first));
+      const { view, actor } = await readActor(extend, "group", groupId);
+      const state = await stateOf(view, actor);
       return state.count === 0 ? null : groupProfile(groupId, state, count);
     });
   }
 
   function pastGroupProfile(groupId: string, past: Past): Promise<Profile | null> {
     return viewed(async (extend) => {
-      const first = await actorOf(await extend(), "group", groupId);
-      const view = await extend();
+      const { view, actor } = await readActor(extend, "group", groupId);
       const state = emptyGroup();
       const members = new Set<string>();
       const owners = new Map<string, Anonymous>();
-      for await (const fact of pastFacts(view, await withTail(view, first), { past })) {
+      for await (const fact of pastFacts(view, actor, { past })) {
         evolveGroup(state, fact);
         if (fact.userId !== undefined) {
           members.add(`user/${fact.userId}`);

@@ -28,7 +28,7 @@ export function createLinked(store: Store, { actorOf, withTail }: Views) {
     ]);
     const { parts } = listed;
     let { bytes, isCut } = listed;
-    const actors = new Map<string, Actor>();
+    const actors = new Map<string, Actor<"anonymous">>();
     const leftOut = new Set<string>();
     for (;;) {
       const view = await extend();

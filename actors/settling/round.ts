@@ -11,38 +11,14 @@ import {
   type Anonymous,
   anonymousFromJson,
   type AnonymousJson,
-  anonymousToJson,
   emptyAnonymous,
-  evolveAnonymous,
   isLinkOf,
-  NO_OWNER,
   ownerAt,
   ownersOf,
 } from "../../domain/profile/anonymous.ts";
 import type { ActorKind, ActorName, Fact } from "../../domain/profile/fact.ts";
-import {
-  emptyGroup,
-  evolveGroup,
-  groupFromJson,
-  type GroupJson,
-  groupToJson,
-} from "../../domain/profile/group.ts";
-import {
-  emptyPerson,
-  evolvePerson,
-  personFromJson,
-  type PersonJson,
-  personToJson,
-} from "../../domain/profile/person.ts";
-import {
-  actorKey,
-  actorKeysInOrder,
-  actorRange,
-  type Key,
-  type Member,
-  type NamedKey,
-  partKey,
-} from "../store/keys.ts";
+import { personToJson } from "../../domain/profile/person.ts";
+import { actorKey, actorKeysInOrder, actorRange, type Key, type NamedKey, partKey } from "../store/keys.ts";
 import { EMPTY_LOG, growLog, LOG_LIMITS, type LogPlace, tagOf } from "./actor_log.ts";
 import type { Mail } from "./mailboxes.ts";
 import { applyMembers, MEMBER_LIMITS, type MemberChange } from "./group_members.ts";
@@ -61,7 +37,9 @@ import {
   writesOf,
 } from "./snapshot.ts";
 import { canonicalState } from "./canonical_state.ts";
-import { factsOfLog, foldAnonymousLog, type History, HISTORY_LIMITS } from "./log_facts.ts";
+import { evolveAll, keptState, refold, type States, stateToJson } from "./fold_actor.ts";
+import { type History, HISTORY_LIMITS } from "./log_facts.ts";
+import { changesOf, differences, groupsOf } from "./membership_changes.ts";
 
 /** Where a round is done. */
 export interface Place extends History {
@@ -106,8 +84,6 @@ export interface Unit extends Writes {
   old: Uint8Array | null;
   members: MemberChange[];
 }
-
-const NOTHING: Pick<Unit, "members"> = { members: [] };
 
 /** The order of kinds: what a user owns of anonymous ids is written with those. */
 const KINDS: ActorKind[] = ["anonymous", "user", "group"];
@@ -371,80 +347,74 @@ interface Folded {
   parts?: Writes[];
 }
 
+/** What facts make of an actor's state, and of who is in which group by it. */
 function fold(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> | Folded {
-  if (actor.kind === "anonymous") return foldAnonymousRound(place, actor, folding);
-  if (folding.again) return refold(place, actor, folding);
-  if (actor.kind === "group") {
-    const group = folding.loaded.head === undefined
-      ? emptyGroup()
-      : groupFromJson(folding.loaded.state as GroupJson);
-    for (const fact of folding.fresh) evolveGroup(group, fact);
-    return { state: groupToJson(group), ...NOTHING };
+  if (isKind(actor, "anonymous")) return foldAnonymous(place, actor, folding);
+  if (isKind(actor, "user")) return foldUser(place, actor, folding);
+  return foldGroup(place, actor as ActorOf<"group">, folding);
+}
+
+type ActorOf<K extends ActorKind> = LogPlace & { kind: K };
+
+function isKind<K extends ActorKind>(actor: LogPlace, kind: K): actor is ActorOf<K> {
+  return actor.kind === kind;
+}
+
+function foldGroup(place: Place, actor: ActorOf<"group">, folding: Folding): Promise<Folded> | Folded {
+  const { loaded, fresh, again } = folding;
+  const shown = (group: States["group"]): Folded => ({ state: stateToJson("group", group), members: [] });
+  const group = again ? undefined : keptState("group", loaded, place.foldVersion);
+  if (group === undefined) return refold(place, actor, { log: loaded.head, fresh }).then(shown);
+  evolveAll(actor, group, fresh);
+  return shown(group);
+}
+
+function foldUser(place: Place, actor: ActorOf<"user">, folding: Folding): Promise<Folded> | Folded {
+  const { loaded, fresh, again } = folding;
+  const shown = (person: States["user"], before: Map<string, number>): Folded => ({
+    state: stateToJson("user", person),
+    members: before === person.groups
+      ? []
+      : changesOf(["user", actor.id], "", { before, after: person.groups }),
+  });
+  const person = keptState("user", loaded, place.foldVersion);
+  if (again || person === undefined) {
+    // Memberships by another fold can't be read: all are set.
+    const before = person?.groups ?? new Map<string, number>();
+    return refold(place, actor, { log: loaded.head, fresh }).then((refolded) => shown(refolded, before));
   }
-  const person = folding.loaded.head === undefined
-    ? emptyPerson()
-    : personFromJson(folding.loaded.state as PersonJson);
-  const joins = folding.fresh.some((fact) => fact.groupId !== undefined);
+  const joins = fresh.some((fact) => fact.groupId !== undefined);
   const before = joins ? new Map(person.groups) : person.groups;
-  for (const fact of folding.fresh) evolvePerson(person, fact);
-  const members = joins ? changesOf(["user", actor.id], "", { before, after: person.groups }) : [];
-  return { state: personToJson(person), members };
+  evolveAll(actor, person, fresh);
+  return shown(person, before);
 }
 
-/** All facts of an actor's log and the fresh ones, in the order of the journal. */
-async function* allFacts(place: Place, actor: LogPlace, { loaded, fresh }: Folding): AsyncGenerator<Fact> {
-  if (loaded.head !== undefined) yield* factsOfLog(place, actor, { log: loaded.head });
-  yield* fresh;
-}
-
-/** Folds a user or a group again from its whole log. */
-async function refold(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> {
-  if (actor.kind === "group") {
-    const group = emptyGroup();
-    for await (const fact of allFacts(place, actor, folding)) evolveGroup(group, fact);
-    return { state: groupToJson(group), ...NOTHING };
-  }
-  const person = emptyPerson();
-  for await (const fact of allFacts(place, actor, folding)) evolvePerson(person, fact);
-  const before = readable(place, folding)
-    ? personFromJson(folding.loaded.state as PersonJson).groups
-    : new Map<string, number>();
-  return {
-    state: personToJson(person),
-    members: changesOf(["user", actor.id], "", { before, after: person.groups }),
-  };
-}
-
-/** Whether the old state can be read: not that of an older fold, whose memberships are then taken for none. */
-function readable({ foldVersion }: Place, { loaded: { head } }: Folding): boolean {
-  return head !== undefined && !isStale(head, foldVersion);
-}
-
-async function foldAnonymousRound(place: Place, actor: LogPlace, folding: Folding): Promise<Folded> {
+async function foldAnonymous(place: Place, actor: ActorOf<"anonymous">, folding: Folding): Promise<Folded> {
   const { loaded, loaded: { head }, fresh, position } = folding;
   const old = isAnonymousJson(place, head) ? anonymousFromJson(loaded.state as AnonymousJson) : undefined;
   let before = groupsOf(old ?? emptyAnonymous(), actor.id);
   const ownersBefore = old === undefined ? [] : ownersOf(old);
-  let state = old !== undefined && readable(place, folding) ? old : emptyAnonymous();
-  const isCut = folding.again || !fresh.every((fact) => evolveAnonymous(state, fact, actor.id));
-  if (isCut) {
-    // Who was in which group by an older fold can't be read: it is folded too, or rows of who is no owner would stay.
-    if (head !== undefined && old === undefined) {
-      before = groupsOf(await foldAnonymousLog(place, actor, { log: head, fresh: [] }), actor.id);
-    }
-    state = await foldAnonymousLog(place, actor, { log: head, fresh });
+  const kept = head !== undefined && !isStale(head, place.foldVersion)
+    ? old
+    : keptState("anonymous", loaded, place.foldVersion);
+  const isCut = folding.again || kept === undefined || !evolveAll(actor, kept, fresh);
+  // Who was in which group by an older fold can't be read: it is folded too, or rows of who is no owner would stay.
+  if (isCut && head !== undefined && old === undefined) {
+    before = groupsOf(await refold(place, actor, { log: head, fresh: [] }), actor.id);
   }
+  const state = isCut ? await refold(place, actor, { log: head, fresh }) : kept;
   const owners = new Set(
     isCut ? [...ownersBefore, ...ownersOf(state)] : fresh.map((fact) => {
       return isLinkOf(fact, actor.id) ? fact.userId! : ownerAt(state, [fact.at, fact.place]);
     }),
   );
+  const after = groupsOf(state, actor.id);
   return {
-    state: anonymousToJson(state),
+    state: stateToJson("anonymous", state),
+    // And what an older fold may have left out is set.
     members: [
-      ...differences(before, groupsOf(state, actor.id)),
-      // And what it may have left out is set.
-      ...(readable(place, folding) ? [] : differences([], groupsOf(state, actor.id))),
+      ...differences(before, after),
+      ...(head === undefined || isStale(head, place.foldVersion) ? differences([], after) : []),
     ],
     parts: await partsOf(place, actor, { state, owners, position, isFirst: head === undefined }),
   };
@@ -490,47 +460,4 @@ async function partsOf(
     }
   }
   return writes;
-}
-
-/** Who is in which group by an anonymous id: its owners, or itself while it has none. */
-function groupsOf(
-  state: Anonymous,
-  anonymousId: string,
-): [who: Member, source: string, Map<string, number>][] {
-  return [...state.parts].map(([owner, part]) =>
-    owner === NO_OWNER
-      ? [["anonymous", anonymousId], "", new Map(part.groups)]
-      : [["user", owner], anonymousId, new Map(part.groups)]
-  );
-}
-
-type Groups = ReturnType<typeof groupsOf>;
-
-function differences(before: Groups, after: Groups): MemberChange[] {
-  const none = new Map<string, number>();
-  const same = ([who]: Groups[number]) => ([other]: Groups[number]) =>
-    who[0] === other[0] && who[1] === other[1];
-  return [
-    ...before.filter((each) => !after.some(same(each))).flatMap(([who, source, groups]) =>
-      changesOf(who, source, { before: groups, after: none })
-    ),
-    ...after.flatMap((each) =>
-      changesOf(each[0], each[1], { before: before.find(same(each))?.[2] ?? none, after: each[2] })
-    ),
-  ];
-}
-
-function changesOf(
-  who: Member,
-  source: string,
-  { before, after }: { before: Map<string, number>; after: Map<string, number> },
-): MemberChange[] {
-  const changes: MemberChange[] = [];
-  for (const [groupId, at] of after) {
-    if (before.get(groupId) !== at) changes.push({ groupId, who, source, at });
-  }
-  for (const groupId of before.keys()) {
-    if (!after.has(groupId)) changes.push({ groupId, who, source, at: null });
-  }
-  return changes;
 }
