@@ -1,5 +1,6 @@
 /** What is done under the settler's lease between two rounds, by each process that settles. */
-import { eraseTask, type ErasureLimits } from "./erasure/execute.ts";
+import type { ErasureLimits } from "./erasure/erasure_limits.ts";
+import { eraseTask } from "./erasure/execute.ts";
 import { rejectedEvents } from "./governance/quarantine_store.ts";
 import type { LeaseTask } from "./settling/settler.ts";
 

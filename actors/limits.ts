@@ -1,5 +1,5 @@
 /** The bounds of all rooms that a test or the simulation makes smaller, so that little data goes over each. */
-import { ERASURE_LIMITS } from "./erasure/execute.ts";
+import { ERASURE_LIMITS } from "./erasure/erasure_limits.ts";
 import { COMMIT_LIMITS } from "./journal/appender.ts";
 import { JOURNAL_LIMITS } from "./journal/journal_state.ts";
 import { LIVE_LIMITS } from "./live/live_feed.ts";

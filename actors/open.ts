@@ -116,7 +116,9 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   for (const follower of [processes.announce, settling.wake, feed.moved]) journal.onAdvance(follower);
   const writeKeys = await openWriteKeys({ store, clock, newId, randomBytes: options.randomBytes });
   const counts = createCounts({ store, owner, clock, newId, foldVersion });
-  const suppression = await openSuppression(store, { clock, secret, limits });
+  const reader = createReader({ store, clock, journal, settling, limits, foldVersion });
+  const { linkedSince } = reader;
+  const suppression = await openSuppression(store, { clock, secret, limits, linkedSince });
   const contracts = createEventContracts({ store, clock, newId });
   const quarantine = createQuarantine({
     store,
@@ -125,8 +127,18 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     erasures: () => erasuresOf(journal.settledNow()),
   });
   counts.watch(contracts.violations);
-  const reader = createReader({ store, clock, journal, settling, limits, foldVersion });
-  const erasure = createErasure({ store, clock, journal, settling, suppression, secret, newId });
+  const erasure = createErasure({
+    store,
+    clock,
+    journal,
+    settling,
+    suppression,
+    secret,
+    newId,
+    limits,
+    foldVersion,
+    countRejected: quarantine.count,
+  });
   // So that those which wait here are found too.
   erasure.onErase(quarantine.flush);
   erasure.onErase(feed.forget);

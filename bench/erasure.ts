@@ -9,7 +9,8 @@ import { systemClock } from "../actors/store/clock.ts";
 import { openSystem } from "../actors/open.ts";
 import { SUPPRESSED, suppressedKey } from "../actors/store/keys.ts";
 import { openStore } from "../actors/store/store.ts";
-import { MAX_SUPPRESSED, openSuppression } from "../actors/erasure/suppression.ts";
+import { MAX_SUPPRESSED } from "../actors/erasure/suppressed_records.ts";
+import { openSuppression } from "../actors/erasure/suppression.ts";
 import type { StoredEvent } from "../domain/event/event.ts";
 
 /** Events that are judged. */
@@ -24,7 +25,13 @@ const ERASED = 10_000;
 /** How many devices others have who are erased, with an event on each and a link. */
 const DEVICES = [2_000, 10_000];
 
-const SUPPRESSION = { clock: systemClock, secret: "secret", limits: LIMITS };
+const SUPPRESSION = {
+  clock: systemClock,
+  secret: "secret",
+  limits: LIMITS,
+  linkedSince: () => Promise.resolve(undefined),
+};
+
 const folder = await Deno.makeTempDir();
 const store = await openStore(`${folder}/suppression.db`);
 

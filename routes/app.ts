@@ -52,6 +52,8 @@ export interface AppSettings extends Secrets {
   metricsOpen?: boolean;
   /** What is done with an event that no contract names; default `allow`. */
   unknownEvents?: UnknownEvents;
+  /** What becomes of events of suppressed people; default `drop`. */
+  suppressedEvents?: "drop" | "refuse";
   /** Ids that never link besides those of the list, with commas between. */
   placeholderIds?: string;
 }
@@ -100,8 +102,8 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
   if (location !== undefined) gates.push(location);
   const placeholders = placeholdersIn(settings.placeholderIds ?? "");
   if (placeholders.size > 0) gates.push({ judge: (event) => void withPlaceholders(event, placeholders) });
-  gates.push(suppressionGate(system.suppression));
   gates.push(contractGate(system, settings.unknownEvents ?? "allow"));
+  gates.push(suppressionGate(system.suppression, settings.suppressedEvents ?? "drop"));
   const witnesses: Witness[] = [
     countingWitness(system.counts),
     createKeyUseWitness(system),

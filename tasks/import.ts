@@ -13,6 +13,7 @@ import { linesOf } from "./lines.ts";
 import { fail, say, warn } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { taskSettings } from "./task.ts";
+import { nothingSeen } from "../actors/erasure/suppression.ts";
 import type { Receipt } from "../actors/journal/appender.ts";
 
 const HELP = `deno task import FILE...
@@ -60,6 +61,8 @@ let batch: StoredEvent[] = [];
 let batchBytes = 0;
 /** Where the first line of the batch stands. */
 let batchPlace = "";
+/** The links of what was read, be it committed yet or not. */
+const seen = nothingSeen();
 const waiting: { receipts: Promise<Receipt[]>; from: string }[] = [];
 
 for (const file of files) {
@@ -104,6 +107,11 @@ async function take(file: string): Promise<void> {
     await system.suppression.fresh()?.catch((error) => fail(`${place}: ${error.message}`));
     const event = eventOf(text);
     if (event === undefined) continue;
+    const isTheirs = system.suppression.judge(event, seen);
+    if (isTheirs instanceof Promise ? await isTheirs : isTheirs) {
+      refuse("an event of somebody who is suppressed");
+      continue;
+    }
     const lineBytes = Buffer.byteLength(text);
     if (batchBytes + lineBytes > BATCH_BYTES) await send();
     if (batch.length === 0) batchPlace = place;
@@ -150,7 +158,6 @@ function eventOf(line: string): StoredEvent | undefined {
   if (rejection !== undefined) {
     return refuse(rejection.path === "" ? rejection.message : `${rejection.path}: ${rejection.message}`);
   }
-  if (system.suppression.isSuppressed(event)) return refuse("an event of somebody who is suppressed");
   return withPlaceholders(event, placeholders);
 }
 

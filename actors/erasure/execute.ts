@@ -6,14 +6,7 @@
 import { Buffer } from "node:buffer";
 import { type Position, stampOf } from "../../domain/event/position.ts";
 import { parseExact } from "../../domain/event/exact_json.ts";
-import {
-  anonymousFromJson,
-  type AnonymousJson,
-  ownerAt,
-  ownerOf,
-  ownersOf,
-} from "../../domain/profile/anonymous.ts";
-import { type ActorKind, type Fact, linkedBy } from "../../domain/profile/fact.ts";
+import type { ActorKind } from "../../domain/profile/fact.ts";
 import { type StoredEvent, withoutName } from "../../domain/event/event.ts";
 import { ERASED_LINE, rewriteChunk } from "../journal/chunk.ts";
 import { entriesAt, keyOfEntry, positionIn } from "../journal/read_journal.ts";
@@ -22,7 +15,6 @@ import type { Events } from "../journal/event_reader.ts";
 import { type Fence, LostFence } from "../store/lease.ts";
 import { erasuresOf, type Settled } from "../journal/journal_state.ts";
 import {
-  actorKey,
   erasedKey,
   ERASING,
   type Key,
@@ -34,41 +26,18 @@ import {
   REBUILD,
   wishKey,
 } from "../store/keys.ts";
-import { isLinkEntry, type LogEntry, mayBe, readLog } from "../settling/actor_log.ts";
 import { applyMembers, type MemberChange, sourcesOf } from "../settling/group_members.ts";
 import { createOperations, deleteRange, type Size } from "../store/write_batch.ts";
-import {
-  deleteGeneration,
-  GENERATION_LIMITS,
-  generationsIn,
-  GRACE_MS,
-  type Rebuild,
-} from "../settling/generation.ts";
+import { deleteGeneration, generationsIn, GRACE_MS, type Rebuild } from "../settling/generation.ts";
 import type { LeaseTask, LeaseTaskOptions } from "../settling/settler.ts";
-import { type Place, replayActor, ROUND_LIMITS } from "../settling/round.ts";
-import { type ActorHead, complete, isStale, load, type Loaded, loadHeads } from "../settling/snapshot.ts";
 import type { Entry, Store } from "../store/store.ts";
-import { SUPPRESSION_LIMITS, suppressUnder } from "./suppression.ts";
-import { addErased, type Person, type PlanList, type Receipt, type Wish } from "./requests.ts";
+import type { ErasureLimits, ErasurePlace } from "./erasure_limits.ts";
+import { type Plan, planAnonymous, planUser, sizeOfPlan } from "./plan.ts";
+import { suppressUnder } from "./suppression.ts";
+import { addErased, type PlanList, type Receipt, type Wish } from "./requests.ts";
 
 /** Wishes that a receipt tells of one by one: more than are asked for by who tries again. */
 const RECEIPT_WISHES = 20;
-
-/** Bounds of an erasure, besides those of a round. */
-export const ERASURE_LIMITS = {
-  ...ROUND_LIMITS,
-  ...GENERATION_LIMITS,
-  ...SUPPRESSION_LIMITS,
-  /** Places in one value of a plan, and names: a name may have 1.5 KB. */
-  planPlaces: 5_000,
-  planNames: 30,
-  /** Entries of the journal that are read at once, and bytes of them in one operation. */
-  erasedEntries: 10,
-  erasedBytes: 400_000,
-  /** Facts that are read at once. */
-  erasedFacts: 100,
-};
-export type ErasureLimits = typeof ERASURE_LIMITS;
 
 /** What the names in one value of a plan take of an operation. */
 const NAMES_SIZE: Size = { mutations: 1, bytes: 48_000, keyBytes: 100 };
@@ -98,11 +67,6 @@ interface ErasingOptions extends LeaseTaskOptions {
   limits: ErasureLimits;
 }
 
-/** Where an erasure is done. */
-interface ErasurePlace extends Place {
-  limits: ErasureLimits;
-}
-
 /** The task that carries out requests for erasure, in their order. */
 export function eraseTask(own: Pick<ErasingOptions, "participants" | "limits">): LeaseTask {
   return {
@@ -110,17 +74,6 @@ export function eraseTask(own: Pick<ErasingOptions, "participants" | "limits">):
     isDue: (value, settled) => ((value as { pushed: number } | null)?.pushed ?? 0) > erasuresOf(settled),
     run: (fence, options) => fulfil(fence, { ...options, ...own }),
   };
-}
-
-/** A plan in memory. */
-interface Plan {
-  /** Places of events that go, and of others' events that lose the name. */
-  places: Position[];
-  mentions: Position[];
-  /** The actors that lose something, and of an anonymous id the users whom it was linked to. */
-  names: [ActorKind, string][];
-  /** The anonymous ids of which a user owns something. */
-  owned: string[];
 }
 
 /**
@@ -173,7 +126,7 @@ async function finish(
   const erased = { ...wish.plan!.erased, rejected: wish.rejected ?? 0 };
   const receipt: Receipt = {
     at: clock.now(),
-    suppressed: wish.suppress || (before?.suppressed ?? false),
+    suppressed: wish.suppress !== false || (before?.suppressed ?? false),
     erased: addErased(before?.erased, erased),
     wishes: [...before?.wishes ?? [], { no, op: wish.op, erased }].slice(-RECEIPT_WISHES),
   };
@@ -190,20 +143,20 @@ async function makePlan(
   fence: Fence<Settled>,
   { no, wish, stamp }: { no: number; wish: Wish; stamp: string | null },
 ): Promise<Wish> {
-  const { plan, current } = wish.kind === "user"
+  const { plan, owned } = wish.kind === "user"
     ? await planUser(place, wish.id)
     : await planAnonymous(place, wish.id);
+  const after = fence.value().position;
+  const spans = owned.map(({ anonymousId, fromMs, untilMs }) => ({
+    anonymousId,
+    span: { fromMs, untilMs, after },
+  }));
   // Of a plan that was begun before, more parts may be there.
   await deleteRange(place, { prefix: planPrefix(no) });
   const parts = await writePlan(place, no, plan);
-  if (wish.suppress) await suppressUnder(fence, place, current);
-  const count = (isOne: (kind: ActorKind) => boolean) => plan.names.filter(([kind]) => isOne(kind)).length;
-  const erased = {
-    events: plan.places.length,
-    logs: wish.kind === "user" ? count((kind) => kind !== "group") : count((kind) => kind === "anonymous"),
-    groups: count((kind) => kind === "group"),
-    rejected: 0,
-  };
+  // As an older version wrote it, `true` is all.
+  if (wish.suppress === true || wish.suppress === "all") await suppressUnder(fence, place, spans);
+  const erased = { ...sizeOfPlan(plan, wish.kind), rejected: 0 };
   const planned = { ...wish, plan: { parts, erased } };
   // Who asks again may have moved the head up to which it is wished.
   await fence.write({ checks: [{ key: wishKey(no), stamp }], sets: [[wishKey(no), planned]] });
@@ -254,140 +207,6 @@ async function readPlan(store: Store, no: number, { plan }: Wish): Promise<Plan>
     names: (await partsOf<[ActorKind, string][]>("names")).flat(),
     owned: (await partsOf<string[]>("owned")).flat(),
   };
-}
-
-/** What is planned, and who is suppressed too if that is wished: the anonymous ids that belong to a user now. */
-interface Planned {
-  plan: Plan;
-  current: Person[];
-}
-
-/** All that a user's log names, and what the user owns of anonymous ids. */
-async function planUser(place: ErasurePlace, id: string): Promise<Planned> {
-  const plan: Plan = { places: [], mentions: [], names: [], owned: [] };
-  const linked = new Set<string>();
-  const groups = new Set<string>();
-  const [own] = await load<ActorHead>(place.store, [actorKey(place.generation, "user", id)]);
-  if (own!.head !== undefined) {
-    plan.names.push(["user", id]);
-    await replayIfStale(place, "user", { id, head: own!.head });
-    for await (const fact of facts(place, { kind: "user", id, head: own!.head })) {
-      plan.places.push(fact.place);
-      if (fact.groupId !== undefined) groups.add(fact.groupId);
-      const anonymousId = linkedBy(fact);
-      if (anonymousId !== undefined) linked.add(anonymousId);
-    }
-  }
-  const current: Person[] = [];
-  const ids = [...linked];
-  for (let from = 0; from < ids.length; from += place.limits.sliceActors) {
-    const slice = ids.slice(from, from + place.limits.sliceActors);
-    const keys = slice.map((anonymousId) => actorKey(place.generation, "anonymous", anonymousId));
-    for (const [index, loaded] of (await loadHeads<ActorHead>(place.store, keys)).entries()) {
-      await place.renew?.();
-      const anonymousId = slice[index]!;
-      plan.names.push(["anonymous", anonymousId]);
-      const isNow = await planOwned(place, { anonymousId, loaded }, { userId: id, plan, groups });
-      if (isNow) current.push({ kind: "anonymous", id: anonymousId });
-    }
-  }
-  for (const groupId of groups) plan.names.push(["group", groupId]);
-  return { plan, current };
-}
-
-/** What a user owns of an anonymous id; true where it belongs to the user now. */
-async function planOwned(
-  place: ErasurePlace,
-  { anonymousId, loaded }: { anonymousId: string; loaded: Loaded<ActorHead> },
-  { userId, plan, groups }: { userId: string; plan: Plan; groups: Set<string> },
-): Promise<boolean> {
-  const { head } = loaded;
-  if (head === undefined) return false;
-  const isOld = await replayIfStale(place, "anonymous", { id: anonymousId, head });
-  const { state: json } = isOld
-    ? (await load<ActorHead>(place.store, [loaded.key]))[0]!
-    : await complete(place.store, loaded);
-  const state = anonymousFromJson(json as AnonymousJson);
-  const mine = (entry: LogEntry) => !isLinkEntry(entry) && ownerAt(state, [entry.at, entry.place]) === userId;
-  await planEntries(place, { kind: "anonymous", id: anonymousId, head }, { plan, groups, mine });
-  if (ownersOf(state).includes(userId)) plan.owned.push(anonymousId);
-  return ownerOf(state) === userId;
-}
-
-/** All events of an anonymous id, whoever owns them; others' events, which name it too, lose the name. */
-async function planAnonymous(place: ErasurePlace, id: string): Promise<Planned> {
-  const plan: Plan = { places: [], mentions: [], names: [], owned: [] };
-  const groups = new Set<string>();
-  const users = new Set<string>();
-  const [loaded] = await load<ActorHead>(place.store, [actorKey(place.generation, "anonymous", id)]);
-  const head = loaded!.head;
-  if (head === undefined) return { plan, current: [] };
-  plan.names.push(["anonymous", id]);
-  await replayIfStale(place, "anonymous", { id, head });
-  const actor = { kind: "anonymous" as const, id, head };
-  await planEntries(place, actor, { plan, groups, mine: (entry) => !isLinkEntry(entry) });
-  for await (const fact of facts(place, actor, isLinkEntry)) users.add(fact.userId!);
-  for (const userId of users) {
-    plan.names.push(["user", userId]);
-    const [user] = await load<ActorHead>(place.store, [actorKey(place.generation, "user", userId)]);
-    if (user!.head === undefined) continue;
-    for await (const fact of facts(place, { kind: "user", id: userId, head: user!.head })) {
-      if (fact.anonymousId === id || fact.previousId === id) plan.mentions.push(fact.place);
-    }
-  }
-  for (const groupId of groups) plan.names.push(["group", groupId]);
-  return { plan, current: [] };
-}
-
-/** An actor whose log is read. */
-interface Named {
-  kind: ActorKind;
-  id: string;
-  head: ActorHead;
-}
-
-/** Plans those entries of a log that are `mine`, and the groups that they name. */
-async function planEntries(
-  place: ErasurePlace,
-  { kind, id, head }: Named,
-  { plan, groups, mine }: { plan: Plan; groups: Set<string>; mine(entry: LogEntry): boolean },
-): Promise<void> {
-  const actor = { generation: place.generation, kind, id };
-  for await (const entry of readLog(place.store, actor, { log: head, order: "asc" })) {
-    if (mine(entry)) plan.places.push(entry.place);
-  }
-  const isGroup = (entry: LogEntry) => mine(entry) && mayBe(entry, { type: "group" });
-  for await (const { groupId } of facts(place, { kind, id, head }, isGroup)) {
-    if (groupId !== undefined) groups.add(groupId);
-  }
-}
-
-/** The facts of a log, some at a time. */
-async function* facts(
-  { store, generation, factsAt, renew, limits }: ErasurePlace,
-  { kind, id, head }: Named,
-  wanted: (entry: LogEntry) => boolean = () => true,
-): AsyncGenerator<Fact> {
-  let places: Position[] = [];
-  for await (const entry of readLog(store, { generation, kind, id }, { log: head, order: "asc" })) {
-    if (wanted(entry)) places.push(entry.place);
-    if (places.length < limits.erasedFacts) continue;
-    await renew?.();
-    yield* await factsAt(places);
-    places = [];
-  }
-  yield* await factsAt(places);
-}
-
-/** A state of an older fold can't say who was in which group, once its events are gone: it is folded first. */
-async function replayIfStale(
-  place: ErasurePlace,
-  kind: ActorKind,
-  { id, head }: Pick<Named, "id" | "head">,
-): Promise<boolean> {
-  if (!isStale(head, place.foldVersion)) return false;
-  await replayActor(place, { generation: place.generation, kind, id }, { verify: false });
-  return true;
 }
 
 /** Does what the plan says: chunks first, so that whatever is folded again from then on is folded without them. */
@@ -469,7 +288,7 @@ async function deleteMembers(place: ErasurePlace, { kind, id }: Wish, { names }:
 
 /** The parts that go: all of a user's, or those that users have of an anonymous id. */
 async function* partsOf(
-  { store, generation }: Place,
+  { store, generation }: ErasurePlace,
   { kind, id }: Wish,
   { names }: Plan,
 ): AsyncGenerator<Entry<Uint8Array>> {

@@ -36,7 +36,8 @@ export interface Wish extends Person {
   op: string;
   /** The digest under which the receipt is kept. */
   digest: string;
-  suppress: boolean;
+  /** Whose later events are not stored: nobody's, those of the id itself, or of all linked ones too. */
+  suppress: boolean | "id" | "all";
   /** The end of the journal when it was wished: what is up to it is erased. */
   upTo: Position;
   /** When (ms). */

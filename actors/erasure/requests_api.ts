@@ -7,6 +7,8 @@ import type { Settling } from "../settling/backpressure.ts";
 import type { Store, Write } from "../store/store.ts";
 import { personDigest, type Suppression } from "./suppression.ts";
 import { createTurns } from "../store/serial_queue.ts";
+import type { ErasureLimits } from "./erasure_limits.ts";
+import { previewErasure, type PreviewOptions, type WouldErase } from "./preview.ts";
 import {
   addErased,
   type Erased,
@@ -24,16 +26,31 @@ export type Eraser = (person: Person) => Promise<void>;
 /** Takes people out of everything that is kept. `docs/decisions/0019-erasure.md` says what that is. */
 export interface Erasure {
   /**
-   * Erases a person: all that was answered before this was called. With `suppress` later events of theirs are refused.
-   * Nothing is counted where nothing was there. Resolves when no process shows them any more; throws
-   * {@link NotServing} where that takes longer than a request may, and goes on; {@link TooManySuppressed}.
+   * Erases a person: all that was answered before this was called. With `suppress` later events of theirs are not stored:
+   * those of the id itself, or of `all` linked anonymous ids too, for as long as the person owned them. Resolves when no
+   * process shows them any more; throws {@link NotServing} where that takes longer than a request may, and goes on;
+   * {@link TooManySuppressed}.
    */
-  erase(
-    person: Person,
-    options: { suppress: boolean },
-  ): Promise<{ erased: Erased; suppressed: boolean; at: number }>;
+  erase(person: Person, options: { suppress: Suppress }): Promise<EraseOutcome>;
+  /** What an erasure would take out. Changes nothing. */
+  preview(person: Person): Promise<WouldErase & { known: boolean }>;
+  /** What a log may say of a person in the place of the id. */
+  digestOf(person: Person): string;
   /** Lets something else be erased too, before the journal is. */
   onErase(eraser: Eraser): void;
+}
+
+/** Whose later events are not stored. */
+export type Suppress = false | "id" | "all";
+
+/** What an erasure came to. */
+export interface EraseOutcome {
+  erased: Erased;
+  /** Whether the person is suppressed by now. */
+  suppressed: boolean;
+  at: number;
+  /** False where nothing of the id was ever erased: nobody of this id was known. */
+  known: boolean;
 }
 
 /** A request waits so long for its erasure; then it goes on by itself, and who asks again waits for the rest. */
@@ -48,6 +65,9 @@ const LOOKED_AT = 20;
 /** A wish that another process overtakes is tried again so often. */
 const TRIES = 20;
 
+/** Hex digits of a person's digest that a log says: enough to tell people apart. */
+const LOGGED_DIGITS = 12;
+
 /** What erasure needs. */
 export interface ErasureOptions {
   store: Store;
@@ -58,12 +78,18 @@ export interface ErasureOptions {
   secret: string;
   clock: Clock;
   newId(): string;
+  limits: ErasureLimits;
+  foldVersion: number;
+  /** How many rejected events would go. */
+  countRejected: PreviewOptions["countRejected"];
 }
 
 /** Makes what erases people. */
 export function createErasure(options: ErasureOptions): Erasure {
   const { store, journal, settling, suppression, secret, clock } = options;
   const erasers: Eraser[] = [];
+  const isSuppressed = ({ kind, id }: Person) =>
+    suppression.isSuppressed(kind === "user" ? { userId: id } : { anonymousId: id });
 
   /** Writes a wish, and gives its number. */
   async function push(wish: Omit<Wish, "upTo" | "op">): Promise<number> {
@@ -84,7 +110,8 @@ export function createErasure(options: ErasureOptions): Erasure {
         if (waiting.wish.op === op) return waiting.no;
         // Who asks again does not make the others wait longer.
         const { wish: before, key, stamp, no } = waiting;
-        const joined: Wish = { ...before, ...wish, op, upTo, suppress: before.suppress || wish.suppress };
+        const suppress = stronger(before.suppress, wish.suppress);
+        const joined: Wish = { ...before, ...wish, op, upTo, suppress };
         if (await tried({ checks: [{ key, stamp }], sets: [[key, joined]] }, lastWrite) !== null) return no;
         continue;
       }
@@ -147,15 +174,33 @@ export function createErasure(options: ErasureOptions): Erasure {
       const at = clock.now();
       const no = await inTurn(() => push({ ...person, digest, suppress, at }));
       await settling.untilErased(no, endMs - clock.monotonic());
-      if (suppress) await suppression.refresh();
+      await suppression.refresh();
       const { value: receipt } = await store.get<Receipt>(erasedKey(digest));
       // Of one who asks again, what was done for them before too.
       const wishes = receipt?.wishes.filter((each) => each.no > before) ?? [];
       return {
         erased: wishes.reduce((sum, { erased }) => addErased(sum, erased), NOTHING_ERASED),
-        suppressed: receipt?.suppressed ?? suppress,
+        suppressed: isSuppressed(person),
         at: receipt?.at ?? at,
+        known: isKnown(receipt),
       };
     },
+    async preview(person: Person) {
+      const would = await previewErasure(person, options);
+      const { value: receipt } = await store.get<Receipt>(erasedKey(personDigest(person, secret)));
+      const found = would.events + would.logs + would.rejected > 0;
+      return { ...would, known: found || isKnown(receipt) };
+    },
+    digestOf: (person) => personDigest(person, secret).slice(0, LOGGED_DIGITS),
   };
+}
+
+/** Whether anything was ever erased of somebody. */
+function isKnown(receipt: Receipt | null): boolean {
+  return receipt !== null && Object.values(receipt.erased).some((count) => count > 0);
+}
+
+/** The one of two that suppresses more. */
+function stronger(a: Wish["suppress"], b: Wish["suppress"]): Wish["suppress"] {
+  return a === "all" || b === "all" ? "all" : a || b;
 }

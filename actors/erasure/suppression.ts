@@ -1,147 +1,222 @@
 /**
- * Who is suppressed: whose later events are refused. What is kept of them is a digest. The digests stand in pages that are
- * only added to, and in the memory of each process, which reads a mark now and then and the new pages when it has moved:
- * no event costs a read.
+ * Who is suppressed: whose later events are not stored. Each process holds the records (`suppressed_records.ts`) in memory;
+ * it reads a mark now and then, and what was added when it has moved. So no event costs a read, but one of an anonymous id
+ * that is suppressed: somebody else may own it by now, and the links of its log say since when.
  */
-import { Buffer } from "node:buffer";
-import { DIGEST_BYTES, digestOf, wordsOfHex } from "../journal/chunk.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
+import { linkedBy, namesOf } from "../../domain/profile/fact.ts";
+import { DIGEST_BYTES, digestOf, digestsIn, wordsOfHex } from "../journal/chunk.ts";
 import { createDigestSet } from "../journal/digest_set.ts";
-import type { Clock } from "../store/clock.ts";
-import type { Fence } from "../store/lease.ts";
 import type { Settled } from "../journal/journal_state.ts";
-import { type Key, SECRET, SUPPRESSED, suppressedKey } from "../store/keys.ts";
-import type { Store, Write } from "../store/store.ts";
 import { createWatched } from "../store/cached_config.ts";
-import type { Person } from "./requests.ts";
+import type { Clock } from "../store/clock.ts";
 import { NotServing, StorageFault, StorageUnavailable, TooManySuppressed } from "../store/errors.ts";
+import { SECRET, SUPPRESSED } from "../store/keys.ts";
+import type { Fence } from "../store/lease.ts";
+import type { Store } from "../store/store.ts";
+import type { Person } from "./requests.ts";
+import {
+  addition,
+  ALWAYS,
+  countOfRecords,
+  isSameSpan,
+  LIFTED,
+  MAX_SUPPRESSED,
+  readRecords,
+  type Records,
+  type Span,
+  type SuppressedRecord,
+  type SuppressionLimits,
+} from "./suppressed_records.ts";
 
-/** Whose events are refused, as this process knows it: never older than 5 s once `fresh` has resolved. */
+/** What of an event says whose it is, and when it happened. */
+export type Judged = Pick<StoredEvent, "type" | "timestamp"> & Partial<StoredEvent>;
+
+/** What was seen of the events of one request, or of one import, before they are in the journal. */
+export interface Seen {
+  /** When suppressed anonymous ids were linked, by digest (ms). */
+  links: Map<string, number[]>;
+  /** What was looked up in their logs. */
+  looked: Map<string, Promise<number | undefined>>;
+}
+
+/** Nothing seen yet. */
+export function nothingSeen(): Seen {
+  return { links: new Map(), looked: new Map() };
+}
+
+/** Whose events are not stored, as this process knows it: never older than 5 s once `fresh` has resolved. */
 export interface Suppression {
-  /** Whether the person whose event it is (by user id, else by anonymous id) is suppressed. Reads nothing. */
+  /** Whether anybody is suppressed, or was. */
+  isEmpty(): boolean;
+  /** Whether a person is suppressed, by user id or else by anonymous id, be it for some time only. Reads nothing. */
   isSuppressed(names: { userId?: string; anonymousId?: string }): boolean;
+  /**
+   * Whether an event is of somebody who is suppressed: by its user id, else by its anonymous id at its own time. Events of
+   * one request are judged in their order, with what was seen of it.
+   */
+  judge(event: Judged, seen: Seen): boolean | Promise<boolean>;
   /** Call it before each request is judged: a promise where what is known is too old, which seldom is. */
   fresh(): Promise<void> | undefined;
   refresh(): Promise<void>;
   /** Suppresses a person: at once in this process, elsewhere within 5 s. Throws {@link TooManySuppressed}. */
   add(person: Person): Promise<void>;
+  /** Lifts it: likewise. False where the person was not suppressed. */
+  lift(person: Person): Promise<boolean>;
 }
 
-/** Most digests: each process holds all, a million in 34 MB. */
-export const MAX_SUPPRESSED = 1_000_000;
-
-/** Bounds of the pages. A database is read with the bounds that it is written with. */
-export const SUPPRESSION_LIMITS = {
-  /** Digests in a page: 48 KB. */
-  pageDigests: 3_000,
-};
-export type SuppressionLimits = typeof SUPPRESSION_LIMITS;
-
-/** The pages of a store. */
-interface Pages {
-  store: Store;
-  limits: SuppressionLimits;
-}
+/** Records that one operation adds: it has room for some pages. */
+const RECORDS_AT_ONCE = 3_000;
 
 /** A change that another process overtakes is tried again so often. */
 const TRIES = 20;
-
-/** What the mark says. */
-interface Mark {
-  count: number;
-}
 
 /** The digest of a person, in hex: what stays of who was erased. */
 export function personDigest({ kind, id }: Person, secret: string): string {
   return digestOf(`${kind}/${id}`, secret);
 }
 
-/** The write that adds digests (hex), as far as there is room: with what it must check. */
-async function addition(
-  { store, limits }: Pages,
-  digests: string[],
-): Promise<Pick<Write, "checks" | "sets">> {
-  const mark = await store.get<Mark>(SUPPRESSED);
-  const before = mark.value?.count ?? 0;
-  const added = digests.slice(0, Math.max(0, MAX_SUPPRESSED - before));
-  const count = before + added.length;
-  const sets: [Key, unknown][] = [[SUPPRESSED, { count } satisfies Mark]];
-  for (let next = before; next < count;) {
-    const page = Math.floor(next / limits.pageDigests);
-    const inPage = next % limits.pageDigests;
-    const some = added.slice(next - before, next - before + limits.pageDigests - inPage);
-    // Beyond what the mark counts a page holds nothing.
-    const old = inPage === 0 ? null : (await store.get<Uint8Array>(suppressedKey(page))).value;
-    sets.push([
-      suppressedKey(page),
-      new Uint8Array(Buffer.concat([old ?? new Uint8Array(), Buffer.from(some.join(""), "hex")])),
-    ]);
-    next += some.length;
+/** Suppresses anonymous ids for spans of time in operations of the fence, as far as there is room. */
+export async function suppressUnder(
+  fence: Fence<Settled>,
+  records: Records,
+  owned: readonly { anonymousId: string; span: Span }[],
+): Promise<void> {
+  const { value } = await records.store.get<string>(SECRET);
+  for (let from = 0; from < owned.length; from += RECORDS_AT_ONCE) {
+    const some = owned.slice(from, from + RECORDS_AT_ONCE).map(({ anonymousId, span }) => ({
+      digest: personDigest({ kind: "anonymous", id: anonymousId }, value ?? ""),
+      span,
+    }));
+    const { checks, sets } = await addition(records, some);
+    await fence.write({ checks, sets });
   }
-  return { checks: [{ key: SUPPRESSED, stamp: mark.stamp }], sets };
 }
 
-/** Suppresses people in an operation of the fence, as far as there is room. */
-export async function suppressUnder(fence: Fence<Settled>, pages: Pages, people: Person[]): Promise<void> {
-  if (people.length === 0) return;
-  const { store, limits } = pages;
-  const { value: secret } = await store.get<string>(SECRET);
-  // An operation has room for some pages.
-  for (let from = 0; from < people.length; from += limits.pageDigests) {
-    const some = people.slice(from, from + limits.pageDigests).map((person) =>
-      personDigest(person, secret ?? "")
-    );
-    await fence.write(await addition(pages, some));
-  }
+/** What the set is made with. */
+export interface SuppressionOptions {
+  clock: Clock;
+  secret: string;
+  limits: SuppressionLimits;
+  /** When an anonymous id was first linked at or after a time, by a link after a place of the journal (ms). */
+  linkedSince(anonymousId: string, span: Span): Promise<number | undefined>;
 }
 
 /** Opens the set of who is suppressed. */
 export async function openSuppression(
   store: Store,
-  { clock, secret, limits }: { clock: Clock; secret: string; limits: SuppressionLimits },
+  { clock, secret, limits, linkedSince }: SuppressionOptions,
 ): Promise<Suppression> {
   const digests = createDigestSet(0);
+  /** Of those that do not always hold: when they do. Nothing for one that is lifted. */
+  const spans = new Map<string, Span[]>();
   let known = 0;
   const watched = createWatched(store, { clock, mark: SUPPRESSED, load });
 
-  /** What was added: digests never go. */
   async function load(): Promise<void> {
-    const count = (await store.get<Mark>(SUPPRESSED)).value?.count ?? 0;
-    const from = Math.floor(known / limits.pageDigests);
-    const pages = Math.ceil(count / limits.pageDigests) - from;
-    const keys = Array.from({ length: Math.max(0, pages) }, (_, n) => suppressedKey(from + n));
-    for (const { value } of await store.getMany<Uint8Array>(keys)) {
-      const words = wordsOfHex((value ?? new Uint8Array()).toHex());
-      for (let at = 0; at * DIGEST_BYTES < (value?.length ?? 0); at++) digests.add(words, at);
+    const count = await countOfRecords(store);
+    for await (const { bytes, spanOf } of readRecords({ store, limits }, known, count)) {
+      const words = digestsIn(bytes);
+      for (let index = 0; index * DIGEST_BYTES < bytes.length; index++) {
+        const isNew = digests.add(words, index);
+        const span = spanOf(index);
+        if (isNew && isSameSpan(span, ALWAYS)) continue;
+        const digest = bytes.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES).toHex();
+        apply({ digest, span }, isNew);
+      }
     }
     known = count;
   }
 
-  const has = (person: Person) => digests.has(wordsOfHex(personDigest(person, secret)), 0);
+  function apply({ digest, span }: SuppressedRecord, isNew: boolean): void {
+    const before = isNew ? [] : spans.get(digest);
+    if (isSameSpan(span, LIFTED)) spans.set(digest, []);
+    else if (isSameSpan(span, ALWAYS)) spans.delete(digest);
+    else if (before !== undefined && !before.some((each) => isSameSpan(each, span))) {
+      spans.set(digest, [...before, span]);
+    }
+  }
+
+  const digestFor = (person: Person) => personDigest(person, secret);
+
+  /** When a digest is suppressed; nothing where it is not. */
+  function spansOf(digest: string): readonly Span[] {
+    if (digests.size() === 0 || !digests.has(wordsOfHex(digest), 0)) return NO_SPANS;
+    return spans.get(digest) ?? AT_ANY_TIME;
+  }
+
+  const isListed = (person: Person) => spansOf(digestFor(person)).length > 0;
+
+  function judge(event: Judged, seen: Seen): boolean | Promise<boolean> {
+    if (digests.size() === 0) return false;
+    const { userId, anonymousId } = event;
+    const atMs = Date.parse(event.timestamp);
+    if (userId !== undefined) {
+      if (isListed({ kind: "user", id: userId })) return true;
+      const linked = linkedBy(namesOf(event as StoredEvent));
+      if (linked !== undefined) noteLink(seen, digestFor({ kind: "anonymous", id: linked }), atMs);
+      return false;
+    }
+    if (anonymousId === undefined) return false;
+    const digest = digestFor({ kind: "anonymous", id: anonymousId });
+    const span = spansOf(digest).find(({ fromMs, untilMs }) => fromMs <= atMs && atMs < untilMs);
+    if (span === undefined) return false;
+    if (seen.links.get(digest)?.some((linkMs) => span.fromMs <= linkMs && linkMs <= atMs)) return false;
+    const key = `${digest} ${span.fromMs}`;
+    let looked = seen.looked.get(key);
+    if (looked === undefined) seen.looked.set(key, looked = linkedSince(anonymousId, span));
+    // Somebody else's log-in frees the device, from its own time on.
+    return looked.then((linkMs) => linkMs === undefined || linkMs > atMs);
+  }
+
+  function noteLink({ links }: Seen, digest: string, atMs: number): void {
+    if (spansOf(digest).length === 0) return;
+    const times = links.get(digest);
+    if (times === undefined) links.set(digest, [atMs]);
+    else times.push(atMs);
+  }
+
+  /** Adds a record until `isDone`; whether it was written the next look tells, but of a full disk the caller is told. */
+  async function write(record: SuppressedRecord, isDone: () => boolean): Promise<void> {
+    let hasFailed = false;
+    for (let tries = 0; tries < TRIES; tries++) {
+      await watched.refresh();
+      if (isDone()) return;
+      const { added, checks, sets } = await addition({ store, limits }, [record]);
+      if (added === 0) throw new TooManySuppressed(`${MAX_SUPPRESSED} people are suppressed`);
+      await store.commit({ checks, sets }).catch((error) => {
+        if (!(error instanceof StorageUnavailable) || error instanceof StorageFault) throw error;
+        hasFailed = true;
+      });
+    }
+    if (hasFailed) throw new StorageUnavailable("storage did not take who is to be suppressed");
+    throw new NotServing("Other processes keep changing who is suppressed.", "contention");
+  }
 
   await watched.refresh();
   return {
+    isEmpty: () => digests.size() === 0,
     isSuppressed({ userId, anonymousId }) {
       if (digests.size() === 0) return false;
-      if (userId !== undefined) return has({ kind: "user", id: userId });
-      return anonymousId !== undefined && has({ kind: "anonymous", id: anonymousId });
+      if (userId !== undefined) return isListed({ kind: "user", id: userId });
+      return anonymousId !== undefined && isListed({ kind: "anonymous", id: anonymousId });
     },
+    judge,
     fresh: watched.fresh,
     refresh: watched.refresh,
     async add(person) {
-      let hasFailed = false;
-      for (let tries = 0; tries < TRIES; tries++) {
-        await watched.refresh();
-        if (has(person)) return;
-        if (known >= MAX_SUPPRESSED) throw new TooManySuppressed(`${MAX_SUPPRESSED} people are suppressed`);
-        const write = await addition({ store, limits }, [personDigest(person, secret)]);
-        // Whether it was written the next look tells; of a full disk the caller is told at once.
-        await store.commit(write).catch((error) => {
-          if (!(error instanceof StorageUnavailable) || error instanceof StorageFault) throw error;
-          hasFailed = true;
-        });
-      }
-      if (hasFailed) throw new StorageUnavailable("storage did not take who is to be suppressed");
-      throw new NotServing("Other processes keep changing who is suppressed.", "contention");
+      const digest = digestFor(person);
+      await write({ digest, span: ALWAYS }, () => spansOf(digest).some((span) => isSameSpan(span, ALWAYS)));
+    },
+    async lift(person) {
+      const digest = digestFor(person);
+      await watched.refresh();
+      const wasListed = isListed(person);
+      await write({ digest, span: LIFTED }, () => !isListed(person));
+      return wasListed;
     },
   };
 }
+
+const NO_SPANS: readonly Span[] = [];
+const AT_ANY_TIME: readonly Span[] = [ALWAYS];

@@ -17,6 +17,7 @@ import {
   shown,
   type Stored,
 } from "./quarantine_store.ts";
+import type { ErasedNames } from "../erasure/execute.ts";
 import { DAMAGED, type Store } from "../store/store.ts";
 import { InvalidCursor, StorageFault } from "../store/errors.ts";
 
@@ -79,9 +80,14 @@ export interface QuarantineOptions {
   erasures(): number;
 }
 
+/** What a preview of an erasure asks. */
+interface Counting {
+  count(names: ErasedNames): Promise<number>;
+}
+
 /** Makes the quarantine of a store. */
 export function createQuarantine({ store, clock, newId, erasures }: QuarantineOptions) {
-  const { move, sharesOf, removeAll } = createRejected({ store, clock, newId });
+  const { move, sharesOf, removeAll, count } = createRejected({ store, clock, newId });
   let waiting: Waiting[] = [];
   let minute = { began: -Infinity, events: 0, bytes: 0, keys: new Map<string, Share>() };
   let dropped = 0;
@@ -226,6 +232,11 @@ export function createQuarantine({ store, clock, newId, erasures }: QuarantineOp
       if (whole === undefined) throw new StorageFault(DAMAGED);
       return whole;
     },
+    /** How many would go with somebody who is erased. */
+    async count(names: ErasedNames) {
+      await written();
+      return await count(names);
+    },
     async remove(id: string) {
       await written();
       return await removeAll([id]) === 1;
@@ -234,7 +245,7 @@ export function createQuarantine({ store, clock, newId, erasures }: QuarantineOp
     /** Resolve when nothing waits to be written. */
     flush: written,
     close: written,
-  } satisfies Quarantine & { flush(): Promise<void>; close(): Promise<void> };
+  } satisfies Quarantine & Counting & { flush(): Promise<void>; close(): Promise<void> };
 }
 
 const NOTHING: Share = { events: 0, bytes: 0 };

@@ -34,8 +34,10 @@ import {
   type ViewsOptions,
 } from "./consistent_read.ts";
 import { InvalidCursor } from "../store/errors.ts";
-import type { ActorKind } from "../../domain/profile/fact.ts";
+import type { ActorKind, Mark } from "../../domain/profile/fact.ts";
+import { isLinkEntry, readLog } from "../settling/actor_log.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
+import { BEGINNING, type Position } from "../../domain/event/position.ts";
 
 /** Reads: each sees everything that was answered before it began, in whatever process. `null` where never seen. */
 export interface Reader {
@@ -53,6 +55,11 @@ export interface Reader {
   ): Promise<{ members: Record<string, string>[]; cursor: string | null } | null>;
   /** Why a user's trait is what it is; `"no trait"` where no event set it, `null` where there is no such user. */
   trait(userId: string, name: string): Promise<TraitStory | "no trait" | null>;
+  /** When an anonymous id was first linked at or after a time, by a link after a place of the journal; ms since 1970. */
+  linkedSince(
+    anonymousId: string,
+    since: { fromMs: number; after: Position },
+  ): Promise<number | undefined>;
 }
 
 /** A read of members waits so long for settling. */
@@ -74,7 +81,7 @@ export interface ReaderOptions extends ViewsOptions {
 export function createReader({ settling, ...options }: ReaderOptions): Reader {
   const { store, clock, journal, limits, foldVersion } = options;
   const views = createViews(options);
-  const { viewed, actorOf, withTail, pastFacts, pastLinks, pastAnonymous } = views;
+  const { viewed, actorOf, withTail, openWith, placeOfLog, pastFacts, pastLinks, pastAnonymous } = views;
   const { readActor, stateOf } = views;
   const linked = createLinked(store, views);
   const { userOf, sharesOf } = linked;
@@ -240,6 +247,15 @@ export function createReader({ settling, ...options }: ReaderOptions): Reader {
     user: (userId, past) => isNow(past) ? user(userId) : pastUser(userId, past),
     anonymous: (anonymousId, past) => anonymous(anonymousId, isNow(past) ? undefined : past),
     group: (groupId, past) => group(groupId, isNow(past) ? undefined : past),
+    linkedSince: (anonymousId, { fromMs, after }) =>
+      viewed(async (extend) => {
+        const { view, actor } = await readActor(extend, "anonymous", anonymousId);
+        const log = await openWith(actor);
+        const from: Mark | undefined = fromMs === -Infinity ? undefined : [fromMs, BEGINNING];
+        const entries = readLog(store, placeOfLog(view, actor), { log, order: "asc", after: from });
+        for await (const entry of entries) if (isLinkEntry(entry) && entry.place > after) return entry.at;
+        return undefined;
+      }),
     trait: createTraitStory({ limits, journal, views, userPerson, openEntries }),
     log: (kind, id, query) =>
       viewed((extend, generation) => readLogPage(extend, generation, { kind, id, query })),

@@ -170,9 +170,11 @@ export const planPrefix = (no: number): Key => ["erasing", no];
 /** What an erasure came to, by the digest of who was erased. */
 export const erasedKey = (digest: string): Key => ["erased", digest];
 
-/** How many digests are suppressed, and a page of them. */
+/** How many digests are suppressed, a page of them, and when some of them hold. */
 export const SUPPRESSED: Key = ["suppressed"];
 export const suppressedKey = (page: number): Key => ["suppressed", page];
+export const suppressedSpansPrefix: Key = ["suppressed", "spans"];
+export const suppressedSpansKey = (value: number): Key => [...suppressedSpansPrefix, value];
 
 /** A process that is alive. */
 export const processKey = (id: string): Key => ["process", id];

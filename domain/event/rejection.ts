@@ -19,6 +19,8 @@ export interface Rejection {
   messageId?: string;
   /** All problems found, the first of them the one above; at most {@link MAX_ERRORS}. */
   errors: { path: string; message: string }[];
+  /** Its sender is answered as if it had been taken. */
+  isDropped?: true;
 }
 
 /** One thing that is wrong with an event; the message is made of path, rule and what was found. */

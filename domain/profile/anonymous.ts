@@ -100,6 +100,26 @@ export function ownersOf(state: Anonymous): string[] {
   return [...new Set(state.runs.map((run) => run.user))];
 }
 
+/** For how long somebody owned an anonymous id: from a mark on (`null`: from the beginning) to another (`null`: still). */
+export interface Interval {
+  from: Mark | null;
+  until: Mark | null;
+}
+
+/** When a user owned an anonymous id. */
+export function intervalsOf({ runs, end }: Anonymous, userId: string): Interval[] {
+  return runs.flatMap(({ user, first }, index) => {
+    // The last link of a placeholder gave its user nothing.
+    if (user !== userId || (end !== null && !precedes(first, end))) return [];
+    return [{ from: index === 0 ? null : first, until: runs[index + 1]?.first ?? end }];
+  });
+}
+
+/** Whether a mark is in an interval. */
+export function isWithin(mark: Mark, { from, until }: Interval): boolean {
+  return (from === null || !precedes(mark, from)) && (until === null || precedes(mark, until));
+}
+
 /**
  * Folds one fact into an anonymous id. Mutates `state` and gives true; or gives false where a link lands among events
  * or links that were folded before it: then fold the whole log by {@link foldAnonymous}, `state` is of no more use.

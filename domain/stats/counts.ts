@@ -40,6 +40,9 @@ export const OTHER_KEYS = "";
 /** What is counted as the type of a rejected event that has none of ours. */
 export const NO_TYPE = "none";
 
+/** Stands for the reason of events whose senders were answered as if they had been taken: those of suppressed people. */
+const DROPPED = "dropped";
+
 const TYPE_INDEX = new Map<string, number>(EVENT_TYPES.map((type, index) => [type, index]));
 
 /** Counts of a stretch of time. */
@@ -82,7 +85,7 @@ export function countTaken(
 export function countRejected(
   counts: Counts,
   item: unknown,
-  { rejection: { reason, code }, writeKeyId, type: implied }: {
+  { rejection: { reason, code, isDropped }, writeKeyId, type: implied }: {
     rejection: Rejection;
     writeKeyId: string;
     type?: EventType | undefined;
@@ -90,7 +93,7 @@ export function countRejected(
 ): void {
   const sent = sentType(item, implied);
   const type = typeof sent === "string" && TYPE_INDEX.has(sent) ? sent : NO_TYPE;
-  addRejected(counts, { reason, code, type, writeKeyId }, 1);
+  addRejected(counts, { reason: isDropped ? DROPPED : reason, code, type, writeKeyId }, 1);
 }
 
 /** Counts violations of a contract. The mode has no blank. */
@@ -109,6 +112,11 @@ export function violationsOf({ violated }: Counts): { mode: string; contract: st
     const blank = key.indexOf(" ");
     return { mode: key.slice(0, blank), contract: key.slice(blank + 1), count };
   });
+}
+
+/** What is told of a kind of event that was not taken. */
+export function outcomeOf({ reason }: RejectedCell): "rejected" | "suppressed" {
+  return reason === DROPPED ? "suppressed" : "rejected";
 }
 
 /** A kind of rejected event. */

@@ -53,7 +53,9 @@ export function liveWitness(live: Live): Witness {
       }));
     },
     rejected(item, rejection, source) {
-      if (live.wanted(source.receivedAt)) live.tell([rejectedNote(item, rejection, source)]);
+      if (!rejection.isDropped && live.wanted(source.receivedAt)) {
+        live.tell([rejectedNote(item, rejection, source)]);
+      }
     },
   };
 }

@@ -4,9 +4,17 @@ import { z } from "zod";
 import { withDefaults } from "../../domain/event/accept.ts";
 import { idText, MAX_ID_LENGTH as MAX_EVENT_ID_LENGTH, type StoredEvent } from "../../domain/event/event.ts";
 import { isObject, isShortText, type JsonObject } from "../../domain/event/json.ts";
-import { sentType } from "../../domain/event/rejection.ts";
-import { formatTimestamp } from "../../domain/event/timestamp.ts";
-import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
+import { type Judged, nothingSeen, type Suppression } from "../../actors/erasure/suppression.ts";
+import { type Rejection, sentType } from "../../domain/event/rejection.ts";
+import { formatTimestamp, parseTimestamp } from "../../domain/event/timestamp.ts";
+import {
+  adminOnly,
+  logAct,
+  type Outcome,
+  type Parts,
+  type RouteContext,
+  type RouteEnv,
+} from "../handler/handle.ts";
 import type { Gate, Source, Witness } from "../ingest/pipeline.ts";
 import { invalid, jsonResponse, type Problem, STATUS_OF } from "../http/problem.ts";
 import { cursor, limit } from "../http/paging.ts";
@@ -36,36 +44,70 @@ export function quarantineWitness(
   { quarantine, suppression }: Parts["system"],
   location?: Gate,
 ): Witness {
+  function keep(item: JsonObject, rejection: Rejection, source: Source): void {
+    const { reason, code, message, path } = rejection;
+    const whole = reason === "too_large" ? undefined : withDefaults(item, source);
+    if (whole !== undefined && (whole.context === undefined || isObject(whole.context))) {
+      location?.judge?.(whole as StoredEvent, source);
+    }
+    quarantine.keep({
+      receivedAt: formatTimestamp(source.receivedAt),
+      writeKeyId: source.caller.writeKeyId,
+      status: STATUS_OF[reason],
+      code,
+      message,
+      ...path !== "" && { path },
+      event: whole ?? cutOf(item, sentType(item, source.type)),
+      ...whole === undefined && { cut: true },
+    });
+  }
+
   return {
     rejected(item, rejection, source) {
       if (!isObject(item) || source.isResent || rejection.code === "suppressed") return;
-      // It may have been refused for something else, before anybody asked whose it is.
-      if (suppression.isSuppressed(personIn(item))) return;
       // First of all: a flood must cost next to nothing.
       if (!quarantine.hasRoom(source.caller.writeKeyId)) return;
-      const { reason, code, message, path } = rejection;
-      const whole = reason === "too_large" ? undefined : withDefaults(item, source);
-      if (whole !== undefined && (whole.context === undefined || isObject(whole.context))) {
-        location?.judge?.(whole as StoredEvent, source);
+      if (suppression.isEmpty()) return keep(item, rejection, source);
+      // It may have been refused for something else, before anybody asked whose it is.
+      if (namesSuppressed(item, suppression)) return;
+      const isTheirs = suppression.judge(judgedAs(item, source), nothingSeen());
+      if (!(isTheirs instanceof Promise)) {
+        if (!isTheirs) keep(item, rejection, source);
+        return;
       }
-      quarantine.keep({
-        receivedAt: formatTimestamp(source.receivedAt),
-        writeKeyId: source.caller.writeKeyId,
-        status: STATUS_OF[reason],
-        code,
-        message,
-        ...path !== "" && { path },
-        event: whole ?? cutOf(item, sentType(item, source.type)),
-        ...whole === undefined && { cut: true },
-      });
+      // Nobody was promised that it is kept.
+      isTheirs.then((yes) => yes ? undefined : keep(item, rejection, source)).catch(() => {});
     },
   };
 }
 
 /** Whom what was sent is about, as the event would say it. */
-function personIn(item: JsonObject): { userId?: string; anonymousId?: string } {
+function judgedAs(item: JsonObject, { receivedAt }: Source): Judged {
   const [userId, anonymousId] = [item.userId, item.anonymousId].map(idText);
-  return { ...userId !== undefined && { userId }, ...anonymousId !== undefined && { anonymousId } };
+  const atMs = typeof item.timestamp === "string" ? parseTimestamp(item.timestamp) : undefined;
+  return {
+    type: "track",
+    timestamp: formatTimestamp(Math.min(atMs ?? receivedAt, receivedAt)),
+    ...userId !== undefined && { userId },
+    ...anonymousId !== undefined && { anonymousId },
+  };
+}
+
+/** Values that are looked at in an event that was refused; each costs two digests. */
+const LOOKED_AT = 100;
+
+/** Whether any value of what was sent, but for its own `anonymousId`, is the id of somebody who is suppressed. */
+function namesSuppressed({ anonymousId: _, ...item }: JsonObject, { isSuppressed }: Suppression): boolean {
+  let left = LOOKED_AT;
+  const isIn = (value: unknown): boolean => {
+    const id = idText(value);
+    if (id === undefined) {
+      return left > 0 && typeof value === "object" && value !== null && Object.values(value).some(isIn);
+    }
+    return left-- > 0 && isShortText(id, MAX_EVENT_ID_LENGTH) &&
+      (isSuppressed({ userId: id }) || isSuppressed({ anonymousId: id }));
+  };
+  return isIn(item);
 }
 
 /** What can be told of an event by its ids and its name, in well-formed Unicode: a cut may fall within a character. */
@@ -83,24 +125,29 @@ function cutOf(item: JsonObject, type: unknown): JsonObject {
 export function quarantineRoutes(parts: Parts): Hono<RouteEnv> {
   const { system: { quarantine } } = parts;
   const routes = new Hono<RouteEnv>();
-  routes.get("/api/v1/admin/rejected", adminOnly(parts, (_, query) => list(parts, query), rejectedQuery));
-  routes.post("/api/v1/admin/rejected/:id/resend", adminOnly(parts, (c) => resend(parts, readId(c))));
+  routes.get("/api/v1/admin/rejected", adminOnly(parts, (c, query) => list(parts, c, query), rejectedQuery));
+  routes.post("/api/v1/admin/rejected/:id/resend", adminOnly(parts, (c) => resend(parts, c)));
   routes.delete(
     "/api/v1/admin/rejected/:id",
     adminOnly(parts, async (c) => {
-      const removed = await quarantine.remove(readId(c));
-      return removed ? new Response(null, { status: 204, headers: SECURITY_HEADERS }) : NOT_KEPT;
+      const id = readId(c);
+      if (!await quarantine.remove(id)) return NOT_KEPT;
+      logAct(parts, c, "rejected event deleted", { rejectedId: id });
+      return new Response(null, { status: 204, headers: SECURITY_HEADERS });
     }),
   );
   return routes;
 }
 
 async function list(
-  { system }: Parts,
+  parts: Parts,
+  c: RouteContext,
   { limit, cursor }: z.output<typeof rejectedQuery>,
 ): Promise<Outcome> {
   try {
-    return jsonResponse(await system.quarantine.list({ limit, ...cursor !== undefined && { cursor } }));
+    const page = await parts.system.quarantine.list({ limit, ...cursor !== undefined && { cursor } });
+    logAct(parts, c, "rejected events read", { events: page.rejected.length });
+    return jsonResponse(page);
   } catch (error) {
     if (error instanceof InvalidCursor) {
       return invalid("invalid_query", "cursor", "must be a cursor of the page before");
@@ -114,8 +161,9 @@ async function list(
  * happened when it happened; what it is known since is now. Without a `messageId` of its own the quarantine's id is it:
  * sending it twice counts once.
  */
-async function resend(parts: Parts, id: string): Promise<Outcome> {
+async function resend(parts: Parts, c: RouteContext): Promise<Outcome> {
   const { system: { quarantine }, authentication, intake, now } = parts;
+  const id = readId(c);
   const rejected = await quarantine.get(id);
   if (rejected === undefined) return NOT_KEPT;
   if (rejected.cut) return CUT;
@@ -135,6 +183,7 @@ async function resend(parts: Parts, id: string): Promise<Outcome> {
   const taken = await takeOne(parts, rejected.event, { source, newId: () => rejected.id, firstSentAt });
   if (taken.problem !== undefined) return taken.problem;
   await quarantine.remove(id);
+  logAct(parts, c, "rejected event sent again", { rejectedId: id });
   return jsonResponse({ success: true, ...taken.receipt });
 }
 

@@ -9,6 +9,7 @@ import {
   newCounts,
   NO_TYPE,
   OTHER_KEYS,
+  outcomeOf,
   type Period,
   PERIOD_MS,
   PERIODS,
@@ -34,7 +35,7 @@ const MAX_NAMES_SHOWN = 50_000;
 /** The periods up to now that are shown where nothing else is asked for. */
 const DEFAULT_PERIODS: Record<Period, number> = { minute: 60, hour: 24, day: 30 };
 
-const STATUSES = ["accepted", "duplicate", "rejected"] as const;
+const STATUSES = ["accepted", "duplicate", "rejected", "suppressed"] as const;
 const TYPES = [...EVENT_TYPES, NO_TYPE] as const;
 const PARTS = ["type", "writeKey", "rejection", "event"] as const;
 
@@ -152,6 +153,8 @@ interface Sums {
   accepted: number;
   duplicate: number;
   rejected: number;
+  /** Only where there are any. */
+  suppressed?: number;
 }
 
 /** Counts as they are shown: what the query's filters leave, and how it is made up `by` some parts. */
@@ -167,9 +170,9 @@ function shown(counts: Counts, query: StatsQuery, by: ReadonlySet<string>): Reco
   const add = (cell: { type: string; writeKeyId: string }, outcome: keyof Sums, count: number): boolean => {
     if (count === 0 || (status ?? outcome) !== outcome || (type ?? cell.type) !== cell.type) return false;
     if ((writeKeyId ?? cell.writeKeyId) !== cell.writeKeyId) return false;
-    total[outcome] += count;
-    sumsOf(types, cell.type)[outcome] += count;
-    sumsOf(writeKeys, cell.writeKeyId)[outcome] += count;
+    for (const sums of [total, sumsOf(types, cell.type), sumsOf(writeKeys, cell.writeKeyId)]) {
+      sums[outcome] = (sums[outcome] ?? 0) + count;
+    }
     return true;
   };
   for (const cell of takenCells(counts)) {
@@ -177,7 +180,8 @@ function shown(counts: Counts, query: StatsQuery, by: ReadonlySet<string>): Reco
     add(cell, "duplicate", cell.duplicate);
   }
   for (const [cell, count] of rejectedCells(counts)) {
-    if (!add(cell, "rejected", count)) continue;
+    const outcome = outcomeOf(cell);
+    if (!add(cell, outcome, count) || outcome === "suppressed") continue;
     const rejection = { status: STATUS_OF[cell.reason as Reason], code: cell.code, count };
     const known = rejections.get(cell.code);
     if (known === undefined) rejections.set(cell.code, rejection);

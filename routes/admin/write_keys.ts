@@ -3,7 +3,14 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { bodyErrors, readBody, unknownMember } from "./admin_body.ts";
-import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
+import {
+  adminOnly,
+  logAct,
+  type Outcome,
+  type Parts,
+  type RouteContext,
+  type RouteEnv,
+} from "../handler/handle.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
 import { pathParam } from "../http/path_params.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
@@ -115,6 +122,7 @@ export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono
           ...enabled !== undefined && { enabled },
         });
         const { id, ...rest } = shown(writeKey);
+        logAct(parts, c, "write key created", { writeKeyId: id, name });
         return jsonResponse({ id, key, ...rest }, 201);
       } catch (error) {
         if (error instanceof TooManyWriteKeys) {
@@ -139,7 +147,12 @@ export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono
         ...rateLimit !== undefined && { rateLimit },
         ...enabled !== undefined && { enabled },
       });
-      return changed === undefined ? NO_SUCH_KEY : jsonResponse(shown(changed));
+      if (changed === undefined) return NO_SUCH_KEY;
+      logAct(parts, c, "write key changed", {
+        writeKeyId: changed.id,
+        changed: Object.keys(body.value).join(),
+      });
+      return jsonResponse(shown(changed));
     }),
   );
 
@@ -155,6 +168,7 @@ export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono
         : await system.writeKeys.rotate(id, body.value.graceSeconds * 1000);
       if (rotated === undefined) return NO_SUCH_KEY;
       const { id: rotatedId, ...rest } = shown(rotated.writeKey);
+      logAct(parts, c, "write key rotated", { writeKeyId: rotatedId });
       return jsonResponse({ id: rotatedId, key: rotated.key, ...rest });
     }),
   );
@@ -165,7 +179,9 @@ export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono
       const id = readId(c);
       if (hasDefaultKey && id === DEFAULT_KEY_ID) return KEY_OF_ENVIRONMENT;
       const removed = id !== undefined && await system.writeKeys.remove(id);
-      return removed ? new Response(null, { status: 204, headers: SECURITY_HEADERS }) : NO_SUCH_KEY;
+      if (!removed) return NO_SUCH_KEY;
+      logAct(parts, c, "write key deleted", { writeKeyId: id });
+      return new Response(null, { status: 204, headers: SECURITY_HEADERS });
     }),
   );
 

@@ -138,3 +138,13 @@ export function adminOnly<Query extends z.ZodObject = typeof NO_QUERY>(
 ): (c: RouteContext) => Promise<Response> {
   return withAccess(parts, { right: "admin", ...query && { query } }, handler);
 }
+
+/** Writes what an administrator did into the log. People stand there as digests. */
+export function logAct(
+  { log, peerOf }: Pick<Parts, "log" | "peerOf">,
+  c: RouteContext,
+  message: string,
+  members: LogMembers,
+): void {
+  log.line("info", message, { by: "admin", address: peerOf(c), ...members });
+}

@@ -154,9 +154,11 @@ export async function takeOne(
   const accepted = accept(value, { receivedAt: firstSentAt ?? receivedAt, newId, type, allowedTypes });
   // It is known since now, whenever it happened.
   if (firstSentAt !== undefined && accepted.event) accepted.event.receivedAt = formatTimestamp(receivedAt);
-  const rejection = accepted.rejection ?? intake.judge(accepted.event, source);
+  const judging = accepted.rejection ?? intake.judge(accepted.event, source);
+  const rejection = judging instanceof Promise ? await judging : judging;
   if (rejection !== undefined) {
     intake.rejected(value, rejection, source);
+    if (rejection.isDropped) return { receipt: { messageId: accepted.event!.messageId, duplicate: false } };
     if (rejection.reason === "too_large") intake.giveBack(source, 1);
     return { problem: refusalOf(problemOf(rejection), source) };
   }
@@ -230,9 +232,10 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
       filledBytes += bytesOf(event);
       if (filledBytes > MAX_FILLED_BYTES) return refuseAll(TOO_LARGE_FILLED);
     }
-    const refused = rejection ?? judged(intake.judge(event, source), items[index]);
+    const judging = rejection ?? intake.judge(event, source);
+    const refused = judging instanceof Promise ? await judging : judging;
     if (refused === undefined) events.push(event!);
-    else rejected.push({ index, rejection: refused });
+    else rejected.push({ index, rejection: { ...refused, ...ownMessageId(items[index]) } });
     if (now() > turnEndsAt) {
       await othersTurn();
       // Nothing is given back: its sender had what the limit is for, the server's time.
@@ -255,9 +258,11 @@ export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Prom
   }
   // Not before: a batch that is not answered so is sent again whole.
   for (const { index, rejection } of rejected) intake.rejected(items[index], rejection, source);
-  const errors = rejected.map(({ index, rejection }) => errorOf(index, rejection));
+  const told = rejected.filter(({ rejection }) => !rejection.isDropped);
+  const errors = told.map(({ index, rejection }) => errorOf(index, rejection));
   for (const { code, status } of errors) log.count("info", "event rejected", { code, status });
-  const counts = { received: items.length, accepted: events.length, rejected: errors.length };
+  const received = items.length;
+  const counts = { received, accepted: received - errors.length, rejected: errors.length };
   if (log.debugging) c.set("counts", { ...counts, duplicates });
   const answer = segment === undefined ? { ...counts, errors } : { success: true, ...counts, errors };
   return receiptOf(answer, source);
@@ -269,11 +274,6 @@ const inTurn = createTurns();
 /** Lets requests that wait go on, so that none waits for all of a batch that takes long. */
 function othersTurn(): Promise<void> {
   return inTurn(() => new Promise((resolve) => setImmediate(resolve)));
-}
-
-/** With the message id that the sender knows, if it gave one: the event that was judged has one in any case. */
-function judged(rejection: Rejection | undefined, item: unknown): Rejection | undefined {
-  return rejection === undefined ? undefined : { ...rejection, ...ownMessageId(item) };
 }
 
 /** A batch's events, and what it says for all of them. */

@@ -28,12 +28,15 @@ export interface Source {
   answerHeaders?: Record<string, string>;
 }
 
+/** Why an event is not taken; nothing where it is. */
+export type Verdict = Rejection | undefined;
+
 /** Something that may refuse what comes. */
 export interface Gate {
   /** Why so many events may not come from this caller now (429), or nothing. Before any of them is looked at. */
   admit?(source: Source, events: number): Problem | undefined | Promise<Problem | undefined>;
   /** Last before the commit: may enrich the event in place, then says why it is not taken (403, 422), or nothing. */
-  judge?(event: StoredEvent, source: Source): Rejection | undefined;
+  judge?(event: StoredEvent, source: Source): Verdict | Promise<Verdict>;
   /** Told that events which it admitted are not taken after all, as a whole (413, 503), and may come again. */
   giveBack?(source: Source, events: number): void;
 }
@@ -72,6 +75,17 @@ export function createIntake(gates: readonly Gate[], witnesses: readonly Witness
     return undefined;
   }
 
+  /** Likewise. */
+  function judge(event: StoredEvent, source: Source, at = 0): Verdict | Promise<Verdict> {
+    for (; at < judging.length; at++) {
+      const verdict = judging[at]!.judge!(event, source);
+      const next = at + 1;
+      if (verdict instanceof Promise) return verdict.then((known) => known ?? judge(event, source, next));
+      if (verdict !== undefined) return verdict;
+    }
+    return undefined;
+  }
+
   /** To the gates that have admitted: all, or those before one that failed. */
   function giveBack(source: Source, events: number, end = admitting.length): void {
     for (let at = 0; at < end; at++) admitting[at]!.giveBack?.(source, events);
@@ -80,13 +94,7 @@ export function createIntake(gates: readonly Gate[], witnesses: readonly Witness
   return {
     admit: (source, events) => admit(source, events),
     giveBack: (source, events) => giveBack(source, events),
-    judge(event, source) {
-      for (const gate of judging) {
-        const rejection = gate.judge!(event, source);
-        if (rejection !== undefined) return rejection;
-      }
-      return undefined;
-    },
+    judge: (event, source) => judge(event, source),
     committed(events, receipts, source) {
       for (const witness of watching) witness.committed!(events, receipts, source);
     },

@@ -6,20 +6,45 @@ import { time } from "./reading.ts";
 
 const count = z.int().min(0);
 
+const erased = {
+  events: count.meta({ description: "Events of the journal." }),
+  logs: count.meta({ description: "Logs of people, of which nothing is left." }),
+  groups: count.meta({ description: "Groups that are folded again without the person." }),
+  rejected: count.meta({ description: "Rejected events that name the person." }),
+};
+
+const known = z.literal(false).optional().meta({
+  description: "Stands there where nobody of this id was ever known: it may be misspelt.",
+});
+
 const receiptSchema = z.object({
-  erased: z.object({
-    events: count.meta({ description: "Gone from the journal." }),
-    logs: count.meta({ description: "Of people, of whom nothing is left." }),
-    groups: count.meta({ description: "Folded again without the person." }),
-    rejected: count.meta({ description: "Gone from the quarantine." }),
-  }),
-  suppressed: z.boolean().meta({ description: "Whether later events of this person are refused." }),
+  erased: z.object(erased),
+  suppressed: z.boolean().meta({ description: "Whether later events of this person are not stored." }),
   at: time,
+  known,
 }).meta({ id: "ErasureReceipt" });
+
+const previewSchema = z.object({
+  wouldErase: z.object({
+    ...erased,
+    anonymousIds: z.array(z.string()).meta({ description: "Of which the person owns something." }),
+    intervals: z.array(z.object({
+      anonymousId: z.string(),
+      from: time.nullable().meta({ description: "`null`: from the beginning." }),
+      until: time.nullable().meta({ description: "`null`: still." }),
+      events: count,
+    })).meta({
+      description: "For how long each anonymous id was the person's, and its events in that time.",
+    }),
+  }),
+  known,
+}).meta({ id: "ErasurePreview" });
 
 const query = described(erasureQuery, {
   suppress:
-    "`true` refuses later events of this person too (403 `suppressed`); they are counted, and not kept.",
+    "`true`: later events of this id are answered as accepted and not stored. `all`: those of each linked " +
+    "anonymous id too, in the time in which the person owned it.",
+  dryRun: "`true` answers what would be erased (`wouldErase`) and changes nothing.",
 });
 
 const example = {
@@ -38,12 +63,23 @@ function erase(summary: string, example?: unknown): Operation {
     query,
     answers: {
       200: {
-        description: "Nobody is shown this person any more.",
-        schema: receiptSchema,
+        description: "Nobody is shown this person any more; with `dryRun=true` what would go.",
+        schema: z.union([receiptSchema, previewSchema]),
         ...example !== undefined && { example },
       },
     },
     refusals: ["BadErasure", "ErasureGoesOn"],
+  };
+}
+
+function lift(summary: string): Operation {
+  return {
+    summary,
+    description:
+      "At once in the process that answers, elsewhere within 5 s. What was erased does not come back.",
+    right: "admin",
+    answers: { 204: { description: "Later events of this id are stored again." } },
+    refusals: ["BadQuery", "NotFound"],
   };
 }
 
@@ -54,5 +90,9 @@ export const erasure: Group = {
   operations: {
     "DELETE /api/v1/users/{userId}": erase("Erase a user", example),
     "DELETE /api/v1/anonymous/{anonymousId}": erase("Erase an anonymous id"),
+    "DELETE /api/v1/admin/suppressed/users/{userId}": lift("Lift the suppression of a user"),
+    "DELETE /api/v1/admin/suppressed/anonymous/{anonymousId}": lift(
+      "Lift the suppression of an anonymous id",
+    ),
   },
 };

@@ -7,13 +7,17 @@ import { time } from "./reading.ts";
 import { PERIODS } from "../../domain/stats/counts.ts";
 
 const count = z.int().min(0);
-const sums = { accepted: count, duplicate: count, rejected: count };
+const suppressed = count.optional().meta({
+  description: "Events of suppressed people that were answered as accepted and not stored; absent is none.",
+});
+const sums = { accepted: count, duplicate: count, rejected: count, suppressed };
 
 /** What is counted in a stretch of time; a query says which of these it wants. */
 const shown = {
   accepted: count,
   duplicate: count.optional(),
   rejected: count.optional(),
+  suppressed,
   types: z.record(z.string(), z.object(sums)).optional().meta({
     description: "By type; `none` is of rejected events that said none.",
   }),

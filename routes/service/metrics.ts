@@ -5,7 +5,7 @@
 import { Hono } from "hono";
 import { Counter, Gauge, Histogram, type OpenMetricsContentType, Registry } from "prom-client";
 import type { Observer, System } from "../../actors/system.ts";
-import { rejectedCells, takenCells, violationsOf } from "../../domain/stats/counts.ts";
+import { outcomeOf, rejectedCells, takenCells, violationsOf } from "../../domain/stats/counts.ts";
 import { type Parts, type RouteEnv, withAccess } from "../handler/handle.ts";
 import type { Intake } from "../ingest/pipeline.ts";
 import { type Problem, type Reason, STATUS_OF } from "../http/problem.ts";
@@ -113,9 +113,11 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
       events.inc({ outcome: "accepted", type }, accepted);
       events.inc({ outcome: "duplicate", type }, duplicate);
     }
-    for (const [{ reason, code, type }, count] of rejectedCells(counts)) {
-      events.inc({ outcome: "rejected", type }, count);
-      rejected.inc({ status: STATUS_OF[reason as Reason], code }, count);
+    for (const [cell, count] of rejectedCells(counts)) {
+      const { reason, code, type } = cell;
+      const outcome = outcomeOf(cell);
+      events.inc({ outcome, type }, count);
+      if (outcome === "rejected") rejected.inc({ status: STATUS_OF[reason as Reason], code }, count);
     }
     for (const { mode, count } of violationsOf(counts)) violations.inc({ mode }, count);
   }

@@ -151,7 +151,7 @@ const CHANGES: [what: string, part: string, change: (system: System) => Promise<
       }),
   ],
   ["the list of erasures", "erasing", ({ erasure }) => erasure.erase(PERSON, { suppress: false })],
-  ["who is suppressed", "suppressed", ({ erasure }) => erasure.erase(PERSON, { suppress: true })],
+  ["who is suppressed", "suppressed", ({ erasure }) => erasure.erase(PERSON, { suppress: "id" })],
 ];
 
 for (const [what, part, change] of CHANGES) {

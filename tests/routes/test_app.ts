@@ -76,6 +76,7 @@ export interface TestOptions
   metricsOpen?: boolean;
   unknownEvents?: UnknownEvents;
   placeholderIds?: string;
+  suppressedEvents?: "drop" | "refuse";
   /** For a system with parts that answer something else: its answers are not held against the OpenAPI document. */
   undocumented?: true;
 }
@@ -100,6 +101,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
       ...options.metricsOpen !== undefined && { metricsOpen: options.metricsOpen },
       ...options.unknownEvents !== undefined && { unknownEvents: options.unknownEvents },
       ...options.placeholderIds !== undefined && { placeholderIds: options.placeholderIds },
+      ...options.suppressedEvents !== undefined && { suppressedEvents: options.suppressedEvents },
     },
     log: createLog({
       level: options.logLevel ?? "info",

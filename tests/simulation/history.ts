@@ -326,7 +326,7 @@ async function erase({ random, world, machines, watch, told, spanMs }: Scene): P
   const person: Person = random.chance(0.7)
     ? { kind: "user", id: random.pick(USERS) }
     : { kind: "anonymous", id: random.pick(ANONYMOUS) };
-  const suppress = random.chance(0.3);
+  const suppress = random.chance(0.3) && random.pick(["id", "all"] as const);
   for (let tries = 0; tries < ERASE_TRIES; tries++) {
     const outcome = await random.pick(machines).ask(async (system) => {
       const { events } = watch.head();

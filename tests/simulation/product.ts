@@ -69,6 +69,7 @@ export const SMALL_LIMITS = {
   erasedBytes: 600,
   erasedFacts: 2,
   pageDigests: 2,
+  valueSpans: 1,
   // Replay of everything.
   replayedEvents: 7,
   rememberedActors: 5,

@@ -210,7 +210,7 @@ export function erasureContract(kind: StoreKind, share = 1): void {
     }
     await system.quarantine.list({ limit: 1 });
     const before = store.writes();
-    const { erased } = await system.erasure.erase({ kind: "user", id: U }, { suppress: true });
+    const { erased } = await system.erasure.erase({ kind: "user", id: U }, { suppress: "all" });
     deepStrictEqual(erased, { events: 2_400, logs: 1_201, groups: 0, rejected: 120 });
     ok(store.writes() - before < 40, `${store.writes() - before} operations`);
     ok(!(await textOf(store)).includes(U));

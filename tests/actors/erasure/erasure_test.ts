@@ -11,7 +11,7 @@ import { actorKey, type Key, REBUILD, SETTLED, SUPPRESSED, wishKey } from "../..
 import { beginRebuild, rebuildAll, type RebuildOptions } from "../../../actors/replay/replay_all.ts";
 import { generationsIn, type Rebuild } from "../../../actors/settling/generation.ts";
 import type { Store } from "../../../actors/store/store.ts";
-import { MAX_SUPPRESSED } from "../../../actors/erasure/suppression.ts";
+import { MAX_SUPPRESSED } from "../../../actors/erasure/suppressed_records.ts";
 import type { System } from "../../../actors/system.ts";
 import { type Person, type Wish, wishedErasures } from "../../../actors/erasure/requests.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
@@ -129,7 +129,7 @@ for (const fault of FAULTS) {
       clock.ms += 60_000;
       const faulty = withFault(store, { nth, fault });
       let system = await openOn(faulty, { clock });
-      const erasing = system.erasure.erase({ kind: "user", id: U }, { suppress: true });
+      const erasing = system.erasure.erase({ kind: "user", id: U }, { suppress: "all" });
       afterwards.push(erasing.catch(() => {}));
       const outcome = await Promise.race([erasing.then(({ erased }) => erased), faulty.died]);
       if (fault.endsWith("dead") && outcome === undefined) {
@@ -137,7 +137,7 @@ for (const fault of FAULTS) {
         clock.ms += 60_000;
         system = await openOn(store, { clock });
         // What was begun is gone on with unasked; who asks again is told all of it, or the rest.
-        const { erased } = await system.erasure.erase({ kind: "user", id: U }, { suppress: true });
+        const { erased } = await system.erasure.erase({ kind: "user", id: U }, { suppress: "all" });
         ok([0, 64].includes(erased.events), `${nth}: ${erased.events}`);
       } else deepStrictEqual(outcome, { events: 64, logs: 3, groups: 2, rejected: 0 }, `write ${nth}`);
       strictEqual(await system.reader.user(U), null);
@@ -393,61 +393,13 @@ Deno.test("who was never seen is erased without a count, and can be suppressed",
     erased: NOTHING,
     suppressed: false,
     at: clock.ms,
+    known: false,
   });
-  strictEqual((await system.erasure.erase(person, { suppress: true })).suppressed, true);
+  strictEqual((await system.erasure.erase(person, { suppress: "all" })).suppressed, true);
   ok(system.suppression.isSuppressed({ userId: "nobody" }));
   // Who is suppressed stays so.
   strictEqual((await system.erasure.erase(person, { suppress: false })).suppressed, true);
   await system.close();
-});
-
-Deno.test("an event is refused by whose it is: its user, else its anonymous id; a user's devices go with the user", async () => {
-  await using place = await MEMORY.make();
-  const system = await openOn(await place.open());
-  for (const events of plantedHistory()) await system.commit(events, "key");
-  await system.commit([eventWith({ type: "identify", userId: U, anonymousId: "sold", atMs: 1 })], "key");
-  await system.commit(
-    [eventWith({ type: "identify", userId: "other", anonymousId: "sold", atMs: 2 })],
-    "key",
-  );
-  await system.erasure.erase({ kind: "user", id: U }, { suppress: true });
-  const { isSuppressed } = system.suppression;
-  const judged = [
-    isSuppressed({ userId: U }),
-    isSuppressed({ userId: U, anonymousId: "sold" }),
-    isSuppressed({ anonymousId: A }),
-    isSuppressed({ anonymousId: "shared-device" }),
-    isSuppressed({ anonymousId: "sold" }),
-    isSuppressed({ userId: "other", anonymousId: A }),
-    isSuppressed({ anonymousId: U }),
-  ];
-  deepStrictEqual(judged, [true, true, true, true, false, false, false]);
-  await system.close();
-});
-
-Deno.test("another process knows within 5 s who is suppressed, and so does one that starts", async () => {
-  await using place = await FILE.make();
-  const [one, other] = [await openOn(await place.open()), await openOn(await place.open())];
-  // More than a page of them, and one in the middle of another's.
-  const ids = Array.from({ length: 5 }, (_, n) => `gone${n}`);
-  for (const id of ids) await one.suppression.add({ kind: "user", id });
-  await other.suppression.refresh();
-  await other.suppression.add({ kind: "anonymous", id: "gone5" });
-  ok(ids.every((userId) => other.suppression.isSuppressed({ userId })));
-  const isKnown = () => one.suppression.isSuppressed({ anonymousId: "gone5" });
-  ok(!isKnown());
-  const real = performance.now;
-  performance.now = () => real.call(performance) + 5_000;
-  try {
-    // As before an answer.
-    await one.suppression.fresh();
-  } finally {
-    performance.now = real;
-  }
-  ok(isKnown());
-  const third = await openOn(await place.open());
-  ok(ids.every((userId) => third.suppression.isSuppressed({ userId })));
-  for (const system of [one, other, third]) await system.close();
 });
 
 Deno.test("no more than so many people are suppressed, and it says so before anything is erased", async () => {
@@ -456,7 +408,7 @@ Deno.test("no more than so many people are suppressed, and it says so before any
   const system = await openOn(store);
   await system.commit([eventWith({ userId: U })], "key");
   await store.commit({ checks: [], sets: [[SUPPRESSED, { count: MAX_SUPPRESSED }]] });
-  await rejects(system.erasure.erase({ kind: "user", id: U }, { suppress: true }), {
+  await rejects(system.erasure.erase({ kind: "user", id: U }, { suppress: "all" }), {
     name: "TooManySuppressed",
   });
   strictEqual((await system.reader.user(U))!.version, 1);
@@ -483,7 +435,7 @@ Deno.test("who asks again while an erasure waits joins it, up to the head that t
   const asked = [system.erasure.erase(person, { suppress: false })];
   while (await wishedErasures(store) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   await system.commit([eventWith({ userId: U })], "key");
-  asked.push(system.erasure.erase(person, { suppress: true }));
+  asked.push(system.erasure.erase(person, { suppress: "all" }));
   while (!(await store.get<Wish>(wishKey(1))).value!.suppress) {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }

@@ -1,6 +1,6 @@
 /** `DELETE` of people over HTTP: what is answered, what is refused afterwards, and what is refused before. */
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { AS_ADMIN, openTestApp, type TestApp } from "../test_app.ts";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { AS_ADMIN, AS_READER, openTestApp, type TestApp } from "../test_app.ts";
 
 const erase = (test: TestApp, path: string) =>
   test.send(`/api/v1/${path}`, undefined, { method: "DELETE", headers: AS_ADMIN });
@@ -10,6 +10,11 @@ const NOTHING = { events: 0, logs: 0, groups: 0, rejected: 0 };
 /** A user with a device, and another in the same group. */
 async function openPlanted(): Promise<TestApp> {
   const test = await openTestApp();
+  await plant(test);
+  return test;
+}
+
+async function plant(test: TestApp): Promise<void> {
   await test.send("/api/v1/events/batch", {
     batch: [
       { type: "page", anonymousId: "device" },
@@ -19,7 +24,6 @@ async function openPlanted(): Promise<TestApp> {
       { type: "track", userId: "other", event: "Bought" },
     ],
   });
-  return test;
 }
 
 Deno.test("a user who is erased is in no answer any more, and the answer says how much that was", async () => {
@@ -43,9 +47,12 @@ Deno.test("a user who is erased is in no answer any more, and the answer says ho
   deepStrictEqual(members.map(({ userId }: { userId: string }) => userId), ["other"]);
   deepStrictEqual((await test.get("/api/v1/groups/acme/events")).body.events.length, 1);
   // Again, and of somebody who was never there: nothing is left to be counted.
-  deepStrictEqual((await erase(test, "users/planted")).body.erased, NOTHING);
-  const never = await erase(test, "anonymous/nobody");
-  deepStrictEqual([never.status, never.body.erased], [200, NOTHING]);
+  const again = await erase(test, "users/planted");
+  deepStrictEqual([again.status, again.body.erased, again.body.known], [200, NOTHING, undefined]);
+  for (const nth of ["first", "second"]) {
+    const never = await erase(test, "anonymous/nobody");
+    deepStrictEqual([never.status, never.body.erased, never.body.known], [200, NOTHING, false], nth);
+  }
 });
 
 Deno.test("an anonymous id that is erased leaves its user's own events, without the name", async () => {
@@ -57,9 +64,10 @@ Deno.test("an anonymous id that is erased leaves its user's own events, without 
   ok(!JSON.stringify(events).includes("device"));
 });
 
-Deno.test("later events of somebody who is suppressed are refused, each by itself, and change nothing", async () => {
-  await using test = await openPlanted();
-  strictEqual((await erase(test, "users/planted?suppress=true")).body.suppressed, true);
+Deno.test("with SUPPRESSED_EVENTS=refuse events of somebody who is suppressed are refused, each by itself", async () => {
+  await using test = await openTestApp({ suppressedEvents: "refuse" });
+  await plant(test);
+  strictEqual((await erase(test, "users/planted?suppress=all")).body.suppressed, true);
   const one = await test.send("/api/v1/events", { type: "page", userId: "planted" });
   deepStrictEqual([one.status, one.body.code], [403, "suppressed"]);
   ok(!JSON.stringify(one.body).includes("planted"));
@@ -83,8 +91,202 @@ Deno.test("later events of somebody who is suppressed are refused, each by itsel
   strictEqual((await test.get("/api/v1/anonymous/device")).status, 404);
   // What is logged of it is a count.
   ok(!JSON.stringify(test.logged).includes("planted"));
-  // To be suppressed is for good, and known of who asks without.
   strictEqual((await erase(test, "users/planted?suppress=false")).body.suppressed, true);
+});
+
+Deno.test("events of somebody who is suppressed are answered as accepted, and not stored", async () => {
+  await using test = await openPlanted();
+  await erase(test, "users/planted?suppress=all");
+  const event = { type: "page", userId: "planted", messageId: "m1" };
+  for (const nth of ["first", "second"]) {
+    const { status, body } = await test.send("/api/v1/events", event);
+    deepStrictEqual([status, body], [200, { success: true, messageId: "m1", duplicate: false }], nth);
+  }
+  deepStrictEqual((await test.send("/v1/identify", { userId: "planted", anonymousId: "x" })).body, {
+    success: true,
+  });
+  const { body } = await test.send("/api/v1/events/batch", {
+    batch: [event, { type: "page", anonymousId: "device" }, { type: "page", userId: "other" }, {
+      type: "page",
+    }],
+  });
+  deepStrictEqual([body.received, body.accepted, body.rejected], [4, 3, 1]);
+  deepStrictEqual(body.errors.map(({ index }: { index: number }) => index), [3]);
+  for (const path of ["users/planted", "anonymous/device", "anonymous/x"]) {
+    strictEqual((await test.get(`/api/v1/${path}`)).status, 404, path);
+  }
+  // The message id stays free, for whoever uses it.
+  deepStrictEqual((await test.send("/api/v1/events", { ...event, userId: "other" })).body.duplicate, false);
+  const { counts } = (await test.get("/api/v1/admin/stats", AS_ADMIN)).body;
+  deepStrictEqual([counts.suppressed, counts.rejected, counts.types.page.suppressed], [5, 1, 4]);
+  deepStrictEqual(counts.rejections, [{ status: 400, code: "missing_id", count: 1 }]);
+  const only = (await test.get("/api/v1/admin/stats?status=suppressed", AS_ADMIN)).body.counts;
+  deepStrictEqual([only.accepted, only.rejected, only.suppressed], [0, 0, 5]);
+  const metrics = (await test.get("/metrics")).body;
+  match(metrics, /^signalfold_events_total\{outcome="suppressed",type="page"\} 4$/m);
+  match(metrics, /^signalfold_rejected_events_total\{status="400",code="missing_id"\} 1$/m);
+  ok(!/code="suppressed"/.test(metrics));
+});
+
+Deno.test("nobody learns by a wrong event who is suppressed: it is refused whoever's it is", async () => {
+  await using test = await openPlanted();
+  await test.system.contracts.put(
+    [{ name: "none", type: "track", event: "Kept Out", schema: false, mode: "enforce" }],
+    { by: "admin", address: "" },
+  );
+  await erase(test, "users/planted?suppress=true");
+  for (const wrong of [{ type: "track", event: "Kept Out" }, { type: "track" }, { type: "nonsense" }]) {
+    const ask = async (userId: string) => {
+      const { status, body } = await test.send("/api/v1/events", { ...wrong, userId });
+      return [status, body.code, body.detail];
+    };
+    deepStrictEqual(await ask("planted"), await ask("somebody"));
+  }
+  const { rejected } = (await test.get("/api/v1/admin/rejected", AS_ADMIN)).body;
+  deepStrictEqual(
+    new Set(rejected.map(({ event }: { event: { userId: string } }) => event.userId)),
+    new Set(["somebody"]),
+  );
+});
+
+Deno.test("no live line is told of an event that is answered and not stored", async () => {
+  await using test = await openPlanted();
+  await erase(test, "users/planted?suppress=true");
+  const position = (await test.system.stats()).head;
+  const listener = await test.system.live.listen({});
+  await test.send("/api/v1/events", { type: "page", userId: "planted" });
+  await test.send("/api/v1/events", { type: "page", messageId: "told" });
+  const news = (await listener.next(5_000))!;
+  deepStrictEqual(news.notes.map(({ status, messageId }) => [status, messageId]), [["rejected", "told"]]);
+  strictEqual((await test.system.stats()).head, position);
+  listener.close();
+});
+
+Deno.test("suppress=true is the id itself; all is its devices too, until somebody else logs in on them", async () => {
+  for (const suppress of ["true", "all"]) {
+    await using test = await openPlanted();
+    await erase(test, `users/planted?suppress=${suppress}`);
+    const later = (ms: number) => new Date(test.clock.nowMs + ms).toISOString();
+    test.clock.nowMs += 60_000;
+    const send = (event: object, atMs: number) =>
+      test.send("/api/v1/events", { type: "page", timestamp: later(atMs), ...event });
+    await send({ anonymousId: "device", messageId: "mine" }, -30_000);
+    strictEqual((await test.get("/api/v1/anonymous/device")).status, suppress === "all" ? 404 : 200);
+    // A new user logs in, and what they did before, in one batch and in another request.
+    const { body } = await test.send("/api/v1/events/batch", {
+      batch: [
+        { type: "identify", userId: "new", anonymousId: "device", timestamp: later(-20_000) },
+        { type: "page", anonymousId: "device", timestamp: later(-10_000) },
+        { type: "page", anonymousId: "device", timestamp: later(-25_000) },
+      ],
+    });
+    deepStrictEqual([body.accepted, body.rejected], [3, 0]);
+    await send({ anonymousId: "device" }, -5_000);
+    const { eventCount } = (await test.get("/api/v1/users/new")).body;
+    strictEqual(eventCount, suppress === "all" ? 3 : 5);
+  }
+});
+
+Deno.test("a suppression is lifted by id, and what comes then is stored again", async () => {
+  await using test = await openPlanted();
+  await erase(test, "users/planted?suppress=all");
+  const lift = (path: string) => erase(test, `admin/suppressed/${path}`);
+  deepStrictEqual([(await lift("users/nobody")).status, (await lift("anonymous/planted")).status], [
+    404,
+    404,
+  ]);
+  strictEqual((await lift("users/planted")).status, 204);
+  strictEqual((await lift("users/planted")).status, 404);
+  await test.send("/api/v1/events", { type: "page", userId: "planted" });
+  strictEqual((await test.get("/api/v1/users/planted")).body.eventCount, 1);
+  await test.send("/api/v1/events", { type: "page", anonymousId: "device" });
+  strictEqual((await test.get("/api/v1/anonymous/device")).status, 404);
+  strictEqual((await lift("anonymous/device")).status, 204);
+  await test.send("/api/v1/events", { type: "page", anonymousId: "device" });
+  strictEqual((await test.get("/api/v1/anonymous/device")).status, 200);
+  strictEqual((await erase(test, "users/planted")).body.suppressed, false);
+  strictEqual((await lift("users/%E0%A4")).status, 400);
+  const { status } = await test.send("/api/v1/admin/suppressed/users/planted", undefined, {
+    method: "DELETE",
+    headers: AS_READER,
+  });
+  strictEqual(status, 403);
+});
+
+Deno.test("a dry run says what would go, by owner and time, and changes nothing", async () => {
+  await using test = await openPlanted();
+  const at = (n: number) => new Date(test.clock.nowMs - 1_000_000 + n * 1000).toISOString();
+  await test.send("/api/v1/events/batch", {
+    batch: [
+      { type: "identify", userId: "planted", anonymousId: "shared", timestamp: at(10) },
+      { type: "page", anonymousId: "shared", timestamp: at(5) },
+      { type: "page", anonymousId: "shared", timestamp: at(15) },
+      { type: "identify", userId: "other", anonymousId: "shared", timestamp: at(20) },
+      { type: "page", anonymousId: "shared", timestamp: at(25) },
+      { type: "identify", userId: "planted", anonymousId: "shared", timestamp: at(30) },
+      { type: "page", anonymousId: "shared", timestamp: at(35) },
+      { type: "track", userId: "planted" },
+    ],
+  });
+  const before = await everything(test);
+  const dry = await erase(test, "users/planted?dryRun=true&suppress=all");
+  const wouldErase = {
+    events: 8,
+    logs: 3,
+    groups: 1,
+    rejected: 1,
+    anonymousIds: ["device", "shared"],
+    intervals: [
+      { anonymousId: "device", events: 1, from: null, until: null },
+      { anonymousId: "shared", events: 2, from: null, until: at(20) },
+      { anonymousId: "shared", events: 1, from: at(30), until: null },
+    ],
+  };
+  deepStrictEqual([dry.status, dry.body], [200, { wouldErase }]);
+  deepStrictEqual(await everything(test), before);
+  await test.send("/api/v1/events", { type: "page", userId: "planted" });
+  const { intervals: _, anonymousIds: __, ...counts } = wouldErase;
+  deepStrictEqual((await erase(test, "users/planted")).body.erased, { ...counts, events: 9 });
+  const none = await erase(test, "users/nobody?dryRun=true");
+  deepStrictEqual(none.body, { wouldErase: { ...NOTHING, anonymousIds: [], intervals: [] }, known: false });
+});
+
+Deno.test("a dry run for an anonymous id says what names it", async () => {
+  await using test = await openPlanted();
+  const { body } = await erase(test, "anonymous/device?dryRun=true");
+  deepStrictEqual(body, {
+    wouldErase: { ...NOTHING, events: 1, logs: 1, anonymousIds: ["device"], intervals: [] },
+  });
+  strictEqual((await test.get("/api/v1/users/planted")).body.eventCount, 3);
+});
+
+/** All that a reader is shown of the planted ones. */
+async function everything(test: TestApp): Promise<unknown[]> {
+  const paths = [
+    "users/planted",
+    "users/planted/events",
+    "users/other",
+    "anonymous/shared/events",
+    "groups/acme",
+  ];
+  const read = paths.map(async (path) => (await test.get(`/api/v1/${path}`)).body);
+  return [...await Promise.all(read), (await test.get("/api/v1/admin/rejected", AS_ADMIN)).body];
+}
+
+Deno.test("erasures and what lifts them are in the log, with who and a digest of whom", async () => {
+  await using test = await openPlanted();
+  await erase(test, "users/planted?suppress=true");
+  await erase(test, "users/planted?dryRun=true");
+  await erase(test, "admin/suppressed/users/planted");
+  const acts = test.logged.filter(({ by }) => by !== undefined);
+  const person = acts[0]!.person;
+  match(String(person), /^[0-9a-f]{12}$/);
+  const common = { level: "info", by: "admin", address: "192.0.2.1", kind: "user", person };
+  deepStrictEqual(acts.map(({ time: _, ...rest }) => rest), [
+    { message: "person erased", ...common, suppressed: true, events: 3, logs: 2, groups: 1, rejected: 0 },
+    { message: "suppression lifted", ...common },
+  ]);
+  ok(!JSON.stringify(test.logged).includes("planted"));
 });
 
 for (
@@ -94,6 +296,9 @@ for (
     ["users/%E0%A4", ""],
     [`users/${"x".repeat(257)}`, ""],
     ["anonymous/device?suppress=", "suppress"],
+    ["users/planted?suppress=ALL", "suppress"],
+    ["users/planted?dryRun=yes", "dryRun"],
+    ["users/planted?supress=true", "supress"],
   ] as const
 ) {
   Deno.test(`DELETE ${path.slice(0, 60)} is refused, and erases nobody`, async () => {
@@ -193,7 +398,8 @@ Deno.test("nothing of somebody who is suppressed is kept as rejected, whatever e
   const refused = [
     { type: "track", userId: "planted" },
     { type: "page", userId: "planted", timestamp: "yesterday" },
-    { type: "page", userId: "planted" },
+    { type: "page", user_id: "planted", traits: { email: "jane@example.com" } },
+    { type: "page", userId: { id: "planted" } },
     { type: "track", userId: "other" },
   ];
   for (const event of refused) ok((await test.send("/api/v1/events", event)).status >= 400);

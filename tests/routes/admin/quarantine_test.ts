@@ -4,7 +4,7 @@ import { commonContracts } from "../../../domain/contract/common_contracts.ts";
 import { accept } from "../../../domain/event/accept.ts";
 import type { Rejection } from "../../../domain/event/rejection.ts";
 import { quarantineWitness } from "../../../routes/admin/quarantine.ts";
-import { AS_ADMIN, openTestApp, openTestSystem, type TestApp, WRITE_KEY } from "../test_app.ts";
+import { AS_ADMIN, AS_SENDER, openTestApp, openTestSystem, type TestApp, WRITE_KEY } from "../test_app.ts";
 
 const EVENTS = "/api/v1/events";
 const AUTHOR = { by: "admin", address: "" };
@@ -233,9 +233,29 @@ Deno.test("who is erased is erased here too, and later events that are suppresse
     headers: AS_ADMIN,
   });
   deepStrictEqual([status, body.erased.rejected], [200, 2]);
-  strictEqual((await test.send(EVENTS, order())).body.code, "suppressed");
+  // What is wrong with an event is told whoever's it is.
+  strictEqual((await test.send(EVENTS, order())).body.code, "contract_violation");
   const { rejected } = await kept(test);
   deepStrictEqual(rejected.map(({ event }: { event: { userId: string } }) => event.userId), ["other"]);
+});
+
+Deno.test("who reads, deletes or sends them again is in the log, without what they hold", async () => {
+  await using test = await openTestApp();
+  await enforce(test);
+  for (const userId of ["jane.doe", "jane.doe"]) await test.send(EVENTS, order({ userId }));
+  const { rejected: [first, second] } = await kept(test);
+  await mend(test);
+  await act(test, "POST", `${first.id}/resend`);
+  await act(test, "DELETE", second.id);
+  await act(test, "DELETE", second.id);
+  await test.get("/api/v1/admin/rejected", AS_SENDER);
+  const who = { level: "info", by: "admin", address: "192.0.2.1" };
+  deepStrictEqual(test.logged.filter(({ by }) => by !== undefined).map(({ time: _, ...rest }) => rest), [
+    { ...who, message: "rejected events read", events: 2 },
+    { ...who, message: "rejected event sent again", rejectedId: first.id },
+    { ...who, message: "rejected event deleted", rejectedId: second.id },
+  ]);
+  ok(!JSON.stringify(test.logged).includes("jane"));
 });
 
 Deno.test("one can be deleted, once", async () => {

@@ -57,6 +57,26 @@ Deno.test("a write key is made, shown once, listed without its secret, changed a
   strictEqual((await change(test, id, { enabled: true })).status, 404);
 });
 
+Deno.test("who makes, changes, rotates or deletes a write key is in the log, and no secret is", async () => {
+  await using test = await openTestApp();
+  const { id, key } = (await create(test, { name: "website" })).body;
+  await change(test, id, { enabled: false, name: "old" });
+  const rotated = await test.send(`${KEYS}/${id}/rotate`, {}, { headers: AS_ADMIN });
+  await remove(test, id);
+  await remove(test, id);
+  await create(test, { name: "" });
+  const who = { level: "info", by: "admin", address: "192.0.2.1", writeKeyId: id };
+  deepStrictEqual(test.logged.filter(({ by }) => by !== undefined).map(({ time: _, ...rest }) => rest), [
+    { ...who, message: "write key created", name: "website" },
+    { ...who, message: "write key changed", changed: "name,enabled" },
+    { ...who, message: "write key rotated" },
+    { ...who, message: "write key deleted" },
+  ]);
+  for (const secret of [key, rotated.body.key]) {
+    strictEqual(JSON.stringify(test.logged).includes(secret), false);
+  }
+});
+
 const BAD_KEYS: [what: string, body: unknown, named: string][] = [
   ["no name", {}, "name"],
   ["an empty name", { name: "" }, "name"],

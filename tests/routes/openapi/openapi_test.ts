@@ -130,6 +130,12 @@ async function filled({ path, operation }: Listed, test: TestApp): Promise<strin
     values.keyId = writeKey.id;
   }
   if (path.includes("{rejectedId}")) values.rejectedId = await rejectedBy(test);
+  if (path.includes("/suppressed/users/")) {
+    await test.system.suppression.add({ kind: "user", id: "user_123" });
+  }
+  if (path.includes("/suppressed/anonymous/")) {
+    await test.system.suppression.add({ kind: "anonymous", id: "anon_1" });
+  }
   return path.replaceAll(/\{(\w+)\}/g, (_, name) => {
     return encodeURIComponent(
       values[name] ?? operation.parameters!.find((each) => each.name === name)!.example!,
