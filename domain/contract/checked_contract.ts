@@ -1,6 +1,5 @@
 /** Contracts that can be held against events: with them comes the engine, so this is loaded when there is one. */
-import type { Checker } from "./checker.ts";
-import type { Checked, Contract } from "./contract.ts";
+import type { Checked, Checker, Contract } from "./contract.ts";
 import { withPlainNumbers } from "../event/exact_json.ts";
 import { readSchema } from "./read_schema.ts";
 import { checkerOf } from "./schema_engine.ts";

@@ -5,7 +5,6 @@
  */
 import type { EventType, StoredEvent } from "../event/event.ts";
 import { MAX_ERRORS, type Rejection } from "../event/rejection.ts";
-import type { Checker, Violation } from "./checker.ts";
 import type { Schema } from "./schema.ts";
 
 /** What is done with an event that breaks a contract: it is refused, or let pass and counted. */
@@ -32,6 +31,21 @@ export interface Draft {
 export interface Contract extends Draft {
   name: string;
 }
+
+/** One thing that is wrong with a value. */
+export interface Violation {
+  /** Dotted from the value's root. */
+  path: string;
+  /** What must be, to stand after the path. */
+  rule: string;
+  /** The keyword of the schema that says so. */
+  keyword: string;
+  /** What is instead, in short. */
+  found: string;
+}
+
+/** Tells what is wrong with a value: nothing where it is right. */
+export type Checker = (value: unknown) => readonly Violation[];
 
 /** A contract that can be held against events. */
 export interface Checked extends Contract {

@@ -2,8 +2,8 @@
  * Reads JSON Schemas from outside, once, when a contract is saved or loaded. A schema that this refuses cannot be held
  * against events in a bounded time, or says what the specification does not know. Events need no such care later.
  *
- * How it works: one walk checks every schema of the document. A second one puts the target in the place of each
- * reference, and leaves annotations out: what is left is a tree, and its worst case is a sum (`schema_cost.ts`).
+ * How it works: the schema itself is held against {@link SUPPORTED}. Then the target is put in the place of each
+ * reference, and annotations are left out: what is left is a tree, and its worst case is a sum (`schema_cost.ts`).
  */
 import {
   beginLook,
@@ -14,24 +14,26 @@ import {
   type JsonObject,
   shown,
 } from "../event/json.ts";
+import type { Checker } from "./contract.ts";
 import {
-  DEFINITIONS,
-  DIALECT,
   EACH,
-  KEYWORDS,
   MAX_KEYWORDS,
   MAX_LEVELS,
   MAX_PATTERNS,
   MAX_SCHEMA_BYTES,
   MAX_SUBSCHEMAS,
+  NOTES,
   type ReadySchema,
   Refusal,
   REFUSED,
   type Schema,
+  SCHEMA_IN,
   type SchemaProblem,
+  SCHEMAS_IN,
+  SUPPORTED,
 } from "./schema.ts";
 import { worstSteps } from "./schema_cost.ts";
-import { FORMATS } from "./schema_format.ts";
+import { checkerOf } from "./schema_engine.ts";
 import { type Pattern, readPattern } from "./schema_pattern.ts";
 
 type Path = readonly string[];
@@ -42,146 +44,78 @@ interface Place {
   path: Path;
 }
 
-/** What the first walk finds. */
-interface Found {
-  /** By JSON Pointer. */
-  places: Map<string, Place>;
-  /** The pointers of anchors. */
-  anchors: Map<string, string>;
-  references: { to: string; at: Path }[];
-  patterns: Map<string, Pattern>;
-  patternCount: number;
-}
-
 /** Reads a schema from outside. Never throws; the schema given is not changed. */
 export function readSchema(given: unknown): ReadySchema | { problem: SchemaProblem } {
-  if (typeof given === "boolean") return { schema: given, patterns: new Map(), steps: 1 };
-  if (!isObject(given)) {
-    return { problem: { path: "", message: `must be a JSON Schema, found ${shown(given)}` } };
-  }
-  const look = beginLook(MAX_SCHEMA_BYTES);
-  const excess = findProblem(given, look) ?? findExcess(given, look);
-  if (excess !== undefined) {
-    return { problem: { path: dotted(excess.path), message: `${excess.rule}, found ${excess.found}` } };
-  }
+  const problem = problemOf(given);
+  if (problem !== undefined) return { problem };
   try {
-    return read(given);
+    return expand(given as Schema);
   } catch (error) {
     if (error instanceof Refusal) return { problem: { path: dotted(error.path), message: error.message } };
     throw error;
   }
 }
 
-function read(given: JsonObject): ReadySchema {
-  const found: Found = {
-    places: new Map(),
-    anchors: new Map(),
-    references: [],
-    patterns: new Map(),
-    patternCount: 0,
-  };
-  lookAt(given, { path: [], found });
-  for (const { to, at } of found.references) {
-    if (targetOf(to, found) !== undefined) continue;
-    throw new Refusal(at, `must lead to a schema of this document, such as #/$defs/name, found ${shown(to)}`);
+let isSupported: Checker | undefined;
+
+/** Why a value is too large, or no schema that contracts support. */
+function problemOf(given: unknown): SchemaProblem | undefined {
+  if (typeof given === "boolean") return undefined;
+  if (!isObject(given)) return { path: "", message: `must be a JSON Schema, found ${shown(given)}` };
+  const look = beginLook(MAX_SCHEMA_BYTES);
+  const excess = findProblem(given, look) ?? findExcess(given, look);
+  if (excess !== undefined) {
+    return { path: dotted(excess.path), message: `${excess.rule}, found ${excess.found}` };
   }
-  const { schema, pathOf } = expand(given, found);
-  const { patterns } = found;
-  return { schema, patterns, steps: worstSteps(schema, { patterns, pathOf }) };
+  // Made when first needed: most processes have no contract.
+  isSupported ??= checkerOf({ schema: SUPPORTED, patterns: new Map() });
+  // The document may have a name, which nothing refers to.
+  const { $id: _, ...schema } = given;
+  const [first] = isSupported(schema);
+  if (first === undefined) return undefined;
+  const { path, keyword, rule, found } = first;
+  // The only names that are refused.
+  if (keyword === "not") {
+    return { path: `${path}.__proto__`, message: "cannot be the name of a property here" };
+  }
+  if (keyword !== "additionalProperties") return { path, message: `${rule}, found ${found}` };
+  const refused = Object.keys(REFUSED).find((name) => path === name || path.endsWith(`.${name}`));
+  const message = refused === undefined ? "is not a keyword of JSON Schema 2020-12" : REFUSED[refused]!;
+  return { path, message };
 }
 
-function lookAt(value: unknown, { path, found }: { path: Path; found: Found }): void {
-  if (!isSchema(value)) throw new Refusal(path, `must be a JSON Schema, found ${shown(value)}`);
-  found.places.set(pointerOf(path), { schema: value, path });
-  if (typeof value === "boolean") return;
-  for (const [keyword, inner] of Object.entries(value)) {
+/** All schemas of a document, by what a reference to them may be: a JSON Pointer or an anchor. */
+function placesIn(place: Place, places = new Map<string, Place>()): Map<string, Place> {
+  const { schema, path } = place;
+  places.set(path.map((key) => `/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`).join(""), place);
+  if (typeof schema === "boolean") return places;
+  if (schema.$anchor !== undefined) {
+    if (places.has(schema.$anchor as string)) {
+      throw new Refusal([...path, "$anchor"], "must be a name that no other schema has");
+    }
+    places.set(schema.$anchor as string, place);
+  }
+  for (const [keyword, value] of Object.entries(schema)) {
     const at = [...path, keyword];
-    if (keyword in REFUSED) throw new Refusal(at, REFUSED[keyword]!);
-    if (!(keyword in KEYWORDS)) throw new Refusal(at, "is not a keyword of JSON Schema 2020-12");
-    lookAtKeyword(keyword, inner, { at, found });
+    if (SCHEMA_IN.has(keyword)) placesIn({ schema: value as Schema, path: at }, places);
+    else if (SCHEMAS_IN.has(keyword)) {
+      for (const [name, each] of Object.entries(value as Record<string, Schema>)) {
+        placesIn({ schema: each, path: [...at, name] }, places);
+      }
+    }
   }
+  return places;
 }
 
-function lookAtKeyword(keyword: string, value: unknown, { at, found }: { at: Path; found: Found }): void {
-  switch (KEYWORDS[keyword]) {
-    case "schema":
-      return lookAt(value, { path: at, found });
-    case "schemas":
-      if (!Array.isArray(value) || value.length === 0) throw new Refusal(at, "must be an array of schemas");
-      return value.forEach((each, n) => lookAt(each, { path: [...at, String(n)], found }));
-    case "map":
-      return lookAtMap(keyword, value, { at, found });
-    case "pattern":
-      return addPattern(value, { at, found });
-    case "format":
-      if (Object.hasOwn(FORMATS, textOf(value, at))) return;
-      throw new Refusal(at, `must be one of ${Object.keys(FORMATS).join(", ")}, found ${shown(value)}`);
-    case "ref":
-      return void found.references.push({ to: textOf(value, at), at });
-    case "anchor":
-      return addAnchor(textOf(value, at), { at, found });
-    default:
-      return checkValue(keyword, value, at);
-  }
-}
-
-function lookAtMap(keyword: string, value: unknown, { at, found }: { at: Path; found: Found }): void {
-  if (!isObject(value)) throw new Refusal(at, `must be an object of schemas, found ${shown(value)}`);
-  for (const [name, each] of Object.entries(value)) {
-    const path = [...at, name];
-    // The engine ignores this name.
-    if (name === "__proto__") throw new Refusal(path, "cannot be the name of a property here");
-    if (keyword === "patternProperties") addPattern(name, { at: path, found });
-    lookAt(each, { path, found });
-  }
-}
-
-function addPattern(value: unknown, { at, found }: { at: Path; found: Found }): void {
-  if (++found.patternCount > MAX_PATTERNS) {
-    throw new Refusal(at, `exceeds the limit of ${MAX_PATTERNS} patterns in one schema`);
-  }
-  const text = textOf(value, at);
-  if (found.patterns.has(text)) return;
-  const pattern = readPattern(text);
-  if (pattern.problem !== undefined) throw new Refusal(at, pattern.problem);
-  found.patterns.set(text, pattern);
-}
-
-function addAnchor(name: string, { at, found }: { at: Path; found: Found }): void {
-  if (found.anchors.has(name)) {
-    throw new Refusal(at, `must be a name that no other schema has, found ${shown(name)}`);
-  }
-  found.anchors.set(name, pointerOf(at.slice(0, -1)));
-}
-
-function checkValue(keyword: string, value: unknown, at: Path): void {
-  if (keyword === "$schema" && value !== DIALECT) {
-    throw new Refusal(at, `must be ${DIALECT}, found ${shown(value)}`);
-  }
-  if (keyword === "$id" && at.length > 1) {
-    throw new Refusal(at, "cannot stand within a schema: refer to it by $defs or $anchor");
-  }
-  // The specification lets it be empty, the engine does not: no value is one of none.
-  if (keyword === "enum" && Array.isArray(value) && value.length === 0) {
-    throw new Refusal(at, "must hold at least one value");
-  }
-}
-
-function targetOf(reference: string, { places, anchors }: Found): Place | undefined {
-  if (!reference.startsWith("#")) return undefined;
-  const fragment = decoded(reference.slice(1));
-  if (fragment === undefined) return undefined;
-  const isPointer = fragment === "" || fragment.startsWith("/");
-  return places.get(isPointer ? fragment : anchors.get(fragment) ?? "none");
-}
-
-/** Puts the target in the place of each reference. Gives for each keyword of the result where it stands in the document. */
-function expand(root: JsonObject, found: Found) {
-  let schemas = 0;
-  let keywords = 0;
+/** Puts the target in the place of each reference, leaves annotations out, and makes the patterns. */
+function expand(root: Schema): ReadySchema {
+  const places = placesIn({ schema: root, path: [] });
+  const patterns = new Map<string, Pattern>();
   const sources = new Map<Schema, Place>();
   /** The schemas of the document that the one at hand is within. */
   const around = new Set<Schema>();
+  let schemas = 0;
+  let keywords = 0;
 
   function expandOne({ schema, path }: Place, at: Path = path): Schema {
     if (++schemas > MAX_SUBSCHEMAS) {
@@ -202,20 +136,17 @@ function expand(root: JsonObject, found: Found) {
 
   function expandKeywords(schema: JsonObject, path: Path): Schema {
     const ready: JsonObject = {};
-    let target: Schema | undefined;
     for (const [keyword, value] of Object.entries(schema)) {
       const at = [...path, keyword];
-      const kind = KEYWORDS[keyword]!;
-      if (kind === "note" || kind === "anchor" || DEFINITIONS.includes(keyword)) continue;
+      if (NOTES.has(keyword) || keyword === "$ref") continue;
       // The engine makes code of each of these names, and loops of other lists.
-      keywords += keyword === "dependentRequired" ? namesIn(value) : 1;
-      if (keywords > MAX_KEYWORDS) {
-        throw new Refusal(at, `exceeds the limit of ${MAX_KEYWORDS} keywords in one schema`);
-      }
-      if (kind === "ref") target = expandTarget(value as string, at);
-      else ready[keyword] = expandValue(kind, { value, at });
+      keywords += keyword === "dependentRequired" ? Object.values(value as string[][]).flat().length + 1 : 1;
+      if (keywords > MAX_KEYWORDS) throw new Refusal(at, `exceeds the limit of ${MAX_KEYWORDS} keywords`);
+      if (keyword === "pattern") addPattern(value as string, at);
+      ready[keyword] = expandValue(keyword, { value, at });
     }
-    if (target !== undefined) {
+    if (schema.$ref !== undefined) {
+      const target = expandTarget(schema.$ref as string, [...path, "$ref"]);
       if (Object.keys(ready).length === 0) {
         schemas--;
         return target;
@@ -228,56 +159,54 @@ function expand(root: JsonObject, found: Found) {
   }
 
   function expandTarget(reference: string, at: Path): Schema {
-    const target = targetOf(reference, found)!;
+    const target = reference.startsWith("#") ? places.get(decoded(reference.slice(1))) : undefined;
+    if (target === undefined) {
+      const rule = "must lead to a schema of this document, such as #/$defs/name";
+      throw new Refusal(at, `${rule}, found ${shown(reference)}`);
+    }
     if (around.has(target.schema)) {
       throw new Refusal(at, "must not lead back to a schema that it stands in: recursion is not supported");
     }
     return expandOne(target, at);
   }
 
-  function expandValue(kind: string, { value, at }: { value: unknown; at: Path }): unknown {
-    if (kind === "schema") return expandOne({ schema: value as Schema, path: at });
-    if (kind !== "schemas" && kind !== "map") return value;
-    const entries = Object.entries(value as Record<string, Schema>).map(([name, schema]) =>
-      [name, expandOne({ schema, path: [...at, name] })] as const
-    );
-    return kind === "map" ? Object.fromEntries(entries) : entries.map(([, each]) => each);
+  function expandValue(keyword: string, { value, at }: { value: unknown; at: Path }): unknown {
+    if (SCHEMA_IN.has(keyword)) return expandOne({ schema: value as Schema, path: at });
+    if (!SCHEMAS_IN.has(keyword)) return value;
+    const entries = Object.entries(value as Record<string, Schema>).map(([name, schema]) => {
+      const path = [...at, name];
+      if (keyword === "patternProperties") addPattern(name, path);
+      return [name, expandOne({ schema, path })] as const;
+    });
+    return Array.isArray(value) ? entries.map(([, each]) => each) : Object.fromEntries(entries);
   }
 
-  return {
-    schema: expandOne({ schema: root, path: [] }),
-    pathOf(ready: Schema, keyword: string): Path {
+  function addPattern(text: string, at: Path): void {
+    if (patterns.has(text)) return;
+    if (patterns.size === MAX_PATTERNS) {
+      throw new Refusal(at, `exceeds the limit of ${MAX_PATTERNS} patterns`);
+    }
+    const pattern = readPattern(text);
+    if (pattern.problem !== undefined) throw new Refusal(at, pattern.problem);
+    patterns.set(text, pattern);
+  }
+
+  const schema = expandOne({ schema: root, path: [] });
+  const steps = worstSteps(schema, {
+    patterns,
+    pathOf(ready, keyword) {
       const { schema, path } = sources.get(ready)!;
       return [...path, Object.hasOwn(schema as JsonObject, keyword) ? keyword : "$ref"];
     },
-  };
+  });
+  return { schema, patterns, steps };
 }
 
-function namesIn(dependentRequired: unknown): number {
-  return Object.values(dependentRequired ?? {}).reduce(
-    (sum: number, names) => sum + 1 + (names?.length ?? 0),
-    1,
-  );
-}
-
-function isSchema(value: unknown): value is Schema {
-  return isObject(value) || typeof value === "boolean";
-}
-
-function textOf(value: unknown, at: Path): string {
-  if (typeof value !== "string") throw new Refusal(at, `must be a string, found ${shown(value)}`);
-  return value;
-}
-
-/** RFC 6901. */
-function pointerOf(path: Path): string {
-  return path.map((key) => `/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
-}
-
-function decoded(fragment: string): string | undefined {
+/** A fragment of a URI; one that cannot be decoded is as it is, and leads nowhere. */
+function decoded(fragment: string): string {
   try {
     return decodeURIComponent(fragment);
   } catch {
-    return undefined;
+    return fragment;
   }
 }

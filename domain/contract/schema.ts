@@ -1,5 +1,6 @@
-/** What a JSON Schema of a contract may say: its keywords and its bounds. */
+/** What a JSON Schema of a contract may say: its keywords, the values that they may have, and its bounds. */
 import type { JsonObject } from "../event/json.ts";
+import { FORMATS } from "./schema_format.ts";
 import type { Pattern } from "./schema_pattern.ts";
 
 /** A JSON Schema: an object of keywords, or all (`true`) or nothing (`false`). */
@@ -17,7 +18,7 @@ export const MAX_KEYWORDS = 1_000;
 /** Schemas within each other, by reference or not. An event has 32 levels; the engine's stack has room for some 320. */
 export const MAX_LEVELS = 64;
 
-/** Patterns within a schema, those of property names counted. Each becomes a program. */
+/** Different patterns within a schema, those of property names counted. Each becomes a program. */
 export const MAX_PATTERNS = 50;
 
 /** What is wrong with a schema, and where, dotted from its root. */
@@ -43,42 +44,96 @@ export class Refusal extends Error {
   }
 }
 
-/** What stands under a keyword. A `note` says nothing of what is valid. */
-export type Kind = "schema" | "schemas" | "map" | "value" | "note" | "pattern" | "format" | "ref" | "anchor";
+/** Keywords whose value is a schema, and those whose value is an array or an object of schemas. */
+export const SCHEMA_IN = new Set(
+  ["additionalProperties", "propertyNames", "items", "contains", "not", "if", "then", "else"],
+);
+export const SCHEMAS_IN = new Set(
+  [
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "prefixItems",
+    "properties",
+    "patternProperties",
+    "dependentSchemas",
+    "$defs",
+    "definitions",
+  ],
+);
 
-/** The keywords of JSON Schema 2020-12, without those in {@link REFUSED}. */
-export const KEYWORDS: Readonly<Record<string, Kind>> = Object.assign(Object.create(null), {
-  ...of("schema", "additionalProperties propertyNames items contains not if then else"),
-  ...of("schemas", "allOf anyOf oneOf prefixItems"),
-  ...of("map", "properties patternProperties dependentSchemas $defs definitions"),
-  ...of("value", "type enum const multipleOf maximum exclusiveMaximum minimum exclusiveMinimum"),
-  ...of("value", "maxLength minLength maxItems minItems uniqueItems maxContains minContains"),
-  ...of("value", "maxProperties minProperties required dependentRequired"),
-  ...of("note", "$schema $id $comment title description default examples deprecated readOnly writeOnly"),
-  ...of("note", "contentEncoding contentMediaType contentSchema"),
-  ...of("pattern", "pattern"),
-  ...of("format", "format"),
-  ...of("ref", "$ref"),
-  ...of("anchor", "$anchor"),
-});
-
-function of(kind: Kind, names: string): Record<string, Kind> {
-  return Object.fromEntries(names.split(" ").map((name) => [name, kind]));
-}
+/** Keywords that say nothing of what is valid, or only to what refers to them. */
+export const NOTES = new Set(
+  [
+    "$schema",
+    "$id",
+    "$comment",
+    "$anchor",
+    "$defs",
+    "definitions",
+    "title",
+    "description",
+    "default",
+    "examples",
+  ].concat(
+    ["deprecated", "readOnly", "writeOnly", "contentEncoding", "contentMediaType", "contentSchema"],
+  ),
+);
 
 /** Keywords of 2020-12 that contracts do not support, and what to write instead. */
-export const REFUSED: Readonly<Record<string, string>> = Object.assign(Object.create(null), {
+export const REFUSED: Readonly<Record<string, string>> = {
   unevaluatedProperties: "is not supported: list the properties in one schema, with additionalProperties",
   unevaluatedItems: "is not supported: describe the items in one schema, with prefixItems and items",
   $dynamicRef: "is not supported: refer to a definition with $ref",
   $dynamicAnchor: "is not supported: name the schema under $defs or with $anchor",
-});
-
-/** Keywords whose schemas are used only where a reference leads to them. */
-export const DEFINITIONS: readonly string[] = ["$defs", "definitions"];
+  $id: "cannot stand within a schema: refer to it by $defs or $anchor",
+};
 
 /** Stands in each ready schema, before its other keywords: where the engine can be asked to count. */
 export const EACH = "$each";
 
-/** The only dialect. */
-export const DIALECT = "https://json-schema.org/draft/2020-12/schema";
+const schema = { $ref: "#" };
+const schemas = { type: "array", items: schema, minItems: 1 };
+const namedSchemas = {
+  type: "object",
+  additionalProperties: schema,
+  // The engine ignores this name.
+  propertyNames: { not: { const: "__proto__" } },
+};
+const text = { type: "string" };
+const number = { type: "number" };
+const count = { type: "integer", minimum: 0 };
+const names = { type: "array", items: text, uniqueItems: true };
+const type = { enum: ["array", "boolean", "integer", "null", "number", "object", "string"] };
+const boolean = { type: "boolean" };
+
+/** A JSON Schema of the schemas that contracts support: as the specification's own, but what is unknown is refused. */
+export const SUPPORTED: JsonObject = {
+  type: ["object", "boolean"],
+  additionalProperties: false,
+  properties: {
+    $schema: { const: "https://json-schema.org/draft/2020-12/schema" },
+    ...named(text, "$ref $anchor $comment title description contentEncoding contentMediaType pattern"),
+    ...named(boolean, "deprecated readOnly writeOnly uniqueItems"),
+    ...named(schema, [...SCHEMA_IN].join(" ")),
+    ...named(schemas, "allOf anyOf oneOf prefixItems"),
+    ...named(namedSchemas, "$defs definitions properties patternProperties dependentSchemas"),
+    ...named(number, "maximum exclusiveMaximum minimum exclusiveMinimum"),
+    ...named(
+      count,
+      "maxLength minLength maxItems minItems maxContains minContains maxProperties minProperties",
+    ),
+    ...named({}, "const default contentSchema"),
+    examples: { type: "array" },
+    type: { anyOf: [type, { type: "array", items: type, minItems: 1, uniqueItems: true }] },
+    enum: { type: "array", minItems: 1 },
+    multipleOf: { type: "number", exclusiveMinimum: 0 },
+    required: names,
+    dependentRequired: { type: "object", additionalProperties: names },
+    format: { enum: Object.keys(FORMATS) },
+  },
+};
+
+function named(value: JsonObject, keywords: string): JsonObject {
+  return Object.fromEntries(keywords.split(" ").map((keyword) => [keyword, value]));
+}

@@ -21,32 +21,27 @@ export const MAX_STEPS = 16_000_000;
 const ITEM_BYTES = 2;
 const MEMBER_BYTES = 5;
 
-/** Steps to begin a schema, for each of its keywords, and for each name that is looked for. */
-const SCHEMA_STEPS = 1;
-const KEYWORD_STEPS = 1;
-const NAME_STEPS = 1;
-
-/** Steps for one of several schemas of which one must hold: the engine makes an error of each that does not. */
-const BRANCH_STEPS = 7;
-
-/** Steps for an item that `contains` looks at, and for a text that a pattern looks at. */
-const CONTAINS_STEPS = 10;
-const TEXT_STEPS = 40;
-
-/** Steps for a value that another is compared with, where that is not done at once. */
-const COMPARED_STEPS = 2;
-
-/** Steps for a byte: counted, compared as a name, checked for a format, compared with all other items. */
-const COUNTED_STEPS = 2;
-const NAMED_STEPS = 4;
-const FORMAT_STEPS = 4;
-const UNIQUE_STEPS = 10;
-
-/** Steps for a byte and an instruction of a pattern's program. */
-const INSTRUCTION_STEPS = 6;
-
-/** Characters of strings in a schema that cost as much to compare as one value. */
-const CHARACTERS_PER_VALUE = 64;
+/** Steps as `bench/domain/contract/worst_bench.ts` sees them: each of the engine's own doings, or for each byte of a value. */
+const STEPS = {
+  schema: 1,
+  keyword: 1,
+  /** A name that is looked for. */
+  name: 1,
+  /** One of several schemas of which one must hold: the engine makes an error of each that does not. */
+  branch: 7,
+  /** An item that `contains` looks at, and a text that a pattern looks at. */
+  contained: 10,
+  text: 40,
+  /** For each character of a value in the schema, with which others are compared. */
+  compared: 0.6,
+  /** For each byte of the event. */
+  counted: 2,
+  named: 4,
+  format: 4,
+  unique: 10,
+  /** For each byte, and each instruction that its pattern goes through. */
+  instruction: 6,
+};
 
 /** Steps whatever the event is, and for each of its bytes. */
 interface Steps {
@@ -74,15 +69,15 @@ function worstOf({ fixed, perByte }: Steps): number {
 /** Gives a function that tells the steps of a schema which applies to one place (0), or to one in so many bytes. */
 function createCosts({ patterns, pathOf }: Costing) {
   function costOf(schema: Schema, everyBytes: number): Steps {
-    if (typeof schema === "boolean") return at(SCHEMA_STEPS, everyBytes);
+    if (typeof schema === "boolean") return at(STEPS.schema, everyBytes);
     const keywords = Object.keys(schema).map((keyword) => ({
       keyword,
-      steps: plus(at(KEYWORD_STEPS, everyBytes), ofKeyword(keyword, { schema, everyBytes })),
+      steps: plus(at(STEPS.keyword, everyBytes), ofKeyword(keyword, { schema, everyBytes })),
     }));
     // Members that `properties` describes are not additional, items of `prefixItems` are none of `items`.
     const rest = keywords.filter(({ keyword }) => !PLACES.includes(keyword)).map(({ steps }) => steps);
     const places = PLACES.map((name) => keywords.find(({ keyword }) => keyword === name)?.steps ?? NONE);
-    const steps = [...rest, shared(places)].reduce(plus, at(SCHEMA_STEPS, everyBytes));
+    const steps = [...rest, shared(places)].reduce(plus, at(STEPS.schema, everyBytes));
     if (worstOf(steps) > MAX_STEPS) {
       const [worst] = keywords.toSorted((a, b) => worstOf(b.steps) - worstOf(a.steps));
       throw new Refusal(pathOf(schema, worst!.keyword), tooCostly(worstOf(steps)));
@@ -97,22 +92,23 @@ function createCosts({ patterns, pathOf }: Costing) {
     const value = schema[keyword];
     const same = (schema: Schema, more = 0) => plus(costOf(schema, everyBytes), at(more, everyBytes));
     const list = (more: number) => (value as Schema[]).map((each) => same(each, more)).reduce(plus, NONE);
+    const compared = (other: unknown) => at(JSON.stringify(other).length * STEPS.compared, everyBytes);
     const map = Object.entries(value ?? {}) as [string, Schema][];
     switch (keyword) {
       case "not":
       case "if":
       case "then":
       case "else":
-        return same(value as Schema, NAME_STEPS);
+        return same(value as Schema, STEPS.name);
       case "allOf":
         return list(0);
       case "anyOf":
       case "oneOf":
-        return list(BRANCH_STEPS);
+        return list(STEPS.branch);
       case "dependentSchemas":
-        return map.map(([, each]) => same(each, NAME_STEPS)).reduce(plus, NONE);
+        return map.map(([, each]) => same(each, STEPS.name)).reduce(plus, NONE);
       case "properties": {
-        const names = at(map.length * NAME_STEPS, everyBytes);
+        const names = at(map.length * STEPS.name, everyBytes);
         return plus(
           names,
           shared(map.map(([name, each]) => costOf(each, everyBytes && name.length + MEMBER_BYTES))),
@@ -123,10 +119,10 @@ function createCosts({ patterns, pathOf }: Costing) {
       case "items":
         return costOf(value as Schema, ITEM_BYTES);
       case "contains":
-        return plus(costOf(value as Schema, ITEM_BYTES), at(CONTAINS_STEPS, ITEM_BYTES));
+        return plus(costOf(value as Schema, ITEM_BYTES), at(STEPS.contained, ITEM_BYTES));
       case "additionalProperties":
       case "propertyNames":
-        return plus(costOf(value as Schema, MEMBER_BYTES), perByte(NAMED_STEPS));
+        return plus(costOf(value as Schema, MEMBER_BYTES), perByte(STEPS.named));
       case "patternProperties":
         return map.map(([text, each]) => {
           const once = ofPattern(text, MEMBER_BYTES);
@@ -136,32 +132,28 @@ function createCosts({ patterns, pathOf }: Costing) {
       case "pattern":
         return ofPattern(value as string, everyBytes);
       case "format":
-        return perByte(FORMAT_STEPS);
+        return perByte(STEPS.format);
       case "uniqueItems":
-        return perByte(UNIQUE_STEPS);
+        return perByte(STEPS.unique);
       case "enum":
         // Others are found at once.
-        return at(
-          COMPARED_STEPS * sizeOf((value as unknown[]).filter((each) => typeof each === "object")),
-          everyBytes,
-        );
+        return compared((value as unknown[]).filter((each) => typeof each === "object"));
       case "const":
-        return at(COMPARED_STEPS * sizeOf(value), everyBytes);
       case "dependentRequired":
-        return at(sizeOf(value) * NAME_STEPS, everyBytes);
+        return compared(value);
       case "required":
       case "maxProperties":
       case "minProperties":
       case "maxLength":
       case "minLength":
-        return perByte(COUNTED_STEPS);
+        return perByte(STEPS.counted);
       default:
         return NONE;
     }
   }
 
   function ofPattern(text: string, everyBytes: number): Steps {
-    return plus(at(TEXT_STEPS, everyBytes), perByte(patterns.get(text)!.instructions * INSTRUCTION_STEPS));
+    return plus(at(STEPS.text, everyBytes), perByte(patterns.get(text)!.instructions * STEPS.instruction));
   }
 
   return costOf;
@@ -193,13 +185,4 @@ function shared(all: readonly Steps[]): Steps {
     fixed: sum.fixed + fixed,
     perByte: Math.max(sum.perByte, perByte),
   }), NONE);
-}
-
-/** How many values a value holds, itself counted, with long strings as several. */
-function sizeOf(value: unknown): number {
-  if (typeof value === "string") return 1 + value.length / CHARACTERS_PER_VALUE;
-  if (typeof value !== "object" || value === null) return 1;
-  let size = 1;
-  for (const [key, each] of Object.entries(value)) size += sizeOf(each) + key.length / CHARACTERS_PER_VALUE;
-  return size;
 }

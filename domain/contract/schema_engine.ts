@@ -12,9 +12,8 @@ import {
 } from "ajv/dist/2020.js";
 import { dotted, isObject, type JsonObject, shown } from "../event/json.ts";
 import { MAX_ERRORS } from "../event/rejection.ts";
-import type { Checker, Violation } from "./checker.ts";
-import { readSchema } from "./read_schema.ts";
-import { EACH, type ReadySchema, type Schema, type SchemaProblem } from "./schema.ts";
+import type { Checker, Violation } from "./contract.ts";
+import { EACH, type ReadySchema } from "./schema.ts";
 import { FORMATS } from "./schema_format.ts";
 import { containing, containsRule, isEqual, isUnique, multipleOf, oneOf } from "./schema_values.ts";
 
@@ -41,52 +40,31 @@ const OPTIONS: Options = {
   formats: { ...FORMATS },
 };
 
-/** Makes a checker of a schema from outside, or says what is wrong with the schema. Never throws. */
-export function compileSchema(
-  given: unknown,
-): { check: Checker; problem?: undefined } | { problem: SchemaProblem } {
-  const ready = readSchema(given);
-  if (ready.problem !== undefined) return ready;
-  const shape = problemOfShape(given as Schema);
-  return shape === undefined ? { check: checkerOf(ready) } : { problem: shape };
-}
-
-let metaSchema: Ajv2020 | undefined;
-
-/** Whether each keyword has a value that it may have, as the specification's own schema says. */
-function problemOfShape(schema: Schema): SchemaProblem | undefined {
-  // Made when first needed: most processes never store a schema.
-  metaSchema ??= new Ajv2020({ ...OPTIONS, meta: true, validateFormats: false });
-  if (metaSchema.validateSchema(schema)) return undefined;
-  const [first] = metaSchema.errors!.map(violationOf);
-  return { path: first!.path, message: `${first!.rule}, found ${first!.found}` };
-}
+/** What a checker is made of. */
+type Checkable = Pick<ReadySchema, "schema" | "patterns">;
 
 /** Stops at the first violation, so that most events, and hostile ones, cost little; then looks for the others. */
-export function checkerOf(ready: ReadySchema): Checker {
-  const engine = engineOf({ patterns: ready.patterns, allErrors: false });
-  const first = engine.compile(ready.schema);
+export function checkerOf(ready: Checkable): Checker {
+  const first = engineOf({ patterns: ready.patterns, allErrors: false }).compile(ready.schema);
   let all: ((value: unknown) => readonly ErrorObject[] | undefined) | undefined;
   return (value) => {
     if (first(value)) return NOTHING;
     const [...errors] = first.errors!;
     // The engine would keep the event.
     first.errors = null;
-    all ??= allErrorsOf(ready, engine);
+    all ??= allErrorsOf(ready);
     return (all(value) ?? errors).slice(0, MAX_ERRORS).map(violationOf);
   };
 }
 
 /** Tells all that is wrong with a value, or nothing where that is too much to note. */
 function allErrorsOf(
-  { schema, patterns }: ReadySchema,
-  firstOnly: Ajv2020,
+  { schema, patterns }: Checkable,
 ): (value: unknown) => readonly ErrorObject[] | undefined {
   let left = 0;
   const engine = engineOf({
     patterns,
     allErrors: true,
-    firstOnly,
     each(schema) {
       const most = notesOf(schema);
       return (value) => {
@@ -113,17 +91,7 @@ const TOO_MUCH = new Error("too much is wrong");
 
 /** How many violations a schema may make of one value, but for those of its members. */
 function notesOf(schema: JsonObject): number {
-  const lists = [
-    schema.required,
-    schema.allOf,
-    schema.anyOf,
-    schema.oneOf,
-    ...Object.values(schema.dependentRequired ?? {}),
-  ];
-  return lists.reduce(
-    (sum: number, list) => sum + (Array.isArray(list) ? list.length : 0),
-    Object.keys(schema).length,
-  );
+  return [...Object.values(schema), ...Object.values(schema.dependentRequired ?? {})].flat().length;
 }
 
 function membersOf(value: unknown): number {
@@ -134,14 +102,12 @@ function membersOf(value: unknown): number {
 /** What {@link engineOf} makes an engine of. */
 interface EngineOptions extends Pick<ReadySchema, "patterns"> {
   allErrors: boolean;
-  /** Looks at the items of `contains`, whose violations nobody is told; default: the engine itself. */
-  firstOnly?: Ajv2020;
   /** Is given each schema once; what it gives is called with each value that the schema is held against. */
   each?(schema: JsonObject): (value: unknown) => void;
 }
 
 /** An engine for schemas that were read. */
-export function engineOf({ patterns, allErrors, firstOnly, each }: EngineOptions): Ajv2020 {
+export function engineOf({ patterns, allErrors, each }: EngineOptions): Ajv2020 {
   const regExp = Object.assign(
     // The engine tells patterns apart by their text.
     (text: string) => ({ test: patterns.get(text)!.test, toString: () => text }),
@@ -150,8 +116,7 @@ export function engineOf({ patterns, allErrors, firstOnly, each }: EngineOptions
   const engine = new Ajv2020({ ...OPTIONS, allErrors, code: { ...OPTIONS.code, regExp } });
   // No keyword asks for it.
   engine.opts.unevaluated = false;
-  const items = (firstOnly ?? engine).compile.bind(firstOnly ?? engine);
-  for (const own of ownKeywords(items)) {
+  for (const own of OWN_KEYWORDS) {
     engine.removeKeyword(own.keyword as string);
     engine.addKeyword(own);
   }
@@ -168,35 +133,33 @@ export function engineOf({ patterns, allErrors, firstOnly, each }: EngineOptions
 }
 
 /** Keywords in the place of the engine's own. */
-function ownKeywords(items: (schema: Schema) => (value: unknown) => boolean): CodeKeywordDefinition[] {
-  return [
-    {
-      keyword: "uniqueItems",
-      type: "array",
-      error: { message: "must not have items that are equal" },
-      code: test(({ schema }) => schema ? isUnique : () => true),
-    },
-    {
-      keyword: "contains",
-      type: "array",
-      before: "prefixItems",
-      error: { message: ({ parentSchema }) => containsRule(parentSchema!) },
-      code: test(({ schema, parentSchema }) => containing(items(schema), parentSchema)),
-    },
-    {
-      keyword: "const",
-      error: { message: "must be equal" },
-      code: test(({ schema }) => (value) => isEqual(value, schema)),
-    },
-    { keyword: "enum", error: { message: "must be one of" }, code: test(({ schema }) => oneOf(schema)) },
-    {
-      keyword: "multipleOf",
-      type: "number",
-      error: { message: ({ schema }) => `must be multiple of ${schema}` },
-      code: test(({ schema }) => multipleOf(schema)),
-    },
-  ];
-}
+const OWN_KEYWORDS: readonly CodeKeywordDefinition[] = [
+  {
+    keyword: "uniqueItems",
+    type: "array",
+    error: { message: "must not have items that are equal" },
+    code: test(({ schema }) => schema ? isUnique : () => true),
+  },
+  {
+    keyword: "contains",
+    type: "array",
+    before: "prefixItems",
+    error: { message: ({ parentSchema }) => containsRule(parentSchema!) },
+    code: test(({ schema, parentSchema, it }) => containing(it.self.compile(schema), parentSchema)),
+  },
+  {
+    keyword: "const",
+    error: { message: "must be equal" },
+    code: test(({ schema }) => (value) => isEqual(value, schema)),
+  },
+  { keyword: "enum", error: { message: "must be one of" }, code: test(({ schema }) => oneOf(schema)) },
+  {
+    keyword: "multipleOf",
+    type: "number",
+    error: { message: ({ schema }) => `must be multiple of ${schema}` },
+    code: test(({ schema }) => multipleOf(schema)),
+  },
+];
 
 /** Code of a keyword that is a test of the value: `make` makes it, once, from what the schema says. */
 function test<T>(make: (context: KeywordCxt) => (value: T) => boolean): (context: KeywordCxt) => void {

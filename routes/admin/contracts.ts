@@ -183,8 +183,8 @@ async function readDraft(
   if (body.problem !== undefined) return body;
   const { type, event, mode, writeKeyIds } = body.value;
   const schema = withPlainNumbers(body.value.schema);
-  const { compileSchema } = await import("../../domain/contract/schema_engine.ts");
-  const { problem } = compileSchema(schema);
+  const { readSchema } = await import("../../domain/contract/read_schema.ts");
+  const { problem } = readSchema(schema);
   if (problem !== undefined) return { problem: invalidSchema(problem) };
   const stranger = await strangerAmong(parts, writeKeyIds ?? []);
   if (stranger !== undefined) {

@@ -9,7 +9,8 @@ import {
   MAX_SUBSCHEMAS,
 } from "../../../domain/contract/schema.ts";
 import { MAX_ERRORS } from "../../../domain/event/rejection.ts";
-import { compileSchema } from "../../../domain/contract/schema_engine.ts";
+import { readSchema } from "../../../domain/contract/read_schema.ts";
+import { checkerOf } from "../../../domain/contract/schema_engine.ts";
 import { FORMATS, MAX_FORMAT_LENGTH } from "../../../domain/contract/schema_format.ts";
 import { MAX_PATTERN_LENGTH, MAX_PROGRAM, readPattern } from "../../../domain/contract/schema_pattern.ts";
 
@@ -18,12 +19,12 @@ const PATIENCE_MS = 60_000;
 
 /** What is wrong with a value, `path keyword` of each. */
 function check(schema: unknown, value: unknown): string[] {
-  const made = compileSchema(schema);
+  const made = readSchema(schema);
   ok(made.problem === undefined, `${JSON.stringify(schema)}: ${JSON.stringify(made.problem)}`);
-  return made.check(value).map(({ path, keyword }) => `${path} ${keyword}`);
+  return checkerOf(made)(value).map(({ path, keyword }) => `${path} ${keyword}`);
 }
 
-const refused = (schema: unknown) => compileSchema(schema).problem;
+const refused = (schema: unknown) => readSchema(schema).problem;
 
 /** A keyword of 2020-12, what it lets through, and what not. */
 const KEYWORDS: [schema: unknown, right: unknown[], wrong: unknown[]][] = [
@@ -140,9 +141,9 @@ const VIOLATIONS: [name: string, schema: unknown, value: unknown, violation: obj
 
 for (const [name, schema, value, violation] of VIOLATIONS) {
   Deno.test(name, () => {
-    const made = compileSchema(schema);
+    const made = readSchema(schema);
     ok(made.problem === undefined);
-    deepStrictEqual(made.check(value), [violation]);
+    deepStrictEqual(checkerOf(made)(value), [violation]);
   });
 }
 
@@ -166,7 +167,7 @@ const REFUSED: [what: string, schema: unknown, path: string, message: RegExp][] 
     "an enum of nothing",
     { properties: { a: { items: { enum: [] } } } },
     "properties.a.items.enum",
-    /at least one/,
+    /fewer than 1/,
   ],
   ["a remote reference", { $ref: "https://example.com/s.json" }, "$ref", /of this document/],
   ["a reference to a file", { $ref: "other.json" }, "$ref", /of this document/],
@@ -241,7 +242,7 @@ const REFUSED: [what: string, schema: unknown, path: string, message: RegExp][] 
   ["a long pattern", { pattern: "a".repeat(MAX_PATTERN_LENGTH + 1) }, "pattern", /at most 500/],
   [
     "many patterns",
-    { allOf: Array.from({ length: MAX_PATTERNS + 1 }, () => ({ pattern: "a" })) },
+    { allOf: Array.from({ length: MAX_PATTERNS + 1 }, (_, n) => ({ pattern: `^${n}$` })) },
     `allOf.${MAX_PATTERNS}.pattern`,
     /limit of 50 patterns/,
   ],
@@ -304,7 +305,7 @@ Deno.test("what is at a bound is taken", () => {
   for (
     const schema of [
       { allOf: Array.from({ length: MAX_SUBSCHEMAS - 1 }, () => ({})) },
-      { properties: Object.fromEntries(numbers(MAX_PATTERNS).map((n) => [n, { pattern: "a" }])) },
+      { properties: Object.fromEntries(numbers(MAX_PATTERNS).map((n) => [n, { pattern: `^${n}$` }])) },
       {
         ...many(MAX_KEYWORDS / 4 - 1, { minimum: 1, maximum: 2, minItems: 1, maxItems: 2 }),
         type: "array",
@@ -339,9 +340,9 @@ for (const [pattern, text] of EVIL) {
     ok(performance.now() - began < PATIENCE_MS);
     for (const schema of [{ pattern }, { patternProperties: { [pattern]: false } }]) {
       const from = performance.now();
-      const made = compileSchema(schema);
+      const made = readSchema(schema);
       if (made.problem !== undefined) match(made.problem.message, /steps for one event/);
-      else for (const value of [text, { [text]: 1 }]) made.check(value);
+      else for (const value of [text, { [text]: 1 }]) checkerOf(made)(value);
       ok(performance.now() - from < PATIENCE_MS);
     }
   });
@@ -603,11 +604,12 @@ Deno.test("whatever a schema says, it is refused or tells right from wrong, and 
       anySchema,
       fc.array(fc.jsonValue({ maxDepth: 4 }), { minLength: 3, maxLength: 6 }),
       (schema, values) => {
-        const compiled = compileSchema(schema);
+        const compiled = readSchema(schema);
         if (compiled.problem !== undefined) return;
         made++;
+        const check = checkerOf(compiled);
         for (const value of values) {
-          if (compiled.check(value).length > 0) wrong++;
+          if (check(value).length > 0) wrong++;
           else right++;
         }
       },
