@@ -16,13 +16,11 @@ import {
   CONTRACTS_CHANGED,
   contractVersionKey,
   contractVersions,
-  type Key,
 } from "../store/keys.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
-import { createTurns } from "../store/serial_queue.ts";
-import { createWatched } from "../store/cached_config.ts";
-import { NotServing, TooManyContracts, UnsupportedSchema } from "../store/errors.ts";
+import { type Author, createRegistry } from "../store/registry.ts";
+import { TooManyContracts, UnsupportedSchema } from "../store/errors.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import type { Rejection } from "../../domain/event/rejection.ts";
 
@@ -41,12 +39,6 @@ export interface StoredContract extends Contract {
   updatedAt: string;
   /** Why it checks nothing, and so only monitors, where its schema is not supported. */
   notice?: string;
-}
-
-/** Who changed a contract, from where. */
-export interface Author {
-  by: string;
-  address: string;
 }
 
 /** One change of a contract. */
@@ -93,9 +85,6 @@ export const MAX_CONTRACTS = 200;
 /** What events that no contract names are counted under: the setting that says what becomes of them. */
 export const NO_CONTRACT = "UNKNOWN_EVENTS";
 
-/** A change that another process gets ahead of is tried so often. */
-const TRIES = 10;
-
 /** What stands under a contract's key and its versions': the contract as JSON in UTF-8, whose size has a bound. */
 type StoredVersion = Omit<ContractVersion, "contract"> & { contract: Uint8Array | null };
 
@@ -103,23 +92,36 @@ type StoredVersion = Omit<ContractVersion, "contract"> & { contract: Uint8Array 
 export function createEventContracts(
   { store, clock, newId }: { store: Store; clock: Clock; newId(): string },
 ): EventContracts {
-  let stored = new Map<string, Held>();
+  let held = new Map<string, Held>();
   let contracts = createContracts([]);
   const counts = new Map<string, Violations>();
-
-  async function load(): Promise<void> {
-    const found = new Map<string, Held>();
-    for await (const { value } of store.list<StoredVersion>({ prefix: CONTRACTS })) {
-      const contract = standing(value!);
-      const known = stored.get(contract.name);
-      // The same object, and so the code that was made of it.
-      found.set(contract.name, known?.shown.version === contract.version ? known : await hold(contract));
-    }
-    stored = found;
-    contracts = createContracts([...found.values()].map(({ checked }) => checked));
-  }
-
-  const watched = createWatched(store, { clock, mark: CONTRACTS_CHANGED, load });
+  const registry = createRegistry<Contract>({
+    store,
+    clock,
+    newId,
+    named: "contracts",
+    mark: CONTRACTS_CHANGED,
+    prefix: CONTRACTS,
+    keyOf: contractKey,
+    versions: { prefix: contractVersions, keyOf: contractVersionKey },
+    write: ({ value, ...rest }): StoredVersion => ({ ...rest, contract: value && encode(value) }),
+    read(stored) {
+      const { contract, ...rest } = stored as StoredVersion;
+      return { ...rest, value: contract && decode(contract) };
+    },
+    idOf: ({ name }) => name,
+    async onLoad(values) {
+      const found = new Map<string, Held>();
+      for (const [name, { value, version, at }] of values) {
+        const known = held.get(name);
+        // The same object, and so the code that was made of it.
+        const isSame = known?.shown.version === version;
+        found.set(name, isSame ? known : await hold({ ...value!, version, updatedAt: at }));
+      }
+      held = found;
+      contracts = createContracts([...found.values()].map(({ checked }) => checked));
+    },
+  });
 
   function count(contract: string | null, mode: ContractMode): void {
     const key = `${mode}/${contract ?? NO_CONTRACT}`;
@@ -128,68 +130,28 @@ export function createEventContracts(
     else counts.set(key, { contract: contract ?? NO_CONTRACT, mode, count: 1 });
   }
 
-  /** Those that come at once would only get in each other's way. */
-  const inTurn = createTurns();
-  const update: typeof updateNow = (author, plan) => inTurn(() => updateNow(author, plan));
-
-  /** Writes changes as new versions with the mark; `plan` sees what is there, and gives what shall be. */
-  async function updateNow(author: Author, plan: () => Promise<Change[]>): Promise<void> {
-    for (let tries = 0; tries < TRIES; tries++) {
-      const mark = await store.get(CONTRACTS_CHANGED);
-      await watched.refresh();
-      const changes = await plan();
-      if (changes.length === 0) return;
-      const sets: [Key, unknown][] = [[CONTRACTS_CHANGED, newId()]];
-      const deletes: Key[] = [];
-      for (const { name, contract, restored } of changes) {
-        const version: StoredVersion = {
-          version: await newestVersion(name) + 1,
-          at: new Date(clock.now()).toISOString(),
-          by: author.by,
-          address: author.address,
-          contract: contract === null ? null : encode(contract),
-          ...restored !== undefined && { restored },
-        };
-        sets.push([contractVersionKey(name, version.version), version]);
-        if (contract === null) deletes.push(contractKey(name));
-        else sets.push([contractKey(name), version]);
-      }
-      // Every change moves the mark, so it alone tells whether another was ahead.
-      const written = await store.commit({ checks: [{ key: mark.key, stamp: mark.stamp }], sets, deletes });
-      if (written === null) continue;
-      return await watched.refresh();
-    }
-    throw new NotServing("Other processes keep changing contracts.", "contention");
-  }
-
-  async function newestVersion(name: string): Promise<number> {
-    const newest = store.list({ prefix: contractVersions(name) }, { limit: 1, reverse: true });
-    for await (const { key } of newest) return key[2] as number;
-    return 0;
-  }
-
   async function put(
     given: readonly Contract[],
     author: Author,
     restored?: number,
   ): Promise<StoredContract[]> {
-    await update(author, () => {
-      const changes = given.filter((contract) => !isSame(contract, stored.get(contract.name)?.shown));
-      const added = changes.filter(({ name }) => !stored.has(name)).length;
-      if (stored.size + added > MAX_CONTRACTS && added > 0) {
+    await registry.change(author, () => {
+      const changes = given.filter((contract) => !isSame(contract, held.get(contract.name)?.shown));
+      const added = changes.filter(({ name }) => !held.has(name)).length;
+      if (held.size + added > MAX_CONTRACTS && added > 0) {
         throw new TooManyContracts(`there may be ${MAX_CONTRACTS} contracts`);
       }
-      return Promise.resolve(changes.map((contract) => ({
-        name: contract.name,
-        contract,
+      return changes.map((contract) => ({
+        id: contract.name,
+        value: contract,
         ...restored !== undefined && { restored },
-      })));
+      }));
     });
-    return given.flatMap(({ name }) => stored.get(name)?.shown ?? []);
+    return given.flatMap(({ name }) => held.get(name)?.shown ?? []);
   }
 
   return {
-    fresh: watched.fresh,
+    fresh: registry.fresh,
     judge(event, options) {
       // All that an event pays where there are none.
       if (contracts.size === 0 && options.unknown === "allow") return undefined;
@@ -198,36 +160,31 @@ export function createEventContracts(
     namesFor: (event, writeKeyId) => contracts.meeting(event, writeKeyId).map(({ name }) => name),
     violations: () => [...counts.values()].map((each) => ({ ...each })),
     async list() {
-      await watched.refreshed();
-      return [...stored.values()].map(({ shown }) => shown).sort((a, b) => a.name < b.name ? -1 : 1);
+      await registry.refreshed();
+      return [...held.values()].map(({ shown }) => shown).sort((a, b) => a.name < b.name ? -1 : 1);
     },
     async get(name) {
-      await watched.refreshed();
-      return stored.get(name)?.shown;
+      await registry.refreshed();
+      return held.get(name)?.shown;
     },
     put: (given, author) => put(given, author),
     async remove(name, author) {
       // Where storage denied a write that it did, it is gone at the second look: it was there at the first.
       let wasThere = false;
-      await update(author, () => {
-        if (!stored.has(name)) return Promise.resolve([]);
+      await registry.change(author, () => {
+        if (!held.has(name)) return [];
         wasThere = true;
-        return Promise.resolve([{ name, contract: null }]);
+        return [{ id: name, value: null }];
       });
       return wasThere;
     },
-    async versions(name, { limit, before = Number.MAX_SAFE_INTEGER }) {
-      const range = { start: contractVersionKey(name, 0), end: contractVersionKey(name, before) };
-      const versions: ContractVersion[] = [];
-      for await (const { value } of store.list<StoredVersion>(range, { limit, reverse: true })) {
-        versions.push({ ...value!, contract: value!.contract && decode(value!.contract) });
-      }
-      return versions.length === 0 && await newestVersion(name) === 0 ? undefined : versions;
+    async versions(name, query) {
+      const versions = await registry.versions(name, query);
+      return versions?.map(({ value, ...rest }) => ({ ...rest, contract: value }));
     },
     async restore(name, version, author) {
-      const { value } = await store.get<StoredVersion>(contractVersionKey(name, version));
-      if (value === null || value.contract === null) return undefined;
-      const contract = decode(value.contract);
+      const contract = await registry.valueIn(name, version);
+      if (contract === undefined) return undefined;
       const { readSchema } = await import("../../domain/contract/read_schema.ts");
       const { problem } = readSchema(contract.schema);
       if (problem !== undefined) throw new UnsupportedSchema(problem);
@@ -235,12 +192,6 @@ export function createEventContracts(
     },
     check: (draft, last) => checkDraft({ store, clock }, draft, last),
   };
-}
-
-interface Change {
-  name: string;
-  contract: Contract | null;
-  restored?: number;
 }
 
 /** A contract as it is shown, and as events are held against it. */
@@ -259,10 +210,6 @@ async function hold(contract: StoredContract): Promise<Held> {
 
 const encode = (contract: Contract): Uint8Array => new TextEncoder().encode(JSON.stringify(contract));
 const decode = (bytes: Uint8Array): Contract => JSON.parse(new TextDecoder().decode(bytes));
-
-function standing({ version, at, contract }: StoredVersion): StoredContract {
-  return { ...decode(contract!), version, updatedAt: at };
-}
 
 /** Whether a contract says what another does, members in whatever order. */
 function isSame(contract: Contract, other: StoredContract | undefined): boolean {

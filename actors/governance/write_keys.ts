@@ -4,9 +4,8 @@ import { createKeyUse } from "./key_use.ts";
 import type { Clock } from "../store/clock.ts";
 import { rateLimitKey, WRITE_KEYS, WRITE_KEYS_CHANGED, writeKeyKey, writeKeyUsedKey } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
-import { createTurns } from "../store/serial_queue.ts";
-import { createWatched } from "../store/cached_config.ts";
-import { NotServing, TooManyWriteKeys } from "../store/errors.ts";
+import { type Author, createRegistry } from "../store/registry.ts";
+import { TooManyWriteKeys } from "../store/errors.ts";
 import type { RateLimit } from "../../domain/limits/token_bucket.ts";
 import type { EventType } from "../../domain/event/event.ts";
 
@@ -79,8 +78,8 @@ interface Held {
   validUntil?: number;
 }
 
-/** A change that another process gets ahead of is tried so often. */
-const TRIES = 10;
+/** Changes of write keys are not told apart by who made them. */
+const NOBODY: Author = { by: "", address: "" };
 
 /** All keys are in the memory of each process, and read again with each change: far more than there are senders. */
 export const MAX_WRITE_KEYS = 1_000;
@@ -101,49 +100,45 @@ export async function openWriteKeys(
   const { store, clock, newId } = options;
   const use = createKeyUse(store);
   let byDigest = new Map<string, Held>();
-  const watched = createWatched(store, { clock, mark: WRITE_KEYS_CHANGED, load });
-
-  async function load(): Promise<void> {
-    const keys = new Map<string, Held>();
-    for await (const { value: key } of store.list<StoredKey>({ prefix: WRITE_KEYS })) {
-      const shown = publicOf(key!, clock.now());
-      keys.set(key!.digest, { key: key!, shown });
-      const { previous } = key!;
-      if (previous !== undefined) {
-        keys.set(previous.digest, { key: key!, shown, validUntil: previous.validUntil });
+  const registry = createRegistry<StoredKey>({
+    store,
+    clock,
+    newId,
+    named: "write keys",
+    mark: WRITE_KEYS_CHANGED,
+    prefix: WRITE_KEYS,
+    keyOf: writeKeyKey,
+    // No versions: going back to one would bring back a secret that was rotated away.
+    write: ({ value }) => value,
+    read: (stored) => ({ version: 0, at: "", by: "", address: "", value: stored as StoredKey }),
+    idOf: ({ id }) => id,
+    onLoad(values) {
+      byDigest = new Map();
+      for (const { value: key } of values.values()) {
+        const shown = publicOf(key!, clock.now());
+        byDigest.set(key!.digest, { key: key!, shown });
+        const { previous } = key!;
+        if (previous !== undefined) {
+          byDigest.set(previous.digest, { key: key!, shown, validUntil: previous.validUntil });
+        }
       }
-    }
-    byDigest = keys;
-  }
-
-  /** Those that come at once would only get in each other's way. */
-  const inTurn = createTurns();
-  const update: typeof updateNow = (id, change) => inTurn(() => updateNow(id, change));
+    },
+  });
 
   /**
-   * Writes a key and the mark of change. `change` gets what is there; it gives what shall be, or `undefined` to leave it.
-   * Meanwhile all that is known is what stood at the mark: what is written only if that has not moved.
+   * Changes a key: `change` gets what is there, and gives what shall be, or `undefined` to leave it. Gives what is there
+   * then.
    */
-  async function updateNow(id: string, change: (there: StoredKey | null) => StoredKey | null | undefined) {
-    for (let tries = 0; tries < TRIES; tries++) {
-      const entry = await store.get<StoredKey>(writeKeyKey(id));
-      const mark = await store.get(WRITE_KEYS_CHANGED);
-      await watched.refresh();
-      const next = change(entry.value);
-      if (next === undefined) return entry.value;
-      const written = await store.commit({
-        checks: [{ key: entry.key, stamp: entry.stamp }, { key: mark.key, stamp: mark.stamp }],
-        sets: [
-          [WRITE_KEYS_CHANGED, newId()],
-          ...(next === null ? [] : [[entry.key, next] as [typeof entry.key, StoredKey]]),
-        ],
-        deletes: next === null ? [entry.key, rateLimitKey(id), writeKeyUsedKey(id)] : [],
-      });
-      if (written === null) continue;
-      await watched.refresh();
-      return next ?? entry.value;
-    }
-    throw new NotServing("Other processes keep changing write keys.", "contention");
+  async function update(id: string, change: (there: StoredKey | null) => StoredKey | null | undefined) {
+    let result: StoredKey | null = null;
+    await registry.change(NOBODY, () => {
+      const there = registry.values().get(id)?.value ?? null;
+      const next = change(there);
+      result = next ?? there;
+      if (next === undefined) return [];
+      return [{ id, value: next, deletes: [rateLimitKey(id), writeKeyUsedKey(id)] }];
+    });
+    return result as StoredKey | null;
   }
 
   function held(digestHex: string): WriteKey | undefined {
@@ -160,21 +155,21 @@ export async function openWriteKeys(
     return keys.map((key, i) => ({ ...publicOf(key, clock.now()), ...lastUsed(used[i]) }));
   }
 
-  await watched.refresh();
+  await registry.refresh();
   return {
     find(digestHex) {
-      const looking = watched.fresh();
+      const looking = registry.fresh();
       return looking === undefined ? held(digestHex) : looking.then(() => held(digestHex));
     },
     async list() {
-      await watched.refreshed();
+      await registry.refreshed();
       const keys = await shown(stored().map(({ key }) => key));
       return keys.sort((a, b) =>
         a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : a.id < b.id ? -1 : 1
       );
     },
     async missing(ids) {
-      await watched.refreshed();
+      await registry.refreshed();
       const known = new Set(stored().map(({ key }) => key.id));
       return ids.filter((id) => !known.has(id));
     },

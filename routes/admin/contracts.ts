@@ -1,7 +1,8 @@
 /** Event contracts: the gate that every event passes, and the routes of administrators. */
 import { Hono } from "hono";
 import { z } from "zod";
-import { type Author, NO_CONTRACT } from "../../actors/governance/contracts.ts";
+import { NO_CONTRACT } from "../../actors/governance/contracts.ts";
+import type { Author } from "../../actors/store/registry.ts";
 import { commonContracts } from "../../domain/contract/common_contracts.ts";
 import { CONTRACT_MODES, type Draft, type UnknownEvents } from "../../domain/contract/contract.ts";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
