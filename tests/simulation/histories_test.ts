@@ -1,0 +1,63 @@
+/**
+ * How it works: histories of several processes over a store in which everything goes wrong are lived through, each made by
+ * one seed (`tests/simulation/`). `deno task sim` lives through 50,000 of them; here it is fewer. And bugs are planted, to
+ * see that they are found, in the two files beside this one: a core each.
+ */
+import { deepStrictEqual, notDeepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { live } from "./history.ts";
+import { hunt } from "./hunt.ts";
+import { BUGS } from "./planted.ts";
+import { loadCode, loadProducts } from "./product.ts";
+
+/** Histories that are lived through where nobody asks for more. */
+const HISTORIES = 500;
+
+Deno.test("the same seed gives the same history, event by event, and another seed another one", async () => {
+  const products = await loadProducts();
+  for (const seed of [1, 4, 17, 2 ** 33 + 5]) {
+    const first = await live(seed, products, { trace: true });
+    ok(first.trace.length > 100);
+    deepStrictEqual(await live(seed, products, { trace: true }), first);
+    // Keeping a trace changes nothing.
+    strictEqual((await live(seed, products)).digest, first.digest);
+    notDeepStrictEqual((await live(seed + 1, products)).digest, first.digest);
+  }
+});
+
+Deno.test("what asks for no history is refused: it would come to no violation", async () => {
+  for (
+    const args of [["--histories", "abc"], ["--histories", "0"], ["--seed", "x"], ["--bug", "none"], [
+      "--found",
+    ]]
+  ) {
+    const main = new URL("./main.ts", import.meta.url).pathname;
+    const command = new Deno.Command(Deno.execPath(), { args: ["run", "-A", "--no-check", main, ...args] });
+    const { code, stdout } = await command.output();
+    deepStrictEqual([args, code, stdout.length], [args, 2, 0]);
+  }
+});
+
+Deno.test(`${HISTORIES} histories come to no violation, and have all faults, processes, events and actors`, async () => {
+  const { totals, find } = await hunt({ from: 1, histories: HISTORIES });
+  strictEqual(find, undefined, `seed ${find?.seed}: ${find?.violation}`);
+  strictEqual(totals.histories, HISTORIES);
+  ok(totals.fewestProcesses >= 3, `${totals.fewestProcesses} processes`);
+  ok(totals.fewestEvents >= 30, `${totals.fewestEvents} events`);
+  ok(totals.fewestActors >= 10, `${totals.fewestActors} actors`);
+  deepStrictEqual(Object.entries(totals.counts).filter(([, count]) => count === 0), []);
+});
+
+Deno.test("a patch that does not fit the source, or fits twice, is refused", async () => {
+  for (const find of ["no such words", "import "]) {
+    const refused = await loadCode([{ file: "actors/journal/chunk.ts", find, replace: "" }]).then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
+    ok(refused?.startsWith("a patch of actors/journal/chunk.ts fits "), String(refused));
+  }
+});
+
+Deno.test("there are at least twenty planted bugs, no two of one name", () => {
+  ok(BUGS.length >= 20);
+  strictEqual(new Set(BUGS.map(({ name }) => name)).size, BUGS.length);
+});

@@ -1,0 +1,3 @@
+import { huntHalf } from "./planted_hunts.ts";
+
+huntHalf("odd");
