@@ -116,18 +116,19 @@ async function spansWith(
   { store, limits }: Records,
   added: readonly SuppressedRecord[],
   before: number,
-): Promise<[Key, Float64Array][]> {
-  const sets: [Key, Float64Array][] = [];
+): Promise<[Key, Uint8Array][]> {
+  const sets: [Key, Uint8Array][] = [];
   for (const { value, from, some } of slicesOf(added, before, limits.valueSpans)) {
     if (some.every(({ span }) => isSameSpan(span, ALWAYS))) continue;
-    const old = from === 0 ? null : (await store.get<Float64Array>(suppressedSpansKey(value))).value;
-    const spans = Array.from({ length: from }, (_, n) => spanAt(old, n));
+    const old = from === 0 ? null : (await store.get<Uint8Array>(suppressedSpansKey(value))).value;
+    const there = old === null ? undefined : numbersIn(old);
+    const spans = Array.from({ length: from }, (_, n) => spanAt(there, n));
     const numbers = [...spans, ...some.map(({ span }) => span)].flatMap((span) => [
       span.fromMs,
       span.untilMs,
       ...unpack(span.after),
     ]);
-    sets.push([suppressedSpansKey(value), Float64Array.from(numbers)]);
+    sets.push([suppressedSpansKey(value), new Uint8Array(Float64Array.from(numbers).buffer)]);
   }
   return sets;
 }
@@ -143,7 +144,12 @@ function* slicesOf(added: readonly SuppressedRecord[], before: number, perValue:
   }
 }
 
-function spanAt(spans: Float64Array | null | undefined, n: number): Span {
+/** The numbers that stand in bytes, which may begin anywhere in their buffer. */
+function numbersIn(bytes: Uint8Array): Float64Array {
+  return new Float64Array(bytes.slice().buffer);
+}
+
+function spanAt(spans: Float64Array | undefined, n: number): Span {
   const [fromMs, untilMs, version, rest] = spans?.subarray(n * SPAN_NUMBERS, (n + 1) * SPAN_NUMBERS) ?? [];
   if (fromMs === undefined) return ALWAYS;
   return { fromMs, untilMs: untilMs!, after: pack(version!, rest!) };
@@ -158,8 +164,8 @@ export async function* readRecords(
   const spans = new Map<number, Float64Array>();
   const prefix = suppressedSpansPrefix;
   const start = suppressedSpansKey(Math.floor(from / limits.valueSpans));
-  for await (const { key, value } of store.list<Float64Array>({ prefix, start })) {
-    spans.set(key.at(-1) as number, value!);
+  for await (const { key, value } of store.list<Uint8Array>({ prefix, start })) {
+    spans.set(key.at(-1) as number, numbersIn(value!));
   }
   const firstPage = Math.floor(from / limits.pageDigests);
   const pages = Math.max(0, Math.ceil(to / limits.pageDigests) - firstPage);
