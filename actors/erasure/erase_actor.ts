@@ -6,7 +6,8 @@ import { BEGINNING, type Position } from "../../domain/event/position.ts";
 import { actorKey, type Key, logPrefix } from "../store/keys.ts";
 import { decodeEntries, encodeEntries, type LogPlace, readLog } from "../settling/actor_log.ts";
 import { createOperations } from "../store/write_batch.ts";
-import { bytesOf, type Place, type Unit, unitAgain, writeUnits } from "../settling/round.ts";
+import { bytesOf, type Unit, unitAgain, writeUnits } from "../settling/actor_update.ts";
+import type { Place } from "../settling/fold_round.ts";
 import {
   type ActorHead,
   complete,

@@ -1,6 +1,6 @@
 /** The bounds of an erasure, and where one is done. */
 import { GENERATION_LIMITS } from "../settling/generation.ts";
-import { type Place, ROUND_LIMITS } from "../settling/round.ts";
+import { type Place, ROUND_LIMITS } from "../settling/fold_round.ts";
 import { SUPPRESSION_LIMITS } from "./suppressed_records.ts";
 
 /** Bounds of an erasure, besides those of a round. */

@@ -14,7 +14,7 @@ import { type ActorKind, type Fact, linkedBy } from "../../domain/profile/fact.t
 import { actorKey } from "../store/keys.ts";
 import { isLinkEntry, type LogEntry, mayBe, readLog } from "../settling/actor_log.ts";
 import { foldAnonymousLog } from "../settling/log_facts.ts";
-import { replayActor } from "../settling/round.ts";
+import { replayActor } from "../settling/actor_update.ts";
 import type { ErasurePlace } from "./erasure_limits.ts";
 import type { Erased } from "./requests.ts";
 import { type ActorHead, complete, isStale, load, type Loaded, loadHeads } from "../settling/snapshot.ts";

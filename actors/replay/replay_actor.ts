@@ -1,7 +1,7 @@
 /** Replaying one user, group or anonymous id: its log is folded again, and those of what belongs to it. */
 import { partPrefix } from "../store/keys.ts";
 import { type RebuildOptions, refuseErasing, stopSettling } from "./replay_all.ts";
-import { replayActor } from "../settling/round.ts";
+import { replayActor } from "../settling/actor_update.ts";
 import { type PartHead, whole } from "../settling/snapshot.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
 

@@ -18,7 +18,8 @@ import { gather } from "../settling/read_round.ts";
 import { type Wish, wishedErasures } from "../erasure/requests.ts";
 import { erasuresOf, type Journal, NOTHING_SETTLED, type Settled } from "../journal/journal_state.ts";
 import { REBUILD, SETTLED, wishKey } from "../store/keys.ts";
-import { ROUND_LIMITS, settleRound } from "../settling/round.ts";
+import { ROUND_LIMITS } from "../settling/fold_round.ts";
+import { settleRound } from "../settling/round.ts";
 import type { Store, Write } from "../store/store.ts";
 
 /** Thrown where something that the operator can see to keeps a replay from its work. */

@@ -22,7 +22,8 @@ import type { Fence } from "../store/lease.ts";
 import type { Store } from "../store/store.ts";
 import { deleteRange } from "../store/write_batch.ts";
 import { gather, type Gathered } from "./read_round.ts";
-import { ROUND_LIMITS, type RoundLimits, settleRound } from "./round.ts";
+import { ROUND_LIMITS, type RoundLimits } from "./fold_round.ts";
+import { settleRound } from "./round.ts";
 
 /** Bounds of a settler. */
 export const SETTLER_LIMITS = {

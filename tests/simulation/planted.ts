@@ -262,7 +262,7 @@ export const BUGS: readonly Bug[] = [
     name: "an actor key is deleted while serving",
     rule: "No key comes back: an actor key is never deleted while serving",
     patches: [{
-      file: "actors/settling/round.ts",
+      file: "actors/settling/actor_update.ts",
       find: "  if (!verify) {\n",
       replace: "  if (!verify) {\n    await place.write({ sets: [], deletes: [loaded!.key] });\n",
     }],
@@ -325,7 +325,7 @@ export const BUGS: readonly Bug[] = [
     name: "settling without position",
     rule: "Settling: fold those after its own position",
     patches: [{
-      file: "actors/settling/round.ts",
+      file: "actors/settling/actor_update.ts",
       find: "old === undefined ? facts : facts.filter((fact) => fact.place > old.position);",
       replace: "facts;",
     }],
@@ -369,12 +369,12 @@ export const BUGS: readonly Bug[] = [
     rule: "Decision 0002: rows that derive from a state are written before it",
     patches: [
       {
-        file: "actors/settling/round.ts",
+        file: "actors/settling/actor_update.ts",
         find: "    await applyMembers(store, generation, { changes, write, limits, isNewMember });\n",
         replace: "",
       },
       {
-        file: "actors/settling/round.ts",
+        file: "actors/settling/actor_update.ts",
         find: "    await operations.add(unit);\n  }\n  await operations.flush();\n",
         replace:
           "    await operations.add(unit);\n  }\n  await operations.flush();\n  if (changes.length > 0) await applyMembers(place.store, place.generation, { changes, write: place.write, limits: place.limits, isNewMember: place.isNewMember });\n",
@@ -385,7 +385,7 @@ export const BUGS: readonly Bug[] = [
     name: "state and log move one after the other",
     rule: "Links: state, links, position and log move in one operation",
     patches: [{
-      file: "actors/settling/round.ts",
+      file: "actors/settling/actor_update.ts",
       find: "    const all = joined([...unit.ahead, unit]);",
       replace:
         "    await operations.add(unit);\n    await operations.flush();\n    const all = joined(unit.ahead);",
