@@ -1,13 +1,12 @@
 /**
  * How it works: histories of several processes over a store in which everything goes wrong are lived through, each made by
  * one seed (`tests/simulation/`). `deno task sim` lives through 50,000 of them; here it is fewer. And bugs are planted, to
- * see that they are found, in the two files beside this one: a core each.
+ * see that they are found: a file for each group (`*_bugs_test.ts`), so that groups are hunted in parallel.
  */
 import { deepStrictEqual, notDeepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { live } from "./history.ts";
 import { hunt } from "./hunt.ts";
-import { BUGS } from "./planted.ts";
-import { loadCode, loadProducts } from "./product.ts";
+import { loadProducts } from "./product.ts";
 
 /** Histories that are lived through where nobody asks for more. */
 const HISTORIES = 500;
@@ -45,19 +44,4 @@ Deno.test(`${HISTORIES} histories come to no violation, and have all faults, pro
   ok(totals.fewestEvents >= 30, `${totals.fewestEvents} events`);
   ok(totals.fewestActors >= 10, `${totals.fewestActors} actors`);
   deepStrictEqual(Object.entries(totals.counts).filter(([, count]) => count === 0), []);
-});
-
-Deno.test("a patch that does not fit the source, or fits twice, is refused", async () => {
-  for (const find of ["no such words", "import "]) {
-    const refused = await loadCode([{ file: "actors/journal/chunk.ts", find, replace: "" }]).then(
-      () => undefined,
-      (error: Error) => error.message,
-    );
-    ok(refused?.startsWith("a patch of actors/journal/chunk.ts fits "), String(refused));
-  }
-});
-
-Deno.test("there are at least twenty planted bugs, no two of one name", () => {
-  ok(BUGS.length >= 20);
-  strictEqual(new Set(BUGS.map(({ name }) => name)).size, BUGS.length);
 });

@@ -1,0 +1,27 @@
+/** What a change of the source may break of the simulation, told at once: the hunts themselves take minutes. */
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { BUGS } from "./simulation/planted.ts";
+import { patchedFiles } from "./simulation/product.ts";
+
+Deno.test("each patch that plants a bug fits the source once", async () => {
+  const unfit: string[] = [];
+  for (const { name, patches } of BUGS) {
+    await patchedFiles(patches).catch(({ message }) => unfit.push(`${name}: ${message}`));
+  }
+  deepStrictEqual(unfit, []);
+});
+
+Deno.test("a patch that does not fit the source, or fits twice, is refused", async () => {
+  for (const find of ["no such words", "import "]) {
+    const refused = await patchedFiles([{ file: "actors/journal/chunk.ts", find, replace: "" }]).then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
+    ok(refused?.startsWith("a patch of actors/journal/chunk.ts fits "), String(refused));
+  }
+});
+
+Deno.test("there are planted bugs for each rule, no two of one name", () => {
+  ok(BUGS.length >= 57, `${BUGS.length} bugs`);
+  strictEqual(new Set(BUGS.map(({ name }) => name)).size, BUGS.length);
+});

@@ -1,0 +1,101 @@
+/** Bugs in erasing somebody. */
+import type { Bug } from "../product.ts";
+
+/** Bugs in erasing somebody. */
+export const ERASURE_BUGS: readonly Bug[] = [
+  {
+    name: "chunks are rewritten without a check",
+    rule: "Erasure: chunks are rewritten with checks",
+    patches: [{
+      file: "actors/erasure/execute.ts",
+      find: "if (sets.length > 0) await write({ sets, deletes: [] });",
+      replace: "if (sets.length > 0) await store.commit({ checks: [], sets });",
+    }],
+  },
+  {
+    name: "chunks are rewritten with a check of something else",
+    rule: "Erasure: under the fence, or two who erase get in each other's way",
+    patches: [{
+      file: "actors/erasure/execute.ts",
+      find: "if (sets.length > 0) await write({ sets, deletes: [] });",
+      replace: `for (const set of sets) {
+      const { stamp } = await store.get(set[0]);
+      await store.commit({ checks: [{ key: set[0], stamp }], sets: [set] });
+    }`,
+    }],
+  },
+  {
+    name: "a half erasure is not taken up again",
+    rule: "Erasure: what was begun is finished, by whomever",
+    patches: [{
+      file: "actors/erasure/execute.ts",
+      find: "if (wish === null || target !== null || position < wish.upTo) return false;",
+      replace:
+        "if (wish === null || target !== null || position < wish.upTo || wish.plan !== undefined) return false;",
+    }],
+  },
+  {
+    name: "a plan is made anew for the second half",
+    rule: "Erasure: the plan is stored before anything changes, as its logs are going to go",
+    patches: [{
+      file: "actors/erasure/execute.ts",
+      find: "if (wish.plan === undefined) wish =",
+      replace: "wish =",
+    }],
+  },
+  {
+    name: "somebody is erased before their events are settled",
+    rule: "Erasure: after settling past it",
+    patches: [{
+      file: "actors/erasure/execute.ts",
+      find: "|| position < wish.upTo) return false;",
+      replace: ") return false;",
+    }],
+  },
+  {
+    name: "states are folded again from chunks as they were",
+    rule: "Erasure: folds ignore the person's earlier positions",
+    patches: [{
+      file: "actors/erasure/execute.ts",
+      find: "  events.forget();\n",
+      replace: "",
+    }],
+  },
+  {
+    name: "the pieces of a state go before its value",
+    rule: "Erasure: a half erasure can be read, and finished (the simulation found it)",
+    patches: [{
+      file: "actors/erasure/erase_actor.ts",
+      find: "if (version === 0) return",
+      replace:
+        "if (version === 0) for (const each of loaded.pieces) await place.write({ sets: [], deletes: [each] });\n  if (version === 0) return",
+    }],
+  },
+  {
+    name: "parts of who is erased stay",
+    rule: "Erasure: what a user owned of anonymous ids goes too",
+    patches: [{
+      file: "actors/erasure/execute.ts",
+      find: "  await deleteParts(place, partsOf(place, wish, plan));\n",
+      replace: "",
+    }],
+  },
+  {
+    name: "a replay under way is put to use after an erasure",
+    rule: "Erasure: what a replay has read of before is never put to use",
+    patches: [{
+      file: "actors/erasure/execute.ts",
+      find: "    await stopRebuilds(fence, options);\n",
+      replace: "",
+    }],
+  },
+  {
+    name: "inflated chunks are kept after an erasure",
+    rule: "Erasure: in all processes, whatever they hold in memory",
+    patches: [{
+      file: "actors/journal/journal_state.ts",
+      find: "      events.forget();\n",
+      replace: "",
+    }],
+  },
+];

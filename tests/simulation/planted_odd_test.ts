@@ -1,3 +1,0 @@
-import { huntHalf } from "./planted_hunts.ts";
-
-huntHalf("odd");
