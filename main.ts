@@ -84,7 +84,8 @@ export async function serve(settings: Settings, announce: (url: string) => void)
   running = system;
   const notice = otherUsersMayRead(settings.kvUrl);
   if (notice !== undefined) log.line("warn", notice, { code: "file_mode" });
-  const app = createApp({ system, settings, log, metrics, now: Date.now, newId, lookUp });
+  const elapsed = () => performance.now();
+  const app = createApp({ system, settings, log, metrics, now: Date.now, elapsed, newId, lookUp });
   const { host: hostname, port } = settings;
   const listening = Promise.withResolvers<string>();
   try {

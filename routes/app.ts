@@ -7,7 +7,10 @@ import type { UnknownEvents } from "../domain/contract/contract.ts";
 import { placeholdersIn, withPlaceholders } from "../domain/profile/placeholder.ts";
 import { adminRoutes } from "./admin/write_keys.ts";
 import { createAuthentication, type Secrets } from "./auth/authentication.ts";
-import { BODY_LIMITS, type BodyLimits, createBodies, STOPPING } from "./http/body.ts";
+import { createCharges } from "./auth/charges.ts";
+import { createBodies } from "./http/bodies.ts";
+import { STOPPING } from "./http/body.ts";
+import { LIMITS, type Limits } from "./http/limits.ts";
 import { contractGate, contractRoutes } from "./admin/contracts.ts";
 import { erasureRoutes, suppressionGate } from "./admin/erasure.ts";
 import { docsRoutes } from "./service/docs.ts";
@@ -71,8 +74,10 @@ export interface AppDeps {
   lookUp?: LookUp | undefined;
   /** The figures that the actors are observed by; without them only what the routes see is shown. */
   metrics?: Metrics;
-  /** Tests take smaller bounds than {@link BODY_LIMITS}. */
-  bodyLimits?: Partial<BodyLimits>;
+  /** Milliseconds of a clock that nobody moves, by which work is measured; default: `now`. */
+  elapsed?: () => number;
+  /** Tests take smaller bounds than {@link LIMITS}. */
+  limits?: Partial<Limits>;
   /** Tests take a shorter time between two comments of a live view. */
   heartbeatMs?: number;
 }
@@ -91,14 +96,16 @@ export interface App {
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /** Makes the routes. They hold no timer and no connection of their own. */
-export function createApp({ system, settings, log, now, newId, lookUp, bodyLimits, ...deps }: AppDeps): App {
+export function createApp({ system, settings, log, now, newId, lookUp, ...deps }: AppDeps): App {
+  const limits = { ...LIMITS, ...deps.limits };
   const metrics = deps.metrics ?? createMetrics({ startedAt: now(), memory: Deno.memoryUsage });
   const requests = createRequestCounts();
   const authentication = createAuthentication(settings, system.writeKeys, now);
   const peerOf = createPeerOf(settings.trustedProxies ?? 0);
-  const bodies = createBodies({ ...BODY_LIMITS, ...bodyLimits }, now);
+  const bodies = createBodies({ limits, now, elapsed: deps.elapsed ?? now });
+  const charges = createCharges({ limits, log, now });
   const location = locationGate({ lookUp, policy: settings.ipAddresses ?? "keep" });
-  const gates: Gate[] = [createRateLimitGate(system)];
+  const gates: Gate[] = [createRateLimitGate(system, now)];
   if (location !== undefined) gates.push(location);
   const placeholders = placeholdersIn(settings.placeholderIds ?? "");
   if (placeholders.size > 0) gates.push({ judge: (event) => void withPlaceholders(event, placeholders) });
@@ -115,8 +122,9 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
     "Events that were rejected and not kept, as the quarantine had no room or somebody was being erased.",
     system.quarantine.dropped,
   );
+  addFiguresOfBodies(metrics, { charges, bodies });
   const intake = metrics.watch(createIntake(gates, witnesses));
-  const parts: Parts = { system, authentication, bodies, intake, peerOf, log, now, newId };
+  const parts: Parts = { system, authentication, charges, bodies, intake, peerOf, log, now, newId };
 
   const hasHost = createHostCheck();
   const lookForProxy = createProxyNotice({ publicUrl: settings.publicUrl, log });
@@ -168,7 +176,8 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
     try {
       const response = hasHost(request) ? await router.fetch(request, connection) : refuseHost(request);
       if (request.method === "GET" || request.bodyUsed) return response;
-      await bodies.drain(request);
+      // Nothing more is read from who has cost too much: the connection is closed.
+      if (response.headers.get("connection") !== "close") await bodies.drain(request);
       return request.method === "HEAD" ? withoutLength(response) : response;
     } finally {
       taken--;
@@ -190,6 +199,25 @@ export function createApp({ system, settings, log, now, newId, lookUp, bodyLimit
       return stopped.promise;
     },
   };
+}
+
+function addFiguresOfBodies(metrics: Metrics, { charges, bodies }: Pick<Parts, "charges" | "bodies">): void {
+  metrics.addCounter(
+    "refused_work_seconds",
+    "Time of the thread that refused requests took, of senders that a valid credential in a header names and of others.",
+    () => Object.entries(charges.seconds()).map(([sender, value]) => ({ labels: { sender }, value })),
+  );
+  metrics.addCounter(
+    "refused_unread",
+    "Requests refused before their body was read or parsed, as their sender had cost too much.",
+    () => [{ labels: {}, value: charges.refusedUnread() }],
+  );
+  metrics.addGauge(
+    "senders_in_debt",
+    "Networks and write keys whose refused requests have cost too much.",
+    charges.inDebt,
+  );
+  metrics.addGauge("bodies_waiting", "Bodies that wait for their turn to be parsed.", bodies.waiting);
 }
 
 /**

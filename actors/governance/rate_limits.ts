@@ -35,6 +35,8 @@ export interface RateLimits {
   ): RateDecision | Promise<RateDecision>;
   /** Gives back what was taken for events that were not taken after all, and says what is left then. */
   giveBack(writeKeyId: string, limit: RateLimit, events: number): RateDecision;
+  /** Takes events whether they are there or not, for work that was done already: what is missing is a debt. */
+  charge(writeKeyId: string, limit: RateLimit, events: number): RateDecision;
   /** How many keys are remembered. */
   size(): number;
   close(): Promise<void>;
@@ -169,7 +171,9 @@ export function createRateLimits(options: RateLimitsOptions): RateLimits {
       copy.bucket.level -= events;
       copy.untold += events;
     }
-    if (Math.abs(now - copy.syncedAt) >= SYNC_MS) syncBehind(id, copy, now);
+    // What is taken first is told at once; a look before it is not.
+    const isTold = copy.untold !== 0 || copy.syncedAt !== -Infinity;
+    if (isTold && Math.abs(now - copy.syncedAt) >= SYNC_MS) syncBehind(id, copy, now);
     return {
       admitted,
       remaining: Math.max(0, Math.floor(copy.bucket.level)),
@@ -191,7 +195,6 @@ export function createRateLimits(options: RateLimitsOptions): RateLimits {
       // Otherwise each process that starts would give the whole burst again.
       syncBehind(id, copy, now);
       return copy.syncing!.then(() => {
-        // What is taken first is told at once.
         if (!copy.loaded) copy.syncedAt = -Infinity;
         copy.loaded = true;
         return decide(id, copy, { events, now });
@@ -203,6 +206,14 @@ export function createRateLimits(options: RateLimitsOptions): RateLimits {
       const copy = copies.get(id) ?? copyOf(id, limit, now);
       copy.bucket.level = Math.min(copy.limit.burst, copy.bucket.level + events);
       copy.untold -= events;
+      return decide(id, copy, { events: 0, now });
+    },
+    charge(id, limit, events) {
+      const now = options.now();
+      const copy = copies.get(id) ?? copyOf(id, limit, now);
+      const taken = Math.max(0, Math.min(events, copy.bucket.level + mostDebt(copy.limit)));
+      copy.bucket.level -= taken;
+      copy.untold += taken;
       return decide(id, copy, { events: 0, now });
     },
     size: () => copies.size,

@@ -111,6 +111,7 @@ function systemOf(store: Store): System {
     rateLimits: {
       take: outside,
       giveBack: () => ({ admitted: true, remaining: 0, fullInS: 0, enoughInS: 0 }),
+      charge: () => ({ admitted: true, remaining: 0, fullInS: 0, enoughInS: 0 }),
       size: () => 0,
       close: () => Promise.resolve(),
     },

@@ -3,6 +3,8 @@ import type { z } from "zod";
 import { dotted } from "../../domain/event/json.ts";
 import { MAX_ERRORS } from "../../domain/event/rejection.ts";
 import type { Parts, RouteContext } from "../handler/handle.ts";
+import { ADMIN_KEY_ID } from "../auth/authentication.ts";
+import { networksOf } from "../http/network.ts";
 import { invalid, type Problem } from "../http/problem.ts";
 
 /** What strict schemas say of a member that they don't know. */
@@ -15,16 +17,16 @@ export const bodyErrors: z.core.$ZodErrorMap = (issue) =>
 
 /** Reads a body and checks it by a schema; the problem names the places that are wrong. */
 export async function readBody<Schema extends z.ZodType>(
-  { bodies }: Parts,
+  { bodies, peerOf }: Parts,
   c: RouteContext,
   schema: Schema,
 ): Promise<{ value: z.output<Schema>; problem?: undefined } | { problem: Problem }> {
-  const body = await bodies.read(c.req.raw);
+  const keyId = ADMIN_KEY_ID;
+  const body = await bodies.read(c.req.raw, { keyId, network: () => networksOf(peerOf(c)).narrow });
   try {
-    const noTurn = body.problem ?? await bodies.turn(body, c.req.raw);
-    if (noTurn !== undefined) return { problem: noTurn };
-    const parsed = bodies.parse(body, c.req.raw);
-    if ("problem" in parsed) return parsed;
+    if (body.problem !== undefined) return { problem: body.problem };
+    const parsed = await bodies.parse(body, { keyId });
+    if (parsed.problem !== undefined) return parsed;
     const checked = schema.safeParse(parsed.value);
     if (checked.success) return { value: checked.data };
     const errors = checked.error.issues.slice(0, MAX_ERRORS).map((issue) => ({

@@ -1,6 +1,8 @@
 /** A limit on wrong credentials per address, so that keys can't be guessed at the speed of the server. */
 
 import { forgetOldest } from "../../domain/limits/bounded_map.ts";
+import { PROCESS_LIMITS } from "../http/limits.ts";
+import { networksOf } from "../http/network.ts";
 
 /** The window in which failures are counted. */
 const WINDOW_MS = 60_000;
@@ -21,39 +23,35 @@ export interface AuthenticationLimit {
   size(): number;
 }
 
-/** Makes a limit of so many failures a minute and address; 0 is no limit. */
+/**
+ * Makes a limit of so many failures a minute and address (of IPv6: and /64), and of more in a /48; 0 is no limit.
+ */
 export function createAuthenticationLimit(perMinute: number, now: () => number): AuthenticationLimit {
   const windows = new Map<string, Window>();
+
+  /** Counts a failure in a network, and says in how many ms its window ends if there were more than `most`. */
+  function failIn(network: string, most: number): number {
+    const nowMs = now();
+    let window = windows.get(network);
+    if (window === undefined || nowMs - window.sinceMs >= WINDOW_MS || nowMs < window.sinceMs) {
+      window = { sinceMs: nowMs, failures: 0 };
+      windows.delete(network); // So that the order of the map is that of the windows' beginnings.
+      windows.set(network, window);
+      forgetOldest(windows, MAX_ADDRESSES);
+    }
+    window.failures++;
+    return window.failures > most ? window.sinceMs + WINDOW_MS - nowMs : 0;
+  }
+
   return {
     size: () => windows.size,
     fail(address) {
       if (perMinute === 0) return undefined;
-      const who = networkOf(address);
-      const nowMs = now();
-      let window = windows.get(who);
-      if (window === undefined || nowMs - window.sinceMs >= WINDOW_MS || nowMs < window.sinceMs) {
-        window = { sinceMs: nowMs, failures: 0 };
-        windows.delete(who); // So that the order of the map is that of the windows' beginnings.
-        windows.set(who, window);
-        forgetOldest(windows, MAX_ADDRESSES);
-      }
-      window.failures++;
-      if (window.failures <= perMinute) return undefined;
-      return Math.max(1, Math.ceil((window.sinceMs + WINDOW_MS - nowMs) / 1000));
+      const { narrow, wide } = networksOf(address);
+      const narrowMs = failIn(narrow, perMinute);
+      const wideMs = wide === undefined ? 0 : failIn(wide, perMinute * PROCESS_LIMITS.wideFactor);
+      const ms = Math.max(narrowMs, wideMs);
+      return ms > 0 ? Math.max(1, Math.ceil(ms / 1000)) : undefined;
     },
   };
-}
-
-/** An IPv6 subscriber has at least a /64 (RFC 6177), and with it more addresses than could be counted one by one. */
-function networkOf(address: string): string {
-  if (!address.includes(":")) return address;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  if (mapped !== null) return mapped[1]!;
-  const [head = "", tail] = address.split("::");
-  const groups = head === "" ? [] : head.split(":");
-  if (tail !== undefined) {
-    const after = tail === "" ? 0 : tail.split(":").length;
-    while (groups.length + after < 8) groups.push("0");
-  }
-  return groups.slice(0, 4).map((group) => group.replace(/^0+(?=.)/, "")).join(":");
 }

@@ -5,7 +5,8 @@ import { matchedRoutes } from "hono/route";
 import type { System } from "../../actors/system.ts";
 import { traceOf } from "../../actors/store/error_trace.ts";
 import type { Authentication, Right } from "../auth/authentication.ts";
-import type { Bodies } from "../http/body.ts";
+import type { Charges } from "../auth/charges.ts";
+import type { Bodies } from "../http/bodies.ts";
 import type { Intake } from "../ingest/pipeline.ts";
 import type { Log, LogMembers } from "../http/logger.ts";
 import { refusalFormOf } from "../http/paths.ts";
@@ -28,6 +29,8 @@ export type RouteContext = Context<RouteEnv>;
 export interface Parts {
   system: System;
   authentication: Authentication;
+  /** What refused requests cost their senders. */
+  charges: Charges;
   bodies: Bodies;
   intake: Intake;
   /** The address of whoever sends a request, past the proxies that are trusted. */

@@ -1,93 +1,51 @@
 /**
- * Bodies from outside: read within bounds of size and time, inflated within bounds, parsed.
+ * Bodies from outside: read within bounds of size, memory and time, then inflated and parsed when it is their turn.
  *
- * A body is always read, or drained, before the answer: an answer that leaves it unread slows the connection down.
+ * A body is read, or drained, before the answer: an answer that leaves it unread closes the connection.
  */
+import { type BodySender, createBodyMemory, type Hold, SMALL_BODY_BYTES } from "./body_memory.ts";
 import { createDeadlines, DeadlinePassed } from "./deadlines.ts";
-import { beginsAsGzip, type Coding, codingOf, inflate, parseJson, UNKNOWN_ENCODING } from "./decode.ts";
-import { createLane, type Lane } from "./semaphore.ts";
+import type { Limits } from "./limits.ts";
 import { invalid, type Problem } from "./problem.ts";
+import type { Turn } from "./fair_queue.ts";
 
-/** The bounds of a body; tests take smaller ones. */
-export interface BodyLimits {
-  /** Of one body, as sent and inflated: the contract's 4 MiB. */
-  maxBytes: number;
-  /** Read and thrown away of a body that is refused, so that its sender gets to read the answer. */
-  drainBytes: number;
-  /** Of all bodies that are held at once, as sent, and inflated while they are parsed. */
-  maxHeldBytes: number;
-  /** The share of that for bodies that are not small: single events find room while large ones stall. */
-  maxLargeBytes: number;
-  /** The share of that for senders who have shown no key yet, so that they can't crowd out those who have. */
-  maxUnknownBytes: number;
-  /** Of small bodies that are read in one go, from their beginning to their end: memory that a stalled one keeps. */
-  maxReadingBytes: number;
-  /**
-   * Of large bodies, and of small ones, that are parsed and not yet answered; others wait in line. Two bytes of JSON
-   * (`{}`) can take 56 of heap, and a body of 4 MiB some 100 MB: this keeps the worst below the heap's 512 MB.
-   */
-  maxParsedBytes: number;
-  maxParsedSmallBytes: number;
-  /** Without a byte for so long, a body is given up. */
-  idleMs: number;
-  /** A whole body may take so long: 4 MiB over a line of 560 kbit/s. */
-  totalMs: number;
-}
-
-/** See {@link BodyLimits}. */
-export const BODY_LIMITS: BodyLimits = {
-  maxBytes: 4 * 1024 * 1024,
-  drainBytes: 16 * 1024 * 1024,
-  maxHeldBytes: 48 * 1024 * 1024,
-  maxLargeBytes: 40 * 1024 * 1024,
-  maxUnknownBytes: 12 * 1024 * 1024,
-  maxReadingBytes: 16 * 1024 * 1024,
-  maxParsedBytes: 8 * 1024 * 1024,
-  maxParsedSmallBytes: 2 * 1024 * 1024,
-  idleMs: 10_000,
-  totalMs: 60_000,
-};
-
-/** A body whose length is known to be no more is read in one go: nearly every single event. */
-const SMALL_BODY_BYTES = 64 * 1024;
-
-/** Bytes of many bodies, and how many they may be. */
-interface Share {
-  readonly maxBytes: number;
+/** Work that was done for a body: what a sender is charged for, where it was for nothing. */
+export interface Work {
+  /** Bytes that were read, or looked at once they were inflated. */
   bytes: number;
+  /** Time of the thread, where it was measured. */
+  ms: number;
 }
 
-/** A body as it was sent. `held` is what it counts against its shares until it is released. */
+/** A body as it was sent. */
 export interface Body {
+  readonly request: Request;
+  readonly sender: BodySender;
+  readonly hold: Hold;
+  /** What was read. Of an unknown sender's body that is too large, its beginning. */
   bytes: Uint8Array;
-  held: number;
-  shares: readonly Share[];
-  /** Where it takes its turn to be parsed, and what it counts there. */
-  turn?: { lane: Lane; weight: number };
+  readonly work: Work;
+  /** Its turn to be parsed, which it keeps until it is released. */
+  turn?: Pick<Turn, "leave">;
   problem?: Problem;
 }
 
-/** Reads bodies within {@link BodyLimits}. */
-export interface Bodies {
-  /**
-   * Reads a body as sent, or says in `problem` why not. Release it when the answer is ready. A sender is unknown that
-   * has shown no credential in a header.
-   */
-  read(request: Request, sender?: "known" | "unknown"): Promise<Body>;
-  /** Takes a body's turn to be parsed, until it is released: nothing at once where there is room, or why there is none. */
-  turn(body: Body, request: Request): undefined | Promise<Problem | undefined>;
-  /** Inflates what is gzip, by the request's header or by its first bytes, decodes and parses. */
-  parse(body: Body, request: Request): { value: unknown; bytes: number } | { problem: Problem };
+/** Reads bodies within {@link Limits}. */
+export interface BodyReader {
+  /** Reads a body as sent, or says in `problem` why not. Release it when the answer is ready. */
+  read(request: Request, sender: BodySender): Promise<Body>;
+  /** Counts bytes that a body became by inflating. */
+  addInflated(body: Body, bytes: number): void;
   release(body: Body): void;
-  /** Reads and forgets a body that nobody has read. */
-  drain(request: Request): Promise<void>;
+  /** Reads and forgets a body that nobody has read, and gives how many bytes of it there were. */
+  drain(request: Request): Promise<number>;
   /** From now on a body that breaks off is the server's doing, which is about to close its connections. */
   stop(): void;
 }
 
 const EMPTY = new Uint8Array();
 /** A body that was cut leaves the connection in the middle of a request: it can't be used again. */
-const CLOSES = { connection: "close" };
+export const CLOSES = { connection: "close" };
 
 const STALLED: Problem = {
   ...invalid("stalled_body", "", "the body did not arrive in time"),
@@ -102,59 +60,48 @@ export const STOPPING: Problem = {
   retryAfterS: 1,
   headers: CLOSES,
 };
-const OVERLOADED: Problem = {
+/** There is no room for a body, or no turn. */
+export const OVERLOADED: Problem = {
   reason: "unavailable",
   code: "overloaded",
   detail: "The server holds as many bytes of bodies as it can.",
   retryAfterS: 1,
 };
 
-/** Makes a reader of bodies; its timer ends by itself soon after the last body is read. */
-export function createBodies(limits: BodyLimits, now: () => number): Bodies {
-  const { maxBytes } = limits;
-  const deadlines = createDeadlines(now);
-  const all: Share = { maxBytes: limits.maxHeldBytes, bytes: 0 };
-  const large: Share = { maxBytes: limits.maxLargeBytes, bytes: 0 };
-  const unknown: Share = { maxBytes: limits.maxUnknownBytes, bytes: 0 };
-  const ofKnown = { small: [all], large: [all, large] };
-  const ofUnknown = { small: [all, unknown], large: [all, large, unknown] };
-  const parsed = createLane(limits.maxParsedBytes, now);
-  const parsedSmall = createLane(limits.maxParsedSmallBytes, now);
-  let readingBytes = 0;
-  let brokenOff = BROKEN_OFF;
-
-  const tooLarge = (found: string): Problem => ({
+/** The refusal of a body of more than `maxBytes`. */
+export function tooLarge(maxBytes: number, found: string): Problem {
+  return {
     reason: "too_large",
     code: "body_too_large",
     detail:
       `the body must be at most ${maxBytes} bytes, also when inflated (found ${found}): send fewer events at a time`,
-  });
+  };
+}
 
-  /** Counts more bytes of a body, or says that there is no room for them. */
-  function hold(body: Body, bytes: number): boolean {
-    for (const share of body.shares) if (share.bytes + bytes > share.maxBytes) return false;
-    count(body, bytes);
-    return true;
-  }
+/** The refusal of a body of more than `maxBytes` whose sender gives no credential in a header. */
+function tooLargeUnnamed(maxBytes: number): Problem {
+  return {
+    reason: "too_large",
+    code: "body_too_large",
+    detail: `the body must be at most ${maxBytes} bytes where no header has the write key: ` +
+      "send fewer events at a time, or send the key in a header",
+  };
+}
 
-  function count(body: Body, bytes: number): void {
-    for (const share of body.shares) share.bytes += bytes;
-    body.held += bytes;
-  }
-
-  function release(body: Body): void {
-    count(body, -body.held);
-    body.turn?.lane.leave(body.turn.weight);
-    delete body.turn;
-  }
+/** Makes a reader of bodies; its timer ends by itself soon after the last body is read. */
+export function createBodyReader(limits: Limits, now: () => number): BodyReader {
+  const deadlines = createDeadlines(now);
+  const memory = createBodyMemory(limits);
+  let readingBytes = 0;
+  let brokenOff = BROKEN_OFF;
 
   /**
    * In one go, the fastest way. It can't be called off: what a stalled body has sent is kept for as long as its sender
-   * keeps the connection, so its whole length counts among {@link BodyLimits.maxReadingBytes} until then.
+   * keeps the connection, so its whole length counts among {@link Limits.maxReadingBytes} until then.
    */
-  async function readSmall(request: Request, { body, declared }: { body: Body; declared: number }) {
+  async function readSmall(body: Body, declared: number): Promise<Body> {
     readingBytes += declared;
-    const whole = request.bytes();
+    const whole = body.request.bytes();
     try {
       body.bytes = await deadlines.within(whole, now() + limits.idleMs);
       readingBytes -= declared;
@@ -166,37 +113,48 @@ export function createBodies(limits: BodyLimits, now: () => number): Bodies {
       body.problem = isStalled ? STALLED : brokenOff;
       return body;
     }
-    if (!hold(body, body.bytes.length)) {
+    body.work.bytes = body.bytes.length;
+    if (!memory.add(body.hold, body.bytes.length)) {
       body.bytes = EMPTY;
       body.problem = OVERLOADED;
     }
     return body;
   }
 
-  async function readStream(request: Request, { body, declared }: { body: Body; declared: number }) {
-    const stream = request.body;
-    if (stream === null) return body;
+  async function readStream(body: Body, declared: number): Promise<Body> {
+    const { request, hold, sender } = body;
+    if (request.body === null) return body;
+    const isUnknown = sender.keyId === undefined;
+    const most = isUnknown ? limits.maxUnknownBytes : limits.maxBytes;
     const chunks: Uint8Array[] = [];
-    if (declared > maxBytes) body.problem = tooLarge(`${declared} bytes`);
+    // A key is looked for in the beginning of an unknown sender's body, however long the body is.
+    if (!isUnknown && declared > most) body.problem = tooLarge(most, `${declared} bytes`);
     let read = 0;
-    const end = await eachChunk(stream, (chunk) => {
+    const drop = (problem: Problem) => {
+      body.problem = problem;
+      memory.release(hold);
+      chunks.length = 0;
+    };
+    const end = await eachChunk(request.body, (chunk) => {
       read += chunk.length;
-      if (body.problem === undefined && read > maxBytes) {
-        body.problem = tooLarge(`more than ${maxBytes} bytes`);
+      if (body.problem !== undefined) return read <= limits.drainBytes;
+      if (read > most && !isUnknown) {
+        drop(tooLarge(most, `more than ${most} bytes`));
+        return true;
       }
-      if (body.problem === undefined && !hold(body, chunk.length)) body.problem = OVERLOADED;
-      if (body.problem !== undefined) {
-        release(body);
-        chunks.length = 0;
-        return read <= limits.drainBytes;
-      }
-      chunks.push(chunk);
+      const kept = read <= most ? chunk : chunk.subarray(0, chunk.length - (read - most));
+      if (memory.add(hold, kept.length)) chunks.push(kept);
+      else drop(OVERLOADED);
+      if (read > most) body.problem ??= tooLargeUnnamed(most);
       return true;
     });
+    body.work.bytes = read;
     if (end !== undefined) {
       body.problem = body.problem === undefined ? end : { ...body.problem, headers: CLOSES };
     }
-    if (body.problem === undefined) body.bytes = chunks.length === 1 ? chunks[0]! : concat(chunks, read);
+    if (body.problem === undefined || isUnknown) {
+      body.bytes = chunks.length === 1 ? chunks[0]! : concat(chunks);
+    }
     return body;
   }
 
@@ -207,14 +165,14 @@ export function createBodies(limits: BodyLimits, now: () => number): Bodies {
   ): Promise<Problem | undefined> {
     const reader = stream.getReader();
     const latestMs = now() + limits.totalMs;
+    let dueMs = now() + limits.idleMs;
     try {
       while (true) {
-        const { done, value } = await deadlines.within(
-          reader.read(),
-          Math.min(now() + limits.idleMs, latestMs),
-        );
+        const { done, value } = await deadlines.within(reader.read(), Math.min(dueMs, latestMs));
         if (done) return undefined;
         if (!take(value)) break;
+        const paidMs = (value.length / limits.minBytesPerS) * 1000;
+        dueMs = Math.min(now() + limits.idleMs, dueMs + paidMs);
       }
     } catch (error) {
       reader.cancel().catch(() => {}); // The sender is gone, or is about to be: it has nothing more to tell.
@@ -225,70 +183,41 @@ export function createBodies(limits: BodyLimits, now: () => number): Bodies {
   }
 
   return {
-    read(request, sender = "known") {
+    read(request, sender) {
       const declared = Number(request.headers.get("content-length") ?? NaN);
-      const isSmall = declared <= SMALL_BODY_BYTES;
-      const shares = (sender === "known" ? ofKnown : ofUnknown)[isSmall ? "small" : "large"];
-      const body: Body = { bytes: EMPTY, held: 0, shares };
-      const inOneGo = isSmall && readingBytes + declared <= limits.maxReadingBytes;
-      return inOneGo ? readSmall(request, { body, declared }) : readStream(request, { body, declared });
-    },
-
-    turn(body, request) {
-      const isGzip = codingOfBody(body, request) === "gzip";
-      const lane = isGzip || body.bytes.length > SMALL_BODY_BYTES ? parsed : parsedSmall;
-      const weight = isGzip ? maxBytes : body.bytes.length;
-      const entered = lane.enter(weight);
-      if (entered === true) {
-        body.turn = { lane, weight };
-        return undefined;
+      const hold = memory.open(sender, declared);
+      const body: Body = { request, sender, hold, bytes: EMPTY, work: { bytes: 0, ms: 0 } };
+      if (hold.isRefused) {
+        body.problem = OVERLOADED;
+        return Promise.resolve(body);
       }
-      return entered.then((hasRoom) => {
-        if (!hasRoom) return OVERLOADED;
-        body.turn = { lane, weight };
-        return undefined;
-      });
+      const inOneGo = declared <= SMALL_BODY_BYTES && readingBytes + declared <= limits.maxReadingBytes;
+      return inOneGo ? readSmall(body, declared) : readStream(body, declared);
     },
 
-    parse(body, request) {
-      const coding = codingOfBody(body, request);
-      if (coding === "unknown") return { problem: UNKNOWN_ENCODING };
-      if (coding === "identity") return parseJson(body.bytes);
-      const inflated = inflate(body.bytes, maxBytes);
-      if (inflated === "too_large") return { problem: tooLarge(`more than ${maxBytes} bytes`) };
-      if ("problem" in inflated) return inflated;
-      count(body, inflated.bytes.length);
-      const { turn } = body;
-      // Its turn was for all that it might have been.
-      if (turn !== undefined) {
-        turn.lane.leave(turn.weight - inflated.bytes.length);
-        turn.weight = inflated.bytes.length;
-      }
-      return parseJson(inflated.bytes);
-    },
+    addInflated: (body, bytes) => memory.addAnyway(body.hold, bytes),
 
-    release,
+    release(body) {
+      memory.release(body.hold);
+      body.turn?.leave();
+      delete body.turn;
+    },
 
     stop() {
       brokenOff = STOPPING;
     },
 
     async drain(request) {
-      if (request.body === null || request.bodyUsed) return;
+      if (request.body === null || request.bodyUsed) return 0;
       let read = 0;
       await eachChunk(request.body, (chunk) => (read += chunk.length) <= limits.drainBytes);
+      return read;
     },
   };
 }
 
-/** Some proxies inflate nothing and drop the header all the same. */
-function codingOfBody({ bytes }: Body, request: Request): Coding {
-  const coding = codingOf(request.headers.get("content-encoding"));
-  return coding === "identity" && beginsAsGzip(bytes) ? "gzip" : coding;
-}
-
-function concat(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length);
+function concat(chunks: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
   let place = 0;
   for (const chunk of chunks) {
     whole.set(chunk, place);

@@ -4,16 +4,16 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { createTurns } from "../../actors/store/serial_queue.ts";
 import { accept, type BatchDefaults } from "../../domain/event/accept.ts";
-import type { EventType, StoredEvent } from "../../domain/event/event.ts";
+import { type EventType, MAX_EVENT_BYTES, type StoredEvent } from "../../domain/event/event.ts";
 import { ownMessageId, type Rejection } from "../../domain/event/rejection.ts";
 import { formatTimestamp } from "../../domain/event/timestamp.ts";
-import type { Caller } from "../auth/authentication.ts";
-import { BODY_LIMITS } from "../http/body.ts";
+import { BODY_LIMITS } from "../http/limits.ts";
 import { CORS_HEADERS, preflightOf } from "../http/cors.ts";
 import { handle, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
 import type { Source } from "./pipeline.ts";
 import { invalid, type Problem, STATUS_OF } from "../http/problem.ts";
 import { readQuery } from "../http/query.ts";
+import { receive, type Receiving, type Sent } from "./receive.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { BATCH_PATH, EVENT_PATH } from "../http/paths.ts";
 import { BatchTooLarge } from "../../actors/store/errors.ts";
@@ -49,15 +49,15 @@ export const keyQuery = z.object({
 /** `POST /api/v1/events` and `/api/v1/events/batch`, with their preflights. */
 export function sendingRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
-  routes.post(EVENT_PATH, handle(parts, (c) => receive(parts, c, { send: sendOne })));
-  routes.post(BATCH_PATH, handle(parts, (c) => receive(parts, c, { send: sendBatch })));
+  routes.post(EVENT_PATH, takeEvents(parts, { send: sendOne }));
+  routes.post(BATCH_PATH, takeEvents(parts, { send: sendBatch }));
   for (const path of [EVENT_PATH, BATCH_PATH]) routes.options(path, preflightOf("POST"));
   return routes;
 }
 
 /** How a route takes events. */
 export interface Taking {
-  send: (parts: Parts, c: RouteContext, sent: Sent) => Promise<Outcome>;
+  send: (parts: Parts, c: RouteContext, taken: Taken) => Promise<Outcome>;
   /** Of the routes of Segment's clients: their batches are larger, their answers begin with `success`. */
   segment?: {
     /** The type that the route implies. */
@@ -67,67 +67,57 @@ export interface Taking {
   };
 }
 
-/** A body that was read from a sender who may send. */
-interface Sent {
-  value: unknown;
-  bytes: number;
-  caller: Caller;
-  segment?: Taking["segment"];
+/** A body that was read from a sender who may send, on a route. */
+interface Taken {
+  sent: Sent;
+  segment: Taking["segment"];
 }
 
-/**
- * Tells whether the sender may send, then reads the body; or, where no header says who sends, looks for the key in the
- * body. Only a sender that is known has it held, inflated and parsed, or one that gives no key in a header.
- */
-export async function receive(parts: Parts, c: RouteContext, { send, segment }: Taking): Promise<Outcome> {
-  const { authentication, bodies } = parts;
-  const request = c.req.raw;
-  const address = () => parts.peerOf(c);
-  const found = authentication.byHeaders(request.headers);
-  let caller = found instanceof Promise ? await found : found;
-  if (caller === undefined && segment?.keyInQuery) {
-    const read = readQuery(request.url, keyQuery, "passed over");
-    if (read.problem !== undefined) return read.problem;
-    if (read.query.writeKey) caller = await authentication.byKey(read.query.writeKey);
-  }
-  if (caller !== undefined) {
-    // Nothing of what it sends is held: the router drains it.
-    const refusal = authentication.refuse(caller, "send", address);
-    if (refusal !== undefined) return refusal;
-  }
-  const body = await bodies.read(request, caller === undefined ? "unknown" : "known");
-  try {
-    if (body.problem !== undefined) return body.problem;
-    const line = bodies.turn(body, request);
-    const noTurn = line === undefined ? undefined : await line;
-    if (noTurn !== undefined) return noTurn;
-    const parsed = bodies.parse(body, request);
-    if (!caller) {
-      caller = "problem" in parsed ? undefined : await authentication.byBody(parsed.value);
-      const refusal = authentication.refuse(caller, "send", address);
-      if (refusal !== undefined) return refusal;
-    }
-    if ("problem" in parsed) return parsed.problem;
-    return await send(parts, c, { ...parsed, caller: caller!, ...segment !== undefined && { segment } });
-  } finally {
-    bodies.release(body);
-  }
+/** An event has no more structural bytes than bytes: a body with more holds none that could be taken. */
+const EVENT_STRUCTURE: Receiving["structure"] = {
+  most: MAX_EVENT_BYTES,
+  problem: {
+    reason: "too_large",
+    code: "event_too_large",
+    detail: `the event must be at most ${MAX_EVENT_BYTES} bytes of JSON`,
+  },
+};
+
+/** The handler of a route that takes events. */
+export function takeEvents(parts: Parts, { send, segment }: Taking) {
+  const receiving: Receiving = {
+    send: (parts, c, sent) => send(parts, c, { sent, segment }),
+    ...send === sendOne && { structure: EVENT_STRUCTURE },
+    ...segment?.keyInQuery && { byQuery: keyInQuery },
+  };
+  return handle(parts, (c) => receive(parts, c, receiving));
+}
+
+function keyInQuery(url: string) {
+  const read = readQuery(url, keyQuery, "passed over");
+  return read.problem === undefined ? { writeKey: read.query.writeKey } : read;
 }
 
 /** One event, of the type that its route implies or that it says itself. */
 export async function sendOne(
   parts: Parts,
   c: RouteContext,
-  { value, caller, segment }: Sent,
+  { sent, segment }: Taken,
 ): Promise<Outcome> {
+  const { value, caller } = sent;
   const { intake, log } = parts;
   const source = sourceOf(parts, c, { caller, type: segment?.type });
   const waiting = intake.admit(source, 1);
   const refusal = waiting instanceof Promise ? await waiting : waiting;
   if (refusal !== undefined) return refusal;
+  sent.paidEvents = 1;
   dropWriteKey(value);
   const taken = await takeOne(parts, value, { source, newId: parts.newId });
-  if (taken.problem !== undefined) return taken.problem;
+  if (taken.problem !== undefined) {
+    // It was given back.
+    if (taken.problem.reason === "too_large") sent.paidEvents = 0;
+    return taken.problem;
+  }
   const { messageId, duplicate } = taken.receipt;
   if (log.debugging) c.set("counts", { received: 1, accepted: 1, duplicates: duplicate ? 1 : 0 });
   const answer = segment === undefined ? { success: true, messageId, duplicate } : { success: true };
@@ -206,16 +196,22 @@ interface EventError {
 }
 
 /** A batch: all of its valid events or none, and an error for each of the others. */
-export async function sendBatch(parts: Parts, c: RouteContext, sent: Sent): Promise<Outcome> {
+export async function sendBatch(
+  parts: Parts,
+  c: RouteContext,
+  { sent, segment }: Taken,
+): Promise<Outcome> {
   const { system, intake, newId, now, log } = parts;
-  const { value, bytes, caller, segment } = sent;
+  const { value, bytes, caller } = sent;
   const batch = readBatch(value, segment === undefined ? MAX_BATCH_EVENTS : MAX_SEGMENT_BATCH_EVENTS);
   if ("problem" in batch) return batch.problem;
   const { items, defaults } = batch;
   const source = sourceOf(parts, c, { caller, defaults });
   const refusal = await intake.admit(source, items.length);
   if (refusal !== undefined) return refusal;
+  sent.paidEvents = items.length;
   const refuseAll = (problem: Problem) => {
+    sent.paidEvents = 0;
     intake.giveBack(source, items.length);
     return refusalOf(problem, source);
   };

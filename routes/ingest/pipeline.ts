@@ -33,6 +33,10 @@ export type Verdict = Rejection | undefined;
 
 /** Something that may refuse what comes. */
 export interface Gate {
+  /** Why this caller may send nothing at all now (429), or nothing. Before its body is read or parsed. */
+  open?(caller: Caller): Problem | undefined | Promise<Problem | undefined>;
+  /** Told that a request was refused whole after work that so many events would have been. */
+  charge?(caller: Caller, events: number): void;
   /** Why so many events may not come from this caller now (429), or nothing. Before any of them is looked at. */
   admit?(source: Source, events: number): Problem | undefined | Promise<Problem | undefined>;
   /** Last before the commit: may enrich the event in place, then says why it is not taken (403, 422), or nothing. */
@@ -92,6 +96,16 @@ export function createIntake(gates: readonly Gate[], witnesses: readonly Witness
   }
 
   return {
+    async open(caller) {
+      for (const gate of gates) {
+        const refusal = await gate.open?.(caller);
+        if (refusal !== undefined) return refusal;
+      }
+      return undefined;
+    },
+    charge(caller, events) {
+      for (const gate of gates) gate.charge?.(caller, events);
+    },
     admit: (source, events) => admit(source, events),
     giveBack: (source, events) => giveBack(source, events),
     judge: (event, source) => judge(event, source),

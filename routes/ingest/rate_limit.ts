@@ -18,8 +18,22 @@ const POLICY = '"events"';
 const EXPOSED = `${CORS_HEADERS["access-control-expose-headers"]}, RateLimit, RateLimit-Policy`;
 
 /** Refuses what a write key may not send now. A key without a limit, and an administrator, cost nothing. */
-export function createRateLimitGate({ rateLimits }: Pick<System, "rateLimits">): Gate {
+export function createRateLimitGate(
+  { rateLimits }: Pick<System, "rateLimits">,
+  now: () => number,
+): Gate {
   return {
+    async open({ writeKeyId, rateLimit: limit }) {
+      if (limit === undefined) return undefined;
+      const { remaining } = await rateLimits.take(writeKeyId, limit, { events: 0, now: now() });
+      if (remaining > 0) return undefined;
+      // Nothing is taken where there is not one.
+      const decision = await rateLimits.take(writeKeyId, limit, { events: 1, now: now() });
+      return refusalOf(limit, { events: 1, decision });
+    },
+    charge({ writeKeyId, rateLimit: limit }, events) {
+      if (limit !== undefined) rateLimits.charge(writeKeyId, limit, events);
+    },
     admit(source, events) {
       const limit = source.caller.rateLimit;
       if (limit === undefined) return undefined;
@@ -52,10 +66,16 @@ function answer(
   { limit, events, decision }: { limit: RateLimit; events: number; decision: RateDecision },
 ): Problem | undefined {
   source.answerHeaders = headersOf(limit, decision);
-  if (decision.admitted) return undefined;
+  return decision.admitted ? undefined : refusalOf(limit, { events, decision });
+}
+
+function refusalOf(
+  limit: RateLimit,
+  { events, decision }: { events: number; decision: RateDecision },
+): Problem {
   const { burst, perSecond } = limit;
   const rule = `this write key may send ${perSecond} events a second and ${burst} at once`;
-  const refusal = { reason: "rate_limited", headers: source.answerHeaders } as const;
+  const refusal = { reason: "rate_limited", headers: headersOf(limit, decision) } as const;
   if (events > burst) {
     return {
       ...refusal,

@@ -9,7 +9,7 @@ import { handle, type Outcome, type Parts, type RouteContext, type RouteEnv } fr
 import { jsonResponse, type Problem } from "../http/problem.ts";
 import { readQuery } from "../http/query.ts";
 import { pathParam } from "../http/path_params.ts";
-import { keyQuery, receive, sendBatch, sendOne, type Taking } from "./events.ts";
+import { keyQuery, sendBatch, sendOne, takeEvents, type Taking } from "./events.ts";
 import {
   BEACON_PATH,
   SEGMENT_BATCH_PATHS,
@@ -28,7 +28,7 @@ export interface SegmentOptions {
 export function segmentRoutes(parts: Parts, { publicUrl }: SegmentOptions): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
   const take = (path: string, taking: Taking) => {
-    routes.post(path, handle(parts, (c) => receive(parts, c, taking)));
+    routes.post(path, takeEvents(parts, taking));
     routes.options(path, preflightOf("POST"));
   };
   for (const [path, type] of TYPED_PATHS) take(path, { send: sendOne, segment: { type } });

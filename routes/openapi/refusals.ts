@@ -184,20 +184,26 @@ export const REFUSALS = {
   EventTooLarge: refusal("too_large", "The event or the body is too large.", [
     "batch_too_large",
     "body_too_large",
+    "too_much_structure",
     ...LARGE_EVENT,
   ]),
   BatchTooLarge: refusal("too_large", "The body is too large: send fewer events at a time.", [
     "batch_too_large",
     "body_too_large",
+    "too_much_structure",
   ]),
-  BodyTooLarge: refusal("too_large", "The body is too large.", ["body_too_large"]),
-  TooManyFailures: refusal("rate_limited", "Too many wrong credentials came from this address.", [
-    "too_many_failures",
-  ]),
+  BodyTooLarge: refusal("too_large", "The body is too large.", ["body_too_large", "too_much_structure"]),
+  TooManyFailures: refusal(
+    "rate_limited",
+    "Too many wrong credentials came from this address, or the body makes more work than its bytes pay for.",
+    ["too_dense", "too_many_failures"],
+  ),
   TooManyEvents: refusal(
     "rate_limited",
-    "The limit of the write key leaves no room for so many events, or too many wrong credentials came from this address.",
-    ["batch_over_burst", "rate_limited", "too_many_failures"],
+    "The limit of the write key leaves no room for so many events; or too many wrong credentials or refused requests " +
+      "came from this address (a valid credential in a header is still taken); or the body makes more work than its " +
+      "bytes pay for.",
+    ["batch_over_burst", "rate_limited", "too_dense", "too_many_failures", "too_much_refused"],
   ),
   InternalError: refusal("internal", "Something went wrong in the server.", ["internal"]),
   TooManyListeners: refusal("unavailable", `As many listen as may. Or: ${WHY_UNAVAILABLE}`, [

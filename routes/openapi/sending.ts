@@ -71,7 +71,8 @@ export const HOW_BODIES_COME =
   "The body is read as JSON whatever its `Content-Type`, and may be `Content-Encoding: gzip`: a body that begins as gzip " +
   "does is inflated even where a proxy dropped the header. " +
   "An integer keeps exactly the digits that were sent, as an id and as a value. " +
-  "The write key may also be the body's `writeKey`, which a credential in a header outranks and which is never stored.";
+  "The write key may also be the body's `writeKey`, which a credential in a header outranks and which is never stored; " +
+  "a body without a credential in a header is at most 512 KB and not compressed.";
 
 /** `POST /api/v1/events` and `/api/v1/events/batch`. */
 export const sending: Group = {

@@ -29,6 +29,12 @@ export interface MetricsOptions {
   memory(): { rss: number; heapUsed: number; heapTotal: number; external: number };
 }
 
+/** A value of a counter, and the labels that it has. */
+export interface Sample {
+  labels: Record<string, string>;
+  value: number;
+}
+
 /** The figures of a process. */
 export interface Metrics {
   /** For the actors: what they tell is counted. */
@@ -37,6 +43,8 @@ export interface Metrics {
   watch(intake: Intake): Intake;
   /** Adds a figure of another part, asked for whenever figures are shown. The name has no prefix. */
   addGauge(name: string, help: string, read: () => number): void;
+  /** Adds a count of another part, which only rises. The name has no prefix, and no `_total`. */
+  addCounter(name: string, help: string, read: () => readonly Sample[]): void;
   /** Everything as text. */
   text(system: System, requests: RequestCounts): Promise<string>;
 }
@@ -100,6 +108,7 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
   );
   gauge("process_start_time_seconds", "When the process started, since 1970.").set(startedAt / 1000);
   const others: { gauge: Gauge; read: () => number }[] = [];
+  const otherCounters: { counter: Counter; read: () => readonly Sample[] }[] = [];
 
   function countRefused(problem: Problem | undefined, times: number): Problem | undefined {
     if (problem !== undefined) refused.inc({ status: STATUS_OF[problem.reason], code: problem.code }, times);
@@ -146,6 +155,10 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
       },
     }),
     addGauge: (name, help, read) => void others.push({ gauge: gauge(`signalfold_${name}`, help), read }),
+    addCounter(name, help, read) {
+      const labelNames = [...new Set(read().flatMap(({ labels }) => Object.keys(labels)))];
+      otherCounters.push({ counter: counter(name, help, labelNames), read });
+    },
     async text(system, requests) {
       stands(await system.gauges());
       readCounts(system);
@@ -157,6 +170,10 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
       heapTotal.set(bytes.heapTotal);
       external.set(bytes.external);
       for (const { gauge, read } of others) gauge.set(read());
+      for (const { counter, read } of otherCounters) {
+        counter.reset();
+        for (const { labels, value } of read()) counter.inc(labels, value);
+      }
       return await registry.metrics();
     },
   };

@@ -3,7 +3,7 @@
  * hand, and in crowds, while an honest sender is served beside them. What is wrong is a finding; there must be none.
  */
 import { accept } from "../../domain/event/accept.ts";
-import { type Server, startServer, tempDir } from "../process/server.ts";
+import { type Server, sleep, startServer, tempDir } from "../process/server.ts";
 import { type Ask, faultOf, type Got } from "./answers.ts";
 import { CROWDS } from "./crowds.ts";
 import { generated } from "./generated.ts";
@@ -45,6 +45,10 @@ const HOSTILE_AT_ONCE = 8;
 /** An answer to a request by hand is waited for so long, and where none is due: bodies that stall are given up after 10 s. */
 const PATIENCE_MS = 60_000;
 const SILENCE_MS = 15_000;
+
+/** One that is told that there is no room comes again, as clients do, so often, after so many ms. */
+const TRIES = 10;
+const RETRY_MS = 1_000;
 
 /** So many findings are enough. */
 const MAX_FINDINGS = 20;
@@ -187,8 +191,12 @@ function parsed(text: string): unknown {
 async function tryHostile(server: Server, each: Hostile): Promise<{ status: number; fault?: string }> {
   const port = Number(new URL(server.url).port);
   const ms = each.statuses.includes(0) ? SILENCE_MS : PATIENCE_MS;
-  const answers = await exchange(port, each.pieces, ms);
-  const last = answers.at(-1);
+  let last: Got | undefined;
+  for (let tries = 0; tries < TRIES; tries++) {
+    if (tries > 0) await sleep(RETRY_MS);
+    last = (await exchange(port, each.pieces, ms)).at(-1);
+    if (last?.status !== 503 || !last.text.includes('"overloaded"')) break;
+  }
   const status = last?.status ?? 0;
   const fault = each.statuses.includes(status)
     ? last && faultOfAnswer(each, last)

@@ -17,10 +17,10 @@ const EVENTS: [what: string, json: string | Uint8Array, isTaken: boolean][] = [
   ["33 levels", page(`"userId":"h","properties":${deep(32)}`), false],
   ["31 levels below the top", page(`"userId":"h","context":{"a":${deep(30)}}`), true],
   ["100,000 levels", page(`"userId":"h","properties":{"a":${deep(100_000)}}`), false],
-  ["a million levels", page(`"userId":"h","x":${deep(1_000_000)}`), false],
+  ["250,000 levels", page(`"userId":"h","x":${deep(250_000)}`), false],
   [
-    "objects of 200,000 levels",
-    page(`"userId":"h","x":${deepObject(200_000)}`),
+    "objects of 100,000 levels",
+    page(`"userId":"h","x":${deepObject(100_000)}`),
     false,
   ],
   ["a key twice", page(`"userId":"first","userId":"h"`), true],
@@ -129,8 +129,8 @@ export function ofEvents(): Hostile[] {
   ]);
 }
 
-/** Bodies that are no event and no batch, on both routes. */
-const BODIES: [what: string, body: string | Uint8Array][] = [
+/** Bodies that are no event and no batch, on both routes: 400 where no other status stands beside. */
+const BODIES: [what: string, body: string | Uint8Array, status?: number][] = [
   ["nothing", ""],
   ["blanks", " \n\t"],
   ["4 MiB of blanks", " ".repeat(4 * 1024 * 1024)],
@@ -138,8 +138,8 @@ const BODIES: [what: string, body: string | Uint8Array][] = [
   ["a number", "1"],
   ["a string of 4 MB", `"${"x".repeat(4_000_000)}"`],
   ["an array", "[]"],
-  ["two million levels", deep(2_000_000)],
-  ["four million open brackets", "[".repeat(4_000_000)],
+  ["two million levels", deep(2_000_000), 413],
+  ["four million open brackets", "[".repeat(4_000_000), 413],
   ["a comma too many", '{"type":"page",}'],
   ["single quotes", "{'type':'page'}"],
   ["a comment", '{/**/"type":"page"}'],
@@ -161,28 +161,28 @@ const BODIES: [what: string, body: string | Uint8Array][] = [
 
 /** {@link BODIES}, to each route. */
 export function ofBodies(): Hostile[] {
-  return BODIES.flatMap(([what, body]) =>
-    [ONE, BATCH].map((path) => post(`${what} to ${path}`, { path, body, statuses: [400] }))
+  return BODIES.flatMap(([what, body, status = 400]) =>
+    [ONE, BATCH].map((path) => post(`${what} to ${path}`, { path, body, statuses: [status] }))
   );
 }
 
 const BATCHES: [what: string, body: string, statuses: number[], count?: number][] = [
   ["501 events", `{"batch":[${Array(501).fill(GOOD)}]}`, [400]],
-  ["a million empty events", `{"batch":[${"{},".repeat(1_000_000)}{}]}`, [400]],
+  ["a million empty events", `{"batch":[${"{},".repeat(1_000_000)}{}]}`, [413]],
+  ["200,000 empty events", `{"batch":[${"{},".repeat(200_000)}{}]}`, [400, 429]],
   ["a batch that is an object", '{"batch":{"0":{},"length":1}}', [400]],
   ["a batch in a batch", `{"batch":[{"batch":[${GOOD}]}]}`, [200], 0],
   ["a context of 100,000 levels", `{"batch":[${GOOD}],"context":{"a":${deep(100_000)}}}`, [200], 0],
   [
-    "a context of a million levels that the event has itself",
-    `{"batch":[${page('"userId":"h","context":{"a":1}')}],"context":{"a":${deep(1_000_000)}}}`,
+    "a context of 250,000 levels that the event has itself",
+    `{"batch":[${page('"userId":"h","context":{"a":1}')}],"context":{"a":${deep(250_000)}}}`,
     [200],
     1,
   ],
   [
     "integrations of a million levels",
     `{"batch":[${page('"userId":"h","integrations":{"a":1}')}],"integrations":{"a":${deep(1_000_000)}}}`,
-    [200],
-    1,
+    [413],
   ],
   ["a context of 1e999", `{"batch":[${GOOD}],"context":{"a":1e999}}`, [200], 0],
   ["a context that is a prototype", `{"batch":[${GOOD}],"context":{"__proto__":{"a":1}}}`, [200], 1],
@@ -213,7 +213,8 @@ const BATCHES: [what: string, body: string, statuses: number[], count?: number][
     }]}`,
     [413],
   ],
-  ["a member of a million empty objects", `{"batch":[${GOOD}],"x":[${"{},".repeat(1_000_000)}{}]}`, [200], 1],
+  ["a member of a million empty objects", `{"batch":[${GOOD}],"x":[${"{},".repeat(1_000_000)}{}]}`, [413]],
+  ["a member of 200,000 empty objects", `{"batch":[${GOOD}],"x":[${"{},".repeat(200_000)}{}]}`, [200], 1],
   ["a sentAt of 4 MB", `{"batch":[${GOOD}],"sentAt":"${"1".repeat(4_000_000)}"}`, [200], 1],
 ];
 

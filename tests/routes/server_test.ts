@@ -1,14 +1,14 @@
 /** What only a real connection shows: bodies that stall or break off, and answers that come before a body's end. */
 import { match, ok, strictEqual } from "node:assert";
-import type { BodyLimits } from "../../routes/http/body.ts";
+import type { Limits } from "../../routes/http/limits.ts";
 import { beginEvent, eventually, sleep } from "../process/server.ts";
 import { ADMIN_TOKEN, openTestApp, WRITE_KEY } from "./test_app.ts";
 
 const EVENT = JSON.stringify({ type: "track", userId: "u1", event: "x" });
 
 /** The routes on a port, with the real clock's pace for deadlines. */
-async function openServer(bodyLimits: Partial<BodyLimits> = {}) {
-  const test = await openTestApp({ bodyLimits });
+async function openServer(limits: Partial<Limits> = {}) {
+  const test = await openTestApp({ limits });
   const clock = setInterval(() => test.clock.nowMs = Date.now(), 5);
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen() {} },
@@ -118,7 +118,7 @@ Deno.test("a sender that goes away before the answer has its event accepted all 
 });
 
 const REFUSED: [what: string, path: string, headers: Record<string, string>, status: number][] = [
-  ["without a credential", "/api/v1/events", {}, 413],
+  ["without a credential", "/api/v1/events", {}, 401],
   ["with a wrong credential", "/api/v1/events", { "x-write-key": "wrong" }, 401],
   ["that is too large", "/api/v1/events/batch", { "x-write-key": WRITE_KEY }, 413],
   ["to nowhere", "/nowhere", {}, 404],

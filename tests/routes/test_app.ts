@@ -64,7 +64,7 @@ export interface TestApp extends AsyncDisposable {
 
 /** What a test may have otherwise. */
 export interface TestOptions
-  extends Partial<Pick<AppDeps, "bodyLimits" | "heartbeatMs" | "lookUp" | "metrics" | "system">> {
+  extends Partial<Pick<AppDeps, "elapsed" | "limits" | "heartbeatMs" | "lookUp" | "metrics" | "system">> {
   /** Where the system goes by the same clock: otherwise the routes alone have one that is told. */
   clock?: TestApp["clock"];
   logLevel?: LogLevel;
@@ -112,7 +112,8 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     newId: () => ulid(),
     lookUp: options.lookUp,
     ...options.metrics && { metrics: options.metrics },
-    ...options.bodyLimits && { bodyLimits: options.bodyLimits },
+    ...options.limits && { limits: options.limits },
+    ...options.elapsed && { elapsed: options.elapsed },
     ...options.heartbeatMs !== undefined && { heartbeatMs: options.heartbeatMs },
   });
 

@@ -1,8 +1,18 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { gzipSync } from "node:zlib";
-import { BODY_LIMITS, createBodies } from "../../../routes/http/body.ts";
+import { createBodies } from "../../../routes/http/bodies.ts";
+import type { BodySender } from "../../../routes/http/body_memory.ts";
+import * as defaults from "../../../routes/http/limits.ts";
 
-const LIMITS = { ...BODY_LIMITS, maxBytes: 1000, drainBytes: 5000, maxHeldBytes: 1500 };
+const LIMITS = { ...defaults.LIMITS, maxBytes: 1000, drainBytes: 5000, maxHeldBytes: 1500 };
+
+const KNOWN: BodySender = { keyId: "k", network: () => "192.0.2.1" };
+const UNKNOWN: BodySender = { network: () => "192.0.2.2" };
+
+/** The bodies of a process, by the clock of this one, read from a sender who is known where nothing else is said. */
+function open(limits = LIMITS) {
+  const bodies = createBodies({ limits, now: Date.now, elapsed: () => performance.now() });
+  return { ...bodies, read: (request: Request, sender = KNOWN) => bodies.read(request, sender) };
+}
 
 /** Where something never comes: the others take as long as they take. */
 const SHORT = { ...LIMITS, idleMs: 40, totalMs: 120 };
@@ -34,7 +44,7 @@ function sized(text: string | Uint8Array, headers: Record<string, string> = {}) 
 }
 
 Deno.test("a body is read whole, in one piece or many, with its length known or not", async () => {
-  const bodies = createBodies(LIMITS, Date.now);
+  const bodies = open();
   for (
     const request of [
       sized(" ".repeat(900)),
@@ -43,14 +53,14 @@ Deno.test("a body is read whole, in one piece or many, with its length known or 
     ]
   ) {
     const body = await bodies.read(request);
-    deepStrictEqual([body.bytes.length, body.held, body.problem], [900, 900, undefined]);
+    deepStrictEqual([body.bytes.length, body.hold.bytes, body.problem], [900, 900, undefined]);
     bodies.release(body);
   }
   strictEqual((await bodies.read(new Request("http://localhost", { method: "POST" }))).bytes.length, 0);
 });
 
 Deno.test("a body of just the bound is taken, one byte more is too large", async () => {
-  const bodies = createBodies(LIMITS, Date.now);
+  const bodies = open();
   const taken = await bodies.read(streamed(10, 100, "ends").request);
   strictEqual(taken.bytes.length, 1000);
   bodies.release(taken);
@@ -58,7 +68,7 @@ Deno.test("a body of just the bound is taken, one byte more is too large", async
 });
 
 Deno.test("a body that is too large is drained, but not for ever, and not held", async () => {
-  const bodies = createBodies(LIMITS, Date.now);
+  const bodies = open();
   const drained = streamed(40, 100, "ends");
   const body = await bodies.read(drained.request);
   deepStrictEqual([body.problem?.code, body.problem?.headers, drained.sent()], [
@@ -73,13 +83,13 @@ Deno.test("a body that is too large is drained, but not for ever, and not held",
 });
 
 Deno.test("a body that declares too much is refused before it is held", async () => {
-  const bodies = createBodies({ ...BODY_LIMITS, maxBytes: 70_000 }, Date.now);
+  const bodies = open({ ...defaults.LIMITS, maxBytes: 70_000 });
   const body = await bodies.read(sized("x".repeat(70_001)));
-  deepStrictEqual([body.problem?.code, body.held], ["body_too_large", 0]);
+  deepStrictEqual([body.problem?.code, body.hold.bytes], ["body_too_large", 0]);
 });
 
 Deno.test("a body that stalls is cut, at first or in the middle", async () => {
-  const bodies = createBodies(SHORT, Date.now);
+  const bodies = open(SHORT);
   for (const pieces of [0, 3]) {
     const { problem } = await bodies.read(streamed(pieces, 10, "stalls").request);
     deepStrictEqual([problem?.reason, problem?.code], ["invalid", "stalled_body"]);
@@ -89,18 +99,18 @@ Deno.test("a body that stalls is cut, at first or in the middle", async () => {
 
 Deno.test("a body that comes byte by byte is cut after its whole time", async () => {
   // Each byte comes sooner than it may.
-  const bodies = createBodies({ ...LIMITS, totalMs: 120 }, Date.now);
+  const bodies = open({ ...LIMITS, totalMs: 120 });
   const slow = streamed(1e9, 1, "ends", 5);
   strictEqual((await bodies.read(slow.request)).problem?.code, "stalled_body");
 });
 
 Deno.test("a body that breaks off is told from one that is bad", async () => {
-  const bodies = createBodies(LIMITS, Date.now);
+  const bodies = open();
   strictEqual((await bodies.read(streamed(3, 10, "breaks").request)).problem?.code, "broken_body");
 });
 
 Deno.test("bytes of all bodies are bounded until they are released", async () => {
-  const bodies = createBodies(LIMITS, Date.now);
+  const bodies = open();
   const first = await bodies.read(sized(" ".repeat(1000)));
   for (const request of [sized(" ".repeat(600)), streamed(6, 100, "ends").request]) {
     const { problem } = await bodies.read(request);
@@ -113,40 +123,8 @@ Deno.test("bytes of all bodies are bounded until they are released", async () =>
   strictEqual((await bodies.read(sized(" ".repeat(501)))).problem?.code, "overloaded");
 });
 
-Deno.test("what is inflated counts, and a bomb is not inflated beyond the bound", async () => {
-  const bodies = createBodies(LIMITS, Date.now);
-  const request = sized(gzipSync(`"${"x".repeat(900)}"`), { "content-encoding": "gzip" });
-  const body = await bodies.read(request);
-  const parsed = bodies.parse(body, request);
-  deepStrictEqual("bytes" in parsed && parsed.bytes, 902);
-  strictEqual(body.held > 902, true);
-  bodies.release(body);
-  const bomb = sized(gzipSync(new Uint8Array(1_000_000)), { "content-encoding": "gzip" });
-  const refused = bodies.parse(await bodies.read(bomb), bomb);
-  strictEqual("problem" in refused && refused.problem.code, "body_too_large");
-});
-
-Deno.test("large bodies leave room for small ones, and unknown senders for known ones", async () => {
-  const bodies = createBodies({ ...LIMITS, maxLargeBytes: 900, maxUnknownBytes: 300 }, Date.now);
-  const large = await bodies.read(streamed(9, 100, "ends").request);
-  strictEqual((await bodies.read(streamed(1, 100, "ends").request)).problem?.code, "overloaded");
-  const small = await bodies.read(sized(" ".repeat(200)));
-  strictEqual(small.problem, undefined);
-  const unknown = await bodies.read(sized(" ".repeat(250)), "unknown");
-  strictEqual(unknown.problem, undefined);
-  strictEqual((await bodies.read(sized(" ".repeat(60)), "unknown")).problem?.code, "overloaded");
-  const known = await bodies.read(sized(" ".repeat(60)));
-  strictEqual(known.problem, undefined);
-  for (const body of [large, small, unknown, known]) bodies.release(body);
-  for (let times = 0; times < 3; times++) {
-    const again = await bodies.read(sized(" ".repeat(300)), "unknown");
-    strictEqual(again.problem, undefined, "all was given back");
-    bodies.release(again);
-  }
-});
-
 Deno.test("small bodies that stall hold a bounded number of bytes, and others are still read", async () => {
-  const bodies = createBodies({ ...SHORT, maxReadingBytes: 1000 }, Date.now);
+  const bodies = open({ ...SHORT, maxReadingBytes: 1000 });
   let cancelled = 0;
   /** Of known length, as from a server; nothing of it ever comes. */
   const stalled = () =>
@@ -163,33 +141,43 @@ Deno.test("small bodies that stall hold a bounded number of bytes, and others ar
   strictEqual((await bodies.read(sized(" ".repeat(500)))).problem, undefined);
 });
 
-Deno.test("so many bytes are parsed at once: others wait their turn until one is released", async () => {
-  const bodies = createBodies(
-    { ...LIMITS, maxParsedBytes: 1500, maxParsedSmallBytes: 700, maxHeldBytes: 9000 },
-    Date.now,
-  );
-  const plain = () => bodies.read(sized(" ".repeat(500)));
-  const first = await plain();
-  strictEqual(bodies.turn(first, sized("")), undefined);
-  const second = await plain();
-  const turn = bodies.turn(second, sized(""));
-  strictEqual(turn instanceof Promise, true);
-
-  // What is compressed has a line of its own, and counts as the most that it may become until it is inflated.
-  const gzipped = async () => {
-    const request = sized(gzipSync(`"${"x".repeat(900)}"`), { "content-encoding": "gzip" });
-    return { request, body: await bodies.read(request) };
-  };
-  const bomb = await gzipped();
-  strictEqual(bodies.turn(bomb.body, bomb.request), undefined);
-  const other = await gzipped();
-  const otherTurn = bodies.turn(other.body, other.request);
-  strictEqual(otherTurn instanceof Promise, true);
-
-  bodies.release(first);
-  strictEqual(await turn, undefined);
-  bodies.parse(bomb.body, bomb.request);
-  strictEqual(bomb.body.turn?.weight, 902);
-  bodies.release(bomb.body);
-  strictEqual(await otherTurn, undefined);
+Deno.test("of an unknown sender's body that is too large the beginning is kept, and all of it is drained", async () => {
+  const bodies = open({ ...LIMITS, maxUnknownBytes: 500 });
+  const body = await bodies.read(streamed(10, 100, "ends").request, UNKNOWN);
+  deepStrictEqual([body.problem?.code, body.bytes.length, body.work.bytes], ["body_too_large", 500, 1000]);
+  bodies.release(body);
+  strictEqual(body.hold.bytes, 0);
 });
+
+/** A body that comes in pieces, as a clock that is told goes on. */
+function paced(clock: { nowMs: number }, pieces: [bytes: number, afterMs: number][]) {
+  const left = [...pieces];
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const [bytes, afterMs] = left.shift() ?? [0, 0];
+      if (bytes === 0) return controller.close();
+      // In steps, as each deadline is looked at by a timer of its own.
+      clock.nowMs += afterMs;
+      await new Promise((resolve) => setTimeout(resolve, afterMs === 0 ? 0 : 600));
+      controller.enqueue(new Uint8Array(bytes));
+    },
+  }, { highWaterMark: 0 });
+  return new Request("http://localhost", { method: "POST", body });
+}
+
+const PACES: [what: string, pieces: [number, number][], code: string | undefined][] = [
+  ["that comes at twice the least rate", [[100_000, 0], [20_000, 9_000], [20_000, 9_000]], undefined],
+  [
+    "of a byte every 8 s, after much at once",
+    [[100_000, 0], [1, 8_000], [1, 8_000], [1, 8_000]],
+    "stalled_body",
+  ],
+];
+
+for (const [what, pieces, code] of PACES) {
+  Deno.test(`a body ${what} is ${code === undefined ? "read" : "given up"}`, async () => {
+    const clock = { nowMs: 0 };
+    const bodies = createBodies({ limits: defaults.LIMITS, now: () => clock.nowMs, elapsed: () => 0 });
+    strictEqual((await bodies.read(paced(clock, pieces), KNOWN)).problem?.code, code);
+  });
+}

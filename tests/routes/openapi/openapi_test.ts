@@ -195,7 +195,7 @@ const UNREACHED: Record<string, string> = {
 };
 
 /** Bodies of at most so many bytes, so that one is soon too large. */
-const SMALL: TestOptions = { bodyLimits: { maxBytes: 4096 } };
+const SMALL: TestOptions = { limits: { maxBytes: 4096 } };
 
 /** Asks every operation for all that it may answer, in as many ways as there are statuses. */
 async function askForAll(note: (route: string, status: number) => void): Promise<void> {
@@ -290,7 +290,7 @@ Deno.test("every code that stands in the product's sources is documented", () =>
   }
   ok(codes.size > 30, [...codes].join());
   // Of zod; of the log; of a path that has no operation, or none of the method.
-  const others = ["custom", "live", "no_such_path", "method_not_allowed"];
+  const others = ["custom", "live", "refused_work", "no_such_path", "method_not_allowed"];
   deepStrictEqual(
     [...codes].filter((code) => !others.includes(code) && !documented.includes(`"${code}"`)),
     [],

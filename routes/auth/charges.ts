@@ -1,0 +1,163 @@
+/**
+ * What refused requests cost, and who pays for it. Where no header names a valid credential it is the network that a
+ * request comes from: one in debt is refused before its body is read. A sender that is known is never refused for its
+ * address; what its refused requests cost is counted by its write key.
+ */
+import { type AccountLimits, createAccounts } from "../http/accounts.ts";
+import { CLOSES, type Work } from "../http/body.ts";
+import type { Limits } from "../http/limits.ts";
+import type { Log } from "../http/logger.ts";
+import { networksOf } from "../http/network.ts";
+import type { Problem } from "../http/problem.ts";
+
+/** What any request costs, in ms: a refused one of 200 bytes takes 0.06 ms. */
+const REQUEST_MS = 0.1;
+
+/** What reading a byte costs, in ms: 0.7 to 1.1 ns. */
+const MS_PER_BYTE = 1e-6;
+
+/** Time over which refused work is added up for the log. */
+const WATCH_MS = 5_000;
+
+/** The part of that time from which on the log warns: less is not felt. */
+const WORTH_A_WARNING = 0.05;
+
+/** Time between two warnings. */
+const WARN_EVERY_MS = 60_000;
+
+/** Senders that are told apart for a warning. */
+const MAX_WATCHED = 1_000;
+
+/** Who sent a request that was refused. */
+export interface Payer {
+  address: string;
+  /** Where a valid credential named it. */
+  keyId?: string;
+}
+
+/** Accounts of refused work. */
+export interface Charges {
+  /** Why a sender that no header names is not listened to now (429), or nothing. */
+  refuseAddress(address: string): Problem | undefined;
+  /** Whether {@link refuseAddress} would refuse it. */
+  isInDebt(address: string): boolean;
+  /** Why nothing that must be parsed is taken by a write key with a limit now (429), or nothing. */
+  refuseKey(payer: Required<Payer>): Problem | undefined;
+  /** Charges work that was for nothing. */
+  charge(payer: Payer, work: Work): void;
+  /** Seconds of the thread that refused requests took since the start, of senders that are known and of others. */
+  seconds(): { known: number; unknown: number };
+  /** Requests that were refused before they were read, since the start. */
+  refusedUnread(): number;
+  /** Networks and keys that are in debt now. */
+  inDebt(): number;
+}
+
+/** What {@link createCharges} needs. */
+export interface ChargesOptions {
+  limits: Limits;
+  log: Pick<Log, "line">;
+  now: () => number;
+}
+
+/** Makes the accounts of a process. */
+export function createCharges({ limits, log, now }: ChargesOptions): Charges {
+  const { refusedMs, refusedMsPerS, wideFactor } = limits;
+  const ofSender: AccountLimits = { most: refusedMs, perSecond: refusedMsPerS };
+  const narrow = createAccounts(ofSender, now);
+  const keys = createAccounts(ofSender, now);
+  const wide = createAccounts(
+    { most: refusedMs * wideFactor, perSecond: refusedMsPerS * wideFactor },
+    now,
+  );
+  const watch = createWatch(log, now);
+  const totalMs = { known: 0, unknown: 0 };
+  let unread = 0;
+
+  /** Adds up for the log and the figures, whether it was charged or not. */
+  function note({ address, keyId }: Payer, ms: number): void {
+    totalMs[keyId === undefined ? "unknown" : "known"] += ms;
+    watch.add({ network: networksOf(address).narrow, ...keyId !== undefined && { writeKeyId: keyId } }, ms);
+  }
+
+  function refuse(payer: Payer, { detail, retryAfterS }: { detail: string; retryAfterS: number }): Problem {
+    unread++;
+    note(payer, REQUEST_MS);
+    return { reason: "rate_limited", code: "too_much_refused", detail, retryAfterS };
+  }
+
+  /** Seconds until an address is out of debt; `undefined` where it is in none. */
+  function debtOf(address: string): number | undefined {
+    const networks = networksOf(address);
+    if (narrow.level(networks.narrow) <= 0) return narrow.secondsUntil(networks.narrow, REQUEST_MS);
+    if (networks.wide === undefined || wide.level(networks.wide) > 0) return undefined;
+    return wide.secondsUntil(networks.wide, REQUEST_MS);
+  }
+
+  return {
+    isInDebt: (address) => debtOf(address) !== undefined,
+    refuseAddress(address) {
+      const retryAfterS = debtOf(address);
+      if (retryAfterS === undefined) return undefined;
+      return { ...refuse({ address }, { detail: ADDRESS_IN_DEBT, retryAfterS }), headers: CLOSES };
+    },
+    refuseKey(payer) {
+      if (keys.level(payer.keyId) > 0) return undefined;
+      const retryAfterS = keys.secondsUntil(payer.keyId, REQUEST_MS);
+      return refuse(payer, { detail: KEY_IN_DEBT, retryAfterS });
+    },
+    charge(payer, { bytes, ms }) {
+      const cost = REQUEST_MS + bytes * MS_PER_BYTE + ms;
+      note(payer, cost);
+      if (payer.keyId !== undefined) return void keys.charge(payer.keyId, cost);
+      const networks = networksOf(payer.address);
+      narrow.charge(networks.narrow, cost);
+      if (networks.wide !== undefined) wide.charge(networks.wide, cost);
+    },
+    seconds: () => ({ known: totalMs.known / 1000, unknown: totalMs.unknown / 1000 }),
+    refusedUnread: () => unread,
+    inDebt: () => narrow.inDebt() + wide.inDebt() + keys.inDebt(),
+  };
+}
+
+const ADDRESS_IN_DEBT =
+  "too much work was done for requests from this address that were refused: send the write key in a header, or retry later";
+const KEY_IN_DEBT = "too much work was done for requests of this write key that were refused: retry later";
+
+type Sender = { network: string; writeKeyId?: string };
+
+/** Adds up refused work, and warns of it by the sender that causes most. It uses no timer: nothing has to be stopped. */
+function createWatch(log: Pick<Log, "line">, now: () => number) {
+  const byName = new Map<string, { sender: Sender; ms: number }>();
+  let sinceMs = now();
+  let warnedMs = -Infinity;
+
+  function warn(totalMs: number, overMs: number): void {
+    const { sender, ms } = [...byName.values()].reduce((most, each) => each.ms > most.ms ? each : most);
+    log.line("warn", "refused requests take a large part of the thread", {
+      code: "refused_work",
+      percent: Math.round((100 * totalMs) / overMs),
+      senders: byName.size,
+      ...sender,
+      percentOfSender: Math.round((100 * ms) / overMs),
+    });
+  }
+
+  return {
+    add(sender: Sender, ms: number): void {
+      const name = sender.writeKeyId ?? sender.network;
+      const found = byName.get(name);
+      if (found !== undefined) found.ms += ms;
+      else if (byName.size < MAX_WATCHED) byName.set(name, { sender, ms });
+      const overMs = now() - sinceMs;
+      if (overMs >= 0 && overMs < WATCH_MS) return;
+      const totalMs = [...byName.values()].reduce((sum, each) => sum + each.ms, 0);
+      if (overMs > 0 && totalMs >= overMs * WORTH_A_WARNING && now() - warnedMs >= WARN_EVERY_MS) {
+        warn(totalMs, overMs);
+        warnedMs = now();
+      }
+      byName.clear();
+      sinceMs = now();
+    },
+  };
+}

@@ -1,0 +1,63 @@
+/** A look for the write key in the text of a body, which needs no parsing: nobody unknown has a body parsed. */
+
+import { parseExact } from "../../domain/event/exact_json.ts";
+
+/** As a member's name is written; one with escapes in it is not found. */
+const NAME = '"writeKey"';
+
+/** Different keys that are looked at, as some clients put their key into each event too. */
+const MAX_KEYS = 8;
+
+/** Places that are looked at: the events of the largest batch, and the batch itself. */
+const MAX_PLACES = 2_501;
+
+/** Characters of a key as it is written: of the longest credential, each an escape. */
+const MAX_WRITTEN = 6 * 1024;
+
+const decoder = new TextDecoder();
+
+/** Blanks of JSON (RFC 8259, section 2). */
+const BLANKS = new Set([" ", "\n", "\r", "\t"]);
+
+/** Whatever stands as text behind the name `writeKey`, wherever that is: each once, those that come first. */
+export function writtenKeys(bytes: Uint8Array): string[] {
+  // Decoding and searching a string takes 0.05 to 0.3 ms for 512 KB; searching bytes takes 2.6.
+  const text = decoder.decode(bytes);
+  const keys: string[] = [];
+  let at = text.indexOf(NAME);
+  for (let places = 0; at !== -1 && places < MAX_PLACES && keys.length < MAX_KEYS; places++) {
+    const key = textAfter(text, at + NAME.length);
+    if (key !== undefined && key !== "" && !keys.includes(key)) keys.push(key);
+    at = text.indexOf(NAME, at + NAME.length);
+  }
+  return keys;
+}
+
+/** The string behind a colon, with its escapes read. */
+function textAfter(text: string, from: number): string | undefined {
+  let at = afterBlanks(text, from);
+  if (text[at] !== ":") return undefined;
+  at = afterBlanks(text, at + 1);
+  if (text[at] !== '"') return undefined;
+  let end = at + 1;
+  let hasEscapes = false;
+  for (const last = at + MAX_WRITTEN; text[end] !== '"'; end++) {
+    if (text[end] === "\\") {
+      hasEscapes = true;
+      end++;
+    }
+    if (end >= last || end >= text.length) return undefined;
+  }
+  if (!hasEscapes) return text.slice(at + 1, end);
+  try {
+    return parseExact(text.slice(at, end + 1)) as string;
+  } catch {
+    return undefined;
+  }
+}
+
+function afterBlanks(text: string, from: number): number {
+  let at = from;
+  while (BLANKS.has(text[at] ?? "")) at++;
+  return at;
+}

@@ -1,0 +1,201 @@
+/** Bodies: read, and then inflated and parsed when it is their sender's turn, as far as their load is paid for. */
+import { createAccounts } from "./accounts.ts";
+import { type Body, type BodyReader, createBodyReader, OVERLOADED, tooLarge } from "./body.ts";
+import { beginsAsGzip, type Coding, codingOf, inflate, parseJson, UNKNOWN_ENCODING } from "./decode.ts";
+import { createFairQueue, type Turn } from "./fair_queue.ts";
+import type { Limits } from "./limits.ts";
+import { BYTES_PER_UNIT, freeLoad, structureOf, UNITS_PER_EVENT } from "./load.ts";
+import type { Problem } from "./problem.ts";
+import { createLane } from "./semaphore.ts";
+
+/**
+ * A plain body of at most so many bytes waits for nobody: it costs 0.4 ms at the worst, which is little more than the
+ * request around it.
+ */
+const NO_TURN_BYTES = 4096;
+
+/** Time of the thread is so much dearer for senders that are not known yet than for those that are. */
+const UNKNOWN_PRICE = 3;
+
+/** A body's JSON value and the bytes that it was parsed from, or why there is none. */
+export type Parsed = { value: unknown; bytes: number; problem?: undefined } | { problem: Problem };
+
+/** How a body is to be parsed. */
+export interface Parsing {
+  /** The id of the write key that pays. */
+  keyId: string;
+  /** Most structural bytes, and the refusal of more; default: {@link Limits.maxStructure}. */
+  structure?: { most: number; problem: Problem };
+}
+
+/** Reads and parses bodies within {@link Limits}. */
+export interface Bodies extends BodyReader {
+  /** Inflates what is gzip, by the request's header or by its first bytes, decodes and parses. */
+  parse(body: Body, parsing: Parsing): Parsed | Promise<Parsed>;
+  /** Looks at the bytes of an unknown sender's body. */
+  look<T>(body: Body, look: (bytes: Uint8Array) => T): Looked<T> | Promise<Looked<T>>;
+  /** How many bodies wait for their turn. */
+  waiting(): number;
+}
+
+/** What a look found, or why there was none. */
+export type Looked<T> = { found: T; problem?: undefined } | { problem: Problem };
+
+/** What {@link createBodies} needs. */
+export interface BodiesOptions {
+  limits: Limits;
+  /** Milliseconds since 1970. */
+  now: () => number;
+  /** Milliseconds of a clock that nobody moves, to measure work by. */
+  elapsed: () => number;
+}
+
+/** Makes the bodies of a process. */
+export function createBodies({ limits, now, elapsed }: BodiesOptions): Bodies {
+  const reader = createBodyReader(limits, now);
+  const tiny = createLane(limits.maxParsedSmallBytes, now);
+  const queue = createFairQueue({
+    room: limits.maxParsedBytes,
+    turnMs: limits.turnMs,
+    prices: { unknown: UNKNOWN_PRICE },
+    now,
+  });
+  const credit = createAccounts({ most: limits.loadCredit, perSecond: limits.loadCreditPerS }, now);
+  const anyStructure = { most: limits.maxStructure, problem: tooMuchStructure(limits.maxStructure) };
+
+  /** Most bytes that a compressed body may become: what its own bytes and its key's credit pay for. */
+  const mostInflated = (wireBytes: number, keyId: string) =>
+    Math.min(
+      limits.maxBytes,
+      Math.ceil((freeLoad(wireBytes, true) + Math.max(0, credit.level(keyId))) * BYTES_PER_UNIT),
+    );
+
+  /** Has a key pay for load, or says when it can. */
+  const pay = (keyId: string, load: number): Problem | undefined =>
+    load <= 0 || credit.take(keyId, load) ? undefined : tooDense(credit.secondsUntil(keyId, load));
+
+  function inflateWithin(body: Body, keyId: string): { bytes: Uint8Array } | { problem: Problem } {
+    const most = mostInflated(body.bytes.length, keyId);
+    const inflated = inflate(body.bytes, most);
+    if (inflated === "too_large") {
+      body.work.bytes += most;
+      if (most === limits.maxBytes) return { problem: tooLarge(most, `more than ${most} bytes`) };
+      return { problem: tooDense(credit.secondsUntil(keyId, limits.maxBytes / BYTES_PER_UNIT)) };
+    }
+    if ("problem" in inflated) return inflated;
+    body.work.bytes += inflated.bytes.length;
+    reader.addInflated(body, inflated.bytes.length);
+    return inflated;
+  }
+
+  function decode(body: Body, coding: Coding, { keyId, structure = anyStructure }: Parsing): Parsed {
+    if (coding === "unknown") return { problem: UNKNOWN_ENCODING };
+    const isCompressed = coding === "gzip";
+    const unpacked = isCompressed ? inflateWithin(body, keyId) : { bytes: body.bytes };
+    if ("problem" in unpacked) return unpacked;
+    const { bytes } = unpacked;
+    const free = freeLoad(body.bytes.length, isCompressed);
+    const found = structureOf(bytes, Math.min(free, structure.most));
+    if (found > structure.most) return { problem: structure.problem };
+    const load = isCompressed ? Math.max(found, bytes.length / BYTES_PER_UNIT) : found;
+    const unpaid = pay(keyId, load - free);
+    if (unpaid !== undefined) return { problem: unpaid };
+    const parsed = parseJson(bytes);
+    if ("problem" in parsed) return parsed;
+    const tooMany = pay(keyId, loadOfEvents(parsed.value) - Math.max(free, load));
+    return tooMany === undefined ? parsed : { problem: tooMany };
+  }
+
+  function decodeInTurn(
+    body: Body,
+    coding: Coding,
+    { parsing, turn }: { parsing: Parsing; turn: Turn },
+  ): Parsed {
+    body.turn = turn;
+    const began = elapsed();
+    const parsed = decode(body, coding, parsing);
+    const ms = elapsed() - began;
+    body.work.ms += ms;
+    if (parsed.problem === undefined) turn.shrink(parsed.bytes);
+    turn.spent(ms);
+    return parsed;
+  }
+
+  function parseTiny(body: Body, parsing: Parsing): Parsed | Promise<Parsed> {
+    const entered = tiny.enter(body.bytes.length);
+    if (entered !== true) {
+      return entered.then((hasRoom) => hasRoom ? decodeTiny(body, parsing) : { problem: OVERLOADED });
+    }
+    return decodeTiny(body, parsing);
+  }
+
+  function decodeTiny(body: Body, parsing: Parsing): Parsed {
+    const weight = body.bytes.length;
+    body.turn = { leave: () => tiny.leave(weight) };
+    return decode(body, "identity", parsing);
+  }
+
+  return {
+    ...reader,
+    waiting: queue.waiting,
+
+    parse(body, parsing) {
+      const coding = codingOfBody(body);
+      if (coding === "identity" && body.bytes.length <= NO_TURN_BYTES) return parseTiny(body, parsing);
+      const { keyId } = parsing;
+      const weight = coding === "gzip" ? mostInflated(body.bytes.length, keyId) : body.bytes.length;
+      const entered = queue.enter(["known", keyId, body.sender.network()], weight);
+      const begin = (turn: Turn | undefined): Parsed =>
+        turn === undefined ? { problem: OVERLOADED } : decodeInTurn(body, coding, { parsing, turn });
+      return entered instanceof Promise ? entered.then(begin) : begin(entered);
+    },
+
+    look(body, look) {
+      if (body.bytes.length <= NO_TURN_BYTES) return { found: look(body.bytes) };
+      const begin = (turn: Turn | undefined) => {
+        if (turn === undefined) return { problem: OVERLOADED };
+        const began = elapsed();
+        const found = look(body.bytes);
+        const ms = elapsed() - began;
+        body.work.ms += ms;
+        turn.spent(ms);
+        turn.leave();
+        return { found };
+      };
+      // It takes no memory.
+      const entered = queue.enter(["unknown", body.sender.network()], 0);
+      return entered instanceof Promise ? entered.then(begin) : begin(entered);
+    },
+  };
+}
+
+/** Some proxies inflate nothing and drop the header all the same. */
+function codingOfBody({ bytes, request }: Body): Coding {
+  const coding = codingOf(request.headers.get("content-encoding"));
+  return coding === "identity" && beginsAsGzip(bytes) ? "gzip" : coding;
+}
+
+function loadOfEvents(value: unknown): number {
+  const batch = (value as { batch?: unknown } | null)?.batch;
+  return Array.isArray(batch) ? batch.length * UNITS_PER_EVENT : 0;
+}
+
+function tooMuchStructure(most: number): Problem {
+  return {
+    reason: "too_large",
+    code: "too_much_structure",
+    detail: `the body must have at most ${most} objects, arrays and members: send fewer events at a time`,
+  };
+}
+
+/** Not 413: clients drop what is too large, and this body can be taken later. */
+function tooDense(retryAfterS: number): Problem {
+  return {
+    reason: "rate_limited",
+    code: "too_dense",
+    detail:
+      "the body makes more work than its few bytes pay for, and the credit of its write key is used up: " +
+      "send fewer events at a time, or do not compress them",
+    retryAfterS,
+  };
+}

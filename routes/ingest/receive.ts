@@ -1,0 +1,250 @@
+/**
+ * Who sends a body, and whether it is worth reading and parsing: the key is looked for first, and what is refused is
+ * charged to whoever sent it (docs/decisions/0020).
+ */
+import { MAX_EVENT_BYTES } from "../../domain/event/event.ts";
+import type { Caller } from "../auth/authentication.ts";
+import { writtenKeys } from "../auth/written_key.ts";
+import type { Outcome, Parts, RouteContext } from "../handler/handle.ts";
+import type { Parsing } from "../http/bodies.ts";
+import { type Body, CLOSES, type Work } from "../http/body.ts";
+import { beginsAsGzip, codingOf } from "../http/decode.ts";
+import { networksOf } from "../http/network.ts";
+import type { Problem, Reason } from "../http/problem.ts";
+
+/** A body that was parsed, from a sender who may send. */
+export interface Sent {
+  value: unknown;
+  bytes: number;
+  caller: Caller;
+  /** Events that the limit of the write key paid for, and that were not given back; set by whoever takes them. */
+  paidEvents: number;
+}
+
+/** How a route takes bodies. */
+export interface Receiving {
+  /** The write key that stands in the query, on the route where it may. */
+  byQuery?: (url: string) => { writeKey: string | undefined; problem?: undefined } | { problem: Problem };
+  /** The bound of the route's bodies, where it is lower than for others. */
+  structure?: Parsing["structure"];
+  /** Takes the events of a body. */
+  send(parts: Parts, c: RouteContext, sent: Sent): Promise<Outcome>;
+}
+
+/** Refusals that the server's own state is the reason of: nobody pays for these. */
+const NOBODYS_FAULT: ReadonlySet<Reason> = new Set(["unavailable", "internal"]);
+
+const NO_WORK: Work = { bytes: 0, ms: 0 };
+
+/** Of a sender whose credential is valid no failure is counted. */
+const NO_ADDRESS = () => "";
+
+/** An event of a key's limit is charged for so many bytes of a refused body: parsing them costs what a single event does. */
+const BYTES_PER_EVENT = 4096;
+
+/** What an event that was paid for covers: the largest. */
+const COVERED_EVENTS = MAX_EVENT_BYTES / BYTES_PER_EVENT;
+
+/**
+ * Receives a body: the sender by its header, else by the query, else by the text of the body, of which nothing is parsed
+ * before a valid write key is found in it.
+ */
+export function receive(parts: Parts, c: RouteContext, receiving: Receiving): Promise<Outcome> {
+  const found = parts.authentication.byHeaders(c.req.raw.headers);
+  const go = (caller: Caller | null | undefined) =>
+    caller ? receiveFrom(parts, c, { caller, receiving }) : receiveOther(parts, c, { caller, receiving });
+  return found instanceof Promise ? found.then(go) : go(found);
+}
+
+/** A body whose sender no header names. */
+async function receiveOther(
+  parts: Parts,
+  c: RouteContext,
+  { caller, receiving }: { caller: null | undefined; receiving: Receiving },
+): Promise<Outcome> {
+  const { authentication, peerOf } = parts;
+  if (caller === undefined) {
+    const read = receiving.byQuery?.(c.req.raw.url);
+    if (read?.problem !== undefined) return read.problem;
+    if (!read?.writeKey) return await receiveUnnamed(parts, c, receiving);
+    const named = await authentication.byKey(read.writeKey);
+    if (named !== null) return await receiveFrom(parts, c, { caller: named, receiving });
+  }
+  const refusal = authentication.refuse(null, "send", () => peerOf(c));
+  return refuseUnnamed(parts, c, { refusal: refusal!, work: NO_WORK });
+}
+
+/** A body from a sender whom a header or the query names: nothing of it is read where the sender has nothing left. */
+async function receiveFrom(
+  parts: Parts,
+  c: RouteContext,
+  { caller, receiving }: { caller: Caller; receiving: Receiving },
+): Promise<Outcome> {
+  const { authentication, bodies } = parts;
+  if (!caller.rights.includes("send")) {
+    return refuseUnnamed(parts, c, {
+      refusal: authentication.refuse(caller, "send", NO_ADDRESS)!,
+      work: NO_WORK,
+    });
+  }
+  if (caller.rateLimit !== undefined) {
+    const refusal = await refuseSpent(parts, c, caller);
+    if (refusal !== undefined) return refusal;
+  }
+  const network = () => networksOf(parts.peerOf(c)).narrow;
+  const body = await bodies.read(c.req.raw, { keyId: caller.writeKeyId, network });
+  try {
+    if (body.problem !== undefined) return refuseKnown(parts, c, { refusal: body.problem, body, caller });
+    return await parseAndSend(parts, c, { body, caller, receiving });
+  } finally {
+    bodies.release(body);
+  }
+}
+
+/** A body from a sender whom only its own text can name. */
+async function receiveUnnamed(parts: Parts, c: RouteContext, receiving: Receiving): Promise<Outcome> {
+  const { authentication, bodies, charges } = parts;
+  const address = parts.peerOf(c);
+  const inDebt = charges.refuseAddress(address);
+  if (inDebt !== undefined) return inDebt;
+  if (codingOf(c.req.raw.headers.get("content-encoding")) !== "identity") {
+    return refuseUnnamed(parts, c, { refusal: COMPRESSED, work: NO_WORK });
+  }
+  const body = await bodies.read(c.req.raw, { network: () => networksOf(address).narrow });
+  try {
+    const refuse = (refusal: Problem) => refuseUnnamed(parts, c, { refusal, work: body.work });
+    const isLarge = body.problem?.code === "body_too_large";
+    if (body.problem !== undefined && !isLarge) return refuse(body.problem);
+    if (beginsAsGzip(body.bytes)) return refuse(COMPRESSED);
+    const looking = bodies.look(body, writtenKeys);
+    const looked = looking instanceof Promise ? await looking : looking;
+    if (looked.problem !== undefined) return looked.problem;
+    const named = await callerNamed(parts, looked.found);
+    const refusal = authentication.refuse(named.caller, "send", () => address) ?? body.problem;
+    if (refusal !== undefined) return refuse(refusal);
+    const caller = named.caller!;
+    if (caller.rateLimit !== undefined) {
+      const spent = await refuseSpent(parts, c, caller);
+      if (spent !== undefined) return spent;
+    }
+    return await parseAndSend(parts, c, { body, caller, receiving, writtenKey: named.writeKey! });
+  } finally {
+    bodies.release(body);
+  }
+}
+
+/** The caller that the first valid one of some keys names; `null` where none is, `undefined` where there are none. */
+async function callerNamed(
+  { authentication }: Parts,
+  writeKeys: readonly string[],
+): Promise<{ caller: Caller | null | undefined; writeKey?: string }> {
+  for (const writeKey of writeKeys) {
+    const found = authentication.byKey(writeKey);
+    const caller = found instanceof Promise ? await found : found;
+    if (caller !== null) return { caller, writeKey };
+  }
+  return { caller: writeKeys.length === 0 ? undefined : null };
+}
+
+interface Received {
+  body: Body;
+  caller: Caller;
+  receiving: Receiving;
+  /** The key that was found in the text of the body, where no header or query names the caller. */
+  writtenKey?: string;
+}
+
+async function parseAndSend(
+  parts: Parts,
+  c: RouteContext,
+  { body, caller, receiving, writtenKey }: Received,
+): Promise<Outcome> {
+  const { structure } = receiving;
+  const parsing = parts.bodies.parse(body, { keyId: caller.writeKeyId, ...structure && { structure } });
+  const parsed = parsing instanceof Promise ? await parsing : parsing;
+  const isUnnamed = writtenKey !== undefined;
+  if (parsed.problem !== undefined) {
+    return refuseKnown(parts, c, { refusal: parsed.problem, body, caller, isUnnamed });
+  }
+  const { value, bytes } = parsed;
+  let sender = caller;
+  if (isUnnamed && !isWrittenIn(value, writtenKey)) {
+    // The key that was found stands in an event or in a text: the body's own member says who sends.
+    const named = await parts.authentication.byBody(value);
+    const refusal = parts.authentication.refuse(named, "send", () => parts.peerOf(c));
+    if (refusal !== undefined) return refuseUnnamed(parts, c, { refusal, work: body.work });
+    sender = named!;
+  }
+  const sent: Sent = { value, bytes, caller: sender, paidEvents: 0 };
+  const outcome = await receiving.send(parts, c, sent);
+  if (outcome instanceof Response) return outcome;
+  const { paidEvents } = sent;
+  return refuseKnown(parts, c, { refusal: outcome, body, caller: sender, isUnnamed, paidEvents });
+}
+
+function isWrittenIn(value: unknown, writeKey: string): boolean {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, "writeKey") &&
+    (value as { writeKey?: unknown }).writeKey === writeKey;
+}
+
+/** Why a key with a limit may send nothing now: before anything is read or parsed. */
+async function refuseSpent(
+  { intake, charges, peerOf }: Parts,
+  c: RouteContext,
+  caller: Caller,
+): Promise<Problem | undefined> {
+  const payer = { address: peerOf(c), keyId: caller.writeKeyId };
+  return charges.refuseKey(payer) ?? await intake.open(caller);
+}
+
+/** Charges an address for a refusal, and says what it is. */
+function refuseUnnamed(
+  parts: Parts,
+  c: RouteContext,
+  { refusal, work }: { refusal: Problem; work: Work },
+): Problem {
+  const { charges, peerOf } = parts;
+  if (NOBODYS_FAULT.has(refusal.reason)) return refusal;
+  const address = peerOf(c);
+  charges.charge({ address }, work);
+  // Draining what is left of its body would be more work for nothing.
+  return charges.isInDebt(address) ? { ...refusal, headers: { ...refusal.headers, ...CLOSES } } : refusal;
+}
+
+interface Refused {
+  refusal: Problem;
+  body: Body;
+  caller: Caller;
+  /** Whether only the body names the caller: its address pays too. */
+  isUnnamed?: boolean;
+  /** See {@link Sent.paidEvents}. */
+  paidEvents?: number;
+}
+
+/** Charges a write key for a refusal of a whole request: by its limit in events, and in time where it was parsed in vain. */
+function refuseKnown(
+  parts: Parts,
+  c: RouteContext,
+  { refusal, body, caller, isUnnamed = false, paidEvents = 0 }: Refused,
+): Problem {
+  const { charges, intake } = parts;
+  if (NOBODYS_FAULT.has(refusal.reason)) return refusal;
+  const address = parts.peerOf(c);
+  charges.charge({ address, keyId: caller.writeKeyId }, body.work);
+  if (isUnnamed) charges.charge({ address }, body.work);
+  // A sender that has to wait for its turn does not pay for asking: it would wait the longer.
+  if (refusal.reason === "rate_limited") return refusal;
+  const events = Math.max(1, Math.ceil(body.work.bytes / BYTES_PER_EVENT)) - paidEvents * COVERED_EVENTS;
+  if (caller.rateLimit !== undefined && events > 0) intake.charge(caller, events);
+  return refusal;
+}
+
+/** As {@link Authentication.refuse} says it, but for the reason, which everybody may know. */
+const COMPRESSED: Problem = {
+  reason: "unauthorized",
+  code: "unauthorized",
+  detail:
+    "a compressed body needs its write key in a header: as HTTP Basic user name with an empty password, " +
+    "as Bearer token, or in X-Write-Key",
+  headers: { "www-authenticate": 'Basic realm="signalfold", charset="UTF-8"' },
+};
