@@ -75,7 +75,7 @@ const WAKE_MS = 50;
 const LOOK_MS = 500;
 
 /** Entries that a listener looks at in one turn: some ms of work, and a few 100 KB that wait where nobody reads them. */
-const ENTRIES_AT_ONCE = 8;
+export const ENTRIES_AT_ONCE = 8;
 
 /** After a turn a listener rests for so many times as long, times the number of listeners: all get a third of the thread. */
 const REST_FACTOR = 3;
