@@ -51,7 +51,7 @@ export async function endOfJournal(store: Store): Promise<JournalEnd> {
 
 /** The same, by a value of the head key. */
 export function endOfHead(head: Head | null): JournalEnd {
-  return head === null
+  return head === null || head.seq === 0
     ? { end: BEGINNING, events: 0 }
     : { end: endOf(stampOfSeq(head.seq)), events: head.events };
 }

@@ -137,6 +137,12 @@ Deno.test("members that wait for settling while the server stops say so", async 
   await waiting;
 });
 
+Deno.test("an empty journal has nothing to settle, so that nobody waits for it", async () => {
+  const { system } = await openWith("nothing", (write, store) => store.commit(write));
+  await system.tick!();
+  await system.close();
+});
+
 const PERSON = { kind: "user", id: "u1" } as const;
 
 const CHANGES: [what: string, part: string, change: (system: System) => Promise<unknown>][] = [
