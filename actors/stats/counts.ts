@@ -3,20 +3,12 @@
  * while events come, each process under keys of its own. What is written is the whole of a minute, so that a write may be
  * repeated.
  */
-import {
-  addCounts,
-  countRejected,
-  type Counts,
-  countTaken,
-  countViolations,
-  newCounts,
-  PERIOD_MS,
-} from "../../domain/stats/counts.ts";
-import { type CountsSpan, createCountsStore, type Reading } from "./counts_store.ts";
-import type { Clock } from "../store/clock.ts";
-import { withTimeout } from "../store/timeout.ts";
-import { countsKey, type Key } from "../store/keys.ts";
+import { countRejected, type Counts, countTaken, countViolations } from "../../domain/stats/counts.ts";
 import type { Store } from "../store/store.ts";
+import { withTimeout } from "../store/timeout.ts";
+import { type CountsSpan, createCountsStore, type Reading } from "./counts_store.ts";
+import type { CountsStoreOptions } from "./counts_upkeep.ts";
+import { isOver, letGo, minuteAt, noMinutes, type OpenMinute, sumOf } from "./open_minutes.ts";
 import type { Violations } from "../governance/contracts.ts";
 import type { EventType, StoredEvent } from "../../domain/event/event.ts";
 import type { Rejection } from "../../domain/event/rejection.ts";
@@ -49,69 +41,28 @@ export interface EventCounts {
 /** What was counted stands in the store after this time: what a process that is killed may lose. */
 const WRITE_MS = 5_000;
 
-/** A minute that has been over for so long is let go once it is written: nothing more is counted in it. */
-const LATE_MS = 30_000;
-
 /** A process that stops waits so long for its counts to be written. */
 const CLOSE_MS = 1_000;
-
-/** Minutes that are counted at once: requests that came in one are answered in the next. Beyond it a clock was moved. */
-const MAX_OPEN = 8;
 
 /** A write that seems not to be done is tried so often. */
 const TRIES = 3;
 
-/** A minute under way in this process. */
-interface Open {
-  minute: number;
-  /** Of this process and this time of opening: a minute that was let go may be opened again, after a clock was moved. */
-  key: Key;
-  counts: Counts;
-  /** Of the key in the store; `null` before the first write. */
-  stamp: string | null;
-  /** Whether something was counted since it was last written. */
-  changed: boolean;
-}
-
-/** What counting needs. */
-export interface CountsOptions {
-  store: Store;
-  /** This process. */
-  owner: string;
-  clock: Clock;
-  /** The version of the folds that this process has. */
-  foldVersion: number;
-  newId(): string;
-}
-
 /** Makes the counts of a process. */
-export function createCounts(options: CountsOptions): EventCounts & { close(): Promise<void> } {
-  const { store, owner, clock } = options;
+export function createCounts(options: CountsStoreOptions): EventCounts & { close(): Promise<void> } {
+  const { clock } = options;
   const kept = createCountsStore(options);
-  const open = new Map<number, Open>();
-  let current: Open | undefined;
-  let opened = 0;
-  const past = newCounts();
+  const minutes = noMinutes(options.owner);
+  /** When what was counted is written next (ms). */
   let dueMs = Infinity;
   let cancel = () => {};
   let writing: Promise<void> | undefined;
   let closed = false;
-  let violations: () => Iterable<Violations> = () => [];
-  const violated = new Map<string, number>();
+  let newViolations = (): Iterable<Violations> => [];
 
-  /** The counts of a moment's minute. */
+  /** The counts of a moment's minute, which are then to be written. */
   function at(receivedAt: number): Counts {
-    const minute = Math.floor(receivedAt / PERIOD_MS.minute);
-    if (current?.minute !== minute) {
-      current = open.get(minute);
-      if (current === undefined) {
-        if (open.size >= MAX_OPEN) forget(open.values().next().value!);
-        const key = countsKey("minute", minute, `${owner}.${opened++}`);
-        current = { minute, key, counts: newCounts(), stamp: null, changed: false };
-        open.set(minute, current);
-      }
-    }
-    current.changed = true;
+    const minute = minuteAt(minutes, receivedAt);
+    minute.changed = true;
     if (receivedAt >= dueMs) {
       // Not again at the next event: this write may have to wait for one that storage does not answer.
       dueMs = receivedAt + WRITE_MS;
@@ -122,14 +73,7 @@ export function createCounts(options: CountsOptions): EventCounts & { close(): P
       // A hint, for when nothing more comes: where timers don't fire, the next event or the end brings it about.
       cancel = clock.timer(WRITE_MS, written);
     }
-    return current.counts;
-  }
-
-  /** Lets a minute go that was written for the last time. */
-  function forget(minute: Open): void {
-    addCounts(past, minute.counts);
-    open.delete(minute.minute);
-    if (current === minute) current = undefined;
+    return minute.counts;
   }
 
   /** Writes what was counted, and sums up what is due; callers share a write, and see all that was counted before. */
@@ -141,49 +85,17 @@ export function createCounts(options: CountsOptions): EventCounts & { close(): P
   async function write(): Promise<void> {
     cancel();
     dueMs = Infinity;
-    countViolated();
-    for (const minute of open.values()) {
-      if (minute.changed && !await writeMinute(minute)) dueMs = Math.min(dueMs, clock.now() + WRITE_MS);
-      if (!minute.changed && clock.now() >= (minute.minute + 1) * PERIOD_MS.minute + LATE_MS) forget(minute);
+    for (const { contract, mode, count } of newViolations()) {
+      countViolations(at(clock.now()), { mode, contract }, count);
+    }
+    for (const minute of minutes.open.values()) {
+      if (minute.changed && !await writeMinute(options.store, kept, minute)) {
+        dueMs = Math.min(dueMs, clock.now() + WRITE_MS);
+      }
+      if (isOver(minute, clock.now())) letGo(minutes, minute);
     }
     // What fails now is done by the next, in whatever process.
     await kept.upkeep().catch(() => {});
-  }
-
-  /** Whether a minute stands in the store, all of it, or comes too late. */
-  async function writeMinute(minute: Open): Promise<boolean> {
-    const { key } = minute;
-    minute.changed = false;
-    try {
-      for (let tries = 0; tries < TRIES; tries++) {
-        const written = await kept.write(minute.minute, { key, stamp: minute.stamp }, minute.counts);
-        if (written === "too late") return true;
-        if (written !== undefined) {
-          minute.stamp = written;
-          return true;
-        }
-        // Nobody else writes this key: an answer was lost, or a write came late. If it is gone, another process has
-        // joined it with those of others: written again, it would count twice.
-        const there = await store.get(key);
-        if (minute.stamp !== null && there.stamp === null) return true;
-        minute.stamp = there.stamp;
-      }
-    } catch {
-      // Counts stay in memory: the next write is of all of them.
-    }
-    minute.changed = true;
-    return false;
-  }
-
-  /** Asks for what was violated since it was last asked. */
-  function countViolated(): void {
-    for (const { contract, mode, count } of violations()) {
-      const name = `${mode} ${contract}`;
-      const times = count - (violated.get(name) ?? 0);
-      if (times <= 0) continue;
-      violated.set(name, count);
-      countViolations(at(clock.now()), { mode, contract }, times);
-    }
   }
 
   return {
@@ -191,21 +103,60 @@ export function createCounts(options: CountsOptions): EventCounts & { close(): P
       countTaken(at(receivedAt), events, { receipts, writeKeyId }),
     rejected: (item, rejection, { writeKeyId, receivedAt, type }) =>
       countRejected(at(receivedAt), item, { rejection, writeKeyId, type }),
-    watch: (source) => violations = source,
+    watch: (source) => void (newViolations = violationsSince(source)),
     async read(span, begin) {
       await written();
       return await kept.read(span, begin);
     },
-    sinceStart() {
-      const sum = newCounts();
-      for (const counts of [past, ...[...open.values()].map(({ counts }) => counts)]) addCounts(sum, counts);
-      return sum;
-    },
+    sinceStart: () => sumOf(minutes),
     async close() {
       closed = true;
-      if (open.size === 0) return;
+      if (minutes.open.size === 0) return;
       await withTimeout(written(), { clock, ms: CLOSE_MS, onTimeout() {} });
       cancel();
     },
+  };
+}
+
+/** Whether a minute stands in the store, all of it, or comes too late. */
+async function writeMinute(
+  store: Store,
+  kept: ReturnType<typeof createCountsStore>,
+  minute: OpenMinute,
+): Promise<boolean> {
+  const { key } = minute;
+  minute.changed = false;
+  try {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const written = await kept.write(minute.minute, { key, stamp: minute.stamp }, minute.counts);
+      if (written === "too late") return true;
+      if (written !== undefined) {
+        minute.stamp = written;
+        return true;
+      }
+      // Nobody else writes this key: an answer was lost, or a write came late. If it is gone, another process has
+      // joined it with those of others: written again, it would count twice.
+      const there = await store.get(key);
+      if (minute.stamp !== null && there.stamp === null) return true;
+      minute.stamp = there.stamp;
+    }
+  } catch {
+    // Counts stay in memory: the next write is of all of them.
+  }
+  minute.changed = true;
+  return false;
+}
+
+/** Yields at each call how often contracts were violated since the call before. */
+function violationsSince(source: () => Iterable<Violations>): () => Iterable<Violations> {
+  const known = new Map<string, number>();
+  return function* () {
+    for (const violations of source()) {
+      const name = `${violations.mode} ${violations.contract}`;
+      const count = violations.count - (known.get(name) ?? 0);
+      if (count <= 0) continue;
+      known.set(name, violations.count);
+      yield { ...violations, count };
+    }
   };
 }

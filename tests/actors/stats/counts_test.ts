@@ -2,7 +2,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { FOLD_VERSION } from "../../../domain/profile/fact.ts";
 import { clockAt } from "../clocks.ts";
 import { createCounts, type EventCounts } from "../../../actors/stats/counts.ts";
-import { COUNTS_KEPT_MS, encodeCounts } from "../../../actors/stats/counts_store.ts";
+import { COUNTS_KEPT_MS, encodeCounts } from "../../../actors/stats/counts_values.ts";
 import { openStore, type Store } from "../../../actors/store/store.ts";
 import {
   countRejected,
