@@ -2,7 +2,7 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { FOLD_VERSION } from "../../../domain/profile/fact.ts";
 import { LIMITS } from "../../../actors/limits.ts";
-import { clockAt } from "../clocks.ts";
+import { clockAt, stillClock } from "../clocks.ts";
 import type { Chunk } from "../../../actors/journal/chunk.ts";
 import { MAX_WISHES } from "../../../actors/erasure/requests_api.ts";
 import { LostFence, takeFence } from "../../../actors/store/lease.ts";
@@ -463,45 +463,36 @@ Deno.test("no more than so many erasures wait", async () => {
 Deno.test("who asks for an erasure waits for 30 s, and is told that it goes on", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
-  const system = await openOn(store);
-  const now = () => BEGIN_MS;
+  const { clock, add } = stillClock();
+  const system = await openOn(store, { clock: { ms: BEGIN_MS, monotonic: clock.monotonic } });
   // Another process holds the fence, and does nothing with it.
   const fence = await takeFence({
     store,
     key: SETTLED,
     empty: NOTHING_SETTLED,
     owner: "other",
-    clock: clockAt(now),
+    clock: clockAt(() => BEGIN_MS),
     newId: String,
     foldVersion: FOLD_VERSION,
   });
   await fence!.write({});
-  // It stands still, but for what the test adds: a machine may do something else meanwhile.
-  const real = performance.now;
-  const nowMs = performance.now();
-  let aheadMs = 0;
-  performance.now = () => nowMs + aheadMs;
-  try {
-    let told: string | undefined;
-    const asked = system.erasure.erase({ kind: "user", id: U }, { suppress: false })
-      .catch((error) => told = error.message);
-    while (await wishedErasures(store) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-    aheadMs = 29_999;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    strictEqual(told, undefined);
-    aheadMs = 30_001;
-    let isTold = true;
-    const timer = setTimeout(() => {
-      isTold = false;
-      system.close();
-    }, 60_000);
-    await asked;
-    clearTimeout(timer);
-    ok(isTold, "who asks waits for longer");
-    strictEqual(told, "the erasure goes on: ask again, to know when it is done");
-  } finally {
-    performance.now = real;
-  }
+  let told: string | undefined;
+  const asked = system.erasure.erase({ kind: "user", id: U }, { suppress: false })
+    .catch((error) => told = error.message);
+  while (await wishedErasures(store) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  add(29_999);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  strictEqual(told, undefined);
+  add(2);
+  let isTold = true;
+  const timer = setTimeout(() => {
+    isTold = false;
+    system.close();
+  }, 60_000);
+  await asked;
+  clearTimeout(timer);
+  ok(isTold, "who asks waits for longer");
+  strictEqual(told, "the erasure goes on: ask again, to know when it is done");
   await system.close();
 });
 

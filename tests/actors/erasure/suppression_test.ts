@@ -1,6 +1,7 @@
 /** Whose later events are not stored: by user, by anonymous id and the time of the event, and until somebody lifts it. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
+import { stillClock } from "../clocks.ts";
 import { type Judged, nothingSeen } from "../../../actors/erasure/suppression.ts";
 import { MAX_SPANS } from "../../../actors/erasure/suppressed_records.ts";
 import { SUPPRESSED } from "../../../actors/store/keys.ts";
@@ -8,7 +9,7 @@ import type { System } from "../../../actors/system.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import { runs } from "../../domain/profile/facts.ts";
 import { createOracle } from "../oracle.ts";
-import { eventWith, openOn, settle } from "../histories.ts";
+import { BEGIN_MS, eventWith, openOn, settle } from "../histories.ts";
 import { FILE, MEMORY } from "../stores.ts";
 
 const U = "planted";
@@ -235,7 +236,9 @@ Deno.test("no more than so many times of devices are remembered, and the person 
 
 Deno.test("another process knows within 5 s who is suppressed, and so does one that starts", async () => {
   await using place = await FILE.make();
-  const [one, other] = [await openOn(await place.open()), await openOn(await place.open())];
+  const { clock, add } = stillClock();
+  const one = await openOn(await place.open(), { clock: { ms: BEGIN_MS, monotonic: clock.monotonic } });
+  const other = await openOn(await place.open());
   // More than a page of them, and one in the middle of another's.
   const ids = Array.from({ length: 5 }, (_, n) => `gone${n}`);
   for (const id of ids) await one.suppression.add({ kind: "user", id });
@@ -244,14 +247,9 @@ Deno.test("another process knows within 5 s who is suppressed, and so does one t
   ok(ids.every((userId) => other.suppression.isSuppressed({ userId })));
   const isKnown = () => one.suppression.isSuppressed({ anonymousId: "gone5" });
   ok(!isKnown());
-  const real = performance.now;
-  performance.now = () => real.call(performance) + 5_000;
-  try {
-    // As before an answer.
-    await one.suppression.fresh();
-  } finally {
-    performance.now = real;
-  }
+  add(5_000);
+  // As before an answer.
+  await one.suppression.fresh();
   ok(isKnown());
   const third = await openOn(await place.open());
   ok(ids.every((userId) => third.suppression.isSuppressed({ userId })));
