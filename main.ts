@@ -11,7 +11,7 @@ import { traceOf } from "./actors/store/error_trace.ts";
 import { readConfig, type Settings, VARIABLES } from "./config.ts";
 import type { LookUp } from "./domain/enrichment/location.ts";
 import { type App, createApp } from "./routes/app.ts";
-import { installedCountries, lookUpIn } from "./routes/ingest/location.ts";
+import { installedCountries, lookUpIn } from "./ingest/countries.ts";
 import { createLog, type Log } from "./routes/http/logger.ts";
 import { createMetrics } from "./routes/service/metrics.ts";
 import { printable } from "./routes/http/printable.ts";

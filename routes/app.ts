@@ -4,15 +4,14 @@ import { RegExpRouter } from "hono/router/reg-exp-router";
 import type { System } from "../actors/system.ts";
 import type { AddressPolicy, LookUp } from "../domain/enrichment/location.ts";
 import type { UnknownEvents } from "../domain/contract/contract.ts";
-import { placeholdersIn, withPlaceholders } from "../domain/profile/placeholder.ts";
 import { adminRoutes } from "./admin/write_keys.ts";
-import { createAuthentication, type Secrets } from "./auth/authentication.ts";
+import { ADMIN_KEY_ID, createAuthentication, type Secrets } from "./auth/authentication.ts";
 import { createCharges } from "./auth/charges.ts";
 import { createBodies } from "./http/bodies.ts";
 import { STOPPING } from "./http/body.ts";
 import { LIMITS, type Limits } from "./http/limits.ts";
-import { contractGate, contractRoutes } from "./admin/contracts.ts";
-import { erasureRoutes, suppressionGate } from "./admin/erasure.ts";
+import { contractRoutes } from "./admin/contracts.ts";
+import { erasureRoutes } from "./admin/erasure.ts";
 import { docsRoutes } from "./service/docs.ts";
 import {
   type ConnectionInfo,
@@ -23,24 +22,30 @@ import {
   type RouteEnv,
 } from "./handler/handle.ts";
 import { healthRoutes } from "./service/health.ts";
-import { createIntake, type Gate, type Witness } from "./ingest/pipeline.ts";
+import { createPipeline, type Observer, type Stage } from "../ingest/pipeline.ts";
+import { countsObserver } from "../ingest/observers/counts.ts";
+import { keyUseObserver } from "../ingest/observers/key_use.ts";
+import { liveObserver, type StatusOf } from "../ingest/observers/live.ts";
+import { quarantineObserver } from "../ingest/observers/quarantine.ts";
+import { contractStage } from "../ingest/stages/contracts.ts";
+import { locationStage } from "../ingest/stages/location.ts";
+import { placeholderStage } from "../ingest/stages/placeholders.ts";
+import { rateLimitStage } from "../ingest/stages/rate_limit.ts";
+import { suppressionStage } from "../ingest/stages/suppression.ts";
 import { liveRoutes } from "./admin/live.ts";
-import { liveWitness } from "./admin/live_lines.ts";
-import { locationGate } from "./ingest/location.ts";
 import type { Log } from "./http/logger.ts";
 import { createMetrics, type Metrics, metricsRoutes } from "./service/metrics.ts";
 import { createProxyNotice } from "./http/proxy_notice.ts";
 import { createHostCheck, INVALID_HOST, rawPath } from "./http/target.ts";
 import { createPeerOf } from "./handler/peer.ts";
 import { type Problem, problemResponse, STATUS_OF } from "./http/problem.ts";
-import { quarantineRoutes, quarantineWitness } from "./admin/quarantine.ts";
-import { createKeyUseWitness, createRateLimitGate } from "./ingest/rate_limit.ts";
+import { quarantineRoutes } from "./admin/quarantine.ts";
 import { readingRoutes } from "./profiles/profiles.ts";
 import { countedRoutes, createRequestCounts, NO_ROUTE } from "./handler/request_counts.ts";
 import { segmentRoutes } from "./ingest/segment.ts";
 import { sendingRoutes } from "./ingest/events.ts";
 import { refusalFormOf } from "./http/paths.ts";
-import { countingWitness, statsRoutes } from "./admin/stats.ts";
+import { statsRoutes } from "./admin/stats.ts";
 import { storyRoutes } from "./profiles/explain.ts";
 
 /** The settings that the routes obey. */
@@ -104,18 +109,20 @@ export function createApp({ system, settings, log, now, newId, lookUp, ...deps }
   const peerOf = createPeerOf(settings.trustedProxies ?? 0);
   const bodies = createBodies({ limits, now, elapsed: deps.elapsed ?? now });
   const charges = createCharges({ limits, log, now });
-  const location = locationGate({ lookUp, policy: settings.ipAddresses ?? "keep" });
-  const gates: Gate[] = [createRateLimitGate(system, now)];
-  if (location !== undefined) gates.push(location);
-  const placeholders = placeholdersIn(settings.placeholderIds ?? "");
-  if (placeholders.size > 0) gates.push({ judge: (event) => void withPlaceholders(event, placeholders) });
-  gates.push(contractGate(system, settings.unknownEvents ?? "allow"));
-  gates.push(suppressionGate(system.suppression, settings.suppressedEvents ?? "drop"));
-  const witnesses: Witness[] = [
-    countingWitness(system.counts),
-    createKeyUseWitness(system),
-    liveWitness(system.live),
-    quarantineWitness(system, location),
+  const location = locationStage({ lookUp, policy: settings.ipAddresses ?? "keep" });
+  const stages: (Stage | undefined)[] = [
+    rateLimitStage(system, now),
+    location,
+    placeholderStage(settings.placeholderIds ?? ""),
+    contractStage(system, settings.unknownEvents ?? "allow"),
+    suppressionStage(system.suppression, settings.suppressedEvents ?? "drop"),
+  ];
+  const statusOf: StatusOf = (reason) => STATUS_OF[reason];
+  const observers: Observer[] = [
+    countsObserver(system.counts),
+    keyUseObserver(system, (writeKeyId) => writeKeyId === ADMIN_KEY_ID),
+    liveObserver(system.live, statusOf),
+    quarantineObserver(system, { statusOf, location }),
   ];
   metrics.addGauge(
     "quarantine_dropped_events",
@@ -123,8 +130,8 @@ export function createApp({ system, settings, log, now, newId, lookUp, ...deps }
     system.quarantine.dropped,
   );
   addFiguresOfBodies(metrics, { charges, bodies });
-  const intake = metrics.watch(createIntake(gates, witnesses));
-  const parts: Parts = { system, authentication, charges, bodies, intake, peerOf, log, now, newId };
+  const pipeline = metrics.watch(createPipeline(stages.filter((stage) => stage !== undefined), observers));
+  const parts: Parts = { system, authentication, charges, bodies, pipeline, peerOf, log, now, newId };
 
   const hasHost = createHostCheck();
   const lookForProxy = createProxyNotice({ publicUrl: settings.publicUrl, log });

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { NO_CONTRACT } from "../../actors/governance/contracts.ts";
 import type { Author } from "../../actors/store/registry.ts";
 import { commonContracts } from "../../domain/contract/common_contracts.ts";
-import { CONTRACT_MODES, type Draft, type UnknownEvents } from "../../domain/contract/contract.ts";
+import { CONTRACT_MODES, type Draft } from "../../domain/contract/contract.ts";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { withPlainNumbers } from "../../domain/event/exact_json.ts";
 import { shown } from "../../domain/event/json.ts";
@@ -12,7 +12,6 @@ import type { Schema, SchemaProblem } from "../../domain/contract/schema.ts";
 import { bodyErrors, readBody } from "./admin_body.ts";
 import { ADMIN_KEY_ID } from "../auth/authentication.ts";
 import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
-import type { Gate } from "../ingest/pipeline.ts";
 import { createLane } from "../http/semaphore.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
 import type { NO_QUERY } from "../http/query.ts";
@@ -77,14 +76,6 @@ export const versionsQuery = z.object({
     .default(String(MAX_VERSIONS)).transform(Number),
   before: z.string().regex(/^[1-9]\d{0,8}$/, "must be the number of a version").transform(Number).optional(),
 });
-
-/** Holds events against the contracts: the last gate, as it sees an event as it will be stored. */
-export function contractGate({ contracts }: Parts["system"], unknown: UnknownEvents): Gate {
-  return {
-    admit: () => contracts.fresh()?.then(() => undefined),
-    judge: (event, { caller }) => contracts.judge(event, { writeKeyId: caller.writeKeyId, unknown }),
-  };
-}
 
 /** Everything under `/api/v1/admin/contracts`. */
 export function contractRoutes(parts: Parts): Hono<RouteEnv> {

@@ -1,13 +1,11 @@
-/** The routes that erase people, and the gate that keeps later events of suppressed ones out. */
+/** The routes that erase people. */
 import { Hono } from "hono";
 import { z } from "zod";
 import type { EraseOutcome } from "../../actors/erasure/requests_api.ts";
 import type { Person } from "../../actors/erasure/requests.ts";
-import { nothingSeen, type Seen, type Suppression } from "../../actors/erasure/suppression.ts";
 import { TooManySuppressed } from "../../actors/store/errors.ts";
 import { MAX_ID_LENGTH } from "../../domain/event/event.ts";
 import { isShortText } from "../../domain/event/json.ts";
-import type { Rejection } from "../../domain/event/rejection.ts";
 import {
   adminOnly,
   logAct,
@@ -19,7 +17,6 @@ import {
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
 import { pathParam } from "../http/path_params.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
-import type { Gate, Source } from "../ingest/pipeline.ts";
 
 const flag = z.enum(["true", "false"], "must be true or false").default("false")
   .transform((text) => text === "true");
@@ -114,37 +111,3 @@ const NOT_SUPPRESSED: Problem = {
   code: "not_found",
   detail: "nobody of this id is suppressed",
 };
-
-/**
- * Keeps events of people who are suppressed from being stored: last of all gates, so that what is wrong with an event is
- * told whoever's it is. Costs a comparison while nobody is suppressed, else a digest for each event.
- */
-export function suppressionGate(suppression: Suppression, what: "drop" | "refuse"): Gate {
-  const seen = new WeakMap<Source, Seen>();
-  const verdict = what === "drop" ? DROPPED : REFUSED;
-  return {
-    admit: () => suppression.fresh()?.then(() => undefined),
-    judge(event, source) {
-      if (suppression.isEmpty()) return undefined;
-      let known = seen.get(source);
-      if (known === undefined) seen.set(source, known = nothingSeen());
-      const isTheirs = suppression.judge(event, known);
-      if (isTheirs instanceof Promise) return isTheirs.then((yes) => yes ? verdict : undefined);
-      return isTheirs ? verdict : undefined;
-    },
-  };
-}
-
-const MESSAGE = "the person whose event this is was erased, and later events of theirs are refused";
-
-/** Names nobody: not even the message id is told, which a sender may have made of an id. */
-const REFUSED: Rejection = {
-  reason: "forbidden",
-  code: "suppressed",
-  message: MESSAGE,
-  path: "",
-  errors: [{ path: "", message: MESSAGE }],
-};
-
-/** Its sender is told what is told of an event that is taken: so nobody learns who was erased. */
-const DROPPED: Rejection = { ...REFUSED, isDropped: true };

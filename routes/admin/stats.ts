@@ -20,11 +20,9 @@ import {
 } from "../../domain/stats/counts.ts";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { adminOnly, type Parts, type RouteEnv } from "../handler/handle.ts";
-import type { Witness } from "../ingest/pipeline.ts";
 import { invalid, jsonResponse, type Problem, type Reason, STATUS_OF } from "../http/problem.ts";
 import { moment } from "../http/paging.ts";
 import type { CountsSpan } from "../../actors/stats/counts_store.ts";
-import type { EventCounts } from "../../actors/stats/counts.ts";
 
 /** Periods in one answer: a day of minutes, or 30 days of hours. */
 const MAX_PERIODS = 1_500;
@@ -64,16 +62,6 @@ export const statsQuery = z.object({
 });
 
 type StatsQuery = z.output<typeof statsQuery>;
-
-/** Counts every event that is sent, whatever becomes of it. */
-export function countingWitness(counts: EventCounts): Witness {
-  return {
-    committed: (events, receipts, { caller: { writeKeyId }, receivedAt }) =>
-      counts.taken(events, receipts, { writeKeyId, receivedAt }),
-    rejected: (item, rejection, { caller: { writeKeyId }, receivedAt, type }) =>
-      counts.rejected(item, rejection, { writeKeyId, receivedAt, type }),
-  };
-}
 
 /** `GET /api/v1/admin/stats`. */
 export function statsRoutes(parts: Parts): Hono<RouteEnv> {

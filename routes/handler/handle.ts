@@ -7,7 +7,7 @@ import { traceOf } from "../../actors/store/error_trace.ts";
 import type { Authentication, Right } from "../auth/authentication.ts";
 import type { Charges } from "../auth/charges.ts";
 import type { Bodies } from "../http/bodies.ts";
-import type { Intake } from "../ingest/pipeline.ts";
+import type { Pipeline } from "../../ingest/pipeline.ts";
 import type { Log, LogMembers } from "../http/logger.ts";
 import { refusalFormOf } from "../http/paths.ts";
 import { NO_QUERY, readQuery } from "../http/query.ts";
@@ -32,7 +32,7 @@ export interface Parts {
   /** What refused requests cost their senders. */
   charges: Charges;
   bodies: Bodies;
-  intake: Intake;
+  pipeline: Pipeline;
   /** The address of whoever sends a request, past the proxies that are trusted. */
   peerOf(c: RouteContext): string;
   log: Log;

@@ -10,7 +10,8 @@ import { formatTimestamp } from "../../domain/event/timestamp.ts";
 import { BODY_LIMITS } from "../http/limits.ts";
 import { CORS_HEADERS, preflightOf } from "../http/cors.ts";
 import { handle, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
-import type { Source } from "./pipeline.ts";
+import type { Source } from "../../ingest/pipeline.ts";
+import { problemOfRefusal, rateLimitHeaders } from "./rate_limit_headers.ts";
 import { invalid, type Problem, STATUS_OF } from "../http/problem.ts";
 import { readQuery } from "../http/query.ts";
 import { receive, type Receiving, type Sent } from "./receive.ts";
@@ -105,11 +106,11 @@ export async function sendOne(
   { sent, segment }: Taken,
 ): Promise<Outcome> {
   const { value, caller } = sent;
-  const { intake, log } = parts;
-  const source = sourceOf(parts, c, { caller, type: segment?.type });
-  const waiting = intake.admit(source, 1);
+  const { pipeline, log } = parts;
+  const source = sourceOf(parts, c, { sender: caller, type: segment?.type });
+  const waiting = pipeline.reserve(source, 1);
   const refusal = waiting instanceof Promise ? await waiting : waiting;
-  if (refusal !== undefined) return refusal;
+  if (refusal !== undefined) return problemOfRefusal(refusal);
   sent.paidEvents = 1;
   dropWriteKey(value);
   const taken = await takeOne(parts, value, { source, newId: parts.newId });
@@ -135,54 +136,57 @@ interface TakingOne {
 
 /** Takes an event that was admitted: checks and judges it, commits it, and tells who wants to know what became of it. */
 export async function takeOne(
-  { system, intake }: Parts,
+  { system, pipeline }: Parts,
   value: unknown,
   { source, newId, firstSentAt }: TakingOne,
 ): Promise<{ receipt: Receipt; problem?: undefined } | { problem: Problem }> {
-  const { caller, receivedAt, type } = source;
-  const { allowedTypes } = caller;
+  const { sender, receivedAt, type } = source;
+  const { allowedTypes } = sender;
   const accepted = accept(value, { receivedAt: firstSentAt ?? receivedAt, newId, type, allowedTypes });
   // It is known since now, whenever it happened.
   if (firstSentAt !== undefined && accepted.event) accepted.event.receivedAt = formatTimestamp(receivedAt);
-  const judging = accepted.rejection ?? intake.judge(accepted.event, source);
+  const judging = accepted.rejection ?? pipeline.check(accepted.event, source);
   const rejection = judging instanceof Promise ? await judging : judging;
   if (rejection !== undefined) {
-    intake.rejected(value, rejection, source);
+    pipeline.rejected(value, rejection, source);
     if (rejection.isDropped) return { receipt: { messageId: accepted.event!.messageId, duplicate: false } };
-    if (rejection.reason === "too_large") intake.giveBack(source, 1);
+    if (rejection.reason === "too_large") pipeline.refund(source, 1);
     return { problem: refusalOf(problemOf(rejection), source) };
   }
   const events = [accepted.event!];
   let receipts: readonly Receipt[];
   try {
-    receipts = await system.commit(events, caller.writeKeyId);
+    receipts = await system.commit(events, sender.writeKeyId);
   } catch (error) {
-    intake.giveBack(source, 1);
+    pipeline.refund(source, 1);
     throw error;
   }
-  intake.committed(events, receipts, source);
+  pipeline.committed(events, receipts, source);
   const [receipt] = receipts;
   if (receipt === undefined) throw new Error("a commit of one event gave no receipt");
   return { receipt };
 }
 
-function receiptOf(answer: unknown, { answerHeaders }: Source): Response {
-  const headers = answerHeaders === undefined ? RECEIPT_HEADERS : { ...RECEIPT_HEADERS, ...answerHeaders };
+function receiptOf(answer: unknown, { quota }: Source): Response {
+  const headers = quota === undefined ? RECEIPT_HEADERS : { ...RECEIPT_HEADERS, ...rateLimitHeaders(quota) };
   return new Response(JSON.stringify(answer), { headers });
 }
 
-function refusalOf(problem: Problem, { answerHeaders }: Source): Problem {
-  return answerHeaders === undefined
+function refusalOf(problem: Problem, { quota }: Source): Problem {
+  return quota === undefined
     ? problem
-    : { ...problem, headers: { ...answerHeaders, ...problem.headers } };
+    : { ...problem, headers: { ...rateLimitHeaders(quota), ...problem.headers } };
 }
 
 function sourceOf(
   { now, peerOf }: Parts,
   c: RouteContext,
-  { caller, type, defaults }: Pick<Source, "caller" | "type" | "defaults">,
+  { sender, type, defaults }: Pick<Source, "sender" | "type" | "defaults">,
 ): Source {
-  return { caller, type, defaults, receivedAt: now(), request: c.req.raw, address: () => peerOf(c) };
+  // By `get`: the runtime makes a list of all headers to answer `has`, on the path of every event. A server's address
+  // says nothing of its user; a browser says its origin with each request that sends.
+  const peer = () => c.req.raw.headers.get("origin") === null ? undefined : peerOf(c);
+  return { sender, type, defaults, receivedAt: now(), peer };
 }
 
 /** What a batch says of an event that it does not accept. */
@@ -201,18 +205,18 @@ export async function sendBatch(
   c: RouteContext,
   { sent, segment }: Taken,
 ): Promise<Outcome> {
-  const { system, intake, newId, now, log } = parts;
+  const { system, pipeline, newId, now, log } = parts;
   const { value, bytes, caller } = sent;
   const batch = readBatch(value, segment === undefined ? MAX_BATCH_EVENTS : MAX_SEGMENT_BATCH_EVENTS);
   if ("problem" in batch) return batch.problem;
   const { items, defaults } = batch;
-  const source = sourceOf(parts, c, { caller, defaults });
-  const refusal = await intake.admit(source, items.length);
-  if (refusal !== undefined) return refusal;
+  const source = sourceOf(parts, c, { sender: caller, defaults });
+  const refusal = await pipeline.reserve(source, items.length);
+  if (refusal !== undefined) return problemOfRefusal(refusal);
   sent.paidEvents = items.length;
   const refuseAll = (problem: Problem) => {
     sent.paidEvents = 0;
-    intake.giveBack(source, items.length);
+    pipeline.refund(source, items.length);
     return refusalOf(problem, source);
   };
   const options = { receivedAt: source.receivedAt, newId, allowedTypes: caller.allowedTypes, defaults };
@@ -228,7 +232,7 @@ export async function sendBatch(
       filledBytes += bytesOf(event);
       if (filledBytes > MAX_FILLED_BYTES) return refuseAll(TOO_LARGE_FILLED);
     }
-    const judging = rejection ?? intake.judge(event, source);
+    const judging = rejection ?? pipeline.check(event, source);
     const refused = judging instanceof Promise ? await judging : judging;
     if (refused === undefined) events.push(event!);
     else rejected.push({ index, rejection: { ...refused, ...ownMessageId(items[index]) } });
@@ -244,16 +248,16 @@ export async function sendBatch(
   if (events.length > 0) {
     try {
       const receipts = await system.commit(events, caller.writeKeyId);
-      intake.committed(events, receipts, source);
+      pipeline.committed(events, receipts, source);
       for (const { duplicate } of receipts) duplicates += duplicate ? 1 : 0;
     } catch (error) {
       if (error instanceof BatchTooLarge) return refuseAll(tooLargeCompressed(error));
-      intake.giveBack(source, items.length);
+      pipeline.refund(source, items.length);
       throw error;
     }
   }
   // Not before: a batch that is not answered so is sent again whole.
-  for (const { index, rejection } of rejected) intake.rejected(items[index], rejection, source);
+  for (const { index, rejection } of rejected) pipeline.rejected(items[index], rejection, source);
   const told = rejected.filter(({ rejection }) => !rejection.isDropped);
   const errors = told.map(({ index, rejection }) => errorOf(index, rejection));
   for (const { code, status } of errors) log.count("info", "event rejected", { code, status });

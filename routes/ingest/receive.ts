@@ -2,6 +2,7 @@
  * Who sends a body, and whether it is worth reading and parsing: the key is looked for first, and what is refused is
  * charged to whoever sent it (docs/decisions/0020).
  */
+import { problemOfRefusal } from "./rate_limit_headers.ts";
 import { MAX_EVENT_BYTES } from "../../domain/event/event.ts";
 import type { Caller } from "../auth/authentication.ts";
 import { writtenKeys } from "../auth/written_key.ts";
@@ -189,12 +190,15 @@ function isWrittenIn(value: unknown, writeKey: string): boolean {
 
 /** Why a key with a limit may send nothing now: before anything is read or parsed. */
 async function refuseSpent(
-  { intake, charges, peerOf }: Parts,
+  { pipeline, charges, peerOf }: Parts,
   c: RouteContext,
   caller: Caller,
 ): Promise<Problem | undefined> {
   const payer = { address: peerOf(c), keyId: caller.writeKeyId };
-  return charges.refuseKey(payer) ?? await intake.open(caller);
+  const inDebt = charges.refuseKey(payer);
+  if (inDebt !== undefined) return inDebt;
+  const refusal = await pipeline.open(caller);
+  return refusal === undefined ? undefined : problemOfRefusal(refusal);
 }
 
 /** Charges an address for a refusal, and says what it is. */
@@ -227,7 +231,7 @@ function refuseKnown(
   c: RouteContext,
   { refusal, body, caller, isUnnamed = false, paidEvents = 0 }: Refused,
 ): Problem {
-  const { charges, intake } = parts;
+  const { charges, pipeline } = parts;
   if (NOBODYS_FAULT.has(refusal.reason)) return refusal;
   const address = parts.peerOf(c);
   charges.charge({ address, keyId: caller.writeKeyId }, body.work);
@@ -235,7 +239,7 @@ function refuseKnown(
   // A sender that has to wait for its turn does not pay for asking: it would wait the longer.
   if (refusal.reason === "rate_limited") return refusal;
   const events = Math.max(1, Math.ceil(body.work.bytes / BYTES_PER_EVENT)) - paidEvents * COVERED_EVENTS;
-  if (caller.rateLimit !== undefined && events > 0) intake.charge(caller, events);
+  if (caller.rateLimit !== undefined && events > 0) pipeline.charge(caller, events);
   return refusal;
 }
 

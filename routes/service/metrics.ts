@@ -7,8 +7,8 @@ import { Counter, Gauge, Histogram, type OpenMetricsContentType, Registry } from
 import type { Observer, System } from "../../actors/system.ts";
 import { outcomeOf, rejectedCells, takenCells, violationsOf } from "../../domain/stats/counts.ts";
 import { type Parts, type RouteEnv, withAccess } from "../handler/handle.ts";
-import type { Intake } from "../ingest/pipeline.ts";
-import { type Problem, type Reason, STATUS_OF } from "../http/problem.ts";
+import type { Pipeline, Refusal } from "../../ingest/pipeline.ts";
+import { type Reason, STATUS_OF } from "../http/problem.ts";
 import type { RequestCounts } from "../handler/request_counts.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import type { Gauges } from "../../actors/stats/gauges.ts";
@@ -39,8 +39,8 @@ export interface Sample {
 export interface Metrics {
   /** For the actors: what they tell is counted. */
   observer: Observer;
-  /** The same intake, whose refusals of whole requests (429) are counted in events. */
-  watch(intake: Intake): Intake;
+  /** The same pipeline, whose refusals of whole requests (429) are counted in events. */
+  watch(pipeline: Pipeline): Pipeline;
   /** Adds a figure of another part, asked for whenever figures are shown. The name has no prefix. */
   addGauge(name: string, help: string, read: () => number): void;
   /** Adds a count of another part, which only rises. The name has no prefix, and no `_total`. */
@@ -110,9 +110,9 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
   const others: { gauge: Gauge; read: () => number }[] = [];
   const otherCounters: { counter: Counter; read: () => readonly Sample[] }[] = [];
 
-  function countRefused(problem: Problem | undefined, times: number): Problem | undefined {
-    if (problem !== undefined) refused.inc({ status: STATUS_OF[problem.reason], code: problem.code }, times);
-    return problem;
+  function countRefused(refusal: Refusal | undefined, times: number): Refusal | undefined {
+    if (refusal !== undefined) refused.inc({ status: STATUS_OF[refusal.reason], code: refusal.code }, times);
+    return refusal;
   }
 
   function readCounts(system: System): void {
@@ -145,12 +145,12 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
       },
       settlingFailed: () => settleFailures.inc(),
     },
-    watch: (intake) => ({
-      ...intake,
-      admit(source, times) {
-        const refusal = intake.admit(source, times);
+    watch: (pipeline) => ({
+      ...pipeline,
+      reserve(source, times) {
+        const refusal = pipeline.reserve(source, times);
         return refusal instanceof Promise
-          ? refusal.then((problem) => countRefused(problem, times))
+          ? refusal.then((known) => countRefused(known, times))
           : countRefused(refusal, times);
       },
     }),

@@ -4,7 +4,7 @@
  */
 import { accept, type AcceptOptions } from "../../../domain/event/accept.ts";
 import { locate } from "../../../domain/enrichment/location.ts";
-import { installedCountries } from "../../../routes/ingest/location.ts";
+import { installedCountries } from "../../../ingest/countries.ts";
 
 const ROUNDS = 15;
 const CALLS_PER_ROUND = 50_000;

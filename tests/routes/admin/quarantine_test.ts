@@ -3,7 +3,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { commonContracts } from "../../../domain/contract/common_contracts.ts";
 import { accept } from "../../../domain/event/accept.ts";
 import type { Rejection } from "../../../domain/event/rejection.ts";
-import { quarantineWitness } from "../../../routes/admin/quarantine.ts";
+import { quarantineObserver } from "../../../ingest/observers/quarantine.ts";
 import { AS_ADMIN, AS_SENDER, openTestApp, openTestSystem, type TestApp, WRITE_KEY } from "../test_app.ts";
 
 const EVENTS = "/api/v1/events";
@@ -97,12 +97,10 @@ Deno.test("what is cut off a long name leaves no half of a character", async () 
 
 Deno.test("nothing is kept of a person whose events are suppressed", async () => {
   await using test = await openTestApp();
-  const { keep } = { keep: quarantineWitness(test.system).rejected! };
+  const { keep } = { keep: quarantineObserver(test.system, { statusOf: () => 403 }).rejected! };
   const source = {
-    caller: { rights: [], writeKeyId: "k" },
+    sender: { writeKeyId: "k" },
     receivedAt: 0,
-    request: new Request("http://x"),
-    address: () => "",
   };
   const { rejection } = accept({ type: "page" }, { receivedAt: 0, newId: () => "m" });
   keep(

@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { clockAt } from "../../actors/clocks.ts";
 import { openSystem } from "../../../actors/open.ts";
-import { countingWitness } from "../../../routes/admin/stats.ts";
+import { countsObserver } from "../../../ingest/observers/counts.ts";
 import { ADMIN_TOKEN, AS_ADMIN, AS_READER, openTestApp, type TestApp } from "../test_app.ts";
 
 const PATH = "/api/v1/admin/stats";
@@ -234,11 +234,11 @@ Deno.test("contract violations are counted where they are told, and shown by con
     { contract: "order", mode: "monitor", count: 3 },
     { contract: "page view", mode: "enforce", count: 5 },
   ]);
-  const caller = { rights: ["send"], writeKeyId: "default" } as const;
-  countingWitness(test.system.counts).rejected!(
+  const sender = { writeKeyId: "default" };
+  countsObserver(test.system.counts).rejected!(
     { type: "track" },
     { reason: "contract", code: "contract_violation", message: "", path: "", errors: [] },
-    { caller, receivedAt: START, request: new Request("http://x/"), address: () => "" },
+    { sender, receivedAt: START },
   );
   const { rejections, violations } = await stats(test);
   deepStrictEqual(rejections, [{ status: 422, code: "contract_violation", count: 1 }]);

@@ -1,6 +1,6 @@
 /** Where events come from, over HTTP: by the address that they give, by the peer's, behind proxies, and on a real port. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { installedCountries, lookUpIn } from "../../../routes/ingest/location.ts";
+import { installedCountries, lookUpIn } from "../../../ingest/countries.ts";
 import { startServer, tempDir } from "../../process/server.ts";
 import { mmdbOf } from "./mmdb.ts";
 import { AS_SENDER, openTestApp, type TestOptions } from "../test_app.ts";

@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import type { Key } from "../../../actors/store/keys.ts";
 import { openStore } from "../../../actors/store/store.ts";
-import { createIntake } from "../../../routes/ingest/pipeline.ts";
+import { createPipeline } from "../../../ingest/pipeline.ts";
 import { createMetrics } from "../../../routes/service/metrics.ts";
 import { type Family, readOpenMetrics } from "./openmetrics.ts";
 import {
@@ -109,12 +109,12 @@ Deno.test("/metrics counts events by outcome and type, and rejected ones by code
 Deno.test("/metrics counts events of requests that are refused whole", async () => {
   const metrics = createMetrics({ startedAt: 0, memory: () => MEMORY });
   const problem = { reason: "rate_limited", code: "rate_limited", detail: "" } as const;
-  const intake = { ...createIntake([], []), admit: () => problem };
+  const pipeline = { ...createPipeline([], []), reserve: () => problem };
   const source = {} as never;
-  const later = metrics.watch({ ...intake, admit: () => Promise.resolve(problem) });
-  strictEqual(metrics.watch(intake).admit(source, 500), problem);
-  strictEqual(await later.admit(source, 7), problem);
-  strictEqual(metrics.watch({ ...intake, admit: () => undefined }).admit(source, 9), undefined);
+  const later = metrics.watch({ ...pipeline, reserve: () => Promise.resolve(problem) });
+  strictEqual(metrics.watch(pipeline).reserve(source, 500), problem);
+  strictEqual(await later.reserve(source, 7), problem);
+  strictEqual(metrics.watch({ ...pipeline, reserve: () => undefined }).reserve(source, 9), undefined);
   await using test = await openTestApp({ metrics });
   deepStrictEqual(lines(await scrape(test), "signalfold_refused_events"), [
     "status=429,code=rate_limited 507",

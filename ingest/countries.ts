@@ -1,0 +1,23 @@
+/** Databases that say where an address is. */
+import { Buffer } from "node:buffer";
+import { Reader } from "mmdb-lib";
+import type { LookUp } from "../domain/enrichment/location.ts";
+
+/**
+ * A database in MaxMind's format (`.mmdb`), from its bytes. Throws where they are none. One of IPv4 alone knows no IPv6
+ * address: the reader would follow the first 32 bits of one to somebody else's country.
+ */
+export function lookUpIn(bytes: Uint8Array): LookUp {
+  const reader = new Reader(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  const knowsIpv6 = reader.metadata.ipVersion === 6;
+  return (address) => knowsIpv6 || !address.includes(":") ? reader.get(address) : null;
+}
+
+/** The database of countries that is installed with signalfold; read when it is first asked for, so that tasks don't. */
+export async function installedCountries(): Promise<LookUp> {
+  const { default: bytes } = await import(
+    "@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb",
+    { with: { type: "bytes" } }
+  );
+  return lookUpIn(bytes);
+}

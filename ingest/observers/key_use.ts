@@ -1,0 +1,15 @@
+/** Notes when a write key was last used. */
+import type { System } from "../../actors/system.ts";
+import type { Observer } from "../pipeline.ts";
+
+/** `isAdmin` tells the administrator's own id, which is no write key. */
+export function keyUseObserver(
+  { writeKeys }: Pick<System, "writeKeys">,
+  isAdmin: (writeKeyId: string) => boolean,
+): Observer {
+  return {
+    committed(_events, _receipts, { sender: { writeKeyId }, receivedAt }) {
+      if (!isAdmin(writeKeyId)) writeKeys.used(writeKeyId, receivedAt);
+    },
+  };
+}

@@ -1,0 +1,12 @@
+/** Holds events against the contracts that mean them. */
+import type { System } from "../../actors/system.ts";
+import type { UnknownEvents } from "../../domain/contract/contract.ts";
+import type { Stage } from "../pipeline.ts";
+
+/** `unknown` says what becomes of events that no contract names. */
+export function contractStage({ contracts }: Pick<System, "contracts">, unknown: UnknownEvents): Stage {
+  return {
+    reserve: () => contracts.fresh()?.then(() => undefined),
+    check: (event, { sender: { writeKeyId } }) => contracts.judge(event, { writeKeyId, unknown }),
+  };
+}

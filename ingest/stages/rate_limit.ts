@@ -1,0 +1,55 @@
+/** Rate limits of write keys, counted in events. A key without a limit, and an administrator, cost nothing. */
+import type { RateDecision } from "../../actors/governance/rate_limits.ts";
+import type { System } from "../../actors/system.ts";
+import type { Quota, Refusal, Stage } from "../pipeline.ts";
+
+/** Refuses what a write key may not send now. */
+export function rateLimitStage({ rateLimits }: Pick<System, "rateLimits">, now: () => number): Stage {
+  return {
+    async open({ writeKeyId, rateLimit: limit }) {
+      if (limit === undefined) return undefined;
+      const { remaining } = await rateLimits.take(writeKeyId, limit, { events: 0, now: now() });
+      if (remaining > 0) return undefined;
+      // Nothing is taken where there is not one.
+      const decision = await rateLimits.take(writeKeyId, limit, { events: 1, now: now() });
+      return refusalOf({ limit, decision }, 1);
+    },
+    charge({ writeKeyId, rateLimit: limit }, events) {
+      if (limit !== undefined) rateLimits.charge(writeKeyId, limit, events);
+    },
+    reserve(source, events) {
+      const { writeKeyId, rateLimit: limit } = source.sender;
+      if (limit === undefined) return undefined;
+      const decision = rateLimits.take(writeKeyId, limit, { events, now: source.receivedAt });
+      const note = (made: RateDecision) => {
+        source.quota = { limit, decision: made };
+        return made.admitted ? undefined : refusalOf(source.quota, events);
+      };
+      return decision instanceof Promise ? decision.then(note) : note(decision);
+    },
+    refund(source, events) {
+      const { writeKeyId, rateLimit: limit } = source.sender;
+      if (limit === undefined) return;
+      source.quota = { limit, decision: rateLimits.giveBack(writeKeyId, limit, events) };
+    },
+  };
+}
+
+function refusalOf(quota: Quota, events: number): Refusal {
+  const { limit: { burst, perSecond }, decision } = quota;
+  const rule = `this write key may send ${perSecond} events a second and ${burst} at once`;
+  const refusal = { reason: "rate_limited", retryAfterS: decision.enoughInS, quota } as const;
+  if (events > burst) {
+    return {
+      ...refusal,
+      code: "batch_over_burst",
+      detail: `${rule}: a batch of ${events} is never taken; send at most ${burst} events at a time`,
+    };
+  }
+  const found = events === 1 ? "none" : `${decision.remaining} of the ${events}`;
+  return {
+    ...refusal,
+    code: "rate_limited",
+    detail: `${rule}: ${found} may come now, and nothing was taken`,
+  };
+}
