@@ -143,7 +143,13 @@ Deno.test("an event that is accepted alone is accepted in any batch, however lon
     deepStrictEqual([body.accepted, body.errors], [LONG_BATCH.length, []], to);
   }
   const tried = await ask(test, "POST", path("draft", "/check?last=500"), COSTLY);
-  deepStrictEqual([tried.body.checked, tried.body.failed], [2 * LONG_BATCH.length + 1, 0]);
+  // On a slow machine it ends after 10 s, and says so.
+  const { checked, failed, complete } = tried.body;
+  strictEqual(failed, 0);
+  ok(
+    complete ? checked === 2 * LONG_BATCH.length + 1 : checked > 0,
+    `${checked} checked, complete: ${complete}`,
+  );
 });
 
 /** A clock of which each look takes a while, however fast the machine is. */

@@ -56,6 +56,11 @@ const contract = (rest: string) => async ({ system }: TestApp): Promise<string> 
   );
   return `/api/v1/admin/contracts/planted_contract${rest}`;
 };
+const suppressed =
+  (part: string, kind: "user" | "anonymous") => async ({ system }: TestApp): Promise<string> => {
+    await system.erasure.erase({ kind, id: "planted_suppressed" }, { suppress: "id" });
+    return `/api/v1/admin/suppressed/${part}/planted_suppressed`;
+  };
 /** Whole, so that it can be sent again. */
 const rejected = (rest: string) => async ({ system: { quarantine } }: TestApp): Promise<string> => {
   quarantine.keep({
@@ -121,6 +126,11 @@ const ROUTES: Row[] = [
   reading("GET /api/v1/users/:id/traits/:name/why", "/api/v1/users/planted_user/traits/secret/why"),
   admin("DELETE /api/v1/users/:id", { path: at("/api/v1/users/planted_user") }),
   admin("DELETE /api/v1/anonymous/:id", { path: at("/api/v1/anonymous/planted_anon") }),
+  admin("DELETE /api/v1/admin/suppressed/users/:id", { path: suppressed("users", "user"), status: 204 }),
+  admin("DELETE /api/v1/admin/suppressed/anonymous/:id", {
+    path: suppressed("anonymous", "anonymous"),
+    status: 204,
+  }),
   admin("GET /api/v1/admin/stats", { path: at("/api/v1/admin/stats") }),
   admin("GET /api/v1/admin/keys", { path: at("/api/v1/admin/keys") }),
   admin("POST /api/v1/admin/keys", {
