@@ -206,7 +206,7 @@ Deno.test("what tasks print passes through tasks/output.ts, but for help, progre
 
 Deno.test("JSON of events and states is read by parseExact alone: JSON.parse would round long integers", () => {
   // Of these none holds what a sender gave as a number.
-  const others = ["stats/counts_values", "governance/contracts", "store/cursor", "live/broadcast"].map((
+  const others = ["stats/counts_values", "governance/contracts", "store/cursor", "live/note_windows"].map((
     name,
   ) => `actors/${name}.ts`);
   const parsers = ["domain/event/exact_json.ts", "tasks/dev.ts", ...others];

@@ -1,5 +1,5 @@
 /** Tells the live view of what does not go into the journal. */
-import type { Note } from "../../actors/live/broadcast.ts";
+import type { Note } from "../../actors/live/note_windows.ts";
 import type { Live } from "../../actors/live/live_feed.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { numberText } from "../../domain/event/exact_json.ts";

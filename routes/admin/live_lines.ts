@@ -3,7 +3,7 @@ import type { Position } from "../../domain/event/position.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { namesIn } from "../../ingest/observers/live.ts";
 import type { News } from "../../actors/live/live_feed.ts";
-import type { Note } from "../../actors/live/broadcast.ts";
+import type { Note } from "../../actors/live/note_windows.ts";
 
 /** A line for an event of the journal. */
 export interface AcceptedLine extends Pick<StoredEvent, "type" | "messageId" | "receivedAt" | "timestamp"> {
