@@ -36,13 +36,13 @@ const MIN_TOKEN_LENGTH = 24;
  */
 const MIN_TOKEN_VARIETY = 8;
 
-const HOW_TO_MAKE_ONE = "openssl rand -hex 24 makes a good one";
+const HOW_TO_MAKE_ONE = "use openssl rand -hex 24";
 
 const token = secret
   .min(MIN_TOKEN_LENGTH, `must have at least ${MIN_TOKEN_LENGTH} characters: ${HOW_TO_MAKE_ONE}`)
   .refine(
     (value) => new Set(value).size >= MIN_TOKEN_VARIETY,
-    `must have at least ${MIN_TOKEN_VARIETY} different characters: ${HOW_TO_MAKE_ONE}`,
+    `must have at least ${MIN_TOKEN_VARIETY} distinct characters: ${HOW_TO_MAKE_ONE}`,
   );
 
 const origin = z.string().transform((value, context) => {
@@ -86,59 +86,59 @@ const note = (description: string, byDefault: string): Note => ({ description, d
  * made from here.
  */
 export const environmentSchema = z.object({
-  PORT: integer(0, 65535).default(8000).meta(note("port to listen on; 0 takes a free one", "`8000`")),
+  PORT: integer(0, 65535).default(8000).meta(note("port to listen on; 0 picks a free one", "`8000`")),
   HOST: z.string().regex(/^[0-9a-zA-Z.:_-]+$/, "must be a host name or an address").optional()
     .meta(note(
-      "address to listen on; `0.0.0.0` is every IPv4 address of the machine",
-      "`127.0.0.1`, this machine alone; `0.0.0.0` on Deno Deploy",
+      "address to listen on; `0.0.0.0` is all IPv4 interfaces",
+      "`127.0.0.1` (this machine only); `0.0.0.0` on Deno Deploy",
     )),
   PUBLIC_URL: origin.optional()
-    .meta(note("the origin that clients reach, where a proxy stands before the server", "from the request")),
+    .meta(note("public origin of the server, if it is behind a proxy", "taken from the request")),
   KV_URL: kvUrlSchema.optional().meta(note(
-    "where events are kept: a file path, `:memory:`, or an `http(s)://` KV Connect URL; empty on Deno Deploy",
+    "database: a file path, `:memory:`, or an `http(s)://` KV Connect URL; empty on Deno Deploy",
     "dev: `.data/signalfold.db`; otherwise required",
   )),
   DENO_KV_ACCESS_TOKEN: secret.optional().meta(
-    note("access token of the KV Connect server that `KV_URL` names", "none"),
+    note("access token of the KV Connect server in `KV_URL`", "none"),
   ),
   ADMIN_TOKEN: token.optional().meta(note(
-    "admin token, sent as `Authorization: Bearer`; at least 24 characters, 8 of them different",
-    "dev: made on the first start and kept in `.data/dev.json`; otherwise required",
+    "admin token, sent as `Authorization: Bearer`; at least 24 characters, 8 of them distinct",
+    "dev: created on first start in `.data/dev.json`; otherwise required",
   )),
   READ_TOKEN: token.optional().meta(
-    note("read token, sent as `Authorization: Bearer`; as long as `ADMIN_TOKEN`", "none"),
+    note("read token, sent as `Authorization: Bearer`; same rules as `ADMIN_TOKEN`", "none"),
   ),
   WRITE_KEY: secret.regex(/^[^:]+$/, "must not contain a colon").optional().meta(note(
-    "a write key that exists from the first start, all event types allowed",
-    "dev: made on the first start and kept in `.data/dev.json`; otherwise none",
+    "a write key that always exists; all event types allowed",
+    "dev: created on first start in `.data/dev.json`; otherwise none",
   )),
   DEDUP_DAYS: integer(0, MAX_DEDUP_DAYS).default(30)
-    .meta(note("days for which a `messageId` is remembered; 0 is for ever", "`30`")),
+    .meta(note("days for which a `messageId` is remembered; 0 means forever", "`30`")),
   AUTH_FAILURES_PER_MINUTE: integer(0, MAX_AUTH_FAILURES).default(100)
     .meta(
-      note("wrong credentials a minute from one address before it is answered 429; 0 is no limit", "`100`"),
+      note("failed authentications per minute and address before a 429; 0 means no limit", "`100`"),
     ),
   GEOIP_DB: z.string().refine((value) => !value.includes(","), "must not contain a comma").optional()
     .meta(note(
-      "database of addresses for `context.location`: the path of an `.mmdb` file, or `off`",
-      "countries, from a package that is installed",
+      "IP database for `context.location`: path of an `.mmdb` file, or `off`",
+      "an installed database of countries",
     )),
   IP_ADDRESSES: z.enum(ADDRESS_POLICIES, `must be one of ${ADDRESS_POLICIES.join(", ")}`).default("keep")
-    .meta(note("what becomes of `context.ip` once it was looked up: `keep`, `truncate` or `drop`", "`keep`")),
+    .meta(note("what to do with `context.ip` after the lookup: `keep`, `truncate` or `drop`", "`keep`")),
   TRUSTED_PROXIES: integer(0, MAX_PROXIES).default(0)
-    .meta(note("proxies before the server that add to `X-Forwarded-For`; the peer is whom they name", "`0`")),
+    .meta(note("number of trusted reverse proxies that append to `X-Forwarded-For`", "`0`")),
   METRICS_OPEN: z.enum(["true", "false"], "must be true or false").default("false")
-    .meta(note("`true` shows `/metrics` without a credential", "`false`: read or admin token")),
+    .meta(note("`true` serves `/metrics` without a credential", "`false`: read or admin token")),
   UNKNOWN_EVENTS: z.enum(UNKNOWN_EVENTS, `must be one of ${UNKNOWN_EVENTS.join(", ")}`).default("allow")
     .meta(note(
-      "an event that no contract names: `allow`, `monitor` (taken and counted) or `reject` (422)",
+      "events that no contract names: `allow`, `monitor` (accept and count) or `reject` (422)",
       "`allow`",
     )),
   PLACEHOLDER_IDS: z.string().max(
     MAX_PLACEHOLDERS_LENGTH,
     `must have at most ${MAX_PLACEHOLDERS_LENGTH} characters`,
   ).optional().meta(note(
-    "ids that never link from now on, besides `null`, `undefined` and their like: `demo,kiosk-1`",
+    "more ids that never link, besides `null`, `undefined` and the like: `demo,kiosk-1`",
     "none",
   )),
   SUPPRESSED_EVENTS: z.enum(["drop", "refuse"], "must be drop or refuse").default("drop").meta(note(
@@ -146,7 +146,7 @@ export const environmentSchema = z.object({
     "`drop`",
   )),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`).default("info")
-    .meta(note("`debug` (a line per request), `info`, `warn`, `error` or `off`", "`info`")),
+    .meta(note("`debug` (one line per request), `info`, `warn`, `error` or `off`", "`info`")),
 });
 
 /** The names of all variables, in the order of the table; the tasks allow these and no others. */

@@ -37,7 +37,7 @@ const DAY_MS = 86_400_000;
 let running: System | undefined;
 
 // At the top level, because Deno Deploy finds it there. Settling is idempotent, and requests bring it about too.
-Deno.cron("settle what is left", "*/5 * * * *", async () => {
+Deno.cron("settle remaining events", "*/5 * * * *", async () => {
   await running?.tick?.();
 });
 
@@ -54,7 +54,7 @@ export function readEnvironment(): Record<string, string | undefined> {
 
 /** Says in one line what keeps signalfold from starting, and ends the process. */
 export function refuse(problem: string): never {
-  console.error(printable(`signalfold does not start: ${problem}`));
+  console.error(printable(`signalfold: cannot start: ${problem}`));
   Deno.exit(1);
 }
 
@@ -66,7 +66,7 @@ export async function serve(settings: Settings, announce: (url: string) => void)
   const log = createLog({ level: settings.logLevel, write: (line) => console.error(line), now: Date.now });
   endOnFault(log);
   const lookUp = await openLookUp(settings.geoipDb).catch((error) =>
-    refuse(`GEOIP_DB can't be read: ${firstLine(error)}`)
+    refuse(`failed to read GEOIP_DB: ${firstLine(error)}`)
   );
   const ulid = monotonicFactory();
   const newId = () => ulid();
@@ -80,7 +80,7 @@ export async function serve(settings: Settings, announce: (url: string) => void)
     observer: metrics.observer,
     onFault: (error) => log.count("warn", "failed", { code: "settling", error: traceOf(error) }),
     onClockMoved: (message) => log.line("warn", message, { code: "clock_moved" }),
-  }).catch((error) => refuse(`KV_URL can't be opened: ${firstLine(error)}`));
+  }).catch((error) => refuse(`failed to open KV_URL: ${firstLine(error)}`));
   running = system;
   const notice = otherUsersMayRead(settings.kvUrl);
   if (notice !== undefined) log.line("warn", notice, { code: "file_mode" });
@@ -102,12 +102,12 @@ export async function serve(settings: Settings, announce: (url: string) => void)
   } catch (error) {
     await system.close();
     if (error instanceof Deno.errors.AddrInUse) {
-      refuse(`PORT ${port} is in use on ${hostname}: choose another`);
+      refuse(`PORT ${port} is in use on ${hostname}; choose another`);
     }
     if (error instanceof Deno.errors.PermissionDenied) {
       refuse(`PORT ${port} is reserved: ${firstLine(error)}`);
     }
-    refuse(`HOST must be an address of this machine, found ${hostname}: ${firstLine(error)}`);
+    refuse(`HOST must be an address of this machine; got ${hostname}: ${firstLine(error)}`);
   }
   announce(await listening.promise);
   await warnOfContracts(system, log);

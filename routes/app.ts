@@ -126,7 +126,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, ...deps }
   ];
   metrics.addGauge(
     "quarantine_dropped_events",
-    "Events that were rejected and not kept, as the quarantine had no room or somebody was being erased.",
+    "Rejected events that were not stored because the quarantine was full or an erasure was in progress.",
     system.quarantine.dropped,
   );
   addFiguresOfBodies(metrics, { charges, bodies });
@@ -211,20 +211,20 @@ export function createApp({ system, settings, log, now, newId, lookUp, ...deps }
 function addFiguresOfBodies(metrics: Metrics, { charges, bodies }: Pick<Parts, "charges" | "bodies">): void {
   metrics.addCounter(
     "refused_work_seconds",
-    "Time of the thread that refused requests took, of senders that a valid credential in a header names and of others.",
+    "Thread time spent on rejected requests, by whether a header had a valid credential.",
     () => Object.entries(charges.seconds()).map(([sender, value]) => ({ labels: { sender }, value })),
   );
   metrics.addCounter(
     "refused_unread",
-    "Requests refused before their body was read or parsed, as their sender had cost too much.",
+    "Requests rejected before their body was read or parsed because their sender had cost too much.",
     () => [{ labels: {}, value: charges.refusedUnread() }],
   );
   metrics.addGauge(
     "senders_in_debt",
-    "Networks and write keys whose refused requests have cost too much.",
+    "Networks and write keys whose rejected requests have cost too much.",
     charges.inDebt,
   );
-  metrics.addGauge("bodies_waiting", "Bodies that wait for their turn to be parsed.", bodies.waiting);
+  metrics.addGauge("bodies_waiting", "Bodies waiting to be parsed.", bodies.waiting);
 }
 
 /**
@@ -239,13 +239,13 @@ function withoutLength(response: Response): Response {
 function noRoute(router: Hono<RouteEnv>, path: string): Problem {
   const allowed = METHODS.filter((method) => router.router.match(method, path)[0].length > 0);
   if (allowed.length === 0) {
-    return { reason: "not_found", code: "no_such_path", detail: "nothing is at this path" };
+    return { reason: "not_found", code: "no_such_path", detail: "Unknown path." };
   }
   if (allowed.includes("GET")) allowed.splice(1, 0, "HEAD");
   return {
     reason: "method_not_allowed",
     code: "method_not_allowed",
-    detail: `this path takes ${allowed.join(", ")}`,
+    detail: `This path accepts ${allowed.join(", ")}.`,
     headers: { allow: allowed.join(", ") },
   };
 }

@@ -6,8 +6,9 @@ import { isKvConnect } from "../config.ts";
 
 const HELP = `deno task backup FILE
 
-Writes a copy of the database file (KV_URL) to FILE, which must not exist and which its owner alone can read: all that was answered when it began, of one
-moment, checked, while servers run. To restore it, stop the servers and put it in the place of the database.`;
+Writes a consistent, checked copy of the database file (KV_URL) to FILE while servers run. It contains every event that
+was acknowledged before the backup began. FILE must not exist; only its owner can read it (mode 0600). To restore it,
+stop the servers and replace the database file with it.`;
 
 /** A server that writes is waited for so long. */
 const BUSY_MS = 10_000;
@@ -20,12 +21,14 @@ if (file === "--help") {
   console.log(HELP);
   Deno.exit(0);
 }
-if (file === undefined || file.startsWith("-") || more.length > 0) fail("give one file to write", HELP);
+if (file === undefined || file.startsWith("-") || more.length > 0) {
+  fail("give exactly one file to write", HELP);
+}
 const { storage } = taskSettings();
 if (isKvConnect(storage)) {
-  fail("KV_URL is not a file: use deno task export, or the means of its server");
+  fail("KV_URL is not a file; use deno task export or the tools of its server");
 }
-if (exists(file)) fail(`${file} exists already: choose another name`);
+if (exists(file)) fail(`${file} already exists; choose another name`);
 
 const began = performance.now();
 // Until it is whole and checked it has another name, so that nobody takes half of a copy for a backup.
@@ -34,14 +37,14 @@ const parts = ["", "-wal", "-shm", "-journal"].map((suffix) => part + suffix);
 const inTheWay = parts.find(exists);
 if (inTheWay !== undefined) {
   fail(
-    `${inTheWay} exists already: another backup may be writing it; if none is, delete it, or choose another name`,
+    `${inTheWay} already exists. Another backup may be writing it; if not, delete it or choose another name.`,
   );
 }
 try {
   // Its owner alone can read it; SQLite gives the files that it lays beside it the same mode.
   Deno.openSync(part, { write: true, createNew: true, mode: 0o600 }).close();
 } catch (error) {
-  fail(`the backup failed, and nothing was written: ${messageOf(error)}`);
+  fail(`Backup failed; nothing was written: ${messageOf(error)}`);
 }
 try {
   await copy(storage, part);
@@ -49,7 +52,7 @@ try {
   Deno.renameSync(part, file);
 } catch (error) {
   for (const path of parts.filter(exists)) Deno.removeSync(path);
-  fail(`the backup failed, and nothing was kept of it: ${messageOf(error)}`);
+  fail(`Backup failed; the incomplete file was deleted: ${messageOf(error)}`);
 }
 const megabytes = (Deno.statSync(file).size / 1024 / 1024).toFixed(1);
 say(`backed up ${megabytes} MB in ${((performance.now() - began) / 1000).toFixed(1)} s`);

@@ -8,6 +8,6 @@ import { printable } from "../routes/http/printable.ts";
 const environment = Object.fromEntries(VARIABLES.map((name) => [name, Deno.env.get(name)]));
 const config = readConfig(environment, { dev: false, deploy: false });
 if ("problem" in config) {
-  console.error(printable(`signalfold does not start: ${config.problem}`));
+  console.error(printable(`signalfold: cannot start: ${config.problem}`));
   Deno.exit(1);
 }

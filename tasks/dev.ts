@@ -53,7 +53,7 @@ function readKept(): Made {
       ...typeof ADMIN_TOKEN === "string" && { ADMIN_TOKEN },
     };
   } catch {
-    refuse(`${SECRETS} is not JSON: delete it, and new secrets are made`);
+    refuse(`${SECRETS} is not valid JSON; delete it to create new secrets`);
   }
 }
 
@@ -64,7 +64,7 @@ function makeToken(): string {
 
 /** What every start prints. Just one line begins with the command, so that it can be found and run by a program too. */
 function greeting(url: string, { kvUrl = DEV_KV_URL }: Settings): string {
-  const ofFile = `(made on the first start, kept in ${SECRETS})`;
+  const ofFile = `(created on first start, stored in ${SECRETS})`;
   const keys = [
     made.WRITE_KEY && `  write key    ${made.WRITE_KEY}   ${ofFile}`,
     made.ADMIN_TOKEN && `  admin token  ${made.ADMIN_TOKEN}   ${ofFile}`,

@@ -10,9 +10,9 @@ import { StorageUnavailable } from "../actors/store/errors.ts";
 
 const HELP = `deno task export > events.ndjson
 
-Writes the accepted events to standard output, a line of JSON each, in the order of the journal: all up to the moment
-when it began, while servers run on the same database (KV_URL). "deno task import" takes them in again.
-A new file that standard output goes to can then be read by its owner only (mode 0600).`;
+Writes all events accepted so far to standard output, one JSON line each, in journal order, while servers run on the
+same database (KV_URL). "deno task import" imports them again. If standard output is a new file, only its owner can
+read it (mode 0600).`;
 
 /** What users of a machine may do who do not own a file. */
 const OTHERS = 0o077;
@@ -23,7 +23,7 @@ if (Deno.args.includes("--help")) {
 }
 if (Deno.args.length > 0) fail(`no argument ${Deno.args[0]}`, HELP);
 const store = await openStore(existingSettings().storage).catch((error) =>
-  fail(`storage can't be opened: ${error.message}`)
+  fail(`failed to open storage: ${error.message}`)
 );
 keepToOwner();
 const progress = showProgress("export", "events");
@@ -58,14 +58,14 @@ function keepToOwner(): void {
   if (!standardOutput.isFile() || (standardOutput.mode & OTHERS) === 0) return;
   const mode = `mode 0${(standardOutput.mode & 0o777).toString(8)}`;
   if (standardOutput.size > 0) {
-    return warn(`Other users of this machine can use the file of this export (${mode}).`);
+    return warn(`Other users of this machine can access the export file (${mode}).`);
   }
   try {
     fchmodSync(1, 0o600);
-    warn(`Only its owner can read the file of this export from now on (mode 0600, was ${mode.slice(5)}).`);
+    warn(`The export file is now readable by its owner only (mode 0600, was ${mode.slice(5)}).`);
   } catch (error) {
     warn(
-      `Other users of this machine can use the file of this export (${mode}): ${(error as Error).message}`,
+      `Other users of this machine can access the export file (${mode}): ${(error as Error).message}`,
     );
   }
 }

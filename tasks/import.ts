@@ -19,13 +19,16 @@ import type { Receipt } from "../actors/journal/appender.ts";
 
 const HELP = `deno task import FILE...
 
-Takes in the events of files (- is standard input), a line of JSON each, gzipped or not, as "deno task export" writes them and
-as Segment's raw exports have them, while servers run on the same database (KV_URL). Events whose messageId is known
-are passed over, so importing again changes nothing. A line that is no event, or one of somebody who was erased and is
-suppressed, is named on standard error and passed over, and the task ends with status 1.`;
+Imports events from files (- is standard input) while servers run on the same database (KV_URL). Files have one JSON
+event per line, gzipped or not, as written by "deno task export" and by Segment's raw exports. Events with a known
+messageId are skipped, so importing again changes nothing. Invalid lines, and events of suppressed people, are reported
+on standard error and skipped; the task then ends with status 1.`;
 
 /** Events in a commit: as many as a batch over HTTP has. */
 const BATCH_EVENTS = 500;
+
+/** What follows every failure. */
+const KEPT = "Events imported so far were kept; run the import again to continue.";
 
 /** Bytes of JSON in a commit: what does not compress at all must fit one too. */
 const BATCH_BYTES = 500_000;
@@ -42,14 +45,14 @@ if (Deno.args.includes("--help")) {
 }
 const files = Deno.args;
 const option = files.find((file) => file.startsWith("-") && file !== "-");
-if (option !== undefined) fail(`no option ${option}`, HELP);
-if (files.length === 0) fail("give a file", HELP);
+if (option !== undefined) fail(`unknown option ${option}`, HELP);
+if (files.length === 0) fail("no file given", HELP);
 const totalBytes = files.reduce((sum, file) => sum + (file === "-" ? 0 : sizeOf(file)), 0);
 const settings = taskSettings();
 const system = await openSystem({
   ...settings,
   randomBytes: (bytes) => void crypto.getRandomValues(bytes),
-}).catch((error) => fail(`storage can't be opened: ${error.message}`));
+}).catch((error) => fail(`failed to open storage: ${error.message}`));
 /**
  * Of the pipeline, what holds for the past too. Left out: rate limits, which are about senders; location and contracts,
  * which events passed when they first came; and all observers, as nothing of it is news.
@@ -81,7 +84,7 @@ for (const file of files) {
     // Errors of reading and of inflating bear a code; what has none was not foreseen.
     const { code, message } = error as { code?: unknown; message: string };
     if (code === undefined) throw error;
-    failIn(file, String(code).startsWith("Z_") ? "inflated" : "read", message);
+    failIn(file, String(code).startsWith("Z_") ? "decompress" : "read", message);
   }
 }
 await send();
@@ -89,19 +92,19 @@ while (waiting.length > 0) await count();
 progress.end();
 await system.close();
 if (refused > SHOWN) warn(`and ${refused - SHOWN} more lines`);
-say(`imported ${imported} events; ${known} were known already; ${refused} lines refused`);
+say(`imported ${imported} events; ${known} duplicates skipped; ${refused} lines rejected`);
 Deno.exit(refused > 0 ? 1 : 0);
 
 function sizeOf(path: string): number {
   try {
     return statSync(path).size;
   } catch (error) {
-    fail(`${path} can't be read: ${(error as Error).message}`);
+    fail(`Failed to read ${path}: ${(error as Error).message}`);
   }
 }
 
-function failIn(file: string, what: "inflated" | "read", why: string): never {
-  fail(`${file} can't be ${what}: ${why}; what is in stays, import again`);
+function failIn(file: string, what: "decompress" | "read", why: string): never {
+  fail(`Failed to ${what} ${file}: ${why}. ${KEPT}`);
 }
 
 async function take(file: string): Promise<void> {
@@ -120,7 +123,7 @@ async function take(file: string): Promise<void> {
     const checking = pipeline.check(event, source);
     const rejection = checking instanceof Promise ? await checking : checking;
     if (rejection !== undefined) {
-      refuse(rejection.code === "suppressed" ? "an event of somebody who is suppressed" : rejection.message);
+      refuse(rejection.code === "suppressed" ? "event of a suppressed person" : rejection.message);
       continue;
     }
     const lineBytes = Buffer.byteLength(text);
@@ -154,7 +157,7 @@ async function open(file: string): Promise<Readable> {
   const text = Readable.from(whole());
   if (head[0] !== 0x1f || head[1] !== 0x8b) return text;
   return pipe(text, createGunzip(), (error) => {
-    if (error) failIn(file, "inflated", error.message);
+    if (error) failIn(file, "decompress", error.message);
   });
 }
 
@@ -163,7 +166,7 @@ function eventOf(line: string): StoredEvent | undefined {
   try {
     item = parseExact(line);
   } catch (error) {
-    return refuse(`not JSON: ${(error as Error).message}`);
+    return refuse(`invalid JSON: ${(error as Error).message}`);
   }
   const { event, rejection } = readStored(item, { receivedAt: settings.clock.now(), newId: settings.newId });
   if (rejection !== undefined) {
@@ -190,8 +193,6 @@ async function send(): Promise<void> {
 
 async function count(): Promise<void> {
   const { receipts, from } = waiting.shift()!;
-  const settled = await receipts.catch((error) =>
-    fail(`from ${from} on: ${error.message}; what is in stays, import again`)
-  );
+  const settled = await receipts.catch((error) => fail(`Failed from ${from} on: ${error.message}. ${KEPT}`));
   for (const { duplicate } of settled) duplicate ? known++ : imported++;
 }

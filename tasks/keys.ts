@@ -9,21 +9,21 @@ import { StorageUnavailable, TooManyWriteKeys } from "../actors/store/errors.ts"
 
 const HELP = `deno task keys COMMAND [--json]
 
-Write keys, on the same database as the servers (KV_URL). They know of a change within 5 s.
+Manages write keys on the servers' database (KV_URL). Servers pick up a change within 5 s.
 
   list
   create NAME [--types track,page] [--rate N --burst N]
   change ID [--name NAME] [--types track,page | --all-types] [--rate N --burst N | --no-limit]
   disable ID
   enable ID
-  rotate ID [--grace SECONDS]   another secret; the one before is taken for so long (a day)
+  rotate ID [--grace SECONDS]   new secret; the previous one stays valid this long (default: a day)
   delete ID
 
-  --rate N --burst N   so many events a second in the long run, and so many at once
+  --rate N --burst N   average events per second, and the largest burst
   --json               one JSON value instead of text
   --help               this text
 
-A key is shown once, by create and by rotate. The key of the environment (WRITE_KEY) is not in the database, and
+A key is shown only once, by create and rotate. The key from the environment (WRITE_KEY) is not in the database and
 not in this list.`;
 
 const OPTIONS = {
@@ -73,7 +73,7 @@ const [command = "", argument] = readCommand();
 // Before the database is opened: what is wrong changes nothing.
 const act = plan();
 const { storage, clock, newId } = existingSettings();
-const store = await openStore(storage).catch((error) => fail(`storage can't be opened: ${error.message}`));
+const store = await openStore(storage).catch((error) => fail(`failed to open storage: ${error.message}`));
 try {
   const randomBytes = (bytes: Uint8Array) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);
   const { value, lines } = await act(await openWriteKeys({ store, clock, newId, randomBytes }));
@@ -97,12 +97,12 @@ function readArguments() {
 function readCommand(): [string, string?] {
   const [name = "", ...rest] = positionals;
   const takes = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (takes === undefined) fail(name === "" ? "no command" : `no such command: ${name}`, HELP);
+  if (takes === undefined) fail(name === "" ? "no command given" : `unknown command ${name}`, HELP);
   const wanted = takes.argument === undefined ? 0 : 1;
-  if (rest.length !== wanted) fail(`${name} takes ${takes.argument ?? "nothing more"}, found ${rest.length}`);
+  if (rest.length !== wanted) fail(`${name} takes ${takes.argument ?? "no argument"}; got ${rest.length}`);
   for (const option of Object.keys(values)) {
     const isTaken = option === "json" || (takes.options as readonly string[]).includes(option);
-    if (!isTaken) fail(`${name} takes no --${option}`);
+    if (!isTaken) fail(`${name} does not accept --${option}`);
   }
   return [name, ...rest] as [string, string?];
 }
@@ -139,7 +139,7 @@ function changing(id: string): (keys: WriteKeys) => Promise<Said> {
   const given = isSwitch
     ? { enabled: command === "enable" }
     : { ...values.name !== undefined && { name: values.name }, ...restrictions() };
-  if (Object.keys(given).length === 0) fail("change takes at least one option");
+  if (Object.keys(given).length === 0) fail("change needs at least one option");
   const { name, allowedTypes, rateLimit, enabled } = checked(keyPatchSchema, given);
   const patch = {
     ...name !== undefined && { name },
@@ -156,10 +156,12 @@ function changing(id: string): (keys: WriteKeys) => Promise<Said> {
 /** Types and limit as they were given: what is there, and `null` for what is taken away. */
 function restrictions(): Record<string, unknown> {
   const { types, rate, burst } = values;
-  if (types !== undefined && values["all-types"]) fail("give one of --types and --all-types");
+  if (types !== undefined && values["all-types"]) fail("use either --types or --all-types");
   const isLimited = rate !== undefined || burst !== undefined;
-  if (isLimited && values["no-limit"]) fail("give --rate and --burst, or --no-limit");
-  if (isLimited && (rate === undefined || burst === undefined)) fail("--rate and --burst go together");
+  if (isLimited && values["no-limit"]) fail("use either --rate and --burst, or --no-limit");
+  if (isLimited && (rate === undefined || burst === undefined)) {
+    fail("--rate and --burst must be given together");
+  }
   return {
     ...types !== undefined && { allowedTypes: types.split(",") },
     ...values["all-types"] && { allowedTypes: null },
@@ -191,11 +193,11 @@ function checked<Value>(schema: Schema<Value>, value: unknown): Value {
 
 function withSecret({ key, writeKey }: { key: string; writeKey: WriteKey }): Said {
   const { id, ...rest } = writeKey;
-  return { value: { id, key, ...rest }, lines: [`${key}   (shown this once)`, lineOf(writeKey)] };
+  return { value: { id, key, ...rest }, lines: [`${key}   (shown only once)`, lineOf(writeKey)] };
 }
 
 function noSuchKey(id: string): never {
-  fail(`no write key has the id ${id}`);
+  fail(`Unknown write key id ${id}.`);
 }
 
 function lineOf(key: WriteKey): string {
@@ -207,6 +209,6 @@ function lineOf(key: WriteKey): string {
     allowedTypes?.join(",") ?? "all types",
     rateLimit === undefined ? "no limit" : `${rateLimit.perSecond} a second, ${rateLimit.burst} at once`,
     lastUsedAt === undefined ? "never used" : `last used ${lastUsedAt}`,
-    ...previousValidUntil === undefined ? [] : [`the key before is taken until ${previousValidUntil}`],
+    ...previousValidUntil === undefined ? [] : [`previous key valid until ${previousValidUntil}`],
   ].join("  ");
 }

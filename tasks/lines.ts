@@ -35,13 +35,14 @@ export async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerato
     length = 0;
     if (isTooLong) {
       return {
-        problem: `longer than ${MAX_LINE_BYTES} bytes; one event is at most 32 KiB, and LF must end its line`,
+        problem:
+          `line exceeds ${MAX_LINE_BYTES} bytes; an event has at most 32 KiB, and LF must end its line`,
       };
     }
     try {
       return { text: decoder.decode(bytes) };
     } catch {
-      return { problem: "not UTF-8" };
+      return { problem: "invalid UTF-8" };
     }
   }
 

@@ -10,13 +10,13 @@ import { StorageUnavailable } from "../actors/store/errors.ts";
 
 const HELP = `deno task replay [--user ID | --group ID | --anonymous ID | --all] [--verify]
 
-Folds events again, from the journal, while servers run on the same database (KV_URL).
+Recomputes state from the journal while servers run on the same database (KV_URL).
 
-  --user ID        one user, and what they own of their anonymous ids
+  --user ID        one user, with the events that they own of their anonymous ids
   --group ID       one group
   --anonymous ID   one anonymous id
-  --all            everything (the default): into a new generation, which then takes the place of the old one
-  --verify         write nothing: compare, and end with status 1 if anything differs
+  --all            everything (the default): builds a new generation, then switches to it
+  --verify         write nothing: compare, and exit with status 1 if anything differs
   --help           this text`;
 
 /** How many differences are shown. */
@@ -29,13 +29,13 @@ if (options.help) {
 }
 const kinds = (["user", "group", "anonymous"] as const).filter((kind) => options[kind] !== undefined);
 if (kinds.length + Number(options.all ?? false) > 1) {
-  fail("give one of --user, --group, --anonymous and --all");
+  fail("use only one of --user, --group, --anonymous and --all");
 }
 const [kind] = kinds;
 const verify = options.verify ?? false;
 const began = performance.now();
 const tools = await openTools(existingSettings()).catch((error) =>
-  fail(`storage can't be opened: ${error.message}`)
+  fail(`failed to open storage: ${error.message}`)
 );
 const replaying = kind === undefined ? everything(tools) : one(tools, kind, options[kind]!);
 const differences = await replaying.catch((error) => {
@@ -71,11 +71,11 @@ function seconds(): string {
 
 async function one(tools: Tools, kind: ActorKind, id: string): Promise<string[]> {
   const { actors, events, differences } = await tools.replayOne({ kind, id, verify });
-  if (events === 0) fail(`${kind}/${id} was never seen`);
+  if (events === 0) fail(`Unknown ${kind} ${id}.`);
   const what = `${kind}/${id}: ${events} events in ${actors} ${actors === 1 ? "log" : "logs"}`;
   const outcome = differences.length === 0
-    ? "the state was what they fold to"
-    : `${differences.length} ${differences.length === 1 ? "state was" : "states were"} not what they fold to`;
+    ? "state matches its events"
+    : `${differences.length} ${differences.length === 1 ? "state did" : "states did"} not match`;
   say(`${verify ? "verified" : "replayed"} ${what} in ${seconds()}; ${outcome}`);
   return differences;
 }

@@ -18,7 +18,7 @@ export interface TaskSettings {
 /** The settings of a task: those of the server, without its secrets. Storage that no server can share ends the task. */
 export function taskSettings(): TaskSettings {
   const storage = Deno.env.get("KV_URL") || DEV_KV_URL;
-  if (storage === ":memory:") fail("KV_URL is :memory:, which no other process can reach");
+  if (storage === ":memory:") fail("KV_URL is :memory:, which other processes cannot reach");
   const { error } = kvUrlSchema.safeParse(storage);
   if (error !== undefined) fail(`KV_URL ${error.issues[0]?.message}`);
   const notice = otherUsersMayRead(storage);
@@ -27,7 +27,7 @@ export function taskSettings(): TaskSettings {
   return {
     storage,
     dedupMs: 0,
-    onFault: (error) => warn(`settling failed, and is tried again: ${error}`),
+    onFault: (error) => warn(`settling failed, retrying: ${error}`),
     clock: systemClock,
     newId: () => ulid(),
   };
@@ -42,7 +42,7 @@ export function existingSettings(): TaskSettings {
   const { storage } = settings;
   if (isKvConnect(storage) || isThere(storage)) return settings;
   fail(
-    `there is no database at ${storage}: KV_URL must name the one of the servers, which make it when they start`,
+    `No database at ${storage}. Point KV_URL at the server's database (it is created on first start).`,
   );
 }
 

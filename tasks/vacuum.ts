@@ -8,8 +8,8 @@ import { fail, say } from "./output.ts";
 
 const HELP = `deno task vacuum
 
-Writes the database file (KV_URL) anew, without the free pages in which bytes of what was deleted or erased stay, and empties
-its -wal file, while servers run: they wait meanwhile, some 0.1 s for each 10 MB. Needs room for a copy of the file.`;
+Rewrites the database file (KV_URL) without free pages, which may hold deleted or erased data, and empties its -wal file.
+Servers can keep running; they wait some 0.1 s for each 10 MB. Needs free disk space for a copy of the file.`;
 
 /** A server that writes is waited for so long. */
 const BUSY_MS = 30_000;
@@ -24,7 +24,7 @@ if (Deno.args.length > 0) fail(`no argument ${Deno.args[0]}`, HELP);
 // `DATABASE` is the default, from the task: the settings themselves would load a package.
 const storage = Deno.env.get("KV_URL") || Deno.env.get("DATABASE")!;
 if (storage === ":memory:" || /^https?:/i.test(storage)) {
-  fail("KV_URL is not a file: use the means of its server");
+  fail("KV_URL is not a file; use the tools of its server");
 }
 const began = performance.now();
 try {
@@ -40,11 +40,11 @@ try {
   database.exec("VACUUM");
   // The new file stands in the WAL; where a reader still needs the old pages this says that it is busy.
   const { busy } = database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() as { busy: number };
-  if (busy !== 0) fail("a server was reading all the time: vacuum again");
+  if (busy !== 0) fail("Vacuum is incomplete because a server was reading all the time. Run it again.");
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   say(
-    `${before} MB became ${megabytes()} MB in ${seconds} s; nothing that was deleted is left in the file`,
+    `vacuum done in ${seconds} s: ${before} MB before, ${megabytes()} MB after; no deleted data is left in the file`,
   );
 } catch (error) {
-  fail(`the file was not written anew, and is as it was: ${error instanceof Error ? error.message : error}`);
+  fail(`Vacuum failed; the database is unchanged: ${error instanceof Error ? error.message : error}`);
 }

@@ -118,12 +118,12 @@ const BAD: [what: string, env: Record<string, string>, line: RegExp][] = [
   [
     "an ADMIN_TOKEN of 7 different characters",
     { ADMIN_TOKEN: "abcdefgabcdefgabcdefgabcdefg" },
-    /^ADMIN_TOKEN must have at least 8 different characters/,
+    /^ADMIN_TOKEN must have at least 8 distinct characters/,
   ],
   [
     "a READ_TOKEN of one character",
     { READ_TOKEN: "x".repeat(48) },
-    /^READ_TOKEN must have at least 8 different characters/,
+    /^READ_TOKEN must have at least 8 distinct characters/,
   ],
   ["a WRITE_KEY with a blank", { WRITE_KEY: "a key" }, /^WRITE_KEY must be visible ASCII/],
   [

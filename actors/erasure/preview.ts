@@ -63,5 +63,5 @@ export async function previewErasure(
       ),
     };
   }
-  throw new NotServing("What would be erased changed too often while it was read.", "contention");
+  throw new NotServing("The data changed repeatedly while it was read; retry.", "contention");
 }

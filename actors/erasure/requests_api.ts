@@ -102,7 +102,10 @@ export function createErasure(options: ErasureOptions): Erasure {
       // A write that was denied may have been done all the same.
       if (last !== undefined && pushed >= last && await isMine(last, wish.digest, op)) return last;
       if (pushed - erasuresOf(journal.settledNow()) >= MAX_WISHES) {
-        throw new NotServing(`${MAX_WISHES} erasures are waiting: ask again later`, "erasure_under_way");
+        throw new NotServing(
+          `The erasure queue is full (${MAX_WISHES} pending). Retry later.`,
+          "erasure_under_way",
+        );
       }
       const upTo = endOfHead(head!.value as Head | null).end;
       const waiting = await waitingOf(wish.digest, pushed);
@@ -127,8 +130,8 @@ export function createErasure(options: ErasureOptions): Erasure {
       if (tries > 0) await clock.sleep(Math.min(2 ** tries, 200) * clock.random());
     }
     throw lastWrite.failed
-      ? new StorageUnavailable("storage did not take the wish for erasure")
-      : new NotServing("Other processes keep changing the list of erasures.", "contention");
+      ? new StorageUnavailable("storage did not accept the request for erasure")
+      : new NotServing("Other processes keep changing the list of erasures; retry.", "contention");
   }
 
   /** A write of which nobody knows whether it was done counts as not done; of a full disk the caller is told at once. */

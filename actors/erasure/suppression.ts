@@ -183,14 +183,16 @@ export async function openSuppression(
       await watched.refresh();
       if (isDone()) return;
       const { added, checks, sets } = await addition({ store, limits }, [record]);
-      if (added === 0) throw new TooManySuppressed(`${MAX_SUPPRESSED} people are suppressed`);
+      if (added === 0) {
+        throw new TooManySuppressed(`Suppression limit reached (${MAX_SUPPRESSED.toLocaleString("en")}).`);
+      }
       await store.commit({ checks, sets }).catch((error) => {
         if (!(error instanceof StorageUnavailable) || error instanceof StorageFault) throw error;
         hasFailed = true;
       });
     }
-    if (hasFailed) throw new StorageUnavailable("storage did not take who is to be suppressed");
-    throw new NotServing("Other processes keep changing who is suppressed.", "contention");
+    if (hasFailed) throw new StorageUnavailable("storage did not accept the suppression");
+    throw new NotServing("Other processes keep changing the suppression list; retry.", "contention");
   }
 
   await watched.refresh();

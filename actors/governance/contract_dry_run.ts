@@ -12,7 +12,7 @@ export interface DraftCheck {
   /** Of the last events, those that the draft names and that were looked at. */
   checked: number;
   failed: number;
-  /** Whether all of the last events were looked at: not where that would have taken longer than 10 s. */
+  /** Whether all requested events were checked; `false` if that would take longer than 10 s. */
   complete: boolean;
   examples: { messageId: string; path: string; message: string }[];
 }

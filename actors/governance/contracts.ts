@@ -47,7 +47,7 @@ export interface ContractVersion extends Author {
   at: string;
   /** What it then was; `null` for one that was deleted. */
   contract: Contract | null;
-  /** The version that was gone back to. */
+  /** The version that was restored. */
   restored?: number;
 }
 
@@ -139,7 +139,7 @@ export function createEventContracts(
       const changes = given.filter((contract) => !isSame(contract, held.get(contract.name)?.shown));
       const added = changes.filter(({ name }) => !held.has(name)).length;
       if (held.size + added > MAX_CONTRACTS && added > 0) {
-        throw new TooManyContracts(`there may be ${MAX_CONTRACTS} contracts`);
+        throw new TooManyContracts(`Contract limit reached (${MAX_CONTRACTS}).`);
       }
       return changes.map((contract) => ({
         id: contract.name,

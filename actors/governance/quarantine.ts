@@ -274,6 +274,6 @@ const MAX_ID_UNITS = 100;
 function idOfCursor(cursor: string): string {
   const id = decodeCursor(cursor);
   const isId = typeof id === "string" && id !== "" && id.length <= MAX_ID_UNITS && id.isWellFormed();
-  if (!isId) throw new InvalidCursor("cursor: not one that a page before gave");
+  if (!isId) throw new InvalidCursor("Invalid cursor.");
   return id;
 }

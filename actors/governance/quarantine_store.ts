@@ -118,7 +118,7 @@ export function createRejected({ store, clock, newId, renew }: RejectedOptions) 
       if (written !== null) return;
       await clock.sleep(2 ** tries * clock.random());
     }
-    throw new NotServing("Other processes keep changing the quarantine.", "contention");
+    throw new NotServing("Other processes keep changing the quarantine; retry.", "contention");
   }
 
   /** Brings the total and the shares of the write keys to where a change leads; gives the shares that it touches. */

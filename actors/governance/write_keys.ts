@@ -188,7 +188,7 @@ export async function openWriteKeys(
         // Where storage denied a write that it did, it is there at the second look.
         if (there !== null) return undefined;
         if (stored().length >= MAX_WRITE_KEYS) {
-          throw new TooManyWriteKeys(`there are ${MAX_WRITE_KEYS} write keys`);
+          throw new TooManyWriteKeys(`Write key limit reached (${MAX_WRITE_KEYS}).`);
         }
         return made;
       });

@@ -203,7 +203,7 @@ export function createCommitter(options: CommitterOptions) {
       if (prepared === undefined) {
         if (group.length === 1) {
           throw new BatchTooLarge(
-            `the batch compresses to more than ${limits.commitBytes / 1000} KB`,
+            `The batch exceeds ${limits.commitBytes / 1000} KB after compression.`,
           );
         }
         putBack(group.splice(Math.ceil(group.length / 2)));
@@ -422,23 +422,23 @@ function prepare(
   };
 }
 
-const TOO_MANY_WAIT = "Too many requests are waiting to be stored.";
-const WAITED_TOO_LONG = `The requests before this one took the ${DEADLINE_MS / 1000} s that it could wait.`;
+const TOO_MANY_WAIT = "Too many requests are waiting for storage.";
+const WAITED_TOO_LONG = `The request waited longer than ${DEADLINE_MS / 1000} s for storage.`;
 
 function notAcknowledged(): StorageUnavailable {
-  return new StorageUnavailable("storage did not take the events in time");
+  return new StorageUnavailable("storage did not accept the events in time");
 }
 
 function settlingBehind(): NotServing {
   return new NotServing(
-    "Settling is too far behind the journal to take more events now.",
+    "Settling is too far behind the journal to accept more events.",
     "settling",
   );
 }
 
 function lostRaces(): NotServing {
   return new NotServing(
-    "Other processes were first to append to the journal, again and again.",
+    "Other processes kept winning the race to append to the journal.",
     "contention",
   );
 }

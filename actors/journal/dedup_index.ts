@@ -291,7 +291,7 @@ export function mergeRuns(
       });
       const digests = (await store.getMany<Uint8Array>(keys)).map(({ key, value }) => {
         if (value === null) {
-          throw new Error(`seen index: ${JSON.stringify(key)} is missing while it is merged`);
+          throw new Error(`dedup index: ${JSON.stringify(key)} is missing while it is merged`);
         }
         return value;
       });

@@ -33,5 +33,5 @@ export async function openSecret(
       if (!(error instanceof StorageUnavailable)) throw error;
     });
   }
-  throw new StorageUnavailable("the database could not be made ready: it takes no write");
+  throw new StorageUnavailable("failed to initialize the database: it accepts no writes");
 }

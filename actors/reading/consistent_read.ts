@@ -266,7 +266,7 @@ export function createViews({ store, clock, journal, limits, foldVersion }: View
 
 /** What a read is told that was begun anew too often. */
 export function changedTooOften(): NotServing {
-  return new NotServing("What was to be read changed too often while it was read.", "contention");
+  return new NotServing("The data changed repeatedly while it was read; retry.", "contention");
 }
 
 /** Thrown where a view can't be extended any more, and is begun again. */

@@ -1,4 +1,4 @@
-/** The whole story of one event: where it stands, in which logs, and what it changed in the profile of whom it is about. */
+/** Trace one event: where it stands, in which logs, and what it changed in the profile of whom it is about. */
 import { justBefore, type Position } from "../../domain/event/position.ts";
 import { NO_OWNER, ownerAt } from "../../domain/profile/anonymous.ts";
 import { type Changes, changesBetween, groupChanges } from "../../domain/profile/change.ts";
@@ -25,7 +25,7 @@ export interface StoryChanges extends Changes {
   group?: Pick<Changes, "traits">;
 }
 
-/** The whole story of one event. */
+/** Trace one event. */
 export interface Story {
   event: StoredEvent;
   writeKeyId: string;

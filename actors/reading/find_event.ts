@@ -104,7 +104,7 @@ export function createFinder({ store, journal, secret, limits: { searchEntries }
     await journal.sync();
     let stretch: Stretch | "nowhere" | undefined;
     for (let tries = 0; stretch === undefined; tries++) {
-      if (tries === TRIES) throw new NotServing("The index of message ids keeps changing.", "contention");
+      if (tries === TRIES) throw new NotServing("The dedup index keeps changing; retry.", "contention");
       stretch = await stretchOf(digest);
       if (stretch === undefined) {
         await journal.sync();

@@ -236,9 +236,11 @@ function logCursor(cursor: string, order: "asc" | "desc"): { cut: Position; afte
   const value = decodeCursor(cursor);
   const valid = Array.isArray(value) && value.length === 4 && Number.isSafeInteger(value[1]) &&
     isPosition(value[0]) && isPosition(value[2]);
-  if (!valid) throw new InvalidCursor("cursor: not one that a page before gave");
+  if (!valid) throw new InvalidCursor("Invalid cursor.");
   if (value[3] !== order) {
-    throw new InvalidCursor(`cursor: it belongs to order=${value[3]}, this is order=${order}`);
+    throw new InvalidCursor(
+      `Invalid cursor: it belongs to order=${value[3]}, this request has order=${order}.`,
+    );
   }
   return { cut: value[0], after: [value[1], value[2]] };
 }

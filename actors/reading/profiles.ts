@@ -53,7 +53,7 @@ export interface Reader {
     groupId: string,
     query: { limit: number; cursor?: string },
   ): Promise<{ members: Record<string, string>[]; cursor: string | null } | null>;
-  /** Why a user's trait is what it is; `"no trait"` where no event set it, `null` where there is no such user. */
+  /** Explain a user's trait; `"no trait"` where no event set it, `null` where there is no such user. */
   trait(userId: string, name: string): Promise<TraitStory | "no trait" | null>;
   /** When an anonymous id was first linked at or after a time, by a link after a place of the journal; ms since 1970. */
   linkedSince(
@@ -288,6 +288,6 @@ function memberCursor(cursor: string): Member {
   const valid = Array.isArray(value) && value.length === 2 &&
     (value[0] === "user" || value[0] === "anonymous") &&
     typeof value[1] === "string";
-  if (!valid) throw new InvalidCursor("cursor: not one that a page before gave");
+  if (!valid) throw new InvalidCursor("Invalid cursor.");
   return value as Member;
 }

@@ -82,7 +82,7 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
   const fence = await takeFence({ ...options, store: target, key: REBUILD, empty });
   if (fence === undefined) {
     throw new ReplayRefused(
-      "another replay of everything is under way: wait for it, or 5 s after it was stopped",
+      "Another full replay is in progress. Wait until it ends; after it was killed, wait 5 s.",
     );
   }
   const abandoned = fence.value().generation;
@@ -168,7 +168,7 @@ export async function stopSettling(
       force: true,
     });
     if (fence === undefined) {
-      throw new ReplayRefused("a newer version of signalfold has settled here: use that version");
+      throw new ReplayRefused("The database was written by a newer version of signalfold. Use that version.");
     }
     if (betweenRounds && fence.value().target !== null && options.clock.monotonic() < until) {
       await options.clock.sleep(2);
@@ -240,7 +240,7 @@ export async function erasuresIn(source: Store): Promise<{ wished: number; fulfi
 export async function refuseErasing(source: Store, since?: number): Promise<number> {
   const { wished, fulfilled } = await erasuresIn(source);
   if (wished === fulfilled && fulfilled === (since ?? fulfilled)) return fulfilled;
-  throw new ReplayRefused("somebody is being erased: try again when that is done");
+  throw new ReplayRefused("An erasure is in progress. Retry when it is done.");
 }
 
 /** Folds what is still to be folded and switches the generation, in a moment in which nobody settles. */
@@ -254,7 +254,7 @@ async function putToUse(options: RebuildOptions, rebuilding: Rebuilding): Promis
     const { position, events } = fence.value();
     if (await isHalfErased(options.source, fence.value())) {
       await fence.write({ change: { until: 0 } });
-      throw new LostFence("somebody is being erased");
+      throw new LostFence("an erasure is in progress");
     }
     try {
       await rebuilding.advance(position);

@@ -67,7 +67,7 @@ export async function verifyAll(
     const fence = await stopSettling(options, { betweenRounds: true });
     const { position, target: end, generation } = fence.value();
     if (generation !== live.generation) {
-      throw new ReplayRefused("another replay took the place of what was compared: verify again");
+      throw new ReplayRefused("Another replay replaced the data during the comparison. Verify again.");
     }
     // A round may have been stopped: each value is as before it, or as after it.
     for (const to of [position, end ?? position]) {

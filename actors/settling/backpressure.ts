@@ -176,9 +176,9 @@ async function hurryUntil(
 
 function settlingFails(failingMs: number): NotServing {
   return new NotServing(
-    `settling has failed for ${
+    `Settling has been failing for ${
       Math.round(failingMs / 1000)
-    } s: this server's log says why, with the code settling`,
+    } s; see the server's log (code settling).`,
     "settling_fails",
   );
 }
@@ -188,9 +188,9 @@ function stopping(): NotServing {
 }
 
 function notCaughtUp(): NotServing {
-  return new NotServing("Settling has not caught up with the journal in time.", "settling");
+  return new NotServing("Settling did not catch up with the journal in time; retry.", "settling");
 }
 
 function erasureGoesOn(): NotServing {
-  return new NotServing("the erasure goes on: ask again, to know when it is done", "erasure_under_way");
+  return new NotServing("Erasure is still in progress. Repeat the request to check on it.", "erasure_under_way");
 }

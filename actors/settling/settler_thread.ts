@@ -57,7 +57,9 @@ export function startSettler(options: SettlerOptions, begin: () => SettlerThread
       event.preventDefault();
       end();
       if (closing) return;
-      options.onFault(`settling goes on in the server's thread: ${event.filename}:${event.lineno}`);
+      options.onFault(
+        `worker failed; settling continues in the server's thread: ${event.filename}:${event.lineno}`,
+      );
       settleHere();
     };
     worker.onmessage = ({ data }) => {
@@ -67,7 +69,7 @@ export function startSettler(options: SettlerOptions, begin: () => SettlerThread
       else if (data.type === "closed") end();
     };
   } catch (error) {
-    options.onFault(`settling goes on in the server's thread: ${traceOf(error)}`);
+    options.onFault(`worker failed; settling continues in the server's thread: ${traceOf(error)}`);
     settleHere();
   }
 

@@ -53,19 +53,21 @@ export function createClockGuard({ clock, onMoved }: ClockGuardOptions): ClockGu
     if (Math.abs(move) <= MAX_STEP_MS) {
       // Small steps are followed: over months they add up.
       trusted = offset;
-      if (moved !== undefined) onMoved("the clock has come back: events are taken again");
+      if (moved !== undefined) onMoved("The clock is correct again; accepting events.");
       moved = undefined;
       return undefined;
     }
     if (moved === undefined || Math.abs(offset - moved.offset) > MAX_STEP_MS) {
       moved = { offset, sinceMs: mono };
-      onMoved(`${describe(move)}: no event is taken ${Math.abs(move) <= MAX_BELIEVED_MS ? SOON : LATER}`);
+      onMoved(
+        `${describe(move)}. No events are accepted ${Math.abs(move) <= MAX_BELIEVED_MS ? SOON : LATER}.`,
+      );
     }
     moved.offset = offset;
     if (Math.abs(move) <= MAX_BELIEVED_MS && mono - moved.sinceMs >= BELIEVE_MS) {
       trusted = offset;
       moved = undefined;
-      onMoved("the clock has kept step since it was moved: it is believed, and events are taken again");
+      onMoved("The clock has run steadily since it was changed; trusting it and accepting events again.");
       return undefined;
     }
     return describe(move);
@@ -83,13 +85,13 @@ export function createClockGuard({ clock, onMoved }: ClockGuardOptions): ClockGu
   };
 }
 
-const SOON = `until it has kept step for ${BELIEVE_MS / 1000} s, or comes back`;
-const LATER = "until it comes back; if the clock is right now, start this process again";
+const SOON = `until it has run steadily for ${BELIEVE_MS / 1000} s or is set back`;
+const LATER = "until it is set back; if the clock is correct now, restart this process";
 
 function describe(moveMs: number): string {
-  return `the clock of this server was moved by ${lengthOf(Math.abs(moveMs))} ${
+  return `The clock of this server jumped ${lengthOf(Math.abs(moveMs))} ${
     moveMs > 0 ? "ahead" : "back"
-  } while the server ran`;
+  } while it was running`;
 }
 
 /** A length of time for people: in days, hours or minutes. */
@@ -110,16 +112,12 @@ const MAX_AHEAD_MS = 86_400_000;
 export function startNotice(nowMs: number, at: number): string | undefined {
   if (at === 0) return undefined;
   if (at - nowMs > MAX_BEHIND_MS) {
-    return `the clock of this server is ${
-      lengthOf(at - nowMs)
-    } behind the newest event of the database: one of ` +
-      "the two is wrong; if it is the clock, set it and start again";
+    return `The clock of this server is ${lengthOf(at - nowMs)} behind the newest event of the database. ` +
+      "If the clock is wrong, set it and restart.";
   }
   if (nowMs - at > MAX_AHEAD_MS) {
-    return `the newest event of the database is ${
-      lengthOf(nowMs - at)
-    } old by the clock of this server: if events ` +
-      "came since, the clock is wrong; set it and start again";
+    return `The newest event of the database is ${lengthOf(nowMs - at)} old by the clock of this server. ` +
+      "If newer events were sent, the clock is wrong: set it and restart.";
   }
   return undefined;
 }

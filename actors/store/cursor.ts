@@ -14,6 +14,6 @@ export function decodeCursor(cursor: string): unknown {
   try {
     return JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(cursor, { alphabet: "base64url" })));
   } catch {
-    throw new InvalidCursor("cursor: not one that a page before gave");
+    throw new InvalidCursor("Invalid cursor.");
   }
 }

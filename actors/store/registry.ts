@@ -110,7 +110,7 @@ export function createRegistry<T>(options: RegistryOptions<T>) {
       const written = await store.commit({ checks: [{ key: mark, stamp }], sets, deletes });
       if (written !== null) return await watched.refresh();
     }
-    throw new NotServing(`Other processes keep changing ${options.named}.`, "contention");
+    throw new NotServing(`Other processes keep changing ${options.named}; retry.`, "contention");
   }
 
   return {

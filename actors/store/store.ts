@@ -70,7 +70,7 @@ const LOCKED = /database is locked|SQLITE_BUSY|database table is locked/;
 const LOCKED_MS = 5_000;
 
 /** What is said of bytes that were stored whole and are no longer what they were. */
-export const DAMAGED = "a value in the database is damaged";
+export const DAMAGED = "A value in the database is damaged.";
 
 /**
  * What SQLite and the store over it say where the file or the disk below it is at fault, and what a value says whose bytes

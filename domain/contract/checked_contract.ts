@@ -13,7 +13,7 @@ export function makeChecked(contract: Contract): Checked {
   if (ready.problem !== undefined) {
     const { path, message } = ready.problem;
     const place = path === "" ? "schema" : `schema.${path}`;
-    const notice = `No event is checked: ${place} ${message}. Save the contract with another schema.`;
+    const notice = `This contract checks no events: ${place} ${message}. Save it with another schema.`;
     return { ...contract, mode: "monitor", notice, check: () => [] };
   }
   let check: Checker | undefined;

@@ -125,14 +125,14 @@ function judgeUnknown(
   count(null, unknown === "reject" ? "enforce" : "monitor");
   if (unknown !== "reject") return undefined;
   const path = event.event === undefined ? "type" : "event";
-  const message = `${path} must be one that a contract of this write key names`;
+  const message = `${path} must be named by a contract of this write key`;
   return { reason: "contract", code: "no_contract", path, message, errors: [{ path, message }] };
 }
 
 /** Path, rule and what was found, as all rejections have them, and whose rule it is. */
 function errorOf({ path, rule, keyword, found }: Violation, name: string): { path: string; message: string } {
-  const subject = path === "" ? "the event" : path;
-  return { path, message: `${subject} ${rule}, found ${found} (contract ${name}: ${keyword})` };
+  const subject = path === "" ? "Event" : path;
+  return { path, message: `${subject} ${rule}; got ${found} (contract ${name}: ${keyword}).` };
 }
 
 /** Why a draft broke on an event, in one line, with its path. `undefined` if it did not. */

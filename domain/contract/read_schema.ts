@@ -61,7 +61,7 @@ let isSupported: Checker | undefined;
 /** Why a value is too large, or no schema that contracts support. */
 function problemOf(given: unknown): SchemaProblem | undefined {
   if (typeof given === "boolean") return undefined;
-  if (!isObject(given)) return { path: "", message: `must be a JSON Schema, found ${shown(given)}` };
+  if (!isObject(given)) return { path: "", message: `must be a JSON Schema; got ${shown(given)}` };
   const look = beginLook(MAX_SCHEMA_BYTES);
   const excess = findProblem(given, look) ?? findExcess(given, look);
   if (excess !== undefined) {
@@ -76,7 +76,7 @@ function problemOf(given: unknown): SchemaProblem | undefined {
   const { path, keyword, rule, found } = first;
   // The only names that are refused.
   if (keyword === "not") {
-    return { path: `${path}.__proto__`, message: "cannot be the name of a property here" };
+    return { path: `${path}.__proto__`, message: "is not supported as a property name" };
   }
   if (keyword !== "additionalProperties") return { path, message: `${rule}, found ${found}` };
   const refused = Object.keys(REFUSED).find((name) => path === name || path.endsWith(`.${name}`));
@@ -91,7 +91,7 @@ function placesIn(place: Place, places = new Map<string, Place>()): Map<string, 
   if (typeof schema === "boolean") return places;
   if (schema.$anchor !== undefined) {
     if (places.has(schema.$anchor as string)) {
-      throw new Refusal([...path, "$anchor"], "must be a name that no other schema has");
+      throw new Refusal([...path, "$anchor"], "must be unique");
     }
     places.set(schema.$anchor as string, place);
   }
@@ -126,7 +126,7 @@ function expand(root: Schema): ReadySchema {
     }
     if (typeof schema === "boolean") return schema;
     if (around.size === MAX_LEVELS) {
-      throw new Refusal(at, `exceeds the limit of ${MAX_LEVELS} schemas within each other`);
+      throw new Refusal(at, `exceeds the limit of ${MAX_LEVELS} nested schemas`);
     }
     around.add(schema);
     const ready = expandKeywords(schema, path);
@@ -161,11 +161,11 @@ function expand(root: Schema): ReadySchema {
   function expandTarget(reference: string, at: Path): Schema {
     const target = reference.startsWith("#") ? places.get(decoded(reference.slice(1))) : undefined;
     if (target === undefined) {
-      const rule = "must lead to a schema of this document, such as #/$defs/name";
-      throw new Refusal(at, `${rule}, found ${shown(reference)}`);
+      const rule = "must refer to a schema in this document, such as #/$defs/name";
+      throw new Refusal(at, `${rule}; got ${shown(reference)}`);
     }
     if (around.has(target.schema)) {
-      throw new Refusal(at, "must not lead back to a schema that it stands in: recursion is not supported");
+      throw new Refusal(at, "must not refer to a schema that contains it: recursion is not supported");
     }
     return expandOne(target, at);
   }

@@ -86,7 +86,7 @@ export const REFUSED: Readonly<Record<string, string>> = {
   unevaluatedItems: "is not supported: describe the items in one schema, with prefixItems and items",
   $dynamicRef: "is not supported: refer to a definition with $ref",
   $dynamicAnchor: "is not supported: name the schema under $defs or with $anchor",
-  $id: "cannot stand within a schema: refer to it by $defs or $anchor",
+  $id: "is not supported in a subschema: use $defs or $anchor",
 };
 
 /** Stands in each ready schema, before its other keywords: where the engine can be asked to count. */

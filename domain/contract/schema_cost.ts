@@ -163,8 +163,8 @@ function createCosts({ patterns, pathOf }: Costing) {
 const PLACES = ["properties", "additionalProperties", "prefixItems", "items"];
 
 function tooCostly(steps: number): string {
-  return `may take ${steps} steps for one event, more than ${MAX_STEPS}: use fewer alternatives, smaller patterns or fewer ` +
-    "schemas for each item";
+  return `may take ${steps} steps per event (limit ${MAX_STEPS}): use fewer alternatives, smaller patterns or fewer ` +
+    "schemas per item";
 }
 
 function at(steps: number, everyBytes: number): Steps {

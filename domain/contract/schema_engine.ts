@@ -137,7 +137,7 @@ const OWN_KEYWORDS: readonly CodeKeywordDefinition[] = [
   {
     keyword: "uniqueItems",
     type: "array",
-    error: { message: "must not have items that are equal" },
+    error: { message: "must not contain equal items" },
     code: test(({ schema }) => schema ? isUnique : () => true),
   },
   {
@@ -173,19 +173,19 @@ function violationOf({ instancePath, keyword, params, message = "", schema, data
   const path = instancePath.split("/").slice(1).map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~"));
   const missing: unknown = params.missingProperty;
   if (typeof missing === "string") {
-    return { path: dotted([...path, missing]), rule: "must be given", keyword, found: "nothing" };
+    return { path: dotted([...path, missing]), rule: "is required", keyword, found: "nothing" };
   }
   const extra: unknown = params.additionalProperty;
   if (typeof extra === "string") {
     const found = shown(isObject(data) ? data[extra] : undefined);
-    return { path: dotted([...path, extra]), rule: "must not be there", keyword, found };
+    return { path: dotted([...path, extra]), rule: "is not allowed", keyword, found };
   }
   return { path: dotted(path), rule: ruleOf(keyword, { schema, message }), keyword, found: shown(data) };
 }
 
 /** The engine's words, but where they don't say the rule. */
 function ruleOf(keyword: string, { schema, message }: { schema: unknown; message: string }): string {
-  if (keyword === "false schema") return "must not be there";
+  if (keyword === "false schema") return "is not allowed";
   if (keyword === "const") return `must be ${shown(schema)}`;
   if (keyword === "enum") {
     return `must be one of ${(schema as unknown[]).slice(0, MAX_SHOWN_VALUES).map(shown).join(", ")}`;

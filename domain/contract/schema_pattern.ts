@@ -24,14 +24,16 @@ export interface Pattern {
 /** Reads a pattern, or says what is wrong with it, to stand after its path. Never throws. */
 export function readPattern(text: string): Pattern | { problem: string } {
   if (text.length > MAX_PATTERN_LENGTH) {
-    return { problem: `must be a pattern of at most ${MAX_PATTERN_LENGTH} characters, found ${text.length}` };
+    return { problem: `must be a pattern of at most ${MAX_PATTERN_LENGTH} characters; got ${text.length}` };
   }
   try {
     // JSON Schema writes them as JavaScript does, RE2 in its own way: `\u0041` is `\x{0041}`.
     const compiled = RE2JS.compile(RE2JS.translateRegExp(text));
     const program = compiled.programSize();
     if (program > MAX_PROGRAM) {
-      return { problem: "must be a smaller pattern: repeat less, and bound lengths by maxLength" };
+      return {
+        problem: "must be a smaller pattern: use fewer repetitions, and limit lengths with maxLength",
+      };
     }
     // Most patterns of ids, codes and dates: what comes next is told by the next character alone.
     const isOneWay = Boolean(compiled.re2().onepass);
@@ -43,8 +45,7 @@ export function readPattern(text: string): Pattern | { problem: string } {
   } catch (error) {
     if (!(error instanceof RE2JSException)) throw error;
     return {
-      problem:
-        `must be a pattern that runs in linear time (RE2), without look-around and back references: ${error.message}`,
+      problem: `must be a linear-time pattern (RE2: no look-around, no back references): ${error.message}`,
     };
   }
 }

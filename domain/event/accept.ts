@@ -145,7 +145,7 @@ function check(item: unknown, options: AcceptOptions): Checked | { rejection: Re
   }
   const { allowedTypes, defaults, maxBytes = MAX_EVENT_BYTES } = options;
   if (allowedTypes !== undefined && !allowedTypes.includes(type)) {
-    const rule = `must be one that this write key may send (${allowedTypes.join(", ") || "none"})`;
+    const rule = `must be a type that this write key may send (${allowedTypes.join(", ") || "none"})`;
     return refuse(item, [{
       reason: "forbidden",
       code: "forbidden_type",
@@ -193,25 +193,24 @@ const NOTHING: readonly Problem[] = [];
 const NO_SENDER: Problem = {
   code: "missing_id",
   path: "userId",
-  rule: "must be given where anonymousId is not, as an event needs one of the two",
-  found: "neither",
+  message: "Event must have a userId or an anonymousId; it has neither.",
 };
 const NO_GROUP_ID = {
   code: "missing_group_id",
   path: "groupId",
-  rule: "must be given for group",
+  rule: "is required for group events",
   found: "none",
 };
 const NO_USER_ID = {
   code: "missing_user_id",
   path: "userId",
-  rule: "must be given for alias",
+  rule: "is required for alias events",
   found: "none",
 };
 const NO_PREVIOUS_ID = {
   code: "missing_previous_id",
   path: "previousId",
-  rule: "must be given for alias",
+  rule: "is required for alias events",
   found: "none",
 };
 

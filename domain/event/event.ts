@@ -101,7 +101,7 @@ const ID_RULE =
   `must be a string of 1 to ${MAX_ID_LENGTH} characters, well-formed and not "." or "..", or a finite number`;
 const MESSAGE_ID_RULE =
   `must be a string of 1 to ${MAX_MESSAGE_ID_LENGTH} characters, well-formed, or a finite number`;
-const TIMESTAMP_RULE = "must be an ISO 8601 date, or date and time, as a string";
+const TIMESTAMP_RULE = "must be an ISO 8601 date or date-time string";
 // The name of a track call becomes a key of the user's profile, so the rule for keys holds. It has no length of its
 // own: the specification sets none, and the size of the event bounds it.
 const EVENT_RULE = "must be a non-empty, well-formed string";
@@ -167,22 +167,24 @@ const boundedMap = openMap.refine(
 
 const common = {
   userId: id.describe("The known user. Required if anonymousId is not provided."),
-  anonymousId: id.describe("An id that the client made. Required if userId is not provided."),
+  anonymousId: id.describe("An id created by the client. Required if userId is not provided."),
   groupId: id.describe("The company, organization or team. Required for group."),
-  previousId: id.describe("The id that userId takes the place of. Required for alias."),
+  previousId: id.describe("The id that userId replaces. Required for alias."),
   event: z.string(TEXT_RULE).refine((name) => name.isWellFormed(), "must be well-formed").nullish(),
   traits: boundedMap.nullish().describe(
-    "What is known of the user, or of the group: merged by key, null removes.",
+    "Traits of the user or group: merged by key; null removes a key.",
   ),
-  properties: boundedMap.nullish().describe("What is known of the action."),
+  properties: boundedMap.nullish().describe("Properties of the action."),
   context: mapSchema.nullish().describe(
     "Additional context: ip, userAgent, locale, timezone, page, device, os, app, campaign.",
   ),
   integrations: mapSchema.nullish().describe('Forwarding, per destination: { "Amplitude": false }.'),
   timestamp: timestamp.describe(
-    "When the event occurred: ISO 8601, UTC if it does not say. Default: the receipt.",
+    "When the event occurred: ISO 8601, UTC if it has no offset. Default: time of receipt.",
   ),
-  messageId: messageId.describe("The client's unique id, for deduplication. Made by the server if omitted."),
+  messageId: messageId.describe(
+    "The client's unique id, for deduplication. Created by the server if omitted.",
+  ),
 };
 
 const named = {

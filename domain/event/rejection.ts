@@ -23,23 +23,34 @@ export interface Rejection {
   isDropped?: true;
 }
 
-/** One thing that is wrong with an event; the message is made of path, rule and what was found. */
-export interface Problem {
-  /** Default: `invalid`. */
-  reason?: Rejection["reason"];
-  code: string;
-  path: string;
-  /** What must be, to stand after the path: "must be a string". */
-  rule: string;
-  /** What is instead, in short. */
-  found: string;
-}
+/** One thing that is wrong with an event. */
+export type Problem =
+  & {
+    /** Default: `invalid`. */
+    reason?: Rejection["reason"];
+    code: string;
+    path: string;
+  }
+  & (
+    | {
+      /** The message: for rules that concern more than one member. */
+      message: string;
+    }
+    | {
+      message?: undefined;
+      /** The rule that the member breaks, as the message has it after the path: "must be a string". */
+      rule: string;
+      /** The value found, in short. */
+      found: string;
+    }
+  );
 
 /** Wraps at least one problem, the most telling first, as the rejection of an event. */
 export function refuse(item: unknown, problems: readonly Problem[]): { rejection: Rejection } {
-  const errors = problems.slice(0, MAX_ERRORS).map(({ path, rule, found }) => ({
-    path,
-    message: `${path === "" ? "the event" : path} ${rule}, found ${found}`,
+  const errors = problems.slice(0, MAX_ERRORS).map((problem) => ({
+    path: problem.path,
+    message: problem.message ??
+      `${problem.path === "" ? "Event" : problem.path} ${problem.rule}; got ${problem.found}.`,
   }));
   const { reason = "invalid", code } = problems[0]!;
   return { rejection: { reason, code, ...errors[0]!, ...ownMessageId(item), errors } };

@@ -37,19 +37,19 @@ export function rateLimitStage({ rateLimits }: Pick<System, "rateLimits">, now: 
 
 function refusalOf(quota: Quota, events: number): Refusal {
   const { limit: { burst, perSecond }, decision } = quota;
-  const rule = `this write key may send ${perSecond} events a second and ${burst} at once`;
+  const waitS = Math.max(1, Math.ceil(decision.enoughInS));
   const refusal = { reason: "rate_limited", retryAfterS: decision.enoughInS, quota } as const;
   if (events > burst) {
     return {
       ...refusal,
       code: "batch_over_burst",
-      detail: `${rule}: a batch of ${events} is never taken; send at most ${burst} events at a time`,
+      detail: `Batch of ${events} events exceeds this key's burst limit of ${burst}. Send smaller batches.`,
     };
   }
-  const found = events === 1 ? "none" : `${decision.remaining} of the ${events}`;
   return {
     ...refusal,
     code: "rate_limited",
-    detail: `${rule}: ${found} may come now, and nothing was taken`,
+    detail:
+      `Rate limit exceeded (${perSecond} events/s, burst ${burst}). No events were accepted; retry after ${waitS} s.`,
   };
 }

@@ -23,7 +23,7 @@ export function suppressionStage(suppression: Suppression, what: "drop" | "refus
   };
 }
 
-const MESSAGE = "the person whose event this is was erased, and later events of theirs are refused";
+const MESSAGE = "Events of this person are rejected: the person was erased and suppressed.";
 
 /** Names nobody: not even the message id is told, which a sender may have made of an id. */
 const REFUSED: Rejection = {

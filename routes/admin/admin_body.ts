@@ -7,13 +7,13 @@ import { ADMIN_KEY_ID } from "../auth/authentication.ts";
 import { networksOf } from "../http/network.ts";
 import { invalid, type Problem } from "../http/problem.ts";
 
-/** What strict schemas say of a member that they don't know. */
-export const unknownMember: z.core.$ZodErrorMap = ({ code }) =>
-  code === "unrecognized_keys" ? "is not known" : undefined;
+/** The message of a strict schema for an unknown member. */
+export const unknownMember: z.core.$ZodErrorMap = (issue) =>
+  issue.code === "unrecognized_keys" ? `Unknown field "${issue.keys?.[0]}".` : undefined;
 
-/** What strict schemas of a whole body say: of such a member, and of what is no object. */
+/** The messages of a strict schema for a whole body: for unknown members, and for a value that is not an object. */
 export const bodyErrors: z.core.$ZodErrorMap = (issue) =>
-  unknownMember(issue) ?? "the body must be a JSON object";
+  unknownMember(issue) ?? "The body must be a JSON object.";
 
 /** Reads a body and checks it by a schema; the problem names the places that are wrong. */
 export async function readBody<Schema extends z.ZodType>(
@@ -34,7 +34,8 @@ export async function readBody<Schema extends z.ZodType>(
       message: issue.message,
     }));
     const { path, message } = errors[0]!;
-    return { problem: { ...invalid("invalid_body", path, message), errors } };
+    const isSentence = /^[A-Z]/.test(message);
+    return { problem: { ...invalid("invalid_body", isSentence ? "" : path, message), errors } };
   } finally {
     bodies.release(body);
   }

@@ -53,11 +53,15 @@ export const draftSchema = z.strictObject({
   schema: z.unknown().refine((value) => value !== undefined, "must be a JSON Schema"),
   mode,
   writeKeyIds: z.array(wellFormed(MAX_KEY_ID_LENGTH), "must be an array of ids of write keys")
-    .min(1, "must hold at least one id; leave it out to mean all")
-    .max(MAX_WRITE_KEY_IDS, `must hold at most ${MAX_WRITE_KEY_IDS} ids`).optional(),
+    .min(1, "must contain at least one id; omit it for all write keys")
+    .max(MAX_WRITE_KEY_IDS, `must contain at most ${MAX_WRITE_KEY_IDS} ids`).optional(),
 }, { error: bodyErrors }).superRefine(({ type, event }, context) => {
   if (event === undefined || type === "track") return;
-  context.addIssue({ code: "custom", path: ["event"], message: "must be left out: only track has one" });
+  context.addIssue({
+    code: "custom",
+    path: ["event"],
+    message: "must be omitted: only track events have one",
+  });
 });
 
 /** Of `POST /api/v1/admin/common-contracts`. */
@@ -182,7 +186,7 @@ async function readDraft(
   if (stranger !== undefined) {
     const at = `writeKeyIds.${writeKeyIds!.indexOf(stranger)}`;
     return {
-      problem: invalid("unknown_write_key", at, `must be the id of a write key, found ${shown(stranger)}`),
+      problem: invalid("unknown_write_key", at, `must be the id of a write key; got ${shown(stranger)}`),
     };
   }
   return {
@@ -233,21 +237,21 @@ function readName(c: RouteContext): string | undefined {
 const NO_SUCH_NAME = invalid(
   "invalid_name",
   "",
-  `the name in the path must be 1 to ${MAX_NAME_LENGTH} characters, well-formed, percent-encoded, and not ${NO_CONTRACT}`,
+  `The name in the path must have 1 to ${MAX_NAME_LENGTH} well-formed, percent-encoded characters and must not be ${NO_CONTRACT}.`,
 );
 const NO_SUCH_CONTRACT: Problem = {
   reason: "not_found",
   code: "not_found",
-  detail: "no contract has this name",
+  detail: "No contract has this name.",
 };
 const NO_SUCH_VERSION: Problem = {
   reason: "not_found",
   code: "not_found",
-  detail: "no version of a contract of this name has this number, or it is the one that deleted it",
+  detail: "No contract with this name has this version, or this version is a deletion.",
 };
 const TOO_MANY_CHECKS: Problem = {
   reason: "unavailable",
   code: "overloaded",
-  detail: "Other drafts are being tried.",
+  detail: "Other drafts are being checked; retry later.",
   retryAfterS: 1,
 };

@@ -58,7 +58,7 @@ function withPerson(
 ): Outcome | Promise<Outcome> {
   const id = pathParam(c, "id");
   if (id !== undefined && isShortText(id, MAX_ID_LENGTH)) return handle({ kind, id });
-  const rule = `the id in the path must be 1 to ${MAX_ID_LENGTH} characters, percent-encoded`;
+  const rule = `The id in the path must have 1 to ${MAX_ID_LENGTH} characters, percent-encoded.`;
   return invalid("invalid_id", "", rule);
 }
 
@@ -84,7 +84,7 @@ async function erase(
     return jsonResponse({ erased, suppressed, at: new Date(at).toISOString(), ...saying(known) });
   } catch (error) {
     if (error instanceof TooManySuppressed) {
-      return invalid("too_many_suppressed", "suppress", `can't be: ${error.message}, the most there may be`);
+      return invalid("too_many_suppressed", "suppress", `cannot be set. ${error.message}`);
     }
     throw error;
   }
@@ -109,5 +109,5 @@ async function lift(parts: Parts, c: RouteContext, person: Person): Promise<Outc
 const NOT_SUPPRESSED: Problem = {
   reason: "not_found",
   code: "not_found",
-  detail: "nobody of this id is suppressed",
+  detail: "This id is not suppressed.",
 };

@@ -85,7 +85,7 @@ function readId(text: string | undefined): LivePosition | Problem | undefined {
   const match = ID.exec(text);
   const place = match?.[1];
   if (match === null || !isPosition(place)) {
-    return invalid("invalid_last_event_id", "", "Last-Event-ID must be an id that this stream gave");
+    return invalid("invalid_last_event_id", "", "Last-Event-ID must be an id from this stream.");
   }
   return { place, count: Number(match[2]) };
 }

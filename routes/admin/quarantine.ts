@@ -53,7 +53,7 @@ async function list(
     return jsonResponse(page);
   } catch (error) {
     if (error instanceof InvalidCursor) {
-      return invalid("invalid_query", "cursor", "must be a cursor of the page before");
+      return invalid("invalid_query", "cursor", "is invalid: use the cursor of the previous page");
     }
     throw error;
   }
@@ -95,15 +95,15 @@ function readId(c: RouteContext): string {
 const NOT_KEPT: Problem = {
   reason: "not_found",
   code: "not_found",
-  detail: "no rejected event has this id: it was sent again, deleted, or is older than a week",
+  detail: "No rejected event has this id: it was resent, deleted, or is older than a week.",
 };
 const CUT = invalid(
   "event_cut",
   "",
-  "the event was too large to be kept whole, so it can't be sent again from here",
+  "The event was too large to be stored whole, so it cannot be resent from here.",
 );
 const NO_SUCH_SENDER: Problem = {
   reason: "forbidden",
   code: "write_key_gone",
-  detail: "the write key that sent this event is deleted or disabled",
+  detail: "The write key that sent this event is deleted or disabled.",
 };

@@ -40,7 +40,7 @@ const PARTS = ["type", "writeKey", "rejection", "event"] as const;
 const oneOf = <T extends readonly [string, ...string[]]>(values: T) =>
   z.enum(values, `must be one of ${values.join(", ")}`);
 
-const BY_RULE = `must be some of ${PARTS.join(", ")}, with commas between`;
+const BY_RULE = `must be a comma-separated list of ${PARTS.join(", ")}`;
 
 /** What of the counts is asked for. */
 export const statsQuery = z.object({
@@ -97,8 +97,7 @@ function spanOf({ per = "hour", from, to }: StatsQuery, nowMs: number): CountsSp
   const start = from === undefined ? end - DEFAULT_PERIODS[per] * length : Math.floor(from / length) * length;
   if (start >= end) return invalid("invalid_query", "from", "must be before to");
   if (end - start <= MAX_PERIODS * length) return { per, from: start, to: end };
-  const rule =
-    `must be at most ${MAX_PERIODS} ${per}s before to: ask for less at a time, or for longer periods`;
+  const rule = `must be at most ${MAX_PERIODS} ${per}s before to: request a shorter range or longer periods`;
   return invalid("invalid_query", "from", rule);
 }
 
@@ -108,13 +107,12 @@ function refuse(query: StatsQuery, { per, from, to }: CountsSpan): Problem | und
   const isCounted = writeKeyId === undefined && (status ?? "accepted") === "accepted" &&
     (type ?? "track") === "track";
   if (event !== undefined && !isCounted) {
-    const rule =
-      "counts accepted track events, of all write keys: leave out what asks for others (writeKeyId, status, type)";
+    const rule = "counts accepted track events of all write keys: omit writeKeyId, status and type";
     return invalid("invalid_query", "event", rule);
   }
   const periods = (to - from) / PERIOD_MS[per];
   if (query.per !== undefined && query.by?.has("event") && periods * limit > MAX_NAMES_SHOWN) {
-    const rule = `must be smaller for so many ${per}s: ${MAX_NAMES_SHOWN} names fit one answer`;
+    const rule = `must be smaller for this many ${per}s: one response holds at most ${MAX_NAMES_SHOWN} names`;
     return invalid("invalid_query", "limit", rule);
   }
   return undefined;

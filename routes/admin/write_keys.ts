@@ -35,7 +35,7 @@ const name = z.string("must be a string").min(1, "must not be empty").max(
 const allowedTypes = z.array(
   z.enum(EVENT_TYPES, `must be one of ${EVENT_TYPES.join(", ")}`),
   "must be an array of event types",
-).min(1, "must hold at least one type; leave it out to allow all").max(
+).min(1, "must contain at least one type; omit it to allow all").max(
   EVENT_TYPES.length,
   "must name each type once",
 )
@@ -54,7 +54,7 @@ const burst = z.int("must be a whole number").min(1, "must be at least 1").max(
 );
 
 const rateLimit = z.strictObject({ perSecond, burst }, {
-  error: (issue) => unknownMember(issue) ?? "must be an object of perSecond and burst",
+  error: (issue) => unknownMember(issue) ?? "must be an object with perSecond and burst",
 });
 
 /** Strict: `allowedType`, misspelt and passed over, would make a key that may send everything. */
@@ -193,10 +193,10 @@ const DEFAULT_KEY = { id: DEFAULT_KEY_ID, name: "WRITE_KEY", enabled: true, sour
 const KEY_OF_ENVIRONMENT = invalid(
   "key_of_environment",
   "",
-  "this write key is given by WRITE_KEY in the server's environment: change it there",
+  "This write key is set by WRITE_KEY in the server's environment; change it there.",
 );
 
-const NO_SUCH_KEY: Problem = { reason: "not_found", code: "not_found", detail: "no write key has this id" };
+const NO_SUCH_KEY: Problem = { reason: "not_found", code: "not_found", detail: "No write key has this id." };
 
 /** Member by member, so that nothing else of what is stored can come along. */
 function shown(key: WriteKey): WriteKey & { source: "stored" } {

@@ -188,31 +188,31 @@ const UNKNOWN_SENDER: Problem = {
   reason: "unauthorized",
   code: "unauthorized",
   detail:
-    "a valid write key is needed: as HTTP Basic user name with an empty password, as Bearer token, in X-Write-Key, " +
-    "or as writeKey in the body",
+    "A valid write key is required: as HTTP Basic user name with an empty password, as Bearer token, in X-Write-Key, " +
+    "or as writeKey in the body.",
   headers: { "www-authenticate": 'Basic realm="signalfold", charset="UTF-8"' },
 };
 /** Not Basic: a browser that looks at a page of this origin would ask its user for a name and a password. */
 const UNKNOWN_READER: Problem = {
   reason: "unauthorized",
   code: "unauthorized",
-  detail: "a valid token is needed, as Authorization: Bearer",
+  detail: "A valid token is required, as Authorization: Bearer.",
   headers: { "www-authenticate": 'Bearer realm="signalfold"' },
 };
 const MAY_NOT_SEND: Problem = {
   reason: "forbidden",
   code: "forbidden",
-  detail: "this credential may not send events; a write key may",
+  detail: "This credential cannot send events; use a write key.",
 };
 const MAY_NOT_READ: Problem = {
   reason: "forbidden",
   code: "forbidden",
-  detail: "this credential may not do this; a token with the right may",
+  detail: "This credential is not authorized for this operation.",
 };
 const TOO_MANY_FAILURES: Problem = {
   reason: "rate_limited",
   code: "too_many_failures",
-  detail: "too many wrong credentials came from this address; a valid one is still taken",
+  detail: "Too many failed authentication attempts from this address. Valid credentials are still accepted.",
 };
 
 function digestOf(secret: string): Buffer {

@@ -121,8 +121,8 @@ export function createCharges({ limits, log, now }: ChargesOptions): Charges {
 }
 
 const ADDRESS_IN_DEBT =
-  "too much work was done for requests from this address that were refused: send the write key in a header, or retry later";
-const KEY_IN_DEBT = "too much work was done for requests of this write key that were refused: retry later";
+  "Rejected requests from this address took too much work. Send the write key in a header, or retry later.";
+const KEY_IN_DEBT = "Rejected requests of this write key took too much work. Retry later.";
 
 type Sender = { network: string; writeKeyId?: string };
 
@@ -134,7 +134,7 @@ function createWatch(log: Pick<Log, "line">, now: () => number) {
 
   function warn(totalMs: number, overMs: number): void {
     const { sender, ms } = [...byName.values()].reduce((most, each) => each.ms > most.ms ? each : most);
-    log.line("warn", "refused requests take a large part of the thread", {
+    log.line("warn", "rejected requests take a large part of the thread's time", {
       code: "refused_work",
       percent: Math.round((100 * totalMs) / overMs),
       senders: byName.size,

@@ -91,13 +91,13 @@ export function problemOf(error: unknown): Problem {
       reason: "unavailable",
       code: "storage_unavailable",
       detail: error instanceof StorageFault
-        ? "Storage refuses the work: the disk may be full, or the database read-only or damaged."
+        ? "Storage failed: the disk may be full, or the database read-only or damaged."
         : "Storage does not answer.",
       retryAfterS: error.retryAfterS,
       cause: error,
     };
   }
-  return { reason: "internal", code: "internal", detail: "something went wrong in the server", cause: error };
+  return { reason: "internal", code: "internal", detail: "An internal error occurred.", cause: error };
 }
 
 function logProblem(log: Log, problem: Problem, members: LogMembers & { status: number }): void {

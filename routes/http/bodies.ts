@@ -184,7 +184,7 @@ function tooMuchStructure(most: number): Problem {
   return {
     reason: "too_large",
     code: "too_much_structure",
-    detail: `the body must have at most ${most} objects, arrays and members: send fewer events at a time`,
+    detail: `The body must have at most ${most} objects, arrays and members. Send fewer events per request.`,
   };
 }
 
@@ -194,8 +194,8 @@ function tooDense(retryAfterS: number): Problem {
     reason: "rate_limited",
     code: "too_dense",
     detail:
-      "the body makes more work than its few bytes pay for, and the credit of its write key is used up: " +
-      "send fewer events at a time, or do not compress them",
+      "The body has too much structure for its size, and the credit of its write key is used up. " +
+      "Send fewer events per request, or send them uncompressed.",
     retryAfterS,
   };
 }

@@ -48,10 +48,13 @@ const EMPTY = new Uint8Array();
 export const CLOSES = { connection: "close" };
 
 const STALLED: Problem = {
-  ...invalid("stalled_body", "", "the body did not arrive in time"),
+  ...invalid("stalled_body", "", "The body did not arrive in time."),
   headers: CLOSES,
 };
-const BROKEN_OFF: Problem = { ...invalid("broken_body", "", "the body broke off"), headers: CLOSES };
+const BROKEN_OFF: Problem = {
+  ...invalid("broken_body", "", "The body ended before it was complete."),
+  headers: CLOSES,
+};
 /** A sender must not take the end of the server for a fault of its own: on a 400 it would drop what it has. */
 export const STOPPING: Problem = {
   reason: "unavailable",
@@ -64,7 +67,7 @@ export const STOPPING: Problem = {
 export const OVERLOADED: Problem = {
   reason: "unavailable",
   code: "overloaded",
-  detail: "The server holds as many bytes of bodies as it can.",
+  detail: "Server is overloaded.",
   retryAfterS: 1,
 };
 
@@ -74,7 +77,7 @@ export function tooLarge(maxBytes: number, found: string): Problem {
     reason: "too_large",
     code: "body_too_large",
     detail:
-      `the body must be at most ${maxBytes} bytes, also when inflated (found ${found}): send fewer events at a time`,
+      `The body must have at most ${maxBytes} bytes, also when decompressed (found ${found}). Send fewer events per request.`,
   };
 }
 
@@ -83,8 +86,8 @@ function tooLargeUnnamed(maxBytes: number): Problem {
   return {
     reason: "too_large",
     code: "body_too_large",
-    detail: `the body must be at most ${maxBytes} bytes where no header has the write key: ` +
-      "send fewer events at a time, or send the key in a header",
+    detail: `Without a write key in a header, the body must have at most ${maxBytes} bytes. ` +
+      "Send the key in a header, or send fewer events per request.",
   };
 }
 

@@ -27,7 +27,7 @@ export function beginsAsGzip(bytes: Uint8Array): boolean {
 export const UNKNOWN_ENCODING: Problem = invalid(
   "unknown_encoding",
   "",
-  "the body's Content-Encoding must be gzip or identity",
+  "Content-Encoding must be gzip or identity.",
 );
 
 /** Inflating stops at `maxBytes`, whatever the compressed bytes would make: a bomb costs no more than a large body. */
@@ -39,7 +39,7 @@ export function inflate(
     return { bytes: gunzipSync(bytes, { maxOutputLength: maxBytes }) };
   } catch (error) {
     if ((error as { code?: string }).code === "ERR_BUFFER_TOO_LARGE") return "too_large";
-    return { problem: invalid("invalid_gzip", "", "the body is not well-formed gzip") };
+    return { problem: invalid("invalid_gzip", "", "The body is not valid gzip.") };
   }
 }
 
@@ -49,10 +49,12 @@ const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
 /** Parses JSON in UTF-8, with or without a byte order mark. */
 export function parseJson(bytes: Uint8Array): { value: unknown; bytes: number } | { problem: Problem } {
-  if (bytes.length === 0) return { problem: invalid("empty_body", "", "the body is empty; it must be JSON") };
+  if (bytes.length === 0) {
+    return { problem: invalid("empty_body", "", "The body is empty; it must be JSON.") };
+  }
   const text = decoder.decode(bytes);
   if (text.includes("\ufffd") && !isUtf8(bytes)) {
-    return { problem: invalid("invalid_utf8", "", "the body must be UTF-8") };
+    return { problem: invalid("invalid_utf8", "", "The body must be UTF-8.") };
   }
   try {
     return { value: parseExact(text), bytes: bytes.length };
@@ -80,7 +82,7 @@ function syntaxProblem(error: unknown): Problem {
   const where = position !== undefined
     ? `invalid at position ${position} (line ${line}, column ${column})`
     : message === "Unexpected end of JSON input"
-    ? "it ends too early"
+    ? "it ends unexpectedly"
     : "it contains an invalid token";
-  return invalid("invalid_json", "", `the body must be JSON: ${where}`);
+  return invalid("invalid_json", "", `The body must be JSON: ${where}.`);
 }

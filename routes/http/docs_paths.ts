@@ -8,12 +8,12 @@ export const DOCS_PATH = "/docs";
 
 /** What the page asks for: all of it from here. */
 export const ASSET_PATHS = {
-  "/docs/swagger-ui.css": { contentType: "text/css", what: "The looks of the page" },
+  "/docs/swagger-ui.css": { contentType: "text/css", what: "Styles of the page" },
   "/docs/swagger-ui-bundle.js": {
     contentType: "text/javascript",
-    what: "What the page is shown by: Swagger UI",
+    what: "Swagger UI",
   },
-  "/docs/start.js": { contentType: "text/javascript", what: "What starts the page" },
+  "/docs/start.js": { contentType: "text/javascript", what: "Start script of the page" },
 } as const;
 
 /** One of them. */

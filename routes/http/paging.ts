@@ -7,17 +7,20 @@ const MAX_CURSOR_LENGTH = 8192;
 
 /** The contract: "`limit` (1 to 500, default 50, else 400)". */
 export const limit = z.string().regex(/^([1-9]\d?|[1-4]\d\d|500)$/, "must be a whole number from 1 to 500")
-  .default("50").transform(Number).meta({ description: "The most that a page holds.", examples: ["2"] });
+  .default("50").transform(Number).meta({
+    description: "Maximum number of items in a page.",
+    examples: ["2"],
+  });
 
 /** What a page before gave. */
-export const cursor = z.string().min(1, "must be a cursor of the page before")
-  .max(MAX_CURSOR_LENGTH, "must be a cursor of the page before").optional()
-  .meta({ description: "`cursor` of the page before, for the page after it." });
+export const cursor = z.string().min(1, "is invalid: use the cursor of the previous page")
+  .max(MAX_CURSOR_LENGTH, "is invalid: use the cursor of the previous page").optional()
+  .meta({ description: "`cursor` of the previous page, for the next one." });
 
 /** A moment; the blank is a `+` that was not percent-encoded, which forms decode to a blank. */
 export const moment = z.string().transform((text, context) => {
   const ms = parseTimestamp(text.replace(/ (?=\d\d(:?\d\d)?$)/, "+"));
   if (ms !== undefined) return ms;
-  context.addIssue({ code: "custom", message: "must be an ISO 8601 date, or date and time" });
+  context.addIssue({ code: "custom", message: "must be an ISO 8601 date or date-time" });
   return z.NEVER;
 }).optional();

@@ -17,8 +17,8 @@ const PROXY_HEADERS = [
 const LOOKS = 100;
 
 const MESSAGE =
-  "PUBLIC_URL is not set, but a proxy is in front of this server: browser clients are told to send to whatever host " +
-  "their request names; set PUBLIC_URL to the origin that clients reach";
+  "PUBLIC_URL is not set, but this server is behind a proxy: browser clients are told to send to the host named in " +
+  "their request. Set PUBLIC_URL to the server's public origin.";
 
 /**
  * Makes a function that looks at the headers of requests, and warns once in the log when a proxy has added to them and

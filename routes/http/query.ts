@@ -33,7 +33,7 @@ export function readQuery<Schema extends z.ZodObject>(
     }
     const value = decode(equals === -1 ? "" : part.slice(equals + 1));
     if (value === undefined) {
-      return { problem: invalid("invalid_query", name, "must be well-formed percent-encoding") };
+      return { problem: invalid("invalid_query", name, "must be valid percent-encoding") };
     }
     if (Object.hasOwn(values, name)) return { problem: invalid("invalid_query", name, "must be given once") };
     values[name] = value;

@@ -30,7 +30,7 @@ function isHost(text: string): boolean {
 export const INVALID_HOST = invalid(
   "invalid_host",
   "",
-  "the Host header, and the target where it is a whole URL, must name a host, with or without a port",
+  "Invalid Host header or request target: each must name a host, with or without a port.",
 );
 
 /** What the router looks for where the target is no path: nothing is there. */

@@ -44,7 +44,7 @@ const RECEIPT_HEADERS = {
 
 /** A key in the query, for the one request that can have no header: a beacon. */
 export const keyQuery = z.object({
-  writeKey: z.string().optional().meta({ description: "The write key, where no header has one." }),
+  writeKey: z.string().optional().meta({ description: "The write key, if no header has one." }),
 });
 
 /** `POST /api/v1/events` and `/api/v1/events/batch`, with their preflights. */
@@ -80,7 +80,7 @@ const EVENT_STRUCTURE: Receiving["structure"] = {
   problem: {
     reason: "too_large",
     code: "event_too_large",
-    detail: `the event must be at most ${MAX_EVENT_BYTES} bytes of JSON`,
+    detail: `Event must be at most ${MAX_EVENT_BYTES} bytes of JSON.`,
   },
 };
 
@@ -285,17 +285,17 @@ interface Batch {
 /** Reads a batch; other members are passed over. */
 function readBatch(value: unknown, maxEvents: number): Batch | { problem: Problem } {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return { problem: invalid("not_an_object", "", 'the body must be a JSON object such as {"batch":[…]}') };
+    return { problem: invalid("not_an_object", "", 'The body must be a JSON object such as {"batch":[…]}.') };
   }
   const { batch, context, integrations, sentAt } = value as Record<string, unknown>;
   if (!Array.isArray(batch)) {
     return { problem: invalid("missing_batch", "batch", "must be an array of events") };
   }
   if (batch.length === 0) {
-    return { problem: invalid("empty_batch", "batch", "must hold at least 1 event (found 0)") };
+    return { problem: invalid("empty_batch", "batch", "must contain at least 1 event (found 0)") };
   }
   if (batch.length > maxEvents) {
-    const rule = `must hold at most ${maxEvents} events (found ${batch.length}): send fewer at a time`;
+    const rule = `must contain at most ${maxEvents} events (found ${batch.length}): send smaller batches`;
     return { problem: invalid("too_many_events", "batch", rule) };
   }
   const hasDefaults = context !== undefined || integrations !== undefined || sentAt !== undefined;
@@ -323,18 +323,17 @@ const TOO_LARGE_FILLED: Problem = {
   reason: "too_large",
   code: "batch_too_large",
   detail:
-    `the batch must be at most ${MAX_FILLED_BYTES} bytes with its context filled into its events: send fewer events at a ` +
-    "time",
+    `The batch must have at most ${MAX_FILLED_BYTES} bytes once its context is copied into each event. Send smaller batches.`,
 };
 
 function tooLargeCompressed({ message }: BatchTooLarge): Problem {
-  return { reason: "too_large", code: "batch_too_large", detail: `${message}: send fewer events at a time` };
+  return { reason: "too_large", code: "batch_too_large", detail: `${message} Send smaller batches.` };
 }
 
 const TOO_LONG: Problem = {
   reason: "unavailable",
   code: "overloaded",
-  detail: "Checking the batch against its contracts takes too long: send fewer events at a time.",
+  detail: "Contract validation of this batch timed out. Send smaller batches.",
   retryAfterS: 1,
 };
 

@@ -248,7 +248,7 @@ const COMPRESSED: Problem = {
   reason: "unauthorized",
   code: "unauthorized",
   detail:
-    "a compressed body needs its write key in a header: as HTTP Basic user name with an empty password, " +
-    "as Bearer token, or in X-Write-Key",
+    "A compressed body needs a write key in a header: as HTTP Basic user name with an empty password, " +
+    "as Bearer token, or in X-Write-Key.",
   headers: { "www-authenticate": 'Basic realm="signalfold", charset="UTF-8"' },
 };

@@ -97,7 +97,7 @@ function refuse({ authentication, peerOf }: Parts, c: RouteContext, caller: Call
 const NO_SUCH_KEY: Problem = {
   reason: "not_found",
   code: "not_found",
-  detail: "no write key that is enabled is this one",
+  detail: "Unknown or disabled write key.",
 };
 
 function browserResponse(value: unknown): Response {

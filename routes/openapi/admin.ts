@@ -8,15 +8,15 @@ import { time } from "./reading.ts";
 const stored = {
   id: z.string(),
   name: z.string(),
-  allowedTypes: z.array(z.enum(EVENT_TYPES)).optional().meta({ description: "Absent for all." }),
+  allowedTypes: z.array(z.enum(EVENT_TYPES)).optional().meta({ description: "Absent: all types." }),
   rateLimit: z.object({ perSecond: z.number(), burst: z.int() }).optional().meta({
-    description: "In events; absent for none.",
+    description: "In events; absent: no limit.",
   }),
   enabled: z.boolean(),
   createdAt: time,
-  lastUsedAt: time.optional().meta({ description: "To within some time; absent for never." }),
+  lastUsedAt: time.optional().meta({ description: "Approximate; absent: never used." }),
   previousValidUntil: time.optional().meta({
-    description: "Until then the secret of before the last rotation is taken too.",
+    description: "The previous secret is accepted until this time.",
   }),
   source: z.literal("stored"),
 };
@@ -30,13 +30,13 @@ const keySchema = z.union([
     enabled: z.literal(true),
     lastUsedAt: stored.lastUsedAt,
     source: z.literal("environment"),
-  }).meta({ description: "The key that the environment gives; it can't be changed here." }),
+  }).meta({ description: "The key from the server's environment; it cannot be changed here." }),
   storedKeySchema,
 ]);
 
 const madeKeySchema = z.object({
   ...stored,
-  key: z.string().meta({ description: "The write key itself: shown this once, kept as a digest." }),
+  key: z.string().meta({ description: "The write key itself: shown only once, stored as a digest." }),
 }).meta({ id: "MadeWriteKey" });
 
 const website = {
@@ -51,21 +51,21 @@ const website = {
 /** The group of write keys. */
 export const admin: Group = {
   name: "Write keys",
-  description: "Who may send. Needs the admin token.",
+  description: "Credentials for sending events. Needs the admin token.",
   operations: {
     "GET /api/v1/admin/keys": {
-      summary: "All write keys",
+      summary: "List write keys",
       right: "admin",
       answers: {
         200: {
-          description: "The keys, without their secrets.",
+          description: "The keys without their secrets.",
           schema: z.object({ keys: z.array(keySchema) }),
           example: { keys: [website] },
         },
       },
     },
     "POST /api/v1/admin/keys": {
-      summary: "Make a write key",
+      summary: "Create a write key",
       right: "admin",
       body: {
         schema: newKeySchema,
@@ -73,7 +73,7 @@ export const admin: Group = {
       },
       answers: {
         201: {
-          description: "The key, shown this once.",
+          description: "The key, shown only once.",
           schema: madeKeySchema,
           example: { ...website, key: "csd72tgq2g1hoqnovp0ddkesb" },
         },
@@ -82,12 +82,12 @@ export const admin: Group = {
     },
     "PATCH /api/v1/admin/keys/{keyId}": {
       summary: "Change a write key",
-      description: "Holds at once in the process that answers, elsewhere within 5 s.",
+      description: "Takes effect at once in this process, in others within 5 s.",
       right: "admin",
-      body: { schema: keyPatchSchema, examples: { "Switch it off": { enabled: false } } },
+      body: { schema: keyPatchSchema, examples: { "Disable it": { enabled: false } } },
       answers: {
         200: {
-          description: "The key as it is now.",
+          description: "The changed key.",
           schema: storedKeySchema,
           example: { ...website, enabled: false },
         },
@@ -95,22 +95,23 @@ export const admin: Group = {
       refusals: ["BadKey", "BodyTooLarge", "NotFound"],
     },
     "POST /api/v1/admin/keys/{keyId}/rotate": {
-      summary: "Give a write key another secret",
-      description: "The one before is taken for some time yet, so that senders can change.",
+      summary: "Rotate a write key",
+      description:
+        "Replaces its secret. The previous secret stays valid for a grace period, so that senders can switch.",
       right: "admin",
       body: {
         schema: rotationSchema,
-        examples: { "In an hour the old one is over": { graceSeconds: 3600 } },
+        examples: { "Expire the old secret in an hour": { graceSeconds: 3600 } },
       },
       answers: {
-        200: { description: "The key with its new secret, shown this once.", schema: madeKeySchema },
+        200: { description: "The key with its new secret, shown only once.", schema: madeKeySchema },
       },
       refusals: ["BadKey", "BodyTooLarge", "NotFound"],
     },
     "DELETE /api/v1/admin/keys/{keyId}": {
       summary: "Delete a write key",
       right: "admin",
-      answers: { 204: { description: "The key is no more." } },
+      answers: { 204: { description: "The key is deleted." } },
       refusals: ["KeyOfEnvironment", "NotFound"],
     },
   },

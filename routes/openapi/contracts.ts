@@ -14,15 +14,15 @@ const contract = {
   name: z.string(),
   type: z.enum(EVENT_TYPES),
   event: z.string().optional().meta({
-    description: "The name of a track event; absent for all of the type.",
+    description: "Name of a track event; absent: all events of the type.",
   }),
   schema: z.union([z.boolean(), z.looseObject({})]).meta({
     description: SCHEMA,
   }),
   mode: z.enum(CONTRACT_MODES).meta({
-    description: "`enforce` refuses what breaks it (422), `monitor` counts it.",
+    description: "`enforce` rejects violations (422), `monitor` counts them.",
   }),
-  writeKeyIds: z.array(z.string()).optional().meta({ description: "Absent for all write keys." }),
+  writeKeyIds: z.array(z.string()).optional().meta({ description: "Absent: all write keys." }),
 };
 
 const version = z.int().min(1).meta({ description: "Counts the changes of a contract." });
@@ -34,7 +34,7 @@ const contractSchema = z.object({
   notice: z.string().optional().meta({
     description:
       "Why the contract checks nothing: an older version stored it with a schema that is no longer supported. Its `mode` is " +
-      "`monitor` until it is saved with another schema.",
+      "`monitor` until it is saved with a supported schema.",
   }),
 }).meta({ id: "Contract" });
 
@@ -44,17 +44,16 @@ const versionSchema = z.object({
   by: z.string(),
   address: z.string(),
   contract: z.object(contract).nullable().meta({
-    description: "What it then was; `null` where it was deleted.",
+    description: "The contract after this change; `null` if it was deleted.",
   }),
-  restored: z.int().optional().meta({ description: "The version that was gone back to." }),
+  restored: z.int().optional().meta({ description: "The version that was restored." }),
 }).meta({ id: "ContractVersion" });
 
 const checkSchema = z.object({
-  checked: z.int().min(0).meta({ description: "Of the last events, those that the draft means." }),
+  checked: z.int().min(0).meta({ description: "Number of the last events to which the draft applies." }),
   failed: z.int().min(0),
   complete: z.boolean().meta({
-    description:
-      "Whether all of the last events were looked at: not where that would have taken longer than 10 s.",
+    description: "Whether all requested events were checked; `false` if that would take longer than 10 s.",
   }),
   examples: z.array(z.object({ messageId: z.string(), path: z.string(), message: z.string() })),
 }).meta({ id: "DraftCheck" });
@@ -79,16 +78,16 @@ const stored = { name: "page-views", ...draft, version: 1, updatedAt: "2026-11-2
 export const contracts: Group = {
   name: "Contracts",
   description:
-    "What events must look like. Changes hold at once in the process that answers, elsewhere within 5 s. Needs the admin " +
+    "Schemas for events. Changes take effect at once in this process, in others within 5 s. Needs the admin " +
     "token.",
   operations: {
     "PUT /api/v1/admin/contracts/{contract}": {
-      summary: "Make or change a contract",
-      description: "Each change is kept as a version; what is so already makes none.",
+      summary: "Create or change a contract",
+      description: "Each change is stored as a version; an identical contract adds none.",
       right: "admin",
       body: { schema: draftBody, examples: { "Pages have names": draft } },
       answers: {
-        200: { description: "The contract as it is now.", schema: contractSchema, example: stored },
+        200: { description: "The saved contract.", schema: contractSchema, example: stored },
       },
       refusals: ["BadContract", "BodyTooLarge"],
     },
@@ -100,9 +99,9 @@ export const contracts: Group = {
     },
     "DELETE /api/v1/admin/contracts/{contract}": {
       summary: "Delete a contract",
-      description: "Its versions stay, and can be gone back to.",
+      description: "Its versions remain and can be restored.",
       right: "admin",
-      answers: { 204: { description: "The contract is no more." } },
+      answers: { 204: { description: "The contract is deleted." } },
       refusals: ["BadName", "NotFound"],
     },
     "GET /api/v1/admin/contracts": {
@@ -117,14 +116,14 @@ export const contracts: Group = {
       },
     },
     "POST /api/v1/admin/contracts/{contract}/check": {
-      summary: "Try a draft on the last events",
-      description: "Changes nothing: a contract is tried before it is enforced.",
+      summary: "Check a draft against the last events",
+      description: "Changes nothing. Use it before enforcing a contract.",
       right: "admin",
-      query: described(checkQuery, { last: "How many of the last events are looked at." }),
+      query: described(checkQuery, { last: "Number of the last events to check." }),
       body: { schema: draftBody, examples: { "Pages have names": draft } },
       answers: {
         200: {
-          description: "How many would break it, and how.",
+          description: "How many events would violate it, and how.",
           schema: checkSchema,
           example: { checked: 1, failed: 0, complete: true, examples: [] },
         },
@@ -132,11 +131,11 @@ export const contracts: Group = {
       refusals: ["BadDraft", "BodyTooLarge"],
     },
     "GET /api/v1/admin/contracts/{contract}/versions": {
-      summary: "The versions of a contract",
+      summary: "List the versions of a contract",
       description: "Newest first.",
       right: "admin",
       query: described(versionsQuery, {
-        limit: "The most that a page holds.",
+        limit: "Maximum number of items in a page.",
         before: "Only versions before this one.",
       }),
       answers: {
@@ -145,17 +144,17 @@ export const contracts: Group = {
       refusals: ["BadName", "NotFound"],
     },
     "POST /api/v1/admin/contracts/{contract}/versions/{version}/restore": {
-      summary: "Go back to a version",
+      summary: "Restore a version",
       right: "admin",
       answers: {
-        200: { description: "The contract as it is again.", schema: contractSchema, example: stored },
+        200: { description: "The restored contract.", schema: contractSchema, example: stored },
       },
       refusals: ["BadContract", "NotFound"],
     },
     "POST /api/v1/admin/common-contracts": {
-      summary: "Switch on the contracts of the eight common track events",
+      summary: "Enable contracts for the eight common track events",
       right: "admin",
-      body: { schema: commonSchema, examples: { "Count what breaks them": { mode: "monitor" } } },
+      body: { schema: commonSchema, examples: { "Count violations": { mode: "monitor" } } },
       answers: {
         200: {
           description: "The eight contracts.",

@@ -38,13 +38,13 @@ export const GROUPS: readonly Group[] = [
 ];
 
 const DESCRIPTION = `
-Customer events in Segment's format: each is kept in a journal, and what a user, an anonymous visitor or a group is shown
-as is what their events fold to.
+Customer events in Segment's format: stored in an append-only journal, from which profiles of users, anonymous visitors
+and groups are computed.
 
 - Bodies and answers are JSON in UTF-8; times are ISO 8601 in UTC with milliseconds.
-- Refusals are problem details (RFC 9457) with a \`code\` for programs. A path that takes other methods answers 405 with
-  \`Allow\`, one that is not here 404; every \`GET\` may be a \`HEAD\`.
-- 429 and 503 say in \`Retry-After\` when to come again. Nothing was accepted then, and a retry with the same \`messageId\`
+- Refusals are problem details (RFC 9457) with a \`code\` for programs. An unsupported method answers 405 with
+  \`Allow\`, an unknown path 404; every \`GET\` also works as \`HEAD\`.
+- 429 and 503 say in \`Retry-After\` when to retry. Nothing was accepted, and a retry with the same \`messageId\`
   is safe: an event counts once.
 `.trim();
 

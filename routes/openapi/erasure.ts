@@ -8,13 +8,13 @@ const count = z.int().min(0);
 
 const erased = {
   events: count.meta({ description: "Events of the journal." }),
-  logs: count.meta({ description: "Logs of people, of which nothing is left." }),
-  groups: count.meta({ description: "Groups that are folded again without the person." }),
+  logs: count.meta({ description: "Deleted logs of people." }),
+  groups: count.meta({ description: "Groups that are recomputed without the person." }),
   rejected: count.meta({ description: "Rejected events that name the person." }),
 };
 
 const known = z.literal(false).optional().meta({
-  description: "Stands there where nobody of this id was ever known: it may be misspelt.",
+  description: "Present if this id is unknown; it may be misspelt.",
 });
 
 const receiptSchema = z.object({
@@ -27,14 +27,14 @@ const receiptSchema = z.object({
 const previewSchema = z.object({
   wouldErase: z.object({
     ...erased,
-    anonymousIds: z.array(z.string()).meta({ description: "Of which the person owns something." }),
+    anonymousIds: z.array(z.string()).meta({ description: "Anonymous ids of which the person owns events." }),
     intervals: z.array(z.object({
       anonymousId: z.string(),
       from: time.nullable().meta({ description: "`null`: from the beginning." }),
       until: time.nullable().meta({ description: "`null`: still." }),
       events: count,
     })).meta({
-      description: "For how long each anonymous id was the person's, and its events in that time.",
+      description: "When each anonymous id belonged to the person, and its events in that time.",
     }),
   }),
   known,
@@ -42,9 +42,9 @@ const previewSchema = z.object({
 
 const query = described(erasureQuery, {
   suppress:
-    "`true`: later events of this id are answered as accepted and not stored. `all`: those of each linked " +
-    "anonymous id too, in the time in which the person owned it.",
-  dryRun: "`true` answers what would be erased (`wouldErase`) and changes nothing.",
+    "`true`: later events of this id are answered as accepted and not stored. `all`: also those of each linked " +
+    "anonymous id, for the time in which the person owned it.",
+  dryRun: "`true` reports what would be erased (`wouldErase`) and changes nothing.",
 });
 
 const example = {
@@ -57,13 +57,13 @@ function erase(summary: string, example?: unknown): Operation {
   return {
     summary,
     description:
-      "From profiles, logs, the journal, the quarantine, groups and exports, in every process; what stays is a digest. Can " +
-      "be repeated, and takes as long as settling takes. 503 says that it goes on.",
+      "From profiles, logs, the journal, the quarantine, groups and exports, in every process; only a digest remains. The " +
+      "request can be repeated. It takes as long as settling takes; 503 means that it is still in progress.",
     right: "admin",
     query,
     answers: {
       200: {
-        description: "Nobody is shown this person any more; with `dryRun=true` what would go.",
+        description: "The person is erased; with `dryRun=true`: what would be erased.",
         schema: z.union([receiptSchema, previewSchema]),
         ...example !== undefined && { example },
       },
@@ -75,8 +75,7 @@ function erase(summary: string, example?: unknown): Operation {
 function lift(summary: string): Operation {
   return {
     summary,
-    description:
-      "At once in the process that answers, elsewhere within 5 s. What was erased does not come back.",
+    description: "Takes effect at once in this process, in others within 5 s. Erased data is not restored.",
     right: "admin",
     answers: { 204: { description: "Later events of this id are stored again." } },
     refusals: ["BadQuery", "NotFound"],
@@ -86,7 +85,7 @@ function lift(summary: string): Operation {
 /** The group of erasure. */
 export const erasure: Group = {
   name: "Erasing",
-  description: "Takes a person out of everything that is kept. Needs the admin token.",
+  description: "Erases a person from all stored data. Needs the admin token.",
   operations: {
     "DELETE /api/v1/users/{userId}": erase("Erase a user", example),
     "DELETE /api/v1/anonymous/{anonymousId}": erase("Erase an anonymous id"),

@@ -35,12 +35,14 @@ const lineSchema = z.discriminatedUnion("status", [
   }),
   z.object({
     status: z.literal("skipped"),
-    skipped: z.int().min(1).meta({ description: "So many were passed over, as the reader was too slow." }),
+    skipped: z.int().min(1).meta({
+      description: "Number of events skipped because the reader was too slow.",
+    }),
   }),
 ]).meta({ id: "LiveLine", description: "The JSON of one `data:` line of the live view." });
 
 const query = described(liveQuery, {
-  status: "Only what became this.",
+  status: "Only events with this outcome.",
   type: "Only events of this type.",
   event: "Only track events of this name.",
   userId: "Only events of this user.",
@@ -50,18 +52,18 @@ const query = described(liveQuery, {
 /** The group of the live view. */
 export const live: Group = {
   name: "Live view",
-  description: "What comes, as it comes, in all processes. Needs the admin token.",
+  description: "Events of all processes as they arrive. Needs the admin token.",
   operations: {
     "GET /api/v1/admin/live": {
-      summary: "Events as they come",
+      summary: "Stream events as they arrive",
       description:
-        "Server-sent events without an end, each `data:` line one `LiveLine`. `Last-Event-ID` goes on after an id that this " +
-        "stream gave: accepted events are all there; duplicates and rejections are told only while somebody listens.",
+        "An endless stream of server-sent events; each `data:` line is one `LiveLine`. `Last-Event-ID` resumes after an id of this " +
+        "stream and misses no accepted event; duplicates and rejections are reported only while somebody listens.",
       right: "admin",
       query,
       answers: {
         200: {
-          description: "The stream; its head comes at once.",
+          description: "The stream; its head is sent at once.",
           contentType: "text/event-stream",
           schema: z.string(),
         },

@@ -11,15 +11,18 @@ export const position = z.string().regex(/^[0-9a-f]{24}$/);
 /** By name. */
 export const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   userId: id(`The user's id, of at most ${MAX_ID_LENGTH} characters, percent-encoded.`, "user_123"),
-  anonymousId: id("The id that a client made for somebody it did not know yet, percent-encoded.", "anon_1"),
+  anonymousId: id("The id that a client created for an unknown visitor, percent-encoded.", "anon_1"),
   groupId: id("The group's id, percent-encoded.", "comp_456"),
   trait: id("The trait's name, percent-encoded.", "plan"),
   messageId: id("The event's `messageId`, percent-encoded.", "example-group"),
   contract: id("The contract's name, percent-encoded.", "page-views"),
-  version: id("The number of one of its versions.", "1"),
-  rejectedId: id("`id` of the rejected event, as their list shows it.", "01M84NYA09JNNE65BQ3GBSTT6Y"),
+  version: id("Number of the version.", "1"),
+  rejectedId: id(
+    "`id` of the rejected event, from the list of rejected events.",
+    "01M84NYA09JNNE65BQ3GBSTT6Y",
+  ),
   writeKey: id("The write key, which is public.", "YOUR_WRITE_KEY"),
-  keyId: id("`id` of the write key, as the list of keys shows it.", "01M84NYA09JNNE65BQ3GBSTT6Y"),
+  keyId: id("`id` of the write key, from the list of keys.", "01M84NYA09JNNE65BQ3GBSTT6Y"),
 };
 
 /** The parameters in the path of a route, as one schema; nothing where it has none. */

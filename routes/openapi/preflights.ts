@@ -2,9 +2,9 @@
 import type { Group, Operation, Route } from "./operation.ts";
 
 const preflight: Operation = {
-  summary: "May a page of another origin send here?",
+  summary: "CORS preflight",
   right: "open",
-  answers: { 204: { description: "It may, with the headers that it asks for." } },
+  answers: { 204: { description: "Allowed, with the requested headers." } },
 };
 
 /** A preflight of each path that has an operation in these groups. */
@@ -14,7 +14,8 @@ export function preflights(groups: readonly Group[]): Group {
   );
   return {
     name: "Preflights",
-    description: "Asked by browsers on their own, before they send across origins. Other paths answer none.",
+    description:
+      "Browsers send these automatically before cross-origin requests. Other paths do not support CORS.",
     operations: Object.fromEntries([...paths].map((path) => [`OPTIONS ${path}` as Route, preflight])),
   };
 }

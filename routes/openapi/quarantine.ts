@@ -14,9 +14,9 @@ const rejectedSchema = z.object({
   code: z.enum([...EVENT_ERROR_CODES, "contract_too_costly"]),
   message: z.string(),
   path: z.string().optional(),
-  event: z.record(z.string(), z.unknown()).meta({ description: "As it was sent." }),
+  event: z.record(z.string(), z.unknown()).meta({ description: "The event as it was sent." }),
   cut: z.literal(true).optional().meta({
-    description: "It was too large: only its ids and its name are kept.",
+    description: "The event was too large: only its ids and its name are stored.",
   }),
 }).meta({ id: "RejectedEvent" });
 
@@ -26,33 +26,34 @@ const sentSchema = z.object({ success: z.literal(true), messageId: z.string(), d
 /** The group of the quarantine. */
 export const quarantine: Group = {
   name: "Rejected events",
-  description:
-    "Events that were not taken are kept for a week, so that they can be sent again. Needs the admin token.",
+  description: "Rejected events are stored for a week and can be resent. Needs the admin token.",
   operations: {
     "GET /api/v1/admin/rejected": {
-      summary: "Events that were not taken",
-      description: "Newest first, without those whose bytes in the database are damaged.",
+      summary: "List rejected events",
+      description: "Newest first; events that are damaged in the database are omitted.",
       right: "admin",
       query: rejectedQuery,
       answers: {
         200: {
-          description: "A page of them.",
+          description: "A page of rejected events.",
           schema: z.object({ rejected: z.array(rejectedSchema), cursor: cursorSchema }),
         },
       },
       refusals: ["BadQuery"],
     },
     "POST /api/v1/admin/rejected/{rejectedId}/resend": {
-      summary: "Send one again",
-      description: "Under the write key that sent it, at the time that it had: after a contract was mended.",
+      summary: "Resend a rejected event",
+      description: "With its original write key and time. Use it after fixing a contract.",
       right: "admin",
-      answers: { 200: { description: "It is accepted, and no longer kept here.", schema: sentSchema } },
+      answers: {
+        200: { description: "The event is accepted and removed from the quarantine.", schema: sentSchema },
+      },
       refusals: ["BadResend", "ForbiddenResend", "NotFound", "Contract", "TooManyEvents"],
     },
     "DELETE /api/v1/admin/rejected/{rejectedId}": {
       summary: "Delete one",
       right: "admin",
-      answers: { 204: { description: "It is no longer kept." } },
+      answers: { 204: { description: "The event is deleted." } },
       refusals: ["NotFound"],
     },
   },

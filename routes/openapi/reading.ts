@@ -16,7 +16,7 @@ const map = (description: string) => z.record(z.string(), z.unknown()).meta({ de
 
 const dropped = count.optional().meta({
   description:
-    "Traits, event names and groups that found no room in the profile; they are in the log. Absent for none.",
+    "Number of traits, event names and groups beyond the profile's limits; the log has them. Absent: none.",
 });
 
 const person = {
@@ -24,11 +24,11 @@ const person = {
   groups: z.array(z.object({ groupId: z.string(), joinedAt: time, traits: map("The group's.") })),
   firstSeen: time,
   lastSeen: time,
-  eventCount: count.meta({ description: "Of the events that make the profile." }),
+  eventCount: count.meta({ description: "Number of events that make up the profile." }),
   counts: z.object(Object.fromEntries(EVENT_TYPES.map((type) => [type, count]))),
   events: z.record(z.string(), z.object({ count, firstAt: time, lastAt: time }))
     .meta({ description: "Track events by name." }),
-  context: map("The newest that was seen."),
+  context: map("The newest context."),
   version: count.meta({ description: "Number of events in the actor's own log." }),
   dropped,
 };
@@ -67,17 +67,17 @@ export const storedEventSchema = z.looseObject({
   timestamp: time.meta({
     description: "When it happened, corrected for the sender's clock, never after `receivedAt`.",
   }),
-  originalTimestamp: z.string().optional().meta({ description: "The sender's own word, as it was sent." }),
+  originalTimestamp: z.string().optional().meta({ description: "The sender's `timestamp` as it was sent." }),
   sentAt: time.optional().meta({ description: "When it was sent, by the sender's clock." }),
-  receivedAt: time.meta({ description: "When the server took it." }),
+  receivedAt: time.meta({ description: "When the server received it." }),
 }).meta({
   id: "StoredEvent",
-  description: "An event as the journal keeps it. Members that are not named here are kept as they came.",
+  description: "An event as stored in the journal. Unknown members are stored unchanged.",
 });
 
 /** Where a page ends. */
 export const cursorSchema = z.string().nullable().meta({
-  description: "Asks for the page after this one; `null` at the end.",
+  description: "Cursor for the next page; `null` on the last page.",
 });
 
 const logSchema = z.object({ events: z.array(storedEventSchema), cursor: cursorSchema }).meta({
@@ -134,7 +134,7 @@ const acme = {
 function profile(summary: string, answer: Answer): Operation {
   return {
     summary,
-    description: "With `at` or `asOf`, as it was: what was true then, and what was known then.",
+    description: "With `at`: what was true at that time. With `asOf`: what was known at that time.",
     right: "read",
     query: pastQuery,
     answers: { 200: answer },
@@ -162,22 +162,22 @@ function log(summary: string, example?: unknown): Operation {
 export const reading: Group = {
   name: "Reading",
   description:
-    "Profiles, logs and members, which show every event that was answered. Needs a read or admin token.",
+    "Profiles, logs and members. They include every acknowledged event. Needs a read or admin token.",
   operations: {
     "GET /api/v1/users/{userId}": profile("A user's profile", {
-      description: "What the user's events make of them, those of their anonymous ids included.",
+      description: "Computed from the user's events and those of their anonymous ids.",
       schema: userSchema,
       example: jane,
     }),
-    "GET /api/v1/users/{userId}/events": log("A user's events, those of their anonymous ids included"),
+    "GET /api/v1/users/{userId}/events": log("The events of a user and their anonymous ids"),
     "GET /api/v1/anonymous/{anonymousId}": profile("The profile of an anonymous id", {
-      description: "Of the user, once an event has linked the two.",
+      description: "The user's profile, once an event has linked the two.",
       schema: z.union([userSchema, anonymousSchema]),
       example: jane,
     }),
     "GET /api/v1/anonymous/{anonymousId}/events": log("The events of an anonymous id"),
     "GET /api/v1/groups/{groupId}": profile("A group's profile", {
-      description: "What the group's events make of it.",
+      description: "Computed from the group's events.",
       schema: groupSchema,
       example: acme,
     }),
@@ -193,7 +193,7 @@ export const reading: Group = {
     }]),
     "GET /api/v1/groups/{groupId}/members": {
       summary: "A group's members",
-      description: "Everybody who was ever in it, with the earliest moment.",
+      description: "All users and anonymous ids that ever joined, with the earliest time.",
       right: "read",
       query: membersQuery,
       answers: {

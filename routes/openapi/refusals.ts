@@ -53,9 +53,9 @@ const UNAVAILABLE = [
   ...NOT_SERVING_CODES.filter((code) => code !== "erasure_under_way"),
 ];
 const WHY_UNAVAILABLE =
-  "Storage does not answer (`storage_unavailable`), the server has too much to do (`overloaded`), settling is behind " +
-  "(`settling`) or fails (`settling_fails`), other processes were first again and again (`contention`), the server's " +
-  "clock was moved (`clock_moved`), or it is stopping (`stopping`).";
+  "Storage does not answer (`storage_unavailable`), the server is overloaded (`overloaded`), settling is behind " +
+  "(`settling`) or fails (`settling_fails`), other processes kept winning the race to write (`contention`), the server's " +
+  "clock jumped (`clock_moved`), or the server is stopping (`stopping`).";
 
 /** Every code that stands beside an event of a batch. */
 export const EVENT_ERROR_CODES = [...EVENT, ...FORBIDDEN_EVENT, ...LARGE_EVENT, ...CONTRACT].toSorted();
@@ -75,35 +75,39 @@ const refusal = (reason: Reason, description: string, codes: readonly string[]) 
 
 /** By the names that they have in the document. */
 export const REFUSALS = {
-  BadRequest: refusal("invalid", "The request is none: its Host header is no host.", HOST),
-  UnknownQuery: refusal("invalid", "The query has a parameter that the route does not take.", [
+  BadRequest: refusal("invalid", "Invalid Host header.", HOST),
+  UnknownQuery: refusal("invalid", "Unknown query parameter.", [
     ...HOST,
     ...QUERY,
   ]),
-  BadEvent: refusal("invalid", "The body is no valid event.", [...HOST, ...BODY, ...EVENT]),
-  BadBatch: refusal("invalid", "The body is no batch. (An event of it that is not valid is no refusal.)", [
-    ...HOST,
-    ...BODY,
-    ...BATCH,
-  ]),
-  BadBeacon: refusal("invalid", "The body is no batch, or the query is not well-formed.", [
+  BadEvent: refusal("invalid", "The body is not a valid event.", [...HOST, ...BODY, ...EVENT]),
+  BadBatch: refusal(
+    "invalid",
+    "The body is not a batch. (Invalid events in a batch are reported in `errors` of a 200.)",
+    [
+      ...HOST,
+      ...BODY,
+      ...BATCH,
+    ],
+  ),
+  BadBeacon: refusal("invalid", "The body is not a batch, or the query is invalid.", [
     ...HOST,
     ...BODY,
     ...BATCH,
     ...QUERY,
   ]),
-  BadQuery: refusal("invalid", "A value of the path or the query is not as it should be.", [
+  BadQuery: refusal("invalid", "Invalid value in the path or query.", [
     ...HOST,
     ...ID,
     ...QUERY,
   ]),
-  BadBody: refusal("invalid", "The body is not as it should be.", [
+  BadBody: refusal("invalid", "Invalid body.", [
     ...HOST,
     ...QUERY,
     ...BODY,
     "invalid_body",
   ]),
-  BadKey: refusal("invalid", "The body is not as it should be, or the key can't be made or changed.", [
+  BadKey: refusal("invalid", "Invalid body, or the key cannot be created or changed.", [
     ...HOST,
     ...QUERY,
     ...BODY,
@@ -111,14 +115,18 @@ export const REFUSALS = {
     "key_of_environment",
     "too_many_keys",
   ]),
-  KeyOfEnvironment: refusal("invalid", "The key is given by the environment: it is changed there.", [
-    ...HOST,
-    ...QUERY,
-    "key_of_environment",
-  ]),
+  KeyOfEnvironment: refusal(
+    "invalid",
+    "The key is set in the server's environment and can only be changed there.",
+    [
+      ...HOST,
+      ...QUERY,
+      "key_of_environment",
+    ],
+  ),
   BadErasure: refusal(
     "invalid",
-    "The id or the query is not as it should be, or no more can be suppressed.",
+    "Invalid id or query, or the suppression limit is reached.",
     [
       ...HOST,
       ...ID,
@@ -126,19 +134,19 @@ export const REFUSALS = {
       "too_many_suppressed",
     ],
   ),
-  BadLive: refusal("invalid", "A value of the query, or Last-Event-ID, is not as it should be.", [
+  BadLive: refusal("invalid", "Invalid query value or Last-Event-ID.", [
     ...HOST,
     ...QUERY,
     "invalid_last_event_id",
   ]),
-  BadName: refusal("invalid", "The name in the path or a value of the query is not as it should be.", [
+  BadName: refusal("invalid", "Invalid name in the path, or invalid query value.", [
     ...HOST,
     ...NAME,
     ...QUERY,
   ]),
   BadContract: refusal(
     "invalid",
-    "The name or the draft is not as it should be, or there are too many contracts.",
+    "Invalid name or draft, or too many contracts.",
     [
       ...HOST,
       ...QUERY,
@@ -150,7 +158,7 @@ export const REFUSALS = {
       "too_many_contracts",
     ],
   ),
-  BadDraft: refusal("invalid", "The name, the draft or the query is not as it should be.", [
+  BadDraft: refusal("invalid", "Invalid name, draft or query.", [
     ...HOST,
     ...NAME,
     ...BODY,
@@ -159,35 +167,39 @@ export const REFUSALS = {
     "invalid_schema",
     "unknown_write_key",
   ]),
-  BadResend: refusal("invalid", "The event is not valid, or was too large to be kept whole.", [
+  BadResend: refusal("invalid", "The event is invalid, or was too large to be stored whole.", [
     ...HOST,
     ...QUERY,
     ...EVENT,
     "event_cut",
   ]),
-  UnknownSender: refusal("unauthorized", "No write key, or one that is unknown or disabled.", [
+  UnknownSender: refusal("unauthorized", "Missing, unknown or disabled write key.", [
     "unauthorized",
   ]),
-  UnknownReader: refusal("unauthorized", "No token, or one that is unknown.", ["unauthorized"]),
-  ForbiddenSender: refusal("forbidden", "The credential may not send, or not events of this type.", [
+  UnknownReader: refusal("unauthorized", "Missing or unknown token.", ["unauthorized"]),
+  ForbiddenSender: refusal("forbidden", "The credential cannot send events, or not of this type.", [
     "forbidden",
     ...FORBIDDEN_EVENT,
   ]),
-  Forbidden: refusal("forbidden", "The credential is known, and may not do this.", ["forbidden"]),
-  ForbiddenResend: refusal("forbidden", "The write key that sent it may not, or is no more.", [
+  Forbidden: refusal("forbidden", "The credential is not authorized for this operation.", ["forbidden"]),
+  ForbiddenResend: refusal(
     "forbidden",
-    ...FORBIDDEN_EVENT,
-    "write_key_gone",
-  ]),
-  Contract: refusal("contract", "A contract does not let the event in.", CONTRACT),
-  NotFound: refusal("not_found", "Nothing of this name was ever seen.", ["not_found"]),
+    "The write key that sent the event is deleted, disabled or not authorized.",
+    [
+      "forbidden",
+      ...FORBIDDEN_EVENT,
+      "write_key_gone",
+    ],
+  ),
+  Contract: refusal("contract", "The event violates a contract.", CONTRACT),
+  NotFound: refusal("not_found", "Unknown id or name.", ["not_found"]),
   EventTooLarge: refusal("too_large", "The event or the body is too large.", [
     "batch_too_large",
     "body_too_large",
     "too_much_structure",
     ...LARGE_EVENT,
   ]),
-  BatchTooLarge: refusal("too_large", "The body is too large: send fewer events at a time.", [
+  BatchTooLarge: refusal("too_large", "The body is too large. Send fewer events per request.", [
     "batch_too_large",
     "body_too_large",
     "too_much_structure",
@@ -195,28 +207,32 @@ export const REFUSALS = {
   BodyTooLarge: refusal("too_large", "The body is too large.", ["body_too_large", "too_much_structure"]),
   TooManyFailures: refusal(
     "rate_limited",
-    "Too many wrong credentials came from this address, or the body makes more work than its bytes pay for.",
+    "Too many failed authentication attempts from this address, or the body has too much structure for its size.",
     ["too_dense", "too_many_failures"],
   ),
   TooManyEvents: refusal(
     "rate_limited",
-    "The limit of the write key leaves no room for so many events; or too many wrong credentials or refused requests " +
-      "came from this address (a valid credential in a header is still taken); or the body makes more work than its " +
-      "bytes pay for.",
+    "The write key's rate limit is exceeded; or there were too many failed authentication attempts or rejected requests " +
+      "from this address (valid credentials in a header are still accepted); or the body has too much structure for its " +
+      "size.",
     ["batch_over_burst", "rate_limited", "too_dense", "too_many_failures", "too_much_refused"],
   ),
-  InternalError: refusal("internal", "Something went wrong in the server.", ["internal"]),
-  TooManyListeners: refusal("unavailable", `As many listen as may. Or: ${WHY_UNAVAILABLE}`, [
+  InternalError: refusal("internal", "An internal error occurred.", ["internal"]),
+  TooManyListeners: refusal("unavailable", `Too many live listeners. Or: ${WHY_UNAVAILABLE}`, [
     ...UNAVAILABLE,
     "too_many_listeners",
   ]),
-  SearchUnfinished: refusal("unavailable", `The search is not through. Or: ${WHY_UNAVAILABLE}`, [
-    ...UNAVAILABLE,
-    "search_unfinished",
-  ]),
+  SearchUnfinished: refusal(
+    "unavailable",
+    `The search stopped before reaching the beginning. Or: ${WHY_UNAVAILABLE}`,
+    [
+      ...UNAVAILABLE,
+      "search_unfinished",
+    ],
+  ),
   ErasureGoesOn: refusal(
     "unavailable",
-    `The erasure takes longer than a request, or too many are waiting. Or: ${WHY_UNAVAILABLE}`,
+    `The erasure is still in progress, or too many are pending. Or: ${WHY_UNAVAILABLE}`,
     [...UNAVAILABLE, "erasure_under_way"],
   ),
   Unavailable: refusal("unavailable", WHY_UNAVAILABLE, UNAVAILABLE),
@@ -232,7 +248,8 @@ export type Refusal = keyof typeof REFUSALS;
 
 const fieldErrors = z.array(z.object({
   path: z.string().meta({
-    description: 'Dotted from the root of the body, `""` the whole; or the name of a query value.',
+    description:
+      'Dotted path from the root of the body (`""`: the whole body), or the name of a query parameter.',
   }),
   message: z.string(),
 }));
@@ -242,11 +259,11 @@ export const problemSchema = z.object({
   type: z.literal("about:blank"),
   title: z.enum(TITLE_OF),
   status: z.literal(Object.values(STATUS_OF)),
-  detail: z.string().meta({ description: "One sentence for people." }),
+  detail: z.string().meta({ description: "An explanation for people." }),
   success: z.literal(false),
   code: z.string().meta({ description: "Stable, for programs." }),
   message: z.string().optional().meta({ description: "The detail again, on paths of Segment's family." }),
-  errors: fieldErrors.optional().meta({ description: "Of 400 and 422: what is wrong, and where." }),
+  errors: fieldErrors.optional().meta({ description: "On 400 and 422: what is wrong, and where." }),
   requestId: z.string().meta({ description: "As in `X-Request-Id`, and in the server's log." }),
 }).meta({ id: "Problem", description: "Why a request is refused: problem details for HTTP (RFC 9457)." });
 
@@ -260,8 +277,14 @@ const RETRY_AFTER = {
 } as const;
 /** On every answer to a write key that has a limit (draft-ietf-httpapi-ratelimit-headers-10). */
 export const RATE_LIMIT_HEADERS = {
-  "RateLimit": { description: "What is left, of a key that has a limit.", schema: { type: "string" } },
-  "RateLimit-Policy": { description: "The limit of the key, where it has one.", schema: { type: "string" } },
+  "RateLimit": {
+    description: "What remains of the key's limit. Only for keys with a limit.",
+    schema: { type: "string" },
+  },
+  "RateLimit-Policy": {
+    description: "The key's limit. Only for keys with a limit.",
+    schema: { type: "string" },
+  },
 } as const;
 const WWW_AUTHENTICATE = { "WWW-Authenticate": { schema: { type: "string" }, required: true } } as const;
 

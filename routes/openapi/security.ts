@@ -19,7 +19,7 @@ export const SECURITY_SCHEMES = {
     type: "apiKey",
     in: "query",
     name: "writeKey",
-    description: "A write key, where a request can have no header of its own.",
+    description: "A write key, for requests that cannot set headers.",
   },
 } as const satisfies ZodOpenApiComponentsObject["securitySchemes"];
 

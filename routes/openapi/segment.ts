@@ -16,7 +16,7 @@ import { KEY_IN_QUERY, KEY_IN_QUERY_OR_BASIC } from "./security.ts";
 import { batchAnswer, batchSchema, HOW_BODIES_COME } from "./sending.ts";
 
 const taken: Answer = {
-  description: "The event is accepted and durable, or was before.",
+  description: "The event is accepted and durable, or it was already.",
   headers: RATE_LIMIT_HEADERS,
   schema: z.object({ success: z.literal(true) }).meta({ id: "SegmentReceipt" }),
   example: { success: true },
@@ -35,7 +35,7 @@ function typed(path: string, type: EventType): [Route, Operation] {
   const { type: _, ...example } = EVENTS[type];
   return [`POST ${path as `/${string}`}`, {
     summary: `Send one ${type} event`,
-    description: `The path says the type, and outranks the body's. ${HOW_BODIES_COME}`,
+    description: `The path sets the type and overrides the body's. ${HOW_BODIES_COME}`,
     right: "send",
     body: { schema: eventShapes[type], examples: { [`An event of type ${type}`]: example } },
     answers: { 200: taken },
@@ -59,21 +59,21 @@ function batch(path: string): [Route, Operation] {
 
 const beacon: Operation = {
   ...batch(BEACON_PATH)[1],
-  summary: "Send a batch from a page that is being left",
-  description: `Only here may the key stand in the query of a POST (RudderStack). ${HOW_BODIES_COME}`,
+  summary: "Send a batch while a page unloads",
+  description: `The only POST that accepts the key in the query (RudderStack). ${HOW_BODIES_COME}`,
   security: KEY_IN_QUERY,
   query: keyQuery,
   refusals: ["BadBeacon", "BatchTooLarge", "TooManyEvents"],
 };
 
 const settings: Operation = {
-  summary: "Where a client of Segment's is to send",
+  summary: "Settings for Segment's clients",
   description:
-    "Asked by browser and mobile clients before they send. 404 for a key that is unknown or disabled.",
+    "Browser and mobile clients request this before they send. 404 if the key is unknown or disabled.",
   right: "open",
   answers: {
     200: {
-      description: "Here, and to nobody else.",
+      description: "Send to this server only.",
       schema: z.object({
         integrations: z.object({
           "Segment.io": z.object({
@@ -96,14 +96,14 @@ const settings: Operation = {
 };
 
 const sourceConfig: Operation = {
-  summary: "What RudderStack's clients ask before they send",
-  description: "The write key comes by Basic, or in the query; no other credential is looked at.",
+  summary: "Settings for RudderStack's clients",
+  description: "The write key must be in HTTP Basic or in the query; other credentials are ignored.",
   right: "open",
   security: KEY_IN_QUERY_OR_BASIC,
   query: keyQuery,
   answers: {
     200: {
-      description: "A source that forwards to nobody.",
+      description: "A source without destinations.",
       schema: z.object({
         source: z.object({
           id: z.string(),
@@ -138,8 +138,8 @@ const isJitsu = (path: string) => path.startsWith("/api/s/");
 export const segment: Group = {
   name: "Segment's clients",
   description:
-    "The paths of Segment's HTTP API, their short forms (which its browser client uses), and those of clients that grew " +
-    "from it: they work by changing the host.",
+    "The paths of Segment's HTTP API, their short forms (which its browser client uses), and those of clients " +
+    "derived from it. These clients work once their host is changed.",
   operations: {
     ...Object.fromEntries(TYPED_PATHS.filter(([path]) => !isJitsu(path)).map((each) => typed(...each))),
     ...Object.fromEntries(SEGMENT_BATCH_PATHS.filter((path) => !isJitsu(path)).map(batch)),

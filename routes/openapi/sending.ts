@@ -19,39 +19,39 @@ export const batchSchema = (maxEvents: number) =>
     }),
     sentAt: z.unknown().optional().meta({
       description:
-        "When the batch was sent, by the sender's clock: skewed times are corrected by it. Passed over where it is invalid " +
+        "When the batch was sent, by the sender's clock: skewed times are corrected by it. Ignored if it is invalid " +
         "or more than a year from the receipt.",
       examples: ["2025-03-15T14:30:00Z"],
     }),
   });
 
 const eventErrorSchema = z.object({
-  index: z.int().min(0).meta({ description: "The event's place in the batch." }),
+  index: z.int().min(0).meta({ description: "Index of the event in the batch." }),
   status: z.literal([400, 403, 413, 422]),
   code: z.enum(EVENT_ERROR_CODES),
   message: z.string(),
   path: z.string().optional().meta({
-    description: "Dotted from the event's root; absent for the whole event.",
+    description: "Dotted path from the event's root; absent: the whole event.",
   }),
-  messageId: z.string().optional().meta({ description: "The event's own, where it has a valid one." }),
-}).meta({ id: "EventError", description: "Why an event of a batch is not accepted." });
+  messageId: z.string().optional().meta({ description: "The event's own id, if valid." }),
+}).meta({ id: "EventError", description: "Why an event of a batch is rejected." });
 
 /** The members of a batch's answer. */
 export const batchAnswer = {
   received: z.int().min(1),
-  accepted: z.int().min(0).meta({ description: "Of them, those that the journal has; duplicates count." }),
+  accepted: z.int().min(0).meta({ description: "Number of accepted events, including duplicates." }),
   rejected: z.int().min(0),
-  errors: z.array(eventErrorSchema).meta({ description: "One for each event that is rejected." }),
+  errors: z.array(eventErrorSchema).meta({ description: "One per rejected event." }),
 };
 
 const receiptSchema = z.object({
   success: z.literal(true),
-  messageId: z.string().meta({ description: "The event's own, or what the server made." }),
+  messageId: z.string().meta({ description: "The event's own id, or one created by the server." }),
   duplicate: z.boolean().meta({ description: "Whether an event of this `messageId` was accepted before." }),
 }).meta({ id: "Receipt" });
 
 const receipt: Answer = {
-  description: "The event is accepted and durable: whoever reads from now on sees it.",
+  description: "The event is accepted and durable; every later read includes it.",
   headers: RATE_LIMIT_HEADERS,
   schema: receiptSchema,
   example: { success: true, messageId: "example-track", duplicate: false },
@@ -68,16 +68,16 @@ const summary: Answer = {
 
 /** Of every route that takes events: a body that is read whatever its `Content-Type` says. */
 export const HOW_BODIES_COME =
-  "The body is read as JSON whatever its `Content-Type`, and may be `Content-Encoding: gzip`: a body that begins as gzip " +
-  "does is inflated even where a proxy dropped the header. " +
-  "An integer keeps exactly the digits that were sent, as an id and as a value. " +
-  "The write key may also be the body's `writeKey`, which a credential in a header outranks and which is never stored; " +
-  "a body without a credential in a header is at most 512 KB and not compressed.";
+  "The body is read as JSON regardless of its `Content-Type`. It may have `Content-Encoding: gzip`; a gzip body is " +
+  "decompressed even if a proxy dropped the header. " +
+  "Integers keep exactly the digits that were sent, in ids and in values. " +
+  "The write key may also be in the body as `writeKey`; a credential in a header overrides it, and it is never stored. " +
+  "A body without a credential in a header has at most 512 KB and is not compressed.";
 
 /** `POST /api/v1/events` and `/api/v1/events/batch`. */
 export const sending: Group = {
   name: "Sending events",
-  description: "Events are facts: accepted whole, stamped, and never changed. Needs a write key.",
+  description: "Send events. An event is validated, stamped and never changed. Needs a write key.",
   operations: {
     [`POST ${EVENT_PATH}` as const]: {
       summary: "Send one event",

@@ -12,15 +12,15 @@ const open = (summary: string, answer: Answer): Operation => ({
 /** The group of health and documents. */
 export const service: Group = {
   name: "The service",
-  description: "Health and documents, without a credential.",
+  description: "Health and documentation; no credential needed.",
   operations: {
-    "GET /healthz": open("Whether the process lives", {
+    "GET /healthz": open("Liveness", {
       description: "It does.",
       schema: z.object({ status: z.literal("ok") }),
       example: { status: "ok" },
     }),
-    "GET /readyz": open("Whether storage answers", {
-      description: "It does, and events are taken.",
+    "GET /readyz": open("Readiness", {
+      description: "Storage answers, and events are accepted.",
       schema: z.object({ status: z.literal("ready") }),
       example: { status: "ready" },
     }),
@@ -29,7 +29,7 @@ export const service: Group = {
       schema: z.looseObject({ openapi: z.string() }),
     }),
     [`GET ${DOCS_PATH}` as const]: open("This document as a page", {
-      description: "A page that needs nothing from outside.",
+      description: "A page without external resources.",
       schema: z.string(),
       contentType: "text/html",
     }),

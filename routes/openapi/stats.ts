@@ -8,7 +8,7 @@ import { PERIODS } from "../../domain/stats/counts.ts";
 
 const count = z.int().min(0);
 const suppressed = count.optional().meta({
-  description: "Events of suppressed people that were answered as accepted and not stored; absent is none.",
+  description: "Events of suppressed people, answered as accepted but not stored; absent: none.",
 });
 const sums = { accepted: count, duplicate: count, rejected: count, suppressed };
 
@@ -19,10 +19,10 @@ const shown = {
   rejected: count.optional(),
   suppressed,
   types: z.record(z.string(), z.object(sums)).optional().meta({
-    description: "By type; `none` is of rejected events that said none.",
+    description: "By type; `none`: rejected events without a type.",
   }),
   writeKeys: z.array(z.object({
-    writeKeyId: z.string().nullable().meta({ description: "`null` for those that found no room." }),
+    writeKeyId: z.string().nullable().meta({ description: "`null`: keys beyond the limit of counted keys." }),
     ...sums,
   })).optional(),
   rejections: z.array(z.object({ status: z.int(), code: z.string(), count })).optional(),
@@ -32,7 +32,7 @@ const shown = {
   otherEvents: count.optional(),
   violations: z.array(z.object({ mode: z.string(), contract: z.string().nullable(), count })).optional().meta(
     {
-      description: "Of contracts, those that only monitor too.",
+      description: "Contract violations, in `monitor` mode too.",
     },
   ),
 };
@@ -47,35 +47,35 @@ const countsSchema = z.object({
 
 const statsSchema = z.object({
   head: count.meta({ description: "Number of events in the journal." }),
-  settled: count.meta({ description: "Of them, those that are in profiles and logs." }),
+  settled: count.meta({ description: "Events that profiles and logs include." }),
   unsettled: count,
   subscriptions: z.record(z.string(), z.object({ lagEvents: count })).meta({
-    description: "Who follows the journal, and by how many events each is behind its end.",
+    description: "The subscriptions to the journal, and the lag of each in events.",
   }),
   counts: countsSchema,
 }).meta({ id: "Stats" });
 
 const query = described(statsQuery, {
-  per: "Adds `periods`, each with its counts; those in which nothing came are left out.",
-  from: "ISO 8601; rounded outwards to whole periods. By default the last 60 minutes, 24 hours or 30 days.",
-  to: "ISO 8601; rounded outwards to whole periods. By default now.",
+  per: "Adds `periods`, each with its counts; empty periods are omitted.",
+  from: "ISO 8601, rounded outwards to whole periods. Default: the last 60 minutes, 24 hours or 30 days.",
+  to: "ISO 8601, rounded outwards to whole periods. Default: now.",
   by:
-    "Some of `type,writeKey,rejection,event`: how each of `periods` is made up, and the sum, which shows all by default.",
-  type: "Only events of this type; `none` is of rejected events that said none.",
+    "Comma-separated list of `type,writeKey,rejection,event`: breakdowns of each period and of the total. Default for the total: all.",
+  type: "Only events of this type; `none`: rejected events without a type.",
   writeKeyId: "Only events of this write key.",
-  status: "Only events of this outcome.",
-  event: "How often a track event of this name was accepted.",
-  limit: "How many names are shown, the most frequent first.",
+  status: "Only events with this outcome.",
+  event: "Counts accepted track events with this name.",
+  limit: "Maximum number of names, most frequent first.",
 });
 
 /** The group of figures. */
 export const stats: Group = {
   name: "Figures",
-  description: "How far the journal is, and what came. Needs the admin token.",
+  description: "Progress of the journal, and counts of events. Needs the admin token.",
   operations: {
     "GET /api/v1/admin/stats": {
-      summary: "The journal in numbers, and what came",
-      description: "Positions are exact; counts are by the time of receipt, and kept for 30 days.",
+      summary: "Journal progress and event counts",
+      description: "Journal progress is exact. Counts are by time of receipt and kept for 30 days.",
       right: "admin",
       query,
       answers: {
@@ -106,8 +106,8 @@ export const stats: Group = {
       refusals: ["BadQuery"],
     },
     "GET /metrics": {
-      summary: "Figures of the process, for Prometheus and its like",
-      description: "OpenMetrics 1.0. Needs a read or admin token, or none, by a setting of the server.",
+      summary: "Metrics of the process, for Prometheus",
+      description: "OpenMetrics 1.0. Needs a read or admin token, unless the server has METRICS_OPEN=true.",
       right: "read",
       security: OPEN_OR_BEARER,
       answers: {

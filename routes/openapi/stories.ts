@@ -13,13 +13,13 @@ const storySchema = z.object({
   event: storedEventSchema,
   writeKeyId: z.string(),
   position: position.meta({ description: "Its position in the journal." }),
-  commit: z.string().meta({ description: "The attempt that committed it." }),
+  commit: z.string().meta({ description: "Id of the commit attempt." }),
   committedAt: time,
-  settled: z.boolean().meta({ description: "Whether profiles and logs have it." }),
-  logs: z.array(z.string()).meta({ description: "In which logs it stands, such as `user/u1`." }),
-  contract: z.array(z.string()).nullable().meta({ description: "The contracts that it is held against." }),
+  settled: z.boolean().meta({ description: "Whether profiles and logs include it." }),
+  logs: z.array(z.string()).meta({ description: "Logs that contain it, such as `user/u1`." }),
+  contract: z.array(z.string()).nullable().meta({ description: "Contracts that apply to it." }),
   changed: z.object({
-    profile: z.string().meta({ description: "Whose profile, such as `user/u1`." }),
+    profile: z.string().meta({ description: "The profile, such as `user/u1`." }),
     traits,
     context: change(z.record(z.string(), z.unknown())).optional(),
     groups: z.record(z.string(), change(time)).optional(),
@@ -29,42 +29,41 @@ const storySchema = z.object({
     eventCount: change(count).optional(),
     counts: z.record(z.string(), change(count)).optional(),
     events: z.record(z.string(), change(count)).optional(),
-    group: z.object({ traits }).optional().meta({ description: "The group's, of a group event." }),
+    group: z.object({ traits }).optional().meta({ description: "The group's changes, on a group event." }),
   }).nullable().meta({
-    description: "What it changed in the profile; `null` where that has too many events to be folded for it.",
+    description: "What it changed in the profile; `null` if the profile has too many events to compute this.",
   }),
 }).meta({ id: "EventStory" });
 
 const whySchema = z.object({
   name: z.string(),
-  value: z.unknown().meta({ description: "`null` where the event removed it." }),
+  value: z.unknown().meta({ description: "`null` if the event removed it." }),
   timestamp: time,
   messageId: z.string(),
   writeKeyId: z.string(),
   receivedAt: time,
   replaced: z.array(z.object({ value: z.unknown(), timestamp: time, messageId: z.string() })).meta({
-    description: "What set it before, newest first.",
+    description: "Earlier values, newest first.",
   }),
-  moreBefore: time.nullable().meta({ description: "There may be more, from before this moment." }),
+  moreBefore: time.nullable().meta({ description: "There may be more values from before this time." }),
 }).meta({ id: "TraitStory" });
 
 /** The group of stories. */
 export const stories: Group = {
   name: "Why",
-  description: "What became of one event, and why a trait is what it is.",
+  description: "Traces of one event, and the source of a trait.",
   operations: {
     "GET /api/v1/admin/events/{messageId}": {
-      summary: "The whole story of one event",
+      summary: "Trace one event",
       description:
-        "Needs the admin token. A search that could not be ended is 503 `search_unfinished`, and says how to go on.",
+        "Needs the admin token. A search that stops early is 503 `search_unfinished`; its detail says how to continue.",
       right: "admin",
       query: described(storyQuery, {
-        before:
-          "Where the search begins, towards the beginning of the journal: a position, or an ISO 8601 time.",
+        before: "Start of the search, which runs backwards: a position or an ISO 8601 time.",
       }),
       answers: {
         200: {
-          description: "Where it stands, and what it changed.",
+          description: "Its position and what it changed.",
           schema: storySchema,
           example: {
             event: {
@@ -101,12 +100,12 @@ export const stories: Group = {
       refusals: ["BadQuery", "NotFound", "SearchUnfinished"],
     },
     "GET /api/v1/users/{userId}/traits/{trait}/why": {
-      summary: "Why a user's trait is what it is",
+      summary: "Explain a user's trait",
       description: "Needs a read or admin token.",
       right: "read",
       answers: {
         200: {
-          description: "The event that set it, and those that had set it before.",
+          description: "The event that set it, and earlier ones.",
           schema: whySchema,
           example: {
             name: "plan",

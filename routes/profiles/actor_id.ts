@@ -7,11 +7,11 @@ export const MAX_ID_UNITS = 512;
 
 /** The answer to a path whose parameter is not well-formed percent-encoding. */
 export function illFormed(what: string): Problem {
-  return invalid("invalid_id", "", `the ${what} in the path must be well-formed percent-encoding`);
+  return invalid("invalid_id", "", `The ${what} in the path must be valid percent-encoding.`);
 }
 
 /** The answer for somebody of whom no event is known. */
 export function neverSeen(kind: ActorKind | "id"): Problem {
   const whom = kind === "anonymous" ? "anonymous id" : kind;
-  return { reason: "not_found", code: "not_found", detail: `no event of this ${whom} was ever seen` };
+  return { reason: "not_found", code: "not_found", detail: `Unknown ${whom}: no event names it.` };
 }

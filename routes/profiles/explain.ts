@@ -26,7 +26,7 @@ export const STORIES_AT_ONCE = 2;
 /** A story waits so long for its turn. */
 const STORY_WAIT_MS = 30_000;
 
-const BEFORE_RULE = "must be a position, or an ISO 8601 date, or date and time";
+const BEFORE_RULE = "must be a position or an ISO 8601 date or date-time";
 
 /** Towards the beginning of the journal from a position, or from a moment. */
 const before = z.string().transform((text, context): StoryBefore => {
@@ -90,7 +90,7 @@ async function showStory(
 const NO_SUCH_EVENT: Problem = {
   reason: "not_found",
   code: "not_found",
-  detail: "no event of this message id is in the journal",
+  detail: "No event with this messageId is in the journal.",
 };
 
 /** The search ended before it was through: it is not known whether there is such an event. */
@@ -98,9 +98,8 @@ function unfinished(position: Position): Problem {
   return {
     reason: "unavailable",
     code: "search_unfinished",
-    detail:
-      `the search is through from the newest event down to position ${position}, and not further: ask again ` +
-      `with ?before=${position}, or with ?before=TIME of shortly after the event was sent`,
+    detail: `Search stopped at position ${position} before it reached the beginning. ` +
+      `Continue with ?before=${position}, or narrow it with ?before=TIME.`,
     headers: { link: `<?before=${position}>; rel="next"` },
   };
 }
@@ -121,5 +120,5 @@ async function showTrait({ system }: Parts, c: RouteContext, traits: Lane): Prom
 const NO_SUCH_TRAIT: Problem = {
   reason: "not_found",
   code: "not_found",
-  detail: "no event ever set a trait of this name on this user",
+  detail: "No event has set a trait with this name on this user.",
 };

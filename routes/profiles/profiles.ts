@@ -18,8 +18,8 @@ const EVENTS_PER_WEIGHT = 100;
 
 /** `?at=TIME&asOf=TIME`. */
 export const pastQuery = z.object({
-  at: moment.meta({ description: "What was true then: only what happened up to this moment." }),
-  asOf: moment.meta({ description: "What was known then: only what was received up to this moment." }),
+  at: moment.meta({ description: "Only events that happened up to this time (`timestamp`)." }),
+  asOf: moment.meta({ description: "Only events received up to this time (`receivedAt`)." }),
 });
 
 /** Of a log. */
@@ -30,7 +30,7 @@ export const logQuery = z.object({
     .meta({ description: "By `timestamp`, then arrival; newest first by default." }),
   type: z.enum(EVENT_TYPES, `must be one of ${EVENT_TYPES.join(", ")}`).optional()
     .meta({ description: "Only events of this type." }),
-  event: z.string().optional().meta({ description: "Only events whose `event` is this." }),
+  event: z.string().optional().meta({ description: "Only events with this `event` name." }),
 });
 
 /** Of a group's members. */
@@ -129,7 +129,7 @@ async function page(kind: ActorKind, load: () => Promise<object | null>): Promis
     return found === null ? neverSeen(kind) : jsonResponse(found);
   } catch (error) {
     if (error instanceof InvalidCursor) {
-      return invalid("invalid_query", "cursor", "must be a cursor of the page before");
+      return invalid("invalid_query", "cursor", "is invalid: use the cursor of the previous page");
     }
     throw error;
   }

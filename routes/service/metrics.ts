@@ -66,47 +66,49 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
 
   const commitDuration = histogram(
     "commit_duration_seconds",
-    "Time that storage took for a commit to the journal.",
+    "Storage time of a commit to the journal.",
     COMMIT_SECONDS,
   );
   const commitEvents = histogram("commit_events", "Events in a commit.", COMMIT_EVENTS);
   const commitBytes = histogram("commit_bytes", "Bytes of a commit, compressed.", COMMIT_BYTES);
   const commitRetries = counter(
     "commit_retries",
-    "Commits tried again: another process was first, or storage did not answer.",
+    "Commits retried because another process was first or storage did not answer.",
   );
   const settleDuration = histogram(
     "settle_duration_seconds",
-    "Time of a round of settling by this process.",
+    "Duration of a settling round of this process.",
     SETTLE_SECONDS,
   );
   const settleEvents = histogram(
     "settle_events",
-    "Events in a round of settling by this process.",
+    "Events in a settling round of this process.",
     SETTLE_EVENTS,
   );
-  const settleFailures = counter("settle_failures", "Rounds of settling that failed; they are done again.");
+  const settleFailures = counter("settle_failures", "Settling rounds that failed; they are retried.");
   const requestsTotal = counter("requests", "Requests answered, HEAD as GET.", ["method", "route", "status"]);
-  const events = counter("events", "Events sent, by what became of them.", ["outcome", "type"]);
-  const rejected = counter("rejected_events", "Events not taken, by why.", ["status", "code"]);
+  const events = counter("events", "Events received, by outcome.", ["outcome", "type"]);
+  const rejected = counter("rejected_events", "Rejected events, by reason.", ["status", "code"]);
   const refused = counter(
     "refused_events",
-    "Events of requests that were refused whole before a look at them.",
+    "Events of requests that were rejected as a whole before validation.",
     [
       "status",
       "code",
     ],
   );
-  const violations = counter("contract_violations", "Events that broke a contract.", ["mode"]);
+  const violations = counter("contract_violations", "Events that violate a contract.", ["mode"]);
   const stands = gaugesOf(gauge);
   const resident = gauge("process_resident_memory_bytes", "Resident memory of the process.");
-  const heapUsed = gauge("signalfold_heap_used_bytes", "Heap in use, of the server's thread.");
-  const heapTotal = gauge("signalfold_heap_total_bytes", "Heap, of the server's thread.");
+  const heapUsed = gauge("signalfold_heap_used_bytes", "Used heap of the server's thread.");
+  const heapTotal = gauge("signalfold_heap_total_bytes", "Total heap of the server's thread.");
   const external = gauge(
     "signalfold_external_memory_bytes",
-    "Memory outside the heap that objects in it hold.",
+    "Memory outside the heap that is held by heap objects.",
   );
-  gauge("process_start_time_seconds", "When the process started, since 1970.").set(startedAt / 1000);
+  gauge("process_start_time_seconds", "Start time of the process since the Unix epoch.").set(
+    startedAt / 1000,
+  );
   const others: { gauge: Gauge; read: () => number }[] = [];
   const otherCounters: { counter: Counter; read: () => readonly Sample[] }[] = [];
 
@@ -189,14 +191,14 @@ function gaugesOf(
   const unsettled = gauge("signalfold_unsettled_events", "Events of the journal that are not settled yet.");
   const lag = gauge(
     "signalfold_subscription_lag_events",
-    "Events by which a subscription is behind the end of the journal.",
+    "Lag of a subscription, in events.",
     ["subscription"],
   );
-  const tailEvents = gauge("signalfold_tail_events", "Events of the tail in this process's memory.");
-  const tailBytes = gauge("signalfold_tail_bytes", "Memory of the tail, about.");
-  const runs = gauge("signalfold_seen_runs", "Runs of the seen index.");
-  const ids = gauge("signalfold_seen_ids", "Message ids in the runs of the seen index.");
-  const filters = gauge("signalfold_seen_filter_bytes", "Memory of the seen index's filters.");
+  const tailEvents = gauge("signalfold_tail_events", "Events of the journal's tail in memory.");
+  const tailBytes = gauge("signalfold_tail_bytes", "Approximate memory of the journal's tail.");
+  const runs = gauge("signalfold_seen_runs", "Runs of the dedup index.");
+  const ids = gauge("signalfold_seen_ids", "Message ids in the runs of the dedup index.");
+  const filters = gauge("signalfold_seen_filter_bytes", "Memory of the dedup index's filters.");
   return function set(now) {
     storage.set(now.storageAnswers ? 1 : 0);
     head.set(now.head);

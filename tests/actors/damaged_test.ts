@@ -33,7 +33,7 @@ Deno.test("a damaged state is 503, and neither the answer nor the log quotes it;
   strictEqual(status, 503);
   strictEqual(body.code, "storage_unavailable");
   const said = JSON.stringify([body, test.logged]);
-  ok(said.includes("a value in the database is damaged"), said);
+  ok(said.includes("A value in the database is damaged."), said);
   ok(!said.includes("secret"), said);
   strictEqual((await test.get("/api/v1/users/john", AS_READER)).status, 200);
 });

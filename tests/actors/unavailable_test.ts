@@ -66,7 +66,7 @@ Deno.test("a commit that storage does not answer for 10 s is an outage of storag
   await refused(
     system.commit([eventWith()], "k"),
     "storage_unavailable",
-    /^storage did not take the events in time$/,
+    /^storage did not accept the events in time$/,
   );
   await system.close();
 });

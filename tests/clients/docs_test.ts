@@ -192,7 +192,7 @@ testWhere(missing("bash", "grep", "gzip"), {
     );
     const env = { KV_URL: kvPath };
     const said = await run("bash", ["-c", npx + imported], dir.path, env);
-    ok(said.includes("imported 3 events; 0 were known already; 0 lines refused"), said);
+    ok(said.includes("imported 3 events; 0 duplicates skipped; 0 lines rejected"), said);
     strictEqual(await run("bash", ["-c", npx + compared], dir.path, env), "");
 
     // And it does say so when one is missing.

@@ -111,7 +111,7 @@ Deno.test("over KV Connect settling has a thread of its own, SIGTERM ends the pr
       true,
     );
     strictEqual((await process.end("SIGTERM")).code, 0, process.written());
-    ok(!process.written().includes("settling goes on in the server's thread"), process.written());
+    ok(!process.written().includes("settling continues in the server's thread"), process.written());
   }
   await using process = await startServer(server.url, ENV);
   strictEqual((await process.ask("/api/v1/users/u")).body.eventCount, 1);
@@ -125,7 +125,7 @@ for (
   Deno.test(`with ${what} access token it does not start, and says in one line that names the variable why`, async () => {
     await using server = startKvConnect({ database: createDatabase(Math.random) });
     const error = await startServer(server.url, env).then(() => undefined, (error) => error as Error);
-    match(error?.message ?? "it started", /^signalfold does not start: .*(KV_URL|DENO_KV_ACCESS_TOKEN).*$/m);
+    match(error?.message ?? "it started", /^signalfold: cannot start: .*(KV_URL|DENO_KV_ACCESS_TOKEN).*$/m);
     ok(!error!.message.includes("another"), "the token is not told");
   });
 }

@@ -29,7 +29,7 @@ Deno.test("where no KV Connect server comes, it does not start, and says so in o
     () => undefined,
     (error) => error as Error,
   );
-  match(error?.message ?? "it started", /signalfold does not start: KV_URL can't be opened: .+/);
+  match(error?.message ?? "it started", /signalfold: cannot start: failed to open KV_URL: .+/);
 });
 
 Deno.test("SIGTERM ends a process within 5 s though its KV Connect server is gone", async () => {

@@ -35,7 +35,7 @@ Deno.test("what is sent or imported with long integers is exported, imported and
       const file = `${dir.path}/events.ndjson`;
       await Deno.writeTextFile(file, lines.slice(half).join("\n"));
       const imported = await runTask(first, "import", file);
-      match(imported.stdout, new RegExp(`imported ${half} events; 0 were known already; 0 lines refused`));
+      match(imported.stdout, new RegExp(`imported ${half} events; 0 duplicates skipped; 0 lines rejected`));
 
       const exported = (await runTask(first, "export")).stdout;
       const exportedLines = exported.trimEnd().split("\n");
@@ -49,7 +49,7 @@ Deno.test("what is sent or imported with long integers is exported, imported and
       strictEqual((await runTask(second, "import", file)).code, 0);
       strictEqual((await runTask(second, "export")).stdout, exported);
       const again = await runTask(second, "import", file);
-      match(again.stdout, new RegExp(`imported 0 events; ${lines.length} were known already`));
+      match(again.stdout, new RegExp(`imported 0 events; ${lines.length} duplicates skipped`));
       const verified = await runTask(second, "replay", "--verify");
       strictEqual(verified.code, 0, verified.stdout);
     }),

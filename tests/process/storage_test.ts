@@ -108,7 +108,7 @@ testWhere(missingMount, {
       async () => {
         await using _ = await startServer(kvPath);
       },
-      /^Error: .*\n+signalfold does not start: KV_URL can't be opened: \S.*\s*$/,
+      /^Error: .*\n+signalfold: cannot start: failed to open KV_URL: \S.*\s*$/,
     );
     await disk.remount("rw");
     await using server = await startServer(kvPath);
@@ -167,7 +167,7 @@ Deno.test("a file that is no database is refused in a line, and left as it is", 
   await Deno.writeTextFile(kvPath, text);
   await rejects(
     startServer(kvPath),
-    /\nsignalfold does not start: KV_URL can't be opened: file is not a database\s*$/,
+    /\nsignalfold: cannot start: failed to open KV_URL: file is not a database\s*$/,
   );
   strictEqual(await Deno.readTextFile(kvPath), text);
 });

@@ -83,7 +83,7 @@ Deno.test("dev says in one line that its port is taken", async () => {
   using other = Deno.listen({ port: 0, hostname: "127.0.0.1" });
   await using dev = spawnTask(directory, "dev", { PORT: String(other.addr.port), KV_URL: ":memory:" });
   strictEqual((await dev.status).code, 1);
-  match(dev.errors(), /^signalfold does not start: PORT \d+ is in use on 127\.0\.0\.1: choose another\n$/);
+  match(dev.errors(), /^signalfold: cannot start: PORT \d+ is in use on 127\.0\.0\.1: choose another\n$/);
 });
 
 const REFUSED: [task: string, what: string, env: Record<string, string>, line: RegExp][] = [
@@ -91,78 +91,78 @@ const REFUSED: [task: string, what: string, env: Record<string, string>, line: R
     "start",
     "without ADMIN_TOKEN",
     { ADMIN_TOKEN: "" },
-    /^signalfold does not start: ADMIN_TOKEN must be set$/,
+    /^signalfold: cannot start: ADMIN_TOKEN must be set$/,
   ],
-  ["start", "without KV_URL", { KV_URL: "" }, /^signalfold does not start: KV_URL must be set: .*$/],
-  ["start", "with a bad PORT", { PORT: "http" }, /^signalfold does not start: PORT must be .*$/],
+  ["start", "without KV_URL", { KV_URL: "" }, /^signalfold: cannot start: KV_URL must be set: .*$/],
+  ["start", "with a bad PORT", { PORT: "http" }, /^signalfold: cannot start: PORT must be .*$/],
   [
     "start",
     "with a database that can't be opened",
     { KV_URL: "/nowhere/x.db" },
-    /^signalfold does not start: KV_URL .*$/,
+    /^signalfold: cannot start: KV_URL .*$/,
   ],
   [
     "start",
     "with an address database that is not there",
     { GEOIP_DB: "/no/such.mmdb" },
-    /^signalfold does not start: GEOIP_DB can't be read: .*$/,
+    /^signalfold: cannot start: failed to read GEOIP_DB: .*$/,
   ],
   [
     "dev",
     "with an address database that is none",
     { GEOIP_DB: "deno.json" },
-    /^signalfold does not start: GEOIP_DB can't be read: .*$/,
+    /^signalfold: cannot start: failed to read GEOIP_DB: .*$/,
   ],
   [
     "dev",
     "with a bad TRUSTED_PROXIES",
     { TRUSTED_PROXIES: "all" },
-    /^signalfold does not start: TRUSTED_PROXIES must be .*$/,
+    /^signalfold: cannot start: TRUSTED_PROXIES must be .*$/,
   ],
-  ["dev", "with a bad LOG_LEVEL", { LOG_LEVEL: "loud" }, /^signalfold does not start: LOG_LEVEL must be .*$/],
+  ["dev", "with a bad LOG_LEVEL", { LOG_LEVEL: "loud" }, /^signalfold: cannot start: LOG_LEVEL must be .*$/],
   [
     "start",
     "with a HOST that is no address of this machine",
     { HOST: "192.0.2.77" },
-    /^signalfold does not start: HOST must be an address of this machine, found 192\.0\.2\.77: .*$/,
+    /^signalfold: cannot start: HOST must be an address of this machine; got 192\.0\.2\.77: .*$/,
   ],
   [
     "start",
     "with a HOST that no name server knows",
     { HOST: "no-such-host.invalid" },
-    /^signalfold does not start: HOST must be an address of this machine, found no-such-host\.invalid: .*$/,
+    /^signalfold: cannot start: HOST must be an address of this machine; got no-such-host\.invalid: .*$/,
   ],
   [
     "dev",
     "with a HOST that has a port",
     { HOST: "localhost:8000" },
-    /^signalfold does not start: HOST must be an address of this machine, found localhost:8000: .*$/,
+    /^signalfold: cannot start: HOST must be an address of this machine; got localhost:8000: .*$/,
   ],
   [
     "dev",
     "with a HOST that has a path",
     { HOST: "localhost/x" },
-    /^signalfold does not start: HOST must be a .*$/,
+    /^signalfold: cannot start: HOST must be a .*$/,
   ],
   [
     "start",
     "with the ADMIN_TOKEN of a document that was copied",
     { ADMIN_TOKEN: "..." },
-    /^signalfold does not start: ADMIN_TOKEN must have at least 24 characters: openssl rand -hex 24 makes a good one$/,
+    /^signalfold: cannot start: ADMIN_TOKEN must have at least 24 characters: use openssl rand -hex 24$/,
   ],
   [
     "dev",
     "with a READ_TOKEN of one character",
     { READ_TOKEN: "x".repeat(32) },
-    /^signalfold does not start: READ_TOKEN must have at least 8 different characters: openssl .*$/,
+    /^signalfold: cannot start: READ_TOKEN must have at least 8 distinct characters: use openssl .*$/,
   ],
   [
     "start",
     "with a WRITE_KEY that has a colon",
     { WRITE_KEY: "a:b" },
-    /^signalfold does not start: WRITE_KEY must .*$/,
+    /^signalfold: cannot start: WRITE_KEY must .*$/,
   ],
-  ["dev", "with a comma in KV_URL", { KV_URL: "a,b" }, /^signalfold does not start: KV_URL must not .*$/],
+  ["dev", "with a comma in KV_URL", { KV_URL: "a,b" }, /^signalfold: cannot start: KV_URL must not .*$/],
 ];
 
 for (const [task, what, env, line] of REFUSED) {
@@ -194,7 +194,7 @@ Deno.test("start listens on loopback alone where HOST is not set, and where HOST
 Deno.test("start names the variable that is missing where none is set at all", async () => {
   await using refused = spawnTask(directory, "start");
   strictEqual((await refused.status).code, 1);
-  match(refused.errors(), /^signalfold does not start: ADMIN_TOKEN must be set\n$/);
+  match(refused.errors(), /^signalfold: cannot start: ADMIN_TOKEN must be set\n$/);
 });
 
 Deno.test("start serves on a database whose path has a blank, prints no secret, and keeps what it answered", async () => {

@@ -134,7 +134,7 @@ export function createMachine(site: Site, product: Product, { frailty = 1 } = {}
         randomBytes: (bytes) => bytes.fill(7),
         dedupMs: site.windowMs,
         onFault(error) {
-          if (String(error).startsWith("settling goes on in the server's thread")) return;
+          if (String(error).startsWith("worker failed; settling continues")) return;
           if (isExpected(error) || nameOf(error) === "NewerFold") return;
           world.fail(new Violation(`settling failed: ${textOf(error)}`));
         },

@@ -147,7 +147,7 @@ async function checkStrays(scene: RestScene): Promise<void> {
   life.end();
   const named = new Set(watch.settled().runs.flatMap(keysOfRun).map((key) => key.join("/")));
   for await (const { key } of plainStore(site).list({ prefix: SEEN })) {
-    if (!named.has(key.join("/"))) throw new Violation(`a stray of the seen index: ${key.join("/")}`);
+    if (!named.has(key.join("/"))) throw new Violation(`a stray of the dedup index: ${key.join("/")}`);
   }
 }
 

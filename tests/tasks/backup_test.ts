@@ -92,15 +92,15 @@ function namesIn(path: string): string[] {
 }
 
 const REFUSED: [what: string, kvUrl: (dir: string) => string, args: string[], line: RegExp][] = [
-  ["without a name", (dir) => `${dir}/kv.db`, [], /^signalfold: give one file to write$/m],
+  ["without a name", (dir) => `${dir}/kv.db`, [], /^signalfold: give exactly one file to write$/m],
   [
     "over a file that exists",
     (dir) => `${dir}/kv.db`,
     ["deno.json"],
-    /^signalfold: deno\.json exists already/m,
+    /^signalfold: deno\.json already exists/m,
   ],
   ["of what is no file", () => "http://127.0.0.1:1", ["x.db"], /^signalfold: KV_URL is not a file/m],
-  ["of a database that is not there", (dir) => `${dir}/none.db`, ["x.db"], /^signalfold: the backup failed/m],
+  ["of a database that is not there", (dir) => `${dir}/none.db`, ["x.db"], /^signalfold: Backup failed/m],
 ];
 
 for (const [what, kvUrl, args, line] of REFUSED) {
@@ -121,7 +121,7 @@ for (const suffix of ["", "-wal", "-shm", "-journal"]) {
     await Deno.writeTextFile(inTheWay, "somebody else's");
     const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "backup", `${dir.path}/backup.db`);
     deepStrictEqual([code, stdout], [2, ""]);
-    match(stderr, /^signalfold: .*backup\.db\.part.* exists already: another backup may be writing it.*\n$/);
+    match(stderr, /^signalfold: .*backup\.db\.part.* already exists\. Another backup may be writing it.*\n$/);
     strictEqual(await Deno.readTextFile(inTheWay), "somebody else's");
     deepStrictEqual(namesIn(dir.path), [`backup.db.part${suffix}`]);
   });
@@ -146,6 +146,6 @@ Deno.test("a backup of a damaged database is told of, and not kept", async () =>
   await Deno.writeFile(kvPath, bytes);
   const { code, stderr } = await runTask(kvPath, "backup", `${dir.path}/backup.db`);
   strictEqual(code, 2, stderr);
-  match(stderr, /^signalfold: the backup failed, and nothing was kept of it: /);
+  match(stderr, /^signalfold: Backup failed; the incomplete file was deleted: /);
   ok(!namesIn(dir.path).some((name) => name.startsWith("backup")), "nothing is left of it");
 });

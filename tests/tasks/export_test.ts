@@ -46,7 +46,7 @@ testWhere(missing("bash"), {
     const script = `set -o pipefail; KV_URL=${from} ${task("export")} | KV_URL=${to} ${task("import -")}`;
     const piped = await runCommand("bash", ["-c", script], {});
     strictEqual(piped.code, 0, piped.stderr);
-    match(piped.stdout, new RegExp(`imported ${ledger.answered().length} events; 0 were known already`));
+    match(piped.stdout, new RegExp(`imported ${ledger.answered().length} events; 0 duplicates skipped`));
     {
       await using server = await startServer(to);
       deepStrictEqual(await everything(server), expected);
@@ -59,7 +59,7 @@ testWhere(missing("bash"), {
     await using server = await startServer(to);
     const again = await runTask(to, "import", file);
     strictEqual(again.code, 0, again.stderr);
-    match(again.stdout, new RegExp(`imported 0 events; ${ledger.answered().length} were known already`));
+    match(again.stdout, new RegExp(`imported 0 events; ${ledger.answered().length} duplicates skipped`));
     deepStrictEqual(await everything(server), expected);
     const verified = await runTask(to, "replay", "--verify");
     strictEqual(verified.code, 0, verified.stdout);
@@ -88,7 +88,7 @@ Deno.test("a line that is no event is named by its number, the others are in, an
   const { code, stdout: summary, stderr } = await runTask(target, "import", file);
   strictEqual(code, 1, stderr);
   deepStrictEqual([...stderr.matchAll(/^line (\d+):/gm)].map(([, number]) => number), ["3", "5"], stderr);
-  match(summary, /^imported 6 events; 0 were known already; 2 lines refused$/m);
+  match(summary, /^imported 6 events; 0 duplicates skipped; 2 lines rejected$/m);
   await using server = await startServer(target);
   strictEqual((await server.ask("/api/v1/users/u")).body.eventCount, 6);
 });

@@ -66,7 +66,7 @@ Deno.test("events that compress badly are taken in, whatever their script", asyn
   await Deno.writeTextFile(`${dir.path}/events.ndjson`, linesOf(events));
   const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "import", `${dir.path}/events.ndjson`);
   strictEqual(code, 0, stderr);
-  match(stdout, /imported 60 events; 0 were known already; 0 lines refused/);
+  match(stdout, /imported 60 events; 0 duplicates skipped; 0 lines rejected/);
 });
 
 Deno.test("Segment's raw exports are taken in from many files, gzipped or not, with their own times, once", async () => {
@@ -82,7 +82,7 @@ Deno.test("Segment's raw exports are taken in from many files, gzipped or not, w
 
   const { code, stdout, stderr } = await runTask(kvPath, "import", ...files);
   strictEqual(code, 0, stderr);
-  match(stdout, /^imported 3 events; 1 were known already; 0 lines refused$/m);
+  match(stdout, /^imported 3 events; 1 duplicates skipped; 0 lines rejected$/m);
 
   await using server = await startServer(kvPath);
   const { body } = await server.ask("/api/v1/users/u1");
@@ -107,7 +107,10 @@ Deno.test("a gzip file that was cut off is named, and the task ends with status 
   await Deno.writeFile(file, whole.subarray(0, whole.length / 2));
   const { code, stderr } = await runTask(`${dir.path}/kv.db`, "import", file);
   strictEqual(code, 2, stderr);
-  match(stderr, /^signalfold: .*cut\.gz can't be inflated: .*; what is in stays, import again$/m);
+  match(
+    stderr,
+    /^signalfold: Failed to decompress .*cut\.gz: .*\. Events imported so far were kept; run the import again to continue\.$/m,
+  );
 });
 
 Deno.test("what can't be read is named in one line, and the task ends with status 2", async (t) => {
@@ -121,10 +124,14 @@ Deno.test("what can't be read is named in one line, and the task ends with statu
     [
       "no-gzip.gz",
       new Uint8Array([0x1f, 0x8b, 1, 2, 3]),
-      /^signalfold: .*no-gzip\.gz can't be inflated: .+; what is in/,
+      /^signalfold: Failed to decompress .*no-gzip\.gz: .+ Events imported so far/,
     ],
-    ["wrong-sum.gz", wrongSum, /^signalfold: .*wrong-sum\.gz can't be inflated: .+; what is in/],
-    ["a-folder", "folder", /^signalfold: .*a-folder can't be read: EISDIR.+; what is in/],
+    [
+      "wrong-sum.gz",
+      wrongSum,
+      /^signalfold: Failed to decompress .*wrong-sum\.gz: .+ Events imported so far/,
+    ],
+    ["a-folder", "folder", /^signalfold: Failed to read .*a-folder: EISDIR.+ Events imported so far/],
   ];
   for (const [name, bytes, expected] of cases) {
     await t.step(name, async () => {
@@ -166,7 +173,7 @@ Deno.test("no task takes a KV_URL that no server shares: what it did would be lo
 Deno.test("an option that import does not have is refused, and is no file", async () => {
   const { code, stderr } = await runTask(":memory:", "import", "--dry-run");
   strictEqual(code, 2);
-  match(stderr, /^signalfold: no option --dry-run$/m);
+  match(stderr, /^signalfold: unknown option --dry-run$/m);
 });
 
 Deno.test("a line that is no event is named by its file and its number where there are several files", async () => {
@@ -177,7 +184,7 @@ Deno.test("a line that is no event is named by its file and its number where the
   const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "import", ...files);
   strictEqual(code, 1, stderr);
   match(stderr, /b\.json line 2: /);
-  match(stdout, /^imported 2 events; 0 were known already; 1 lines refused$/m);
+  match(stdout, /^imported 2 events; 0 duplicates skipped; 1 lines rejected$/m);
 });
 
 /** An event whose text has what some readers take for the end of a line, in a value, in a key, and in an id. */
@@ -216,7 +223,7 @@ Deno.test("an event with U+2028 or U+2029 in a value or a key survives export an
     const kvPath = `${dir.path}/${name}.db`;
     const { code, stdout, stderr } = await runTask(kvPath, "import", file);
     deepStrictEqual([code, stderr], [0, ""], name);
-    match(stdout, /^imported 1 events; 0 were known already; 0 lines refused$/m);
+    match(stdout, /^imported 1 events; 0 duplicates skipped; 0 lines rejected$/m);
     const again = await runTask(kvPath, "export");
     deepStrictEqual(JSON.parse(again.stdout), JSON.parse(exported.stdout), name);
   }
@@ -256,7 +263,7 @@ Deno.test("byte-order marks and CRLF are no part of a line", async (t) => {
       await Deno.writeFile(file, Buffer.from(bytes));
       const { code, stdout, stderr } = await runTask(`${file}.db`, "import", file);
       deepStrictEqual([code, stderr], [0, ""]);
-      match(stdout, /^imported 3 events; 0 were known already; 0 lines refused$/m);
+      match(stdout, /^imported 3 events; 0 duplicates skipped; 0 lines rejected$/m);
     });
   }
 });
@@ -267,8 +274,8 @@ Deno.test("a CR alone ends no line: two events with just that between them are r
   await Deno.writeTextFile(file, `${LINES[0]}\r${LINES[1]}\n${LINES[2]}\n`);
   const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "import", file);
   strictEqual(code, 1);
-  match(stderr, /^line 1: not JSON: /);
-  match(stdout, /^imported 1 events; 0 were known already; 1 lines refused$/m);
+  match(stderr, /^line 1: invalid JSON: /);
+  match(stdout, /^imported 1 events; 0 duplicates skipped; 1 lines rejected$/m);
 });
 
 Deno.test("a line of 700 MB is refused in one clear line with its bound, and the lines around it are taken in", async () => {
@@ -285,9 +292,9 @@ Deno.test("a line of 700 MB is refused in one clear line with its bound, and the
   strictEqual(code, 1, stderr);
   const lines = stderr.trimEnd().split("\n").filter((line) => !/^import: \d+ of \d+ bytes$/.test(line));
   deepStrictEqual(lines, [
-    "line 2: longer than 1048576 bytes; one event is at most 32 KiB, and LF must end its line",
+    "line 2: line exceeds 1048576 bytes; an event has at most 32 KiB, and LF must end its line",
   ]);
-  match(stdout, /^imported 2 events; 0 were known already; 1 lines refused$/m);
+  match(stdout, /^imported 2 events; 0 duplicates skipped; 1 lines rejected$/m);
 });
 
 Deno.test("a line that is not UTF-8 is refused, and not stored with other characters", async () => {
@@ -298,6 +305,6 @@ Deno.test("a line that is not UTF-8 is refused, and not stored with other charac
     Buffer.from(`${LINES[0]!.replace("Product", "Pr\u00f6duct")}\n${LINES[1]}\n`, "latin1"),
   );
   const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "import", file);
-  deepStrictEqual([code, stderr], [1, "line 1: not UTF-8\n"]);
-  match(stdout, /^imported 1 events; 0 were known already; 1 lines refused$/m);
+  deepStrictEqual([code, stderr], [1, "line 1: invalid UTF-8\n"]);
+  match(stdout, /^imported 1 events; 0 duplicates skipped; 1 lines rejected$/m);
 });

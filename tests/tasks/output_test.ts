@@ -100,7 +100,7 @@ Deno.test("a user name, a password or a query in KV_URL is refused in one line t
     await t.step(task, async () => {
       await using started = spawnTask(ROOT, task, { KV_URL: url, ADMIN_TOKEN, WRITE_KEY: "w", PORT: "0" });
       strictEqual((await started.status).code, 1);
-      deepStrictEqual([started.output(), started.errors()], ["", `signalfold does not start: ${problem}`]);
+      deepStrictEqual([started.output(), started.errors()], ["", `signalfold: cannot start: ${problem}`]);
     });
   }
 });

@@ -139,7 +139,7 @@ Deno.test("a replay of a user that was never seen says so, and ends with a statu
   (await openStore(`${dir.path}/kv.db`)).close();
   const { code, stderr } = await runTask(`${dir.path}/kv.db`, "replay", "--user", "nobody");
   ok(code !== 0);
-  match(stderr, /user\/nobody was never seen/);
+  match(stderr, /Unknown user nobody\./);
 });
 
 /** Adds one to the count of `track` events in a user's settled state, behind the server's back. */

@@ -455,7 +455,7 @@ Deno.test("no more than so many erasures wait", async () => {
   await rejects(system.erasure.erase({ kind: "user", id: U }, { suppress: false }), {
     name: "NotServing",
     code: "erasure_under_way",
-    message: "1000 erasures are waiting: ask again later",
+    message: "The erasure queue is full (1000 pending). Retry later.",
   });
   await system.close();
 });
@@ -492,7 +492,7 @@ Deno.test("who asks for an erasure waits for 30 s, and is told that it goes on",
   await asked;
   clearTimeout(timer);
   ok(isTold, "who asks waits for longer");
-  strictEqual(told, "the erasure goes on: ask again, to know when it is done");
+  strictEqual(told, "Erasure is still in progress. Repeat the request to check on it.");
   await system.close();
 });
 

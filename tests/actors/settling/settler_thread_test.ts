@@ -27,5 +27,5 @@ Deno.test("a platform without workers settles in the server's own thread, and th
     await Deno.remove(folder, { recursive: true });
   }
   strictEqual(faults.length, 1);
-  match(String(faults[0]), /^settling goes on in the server's thread: TypeError\n/);
+  match(String(faults[0]), /^worker failed; settling continues in the server's thread: TypeError\n/);
 });

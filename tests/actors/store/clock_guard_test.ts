@@ -42,13 +42,13 @@ for (
   Deno.test(`a clock moved by ${what} is not trusted, is told of once, and is trusted when it comes back`, () => {
     const clock = told();
     clock.move(ms);
-    match(clock.fault()!, /^the clock of this server was moved by (60 minutes|31 days) (ahead|back) while/);
+    match(clock.fault()!, /^The clock of this server jumped (60 minutes|31 days) (ahead|back) while/);
     clock.pass(50_000);
-    match(clock.fault()!, /moved/);
+    match(clock.fault()!, /jumped/);
     strictEqual(clock.told.length, 1);
     clock.move(-ms);
     strictEqual(clock.fault(), undefined);
-    deepStrictEqual(clock.told.slice(1), ["the clock has come back: events are taken again"]);
+    deepStrictEqual(clock.told.slice(1), ["The clock is correct again; accepting events."]);
   });
 }
 
@@ -56,9 +56,9 @@ Deno.test("a move of up to 3 days is believed after a minute in which both clock
   for (const ms of [HOUR_MS, -HOUR_MS, 3 * DAY_MS]) {
     const clock = told();
     clock.move(ms);
-    match(clock.fault()!, /moved/);
+    match(clock.fault()!, /jumped/);
     clock.pass(59_000);
-    match(clock.fault()!, /moved/);
+    match(clock.fault()!, /jumped/);
     clock.pass(1_000);
     strictEqual(clock.fault(), undefined);
     clock.pass(DAY_MS);
@@ -70,12 +70,12 @@ Deno.test("a move of up to 3 days is believed after a minute in which both clock
 Deno.test("a clock that is moved again within the minute is not believed yet", () => {
   const clock = told();
   clock.move(HOUR_MS);
-  match(clock.fault()!, /moved/);
+  match(clock.fault()!, /jumped/);
   clock.pass(59_000);
   clock.move(HOUR_MS);
   match(clock.fault()!, /2 hours ahead/);
   clock.pass(59_000);
-  match(clock.fault()!, /moved/);
+  match(clock.fault()!, /jumped/);
   clock.pass(1_000);
   strictEqual(clock.fault(), undefined);
 });
@@ -84,10 +84,10 @@ Deno.test("a larger move is never believed while the process runs", () => {
   const clock = told();
   clock.move(3 * DAY_MS + 1);
   for (let n = 0; n < 100; n++) {
-    match(clock.fault()!, /moved by 3 days ahead/);
+    match(clock.fault()!, /jumped 3 days ahead/);
     clock.pass(HOUR_MS);
   }
-  match(clock.told[0]!, /if the clock is right now, start this process again$/);
+  match(clock.told[0]!, /if the clock is correct now, restart this process\.$/);
 });
 
 Deno.test("a start says what is odd about the clock and the newest event, and nothing where nothing is", () => {

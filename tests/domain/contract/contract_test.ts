@@ -44,7 +44,7 @@ Deno.test("an event that breaks an enforced contract is refused, with path, rule
     [asking("order", { event: "Order Completed" })],
     track("Order Completed", {}),
   );
-  const message = "properties.total must be given, found nothing (contract order: required)";
+  const message = "properties.total is required; got nothing (contract order: required).";
   deepStrictEqual(rejection, {
     reason: "contract",
     code: "contract_violation",
@@ -154,8 +154,8 @@ Deno.test("a contract whose schema is not supported lets its events pass, and sa
   const { mode, notice } = makeChecked(contract);
   deepStrictEqual([mode, notice], [
     "monitor",
-    "No event is checked: schema.properties.properties.unevaluatedProperties is not supported: list the properties in one " +
-    "schema, with additionalProperties. Save the contract with another schema.",
+    "This contract checks no events: schema.properties.properties.unevaluatedProperties is not supported: list the properties in one " +
+    "schema, with additionalProperties. Save it with another schema.",
   ]);
   // It names its events, and tells nothing of them.
   deepStrictEqual(judged([contract], track("A"), { unknown: "reject" }), {

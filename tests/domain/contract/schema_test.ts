@@ -97,13 +97,13 @@ for (const [schema, right, wrong] of KEYWORDS) {
 const VIOLATIONS: [name: string, schema: unknown, value: unknown, violation: object][] = [
   ["a missing member is told by its own path", { properties: { a: { required: ["b"] } } }, { a: {} }, {
     path: "a.b",
-    rule: "must be given",
+    rule: "is required",
     keyword: "required",
     found: "nothing",
   }],
   ["a member too many is told by its own path", { additionalProperties: false }, { x: "y" }, {
     path: "x",
-    rule: "must not be there",
+    rule: "is not allowed",
     keyword: "additionalProperties",
     found: '"y"',
   }],
@@ -169,19 +169,24 @@ const REFUSED: [what: string, schema: unknown, path: string, message: RegExp][] 
     "properties.a.items.enum",
     /fewer than 1/,
   ],
-  ["a remote reference", { $ref: "https://example.com/s.json" }, "$ref", /of this document/],
-  ["a reference to a file", { $ref: "other.json" }, "$ref", /of this document/],
-  ["a reference to nothing", { $ref: "#/$defs/none" }, "$ref", /of this document/],
+  ["a remote reference", { $ref: "https://example.com/s.json" }, "$ref", /in this document/],
+  ["a reference to a file", { $ref: "other.json" }, "$ref", /in this document/],
+  ["a reference to nothing", { $ref: "#/$defs/none" }, "$ref", /in this document/],
   [
     "a reference to what is no schema",
     { $ref: "#/const", const: { type: "string" } },
     "$ref",
-    /of this document/,
+    /in this document/,
   ],
-  ["a reference to an annotation", { $ref: "#/examples/0", examples: [{}] }, "$ref", /of this document/],
+  ["a reference to an annotation", { $ref: "#/examples/0", examples: [{}] }, "$ref", /in this document/],
   ["a reference that is no text", { $ref: 5 }, "$ref", /string/],
-  ["another base within", { $defs: { a: { $id: "https://example.com/a" } } }, "$defs.a.$id", /within/],
-  ["an anchor twice", { $defs: { a: { $anchor: "x" }, b: { $anchor: "x" } } }, "$defs.b.$anchor", /no other/],
+  ["another base within", { $defs: { a: { $id: "https://example.com/a" } } }, "$defs.a.$id", /subschema/],
+  [
+    "an anchor twice",
+    { $defs: { a: { $anchor: "x" }, b: { $anchor: "x" } } },
+    "$defs.b.$anchor",
+    /must be unique/,
+  ],
   ["a reference to itself", { $ref: "#" }, "$ref", /recursion/],
   [
     "two that refer to each other",
@@ -223,21 +228,21 @@ const REFUSED: [what: string, schema: unknown, path: string, message: RegExp][] 
   ["a dynamic reference", { $dynamicRef: "#n" }, "$dynamicRef", /use \$ref|with \$ref/],
   ["a dynamic anchor", { $dynamicAnchor: "n" }, "$dynamicAnchor", /\$defs/],
   ["a format that is not known", { format: "emial" }, "format", /must be one of/],
-  ["look-ahead", { pattern: "(?=a)b" }, "pattern", /linear time/],
-  ["a back reference", { pattern: "(a)\\1" }, "pattern", /linear time/],
-  ["a pattern that is none", { pattern: "(" }, "pattern", /linear time/],
+  ["look-ahead", { pattern: "(?=a)b" }, "pattern", /linear-time/],
+  ["a back reference", { pattern: "(a)\\1" }, "pattern", /linear-time/],
+  ["a pattern that is none", { pattern: "(" }, "pattern", /linear-time/],
   [
     "a pattern that is none, of names",
     { patternProperties: { "[": true } },
     "patternProperties.[",
-    /linear time/,
+    /linear-time/,
   ],
   ["a pattern of a large program", { pattern: `a{${MAX_PROGRAM}}` }, "pattern", /smaller/],
   [
     "a pattern repeated many times over",
     { pattern: "((a{100}){100}){100}" },
     "pattern",
-    /linear time|smaller/,
+    /linear-time|smaller/,
   ],
   ["a long pattern", { pattern: "a".repeat(MAX_PATTERN_LENGTH + 1) }, "pattern", /at most 500/],
   [
@@ -341,7 +346,7 @@ for (const [pattern, text] of EVIL) {
     for (const schema of [{ pattern }, { patternProperties: { [pattern]: false } }]) {
       const from = performance.now();
       const made = readSchema(schema);
-      if (made.problem !== undefined) match(made.problem.message, /steps for one event/);
+      if (made.problem !== undefined) match(made.problem.message, /steps per event/);
       else for (const value of [text, { [text]: 1 }]) checkerOf(made)(value);
       ok(performance.now() - from < PATIENCE_MS);
     }
@@ -650,10 +655,10 @@ function chain(length: number, each: (next: unknown) => unknown = (next) => next
 
 Deno.test("a chain of references as long as allowed is accepted, and a longer one refused", () => {
   deepStrictEqual(check(chain(MAX_LEVELS - 1), 5), [" type"]);
-  match(refused(chain(MAX_LEVELS))!.message, /limit of 64 schemas within each other/);
+  match(refused(chain(MAX_LEVELS))!.message, /limit of 64 nested schemas/);
   const wide = (next: unknown) => ({ properties: { a: next } });
   deepStrictEqual(check(chain(MAX_LEVELS / 4, wide), {}), []);
-  match(refused(chain(MAX_LEVELS, wide))!.message, /limit of 64 schemas within each other/);
+  match(refused(chain(MAX_LEVELS, wide))!.message, /limit of 64 nested schemas/);
 });
 
 Deno.test("a definition may be used in many places", () => {

@@ -256,7 +256,7 @@ Deno.test("integers of any length keep their digits in traits, properties, conte
 Deno.test("a long integer is no object", () => {
   for (const member of ["traits", "properties", "context", "integrations"]) {
     const item = parseExact(`{"type":"track","userId":"u","event":"E","${member}":1234567890123456789}`);
-    strictEqual(rejected(item).message, `${member} must be an object, found 1234567890123456789`);
+    strictEqual(rejected(item).message, `${member} must be an object; got 1234567890123456789.`);
   }
   strictEqual(rejected(parseExact("1234567890123456789")).code, "not_an_object");
 });
@@ -615,24 +615,24 @@ Deno.test("an event that is nested one level too deep is refused, and one a mill
 });
 
 const MESSAGES: [item: unknown, message: string][] = [
-  [track({ type: "order" }), `type must be one of ${TYPES}, found "order"`],
+  [track({ type: "order" }), `type must be one of ${TYPES}; got "order".`],
   [
     { type: "page" },
-    "userId must be given where anonymousId is not, as an event needs one of the two, found neither",
+    "Event must have a userId or an anonymousId; it has neither.",
   ],
   [
     track({ timestamp: "soon" }),
-    'timestamp must be an ISO 8601 date, or date and time, as a string, found "soon"',
+    'timestamp must be an ISO 8601 date or date-time string; got "soon".',
   ],
-  [track({ properties: [1] }), "properties must be an object, found an array of 1"],
-  [track({ properties: members(501) }), "properties must have at most 500 members, found 501"],
+  [track({ properties: [1] }), "properties must be an object; got an array of 1."],
+  [track({ properties: members(501) }), "properties must have at most 500 members; got 501."],
   [
     track({ userId: "x".repeat(300) }),
-    'userId must be a string of 1 to 256 characters, well-formed and not "." or "..", or a finite number, found ' +
-    `"${"x".repeat(60)}"… (300 characters)`,
+    'userId must be a string of 1 to 256 characters, well-formed and not "." or "..", or a finite number; got ' +
+    `"${"x".repeat(60)}"… (300 characters).`,
   ],
-  [[1, 2], "the event must be a JSON object, found an array of 2"],
-  [track({ properties: { a: Infinity } }), "properties.a must be a finite number, found Infinity"],
+  [[1, 2], "Event must be a JSON object; got an array of 2."],
+  [track({ properties: { a: Infinity } }), "properties.a must be a finite number; got Infinity."],
 ];
 
 for (const [item, message] of MESSAGES) {
@@ -680,7 +680,7 @@ for (const fill of ["x", "ü", "漢", "😀", "\n", "\u0001", "\ud800"]) {
     accepted(ofBytes(MAX_EVENT_BYTES, fill));
     const { reason, code, path, message } = rejected(ofBytes(MAX_EVENT_BYTES + 1, fill));
     deepStrictEqual({ reason, code, path }, { reason: "too_large", code: "event_too_large", path: "" });
-    strictEqual(message, "the event must be at most 32768 bytes of JSON, found 32769");
+    strictEqual(message, "Event must be at most 32768 bytes of JSON; got 32769.");
   });
 }
 

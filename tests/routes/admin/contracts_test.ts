@@ -34,7 +34,7 @@ const put = async (test: TestApp, name: string, draft: unknown) => {
   return answer.body;
 };
 
-const MESSAGE = 'properties.total must be number, found "99" (contract order: type)';
+const MESSAGE = 'properties.total must be number; got "99" (contract order: type).';
 
 Deno.test("an event that breaks an enforced contract is 422, with the path and the rule", async () => {
   await using test = await openTestApp();
@@ -192,7 +192,7 @@ Deno.test("a batch that contracts take longer than 10 s for is 503, of which not
   test.clock.nowMs += 10_001;
   const { status, headers, body } = await sending;
   deepStrictEqual([status, headers.get("retry-after"), body.code], [503, "1", "overloaded"]);
-  match(body.detail, /fewer events at a time/);
+  match(body.detail, /timed out. Send smaller batches/);
   match(headers.get("ratelimit")!, /;r=0;/);
   strictEqual((await test.system.stats()).head, 1);
   strictEqual((await test.send("/api/v1/events", LONG)).status, 200);
@@ -377,7 +377,7 @@ Deno.test("a contract of a write key that is not there is 400 that names it; def
     deepStrictEqual([status, body.code], [400, "unknown_write_key"]);
     deepStrictEqual(body.errors, [{
       path: "writeKeyIds.3",
-      message: 'must be the id of a write key, found "webb"',
+      message: 'must be the id of a write key; got "webb"',
     }]);
     strictEqual((await ask(test, method!, path("order", rest), { ...ORDER, writeKeyIds })).status, 200);
   }
@@ -475,7 +475,7 @@ Deno.test("a draft is tried on the last events before it is enforced", async () 
   deepStrictEqual(whole.examples[0], {
     messageId: "web",
     path: "properties.total",
-    message: 'properties.total must be number, found "1" (contract draft: type)',
+    message: 'properties.total must be number; got "1" (contract draft: type).',
   });
   deepStrictEqual((await check(ORDER, "?last=1")).checked, 1, "the newest");
   deepStrictEqual(

@@ -121,7 +121,7 @@ for (const body of [[], "5", "null", '"text"']) {
     for (const answer of answers) {
       deepStrictEqual([answer.status, answer.body.errors], [400, [{
         path: "",
-        message: "the body must be a JSON object",
+        message: "The body must be a JSON object.",
       }]]);
     }
   });

@@ -28,7 +28,7 @@ for (const [header, coding] of CODINGS) {
 
 /** Every word that can stand in the refusal. Numbers stand only where the engine knows the position. */
 const OURS =
-  /^the body (is empty; it must be JSON|must be UTF-8|must be JSON: (it ends too early|it contains an invalid token|invalid at position (\d+) \(line (\d+), column (\d+)\)))$/;
+  /^The body (is empty; it must be JSON|must be UTF-8|must be JSON: (it ends unexpectedly|it contains an invalid token|invalid at position (\d+) \(line (\d+), column (\d+)\)))\.$/;
 
 /** Pieces that make the engine say each of its messages, and some that look like its own words. */
 const piece = fc.oneof(
@@ -63,6 +63,6 @@ Deno.test("a position that the body itself speaks of is not taken for the engine
   const parsed = parseJson(new TextEncoder().encode("x in JSON at position 31337 (line 1 column 9)"));
   strictEqual(
     "problem" in parsed && parsed.problem.detail,
-    "the body must be JSON: it contains an invalid token",
+    "The body must be JSON: it contains an invalid token.",
   );
 });

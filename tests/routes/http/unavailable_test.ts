@@ -33,7 +33,7 @@ const REASONS: [error: Error, code: string, detail: string, retryAfter: string][
   [
     new StorageFault("storage: disk is full at /secret"),
     "storage_unavailable",
-    "Storage refuses the work: the disk may be full, or the database read-only or damaged.",
+    "Storage failed: the disk may be full, or the database read-only or damaged.",
     "5",
   ],
   ...NOT_SERVING_CODES.filter((code) => code !== "erasure_under_way").map((

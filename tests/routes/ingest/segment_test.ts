@@ -106,7 +106,7 @@ for (const path of BATCHES) {
     const batch = Array.from({ length: 2501 }, () => ({ type: "page", userId: "u1" }));
     const refused = await test.send(path, { batch });
     deepStrictEqual([refused.status, refused.body.code], [400, "too_many_events"]);
-    match(refused.body.detail, /at most 2500 .*send fewer/);
+    match(refused.body.detail, /at most 2500 .*send smaller batches/);
     strictEqual((await test.send(path, { batch: batch.slice(1) })).body.accepted, 2500);
   });
 }

@@ -72,7 +72,7 @@ for (const path of UNSEEN) {
     await using test = await openTestApp();
     const { status, body } = await test.get(path);
     deepStrictEqual([status, body.code, body.success], [404, "not_found", false]);
-    match(body.detail, /^no event of this (user|anonymous id|group|id) was ever seen$/);
+    match(body.detail, /^Unknown (user|anonymous id|group|id): no event names it\.$/);
   });
 }
 
