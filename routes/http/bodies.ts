@@ -193,8 +193,7 @@ function tooDense(retryAfterS: number): Problem {
   return {
     reason: "rate_limited",
     code: "too_dense",
-    detail:
-      "The body has too much structure for its size, and the credit of its write key is used up. " +
+    detail: "The body has too much structure for its size, and the credit of its write key is used up. " +
       "Send fewer events per request, or send them uncompressed.",
     retryAfterS,
   };
