@@ -62,14 +62,14 @@ Deno.test("the figures that docs/live.md states are those of the code", async ()
   const written = (count: number) => count.toLocaleString("en-US");
   for (
     const sentence of [
-      `more than ${written(MAX_BEHIND_EVENTS)} events are between`,
-      `At most ${MAX_LISTENERS} may listen`,
+      `more than ${written(MAX_BEHIND_EVENTS)} events behind`,
+      `at most ${MAX_LISTENERS} listeners`,
       `reads nothing for ${STALLED_MS / 1_000} s`,
-      `After ${HEARTBEAT_MS / 1_000} s without anything`,
-      `looks at ${written(SEARCH_LIMITS.searchEntries)} entries`,
+      `After ${HEARTBEAT_MS / 1_000} s without data`,
+      `reads at most ${written(SEARCH_LIMITS.searchEntries)} entries`,
       `more than ${written(CHANGED_EVENTS)} events would have to be folded`,
-      `at most ${MAX_REPLACED} of them`,
-      `${written(WHY_ENTRIES)} entries and ${written(WHY_EVENTS)} \`identify\` events`,
+      `newest first by \`timestamp\`, at most ${MAX_REPLACED}.`,
+      `at most ${written(WHY_ENTRIES)} entries and ${written(WHY_EVENTS)} \`identify\` events`,
     ]
   ) ok(text.includes(sentence), sentence);
 });

@@ -83,7 +83,7 @@ Deno.test("dev says in one line that its port is taken", async () => {
   using other = Deno.listen({ port: 0, hostname: "127.0.0.1" });
   await using dev = spawnTask(directory, "dev", { PORT: String(other.addr.port), KV_URL: ":memory:" });
   strictEqual((await dev.status).code, 1);
-  match(dev.errors(), /^signalfold: cannot start: PORT \d+ is in use on 127\.0\.0\.1: choose another\n$/);
+  match(dev.errors(), /^signalfold: cannot start: PORT \d+ is in use on 127\.0\.0\.1; choose another\n$/);
 });
 
 const REFUSED: [task: string, what: string, env: Record<string, string>, line: RegExp][] = [
@@ -99,7 +99,7 @@ const REFUSED: [task: string, what: string, env: Record<string, string>, line: R
     "start",
     "with a database that can't be opened",
     { KV_URL: "/nowhere/x.db" },
-    /^signalfold: cannot start: KV_URL .*$/,
+    /^signalfold: cannot start: failed to open KV_URL: .*$/,
   ],
   [
     "start",

@@ -155,7 +155,7 @@ Deno.test("no task takes a KV_URL that no server shares: what it did would be lo
     "backup",
     `${dir.path}/backup.db`,
   ]];
-  const urls = [[":memory:", "is :memory:, which no other"], [
+  const urls = [[":memory:", "is :memory:, which other processes cannot reach"], [
     `${dir.path}/a,b.db`,
     "must not contain a comma",
   ]] as const;

@@ -55,7 +55,7 @@ const WRONG: [args: string[], says: RegExp][] = [
   [["change", "nobody"], /at least one option/],
   [["rotate", "nobody", "--grace", "x"], /--grace must be/],
   [["list", "--grace", "3"], /list does not accept --grace/],
-  [["delete", "nobody"], /no write key has the id nobody/],
+  [["delete", "nobody"], /Unknown write key id nobody/],
   [["list", "--frob"], /Unknown option/],
 ];
 

@@ -40,7 +40,7 @@ testWhere(missingPosix ?? missing("bash"), {
     strictEqual(exported.code, 0);
     match(
       exported.stderr,
-      /^Only its owner can read the file of this export from now on \(mode 0600, was 0644\)\.$/m,
+      /^The export file is now readable by its owner only \(mode 0600, was 0644\)\.$/m,
     );
     match(exported.stderr, /^exported 1 events$/m);
     strictEqual((await runTask(`${dir.path}/copy.db`, "import", `${dir.path}/events.ndjson`)).code, 0);
@@ -61,7 +61,7 @@ testWhere(missingPosix ?? missing("bash"), {
     await Deno.writeTextFile(`${dir.path}/in.ndjson`, `${JSON.stringify(EVENT)}\n`);
     strictEqual((await runTask(kvPath, "import", `${dir.path}/in.ndjson`)).code, 0);
     const appended = await exportTo(kvPath, `>> "${dir.path}/in.ndjson"`);
-    match(appended.stderr, /^Other users of this machine can use the file of this export \(mode 0644\)\.$/m);
+    match(appended.stderr, /^Other users of this machine can access the export file \(mode 0644\)\.$/m);
     strictEqual(modesIn(dir.path)["in.ndjson"], "644");
     const piped = await exportTo(kvPath, "| cat");
     strictEqual(piped.stderr, "exported 1 events\n");

@@ -593,7 +593,7 @@ for (const [what, schema, place] of NOT_SUPPORTED) {
     const { body: { contracts } } = await ask(test, "GET", "/api/v1/admin/contracts");
     const [shown, other] = contracts;
     deepStrictEqual([shown.schema, shown.mode, shown.version], [schema, "monitor", 1]);
-    match(shown.notice, /^No event is checked: schema\..*Save the contract with another schema\.$/);
+    match(shown.notice, /^This contract checks no events: schema\..*Save it with another schema\.$/);
     ok(shown.notice.includes(`schema.${place} `), shown.notice);
     deepStrictEqual([other.mode, other.notice], ["enforce", undefined]);
     deepStrictEqual((await ask(test, "GET", path("order"))).body, shown);

@@ -19,7 +19,7 @@ for (
     strictEqual(warnings(test).length, 0);
     for (let n = 0; n < 3; n++) await test.get("/healthz", { [header]: "planted-value" });
     const [{ message, header: named, ...rest }, ...more] = warnings(test) as [Record<string, unknown>];
-    match(String(message), /^PUBLIC_URL is not set, but a proxy is in front of this server: /);
+    match(String(message), /^PUBLIC_URL is not set, but this server is behind a proxy: /);
     deepStrictEqual([named, more], [header.toLowerCase(), []]);
     strictEqual(JSON.stringify(rest).includes("planted"), false);
   });
