@@ -176,9 +176,7 @@ async function hurryUntil(
 
 function settlingFails(failingMs: number): NotServing {
   return new NotServing(
-    `Settling has been failing for ${
-      Math.round(failingMs / 1000)
-    } s; see the server's log (code settling).`,
+    `Settling has been failing for ${Math.round(failingMs / 1000)} s; see the server's log (code settling).`,
     "settling_fails",
   );
 }
@@ -192,5 +190,8 @@ function notCaughtUp(): NotServing {
 }
 
 function erasureGoesOn(): NotServing {
-  return new NotServing("Erasure is still in progress. Repeat the request to check on it.", "erasure_under_way");
+  return new NotServing(
+    "Erasure is still in progress. Repeat the request to check on it.",
+    "erasure_under_way",
+  );
 }

@@ -126,7 +126,7 @@ async function openUnsettled(): Promise<System> {
 
 Deno.test("members that wait for settling in vain say so", async () => {
   const system = await openUnsettled();
-  await refused(system.reader.members("g", { limit: 1 }), "settling", /^Settling has not caught up/);
+  await refused(system.reader.members("g", { limit: 1 }), "settling", /^Settling did not catch up/);
   await system.close();
 });
 
