@@ -118,7 +118,7 @@ Deno.test("/metrics of a server shows what it does, commits and settling too, as
   for (const name of used) ok(known.has(name), `a rule names ${name}`);
   const table = OPERATIONS.slice(
     OPERATIONS.indexOf("\n## Metrics\n"),
-    OPERATIONS.indexOf("Rules to begin with"),
+    OPERATIONS.indexOf("Alert rules to start with"),
   );
   const rows = [...table.matchAll(/`((?:signalfold|process|…)_?\w+)[`{]/g)]
     .map(([, name]) => name!.replace("…_", "signalfold_").replace("…", "signalfold"));
