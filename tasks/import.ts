@@ -5,6 +5,7 @@ import process from "node:process";
 import { pipeline as pipe, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { parseExact } from "../domain/event/exact_json.ts";
+import { syntaxFault } from "../domain/event/syntax_fault.ts";
 import { openSystem } from "../actors/open.ts";
 import { readStored } from "../domain/event/accept.ts";
 import type { StoredEvent } from "../domain/event/event.ts";
@@ -166,7 +167,7 @@ function eventOf(line: string): StoredEvent | undefined {
   try {
     item = parseExact(line);
   } catch (error) {
-    return refuse(`invalid JSON: ${(error as Error).message}`);
+    return refuse(`invalid JSON: ${syntaxFault(error)}`);
   }
   const { event, rejection } = readStored(item, { receivedAt: settings.clock.now(), newId: settings.newId });
   if (rejection !== undefined) {

@@ -1,6 +1,7 @@
 /** From the bytes of a body to a JSON value: inflating, UTF-8, parsing. Refusals name the rule and quote nothing. */
 import { gunzipSync } from "node:zlib";
 import { parseExact } from "../../domain/event/exact_json.ts";
+import { syntaxFault } from "../../domain/event/syntax_fault.ts";
 import { invalid, type Problem } from "./problem.ts";
 
 /** How a body was coded: not at all, by gzip, or by something else. */
@@ -59,7 +60,7 @@ export function parseJson(bytes: Uint8Array): { value: unknown; bytes: number } 
   try {
     return { value: parseExact(text), bytes: bytes.length };
   } catch (error) {
-    return { problem: syntaxProblem(error) };
+    return { problem: invalid("invalid_json", "", `The body must be JSON: ${syntaxFault(error)}.`) };
   }
 }
 
@@ -70,19 +71,4 @@ function isUtf8(bytes: Uint8Array): boolean {
   } catch {
     return false;
   }
-}
-
-/** What V8 says where it knows the position. Where it quotes the text instead, its message ends in other words. */
-const POSITION = / in JSON at position (\d+) \(line (\d+) column (\d+)\)$/;
-
-/** Says what is wrong in words of our own: the engine's message quotes the body, which may hold a key or a name. */
-function syntaxProblem(error: unknown): Problem {
-  const message = error instanceof Error ? error.message : "";
-  const [, position, line, column] = POSITION.exec(message) ?? [];
-  const where = position !== undefined
-    ? `invalid at position ${position} (line ${line}, column ${column})`
-    : message === "Unexpected end of JSON input"
-    ? "it ends unexpectedly"
-    : "it contains an invalid token";
-  return invalid("invalid_json", "", `The body must be JSON: ${where}.`);
 }

@@ -278,6 +278,20 @@ Deno.test("a CR alone ends no line: two events with just that between them are r
   match(stdout, /^imported 1 events; 0 duplicates skipped; 1 lines rejected$/m);
 });
 
+Deno.test("what is said of a line that is not JSON quotes nothing of it", async () => {
+  await using dir = await tempDir();
+  const file = `${dir.path}/broken.ndjson`;
+  const lines = ["jane@example.com", '{"email":"jane@example.com","n":NaN}', '{"email":"jane@example.com"'];
+  await Deno.writeTextFile(file, `${lines.join("\n")}\n`);
+  const { code, stderr } = await runTask(`${dir.path}/kv.db`, "import", file);
+  strictEqual(code, 1);
+  deepStrictEqual(stderr.trim().split("\n"), [
+    "line 1: invalid JSON: it contains an invalid token",
+    "line 2: invalid JSON: it contains an invalid token",
+    "line 3: invalid JSON: invalid at position 27 (line 1, column 28)",
+  ]);
+});
+
 Deno.test("a line of 700 MB is refused in one clear line with its bound, and the lines around it are taken in", async () => {
   await using dir = await tempDir();
   const file = `${dir.path}/huge.gz`;
