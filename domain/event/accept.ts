@@ -80,6 +80,8 @@ export function accept(item: unknown, options: AcceptOptions): Acceptance {
   const checked = check(item, options);
   if (checked.rejection !== undefined) return checked;
   const stored = settleMembers(checked, options.newId);
+  // The server's own mark: a sender's member of that name says nothing.
+  if ("neverLinks" in stored) delete stored.neverLinks;
   const { receivedAt, defaults } = options;
   const sentAt = readSentAt(stored.sentAt, receivedAt) ?? readSentAt(defaults?.sentAt, receivedAt);
   stampTimes(stored, { receivedAt, sentAt });

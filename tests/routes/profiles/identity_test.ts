@@ -63,6 +63,12 @@ Deno.test("a user called undefined keeps nothing of a visitor, who is the real u
   deepStrictEqual([body.anonymousIds, body.events, body.eventCount], [[], {}, 1]);
 });
 
+Deno.test("an identify links whatever its sender puts beside its ids: the mark that it never links is the server's", async () => {
+  await using test = await openTestApp();
+  await sendAll(test, [{ ...identify("jane", "phone"), neverLinks: true }]);
+  deepStrictEqual((await test.get("/api/v1/users/jane")).body.anonymousIds, ["phone"]);
+});
+
 Deno.test("an id that a setting adds to the placeholders links nothing, and the event says so for ever", async () => {
   await using test = await openTestApp({ placeholderIds: "kiosk-1, demo" });
   await sendAll(test, [
