@@ -76,7 +76,7 @@ Deno.test("a commit before which other processes are always first is contention"
     move(4_000);
     return Promise.resolve(null);
   });
-  await refused(system.commit([eventWith()], "k"), "contention", /^Other processes were first/);
+  await refused(system.commit([eventWith()], "k"), "contention", /^Other processes kept winning/);
   await system.close();
 });
 
@@ -89,7 +89,7 @@ Deno.test("a request that waits for 10 s behind others is overload", async () =>
   });
   const first = system.commit([eventWith()], "k");
   await begun.promise;
-  const second = refused(system.commit([eventWith()], "k"), "overloaded", /^The requests before this one/);
+  const second = refused(system.commit([eventWith()], "k"), "overloaded", /^The request waited longer/);
   move(10_001);
   gate.resolve();
   await first;
@@ -157,7 +157,7 @@ const CHANGES: [what: string, part: string, change: (system: System) => Promise<
       }),
   ],
   ["the list of erasures", "erasing", ({ erasure }) => erasure.erase(PERSON, { suppress: false })],
-  ["who is suppressed", "suppressed", ({ erasure }) => erasure.erase(PERSON, { suppress: "id" })],
+  ["the suppression list", "suppressed", ({ erasure }) => erasure.erase(PERSON, { suppress: "id" })],
 ];
 
 for (const [what, part, change] of CHANGES) {
