@@ -1,5 +1,5 @@
 /**
- * What the seen index costs when it is large: memory, what it adds to a start, and look-ups of new and of repeated ids.
+ * What the dedup index costs when it is large: memory, what it adds to a start, and look-ups of new and of repeated ids.
  *
  * deno task bench:seen [--ids N] [--days N] [--lookups N]
  *
@@ -29,7 +29,7 @@ import { figure, row, runBench, type Stage, timed } from "./replay.ts";
 
 const HELP = `deno task bench:seen [--ids N] [--days N] [--lookups N]
 
-Builds a seen index in a file, opens it as a start does, and looks ids up.
+Builds a dedup index in a file, opens it as a start does, and looks ids up.
 
   --ids N       message ids in the index (5000000)
   --days N      days in which they came: the more, the more runs, as none covers more than a 16th of the window (30)

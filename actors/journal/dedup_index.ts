@@ -1,5 +1,5 @@
 /**
- * The seen index: which message ids were accepted and are settled, within the window of dedup.
+ * The dedup index: which message ids were accepted and are settled, within the window of dedup.
  *
  * Digests stand in runs, in order of time, so that an old one is dropped whole. A run is spread over its parts by the
  * first bits of the digests, which are as good as random: a look-up knows the part, merging needs no sorting. Each run

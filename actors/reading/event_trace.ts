@@ -34,7 +34,7 @@ export interface Story {
   /** The attempt that committed it, and when. */
   commit: string;
   committedAt: string;
-  /** Whether actors, logs and the seen index have it. */
+  /** Whether actors, logs and the dedup index have it. */
   settled: boolean;
   logs: string[];
   /** What it changed in the profile of whom it belongs to; `null` where that has too many events to be folded for it. */

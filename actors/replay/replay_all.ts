@@ -44,7 +44,7 @@ const ROUND_BYTES = 192 * 1024 * 1024;
 /** The share of a round's time that goes by until its events are gathered, for who watches the progress. */
 const GATHER_SHARE = 0.3;
 
-/** A round ends within this time, if anybody is at it. */
+/** Upper bound on a round's duration while its owner is alive. */
 const ROUND_MS = 60_000;
 
 /** What rebuilding needs. */

@@ -18,7 +18,7 @@ export interface Gauges extends Stats {
   storageAnswers: boolean;
   /** What is not settled, as this process holds it. */
   tail: { events: number; bytes: number };
-  /** The seen index: its runs, the message ids in them, and the bytes of memory of its filters. */
+  /** The dedup index: its runs, the message ids in them, and the bytes of memory of its filters. */
   seen: { runs: number; ids: number; filterBytes: number };
 }
 

@@ -1,5 +1,5 @@
 /**
- * A guard over the clock of a process. Times of receipt, and the age of message ids in the seen index, come from the wall
+ * A guard over the clock of a process. Times of receipt, and the age of message ids in the dedup index, come from the wall
  * clock; the monotonic one says whether it ran or was moved. While the two diverge the process commits nothing: what it
  * would stamp stays in the journal for ever.
  *
@@ -13,7 +13,7 @@ import type { Clock } from "./clock.ts";
 /** More than setting the time over the network steps by, and less than the hour of a wrong time zone. */
 const MAX_STEP_MS = 10 * 60_000;
 
-/** A move up to this is believed after {@link BELIEVE_MS}: a weekend's sleep. The seen index bears it (`dedup_index.ts`). */
+/** A move up to this is believed after {@link BELIEVE_MS}: a weekend's sleep. The dedup index bears it (`dedup_index.ts`). */
 const MAX_BELIEVED_MS = 3 * 86_400_000;
 
 /** Both clocks keep step for so long before a move is believed. */

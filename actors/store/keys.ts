@@ -35,7 +35,7 @@ export const HEAD: Key = ["head"];
 /** The secret that digests of message ids are made with. */
 export const SECRET: Key = ["secret"];
 
-/** How far everything is settled, who settles, and the runs of the seen index. Every write of a settler moves it. */
+/** How far everything is settled, who settles, and the runs of the dedup index. Every write of a settler moves it. */
 export const SETTLED: Key = ["settled"];
 
 /** What is written to know whether storage takes writes. */
@@ -156,7 +156,7 @@ export const generationPrefixes = (generation: number): Key[] =>
 export const piecePrefixes = (generation: number): Key[] =>
   ["actor", "part"].map((name) => ["piece", name, generation]);
 
-/** All runs of the seen index; a part of one, and a part of its filter. */
+/** All runs of the dedup index; a part of one, and a part of its filter. */
 export const SEEN: Key = ["seen"];
 export const seenKey = (run: number, part: number): Key => ["seen", run, "ids", part];
 export const seenFilterKey = (run: number, part: number): Key => ["seen", run, "filter", part];

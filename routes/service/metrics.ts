@@ -181,7 +181,7 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
   };
 }
 
-/** Gauges of the journal, settling and the seen index: makes them, and gives what sets them. */
+/** Gauges of the journal, settling and the dedup index: makes them, and gives what sets them. */
 function gaugesOf(
   gauge: (name: string, help: string, labelNames?: string[]) => Gauge,
 ): (now: Gauges) => void {

@@ -69,7 +69,7 @@ const ERASE_TRIES = 4;
 /** A sender is answered or refused within 10 s; then a pause may lie before it that it did not see coming. */
 const ANSWERED_MS = 11_000;
 
-/** An hour and more, so that runs of the seen index grow old. */
+/** An hour and more, so that runs of the dedup index grow old. */
 const HOUR_MS = 3_600_000;
 
 /** The window of dedup where it is not for ever. */

@@ -130,7 +130,7 @@ async function repeatAll({ watch }: RestScene, system: Parameters<typeof ask>[0]
   }
 }
 
-/** After the first round of a process that begins anew, nothing is left of runs of the seen index but those that are listed. */
+/** After the first round of a process that begins anew, nothing is left of runs of the dedup index but those that are listed. */
 async function checkStrays(scene: RestScene): Promise<void> {
   const { site, watch } = scene;
   const product = scene.products[0]!;

@@ -36,7 +36,7 @@ Deno.test("a journal that was begun without a secret knows its message ids still
   strictEqual(await openSecret(store, randomBytes), "");
 });
 
-Deno.test("message ids that were chosen to meet in the seen index do not stop settling", async () => {
+Deno.test("message ids that were chosen to meet in the dedup index do not stop settling", async () => {
   // More than a part can hold, all with the same first bits: easy to find for who knows how digests are made.
   const chosen: string[] = [];
   for (let i = 0; chosen.length < 6_000; i++) if (digestOf(`${i}`, "").startsWith("00")) chosen.push(`${i}`);

@@ -18,7 +18,7 @@ const ROUND_IDS = 600;
 /** Rounds until runs are merged, and one more. */
 const ROUNDS = 5;
 
-/** Keys of the seen index that no list names, and those that one names and that are not there. */
+/** Keys of the dedup index that no list names, and those that one names and that are not there. */
 async function beside(store: Store): Promise<{ strays: string[]; missing: string[] }> {
   const { value } = await store.get<Settled>(SETTLED);
   const named = new Set(value!.runs.flatMap(keysOfRun).map((key) => key.join("/")));
@@ -56,7 +56,7 @@ for (
     { heir: "a process that was there all the time", isThere: true },
   ]
 ) {
-  Deno.test(`what a process leaves of the seen index that dies at whatever write, ${heir} takes away`, async () => {
+  Deno.test(`what a process leaves of the dedup index that dies at whatever write, ${heir} takes away`, async () => {
     let strayed = 0;
     const afterwards: Promise<unknown>[] = [];
     for (const fault of ["dead", "done but dead"] as const) {
@@ -94,7 +94,7 @@ for (
   });
 }
 
-Deno.test("what a fault cuts off of the seen index goes with the next round of the same process", async () => {
+Deno.test("what a fault cuts off of the dedup index goes with the next round of the same process", async () => {
   let strayed = 0;
   await liveAll(async (nth) => {
     await using place = await MEMORY.make();
@@ -123,7 +123,7 @@ Deno.test("what a fault cuts off of the seen index goes with the next round of t
   ok(strayed > 0);
 });
 
-Deno.test("what an older version has left of the seen index goes with the first round after a start", async () => {
+Deno.test("what an older version has left of the dedup index goes with the first round after a start", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const before = await openOn(store);

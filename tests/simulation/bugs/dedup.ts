@@ -44,7 +44,7 @@ export const DEDUP_BUGS: readonly Bug[] = [
     }],
   },
   {
-    name: "what was cut off of the seen index is left",
+    name: "what was cut off of the dedup index is left",
     rule: "Clean-up: what a run that is on no list has left is deleted",
     patches: [{
       file: "actors/settling/settler.ts",
