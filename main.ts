@@ -141,7 +141,7 @@ function firstLine(error: unknown): string {
 /** A fault that nobody caught ends the process, as Deno would end it, but with a line of the log in place of raw text. */
 function endOnFault(log: Log): void {
   const end = (error: unknown): never => {
-    log.line("error", "ended by a fault", { code: "internal", error: traceOf(error) });
+    log.line("error", "exiting after an unexpected error", { code: "internal", error: traceOf(error) });
     Deno.exit(1);
   };
   addEventListener("unhandledrejection", ({ reason }) => end(reason));

@@ -132,10 +132,10 @@ export async function takeFence<T extends Fenced>(
       if (there.stamp !== stamp) throw new LostFence("another process settles");
       const others = checks.length === 0 ? [] : await store.getMany(checks.map((check) => check.key));
       if (others.some((other, index) => other.stamp !== checks[index]!.stamp)) {
-        throw new LostFence("another process has moved what was checked");
+        throw new LostFence("another process has changed the checked values");
       }
       await clock.sleep(Math.min(2 ** tries, 200) * (0.5 + clock.random()));
     }
-    throw new StorageUnavailable("settling: storage took no write");
+    throw new StorageUnavailable("settling: storage accepted no write");
   }
 }

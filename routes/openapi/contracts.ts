@@ -92,7 +92,7 @@ export const contracts: Group = {
       refusals: ["BadContract", "BodyTooLarge"],
     },
     "GET /api/v1/admin/contracts/{contract}": {
-      summary: "One contract",
+      summary: "Get a contract",
       right: "admin",
       answers: { 200: { description: "The contract.", schema: contractSchema, example: stored } },
       refusals: ["BadName", "NotFound"],
@@ -105,7 +105,7 @@ export const contracts: Group = {
       refusals: ["BadName", "NotFound"],
     },
     "GET /api/v1/admin/contracts": {
-      summary: "All contracts",
+      summary: "List contracts",
       right: "admin",
       answers: {
         200: {

@@ -84,7 +84,7 @@ function lift(summary: string): Operation {
 
 /** The group of erasure. */
 export const erasure: Group = {
-  name: "Erasing",
+  name: "Erasure",
   description: "Erases a person from all stored data. Needs the admin token.",
   operations: {
     "DELETE /api/v1/users/{userId}": erase("Erase a user", example),

@@ -51,7 +51,7 @@ export const quarantine: Group = {
       refusals: ["BadResend", "ForbiddenResend", "NotFound", "Contract", "TooManyEvents"],
     },
     "DELETE /api/v1/admin/rejected/{rejectedId}": {
-      summary: "Delete one",
+      summary: "Delete a rejected event",
       right: "admin",
       answers: { 204: { description: "The event is deleted." } },
       refusals: ["NotFound"],

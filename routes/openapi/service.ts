@@ -11,7 +11,7 @@ const open = (summary: string, answer: Answer): Operation => ({
 
 /** The group of health and documents. */
 export const service: Group = {
-  name: "The service",
+  name: "Service",
   description: "Health and documentation; no credential needed.",
   operations: {
     "GET /healthz": open("Liveness", {

@@ -70,7 +70,7 @@ const query = described(statsQuery, {
 
 /** The group of figures. */
 export const stats: Group = {
-  name: "Figures",
+  name: "Statistics",
   description: "Progress of the journal, and counts of events. Needs the admin token.",
   operations: {
     "GET /api/v1/admin/stats": {

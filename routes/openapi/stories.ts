@@ -50,7 +50,7 @@ const whySchema = z.object({
 
 /** The group of stories. */
 export const stories: Group = {
-  name: "Why",
+  name: "Traces",
   description: "Traces of one event, and the source of a trait.",
   operations: {
     "GET /api/v1/admin/events/{messageId}": {
