@@ -106,6 +106,6 @@ Deno.test("a server says when it starts which contracts it cannot check", async 
   const line = server.written().split("\n").find((each) => each.includes("contract_unsupported"))!;
   const { level, message, contract } = JSON.parse(line);
   deepStrictEqual([level, contract], ["warn", "order"]);
-  match(message, /^No event is checked: schema\.unevaluatedProperties is not supported/);
+  match(message, /^This contract checks no events: schema\.unevaluatedProperties is not supported/);
   strictEqual((await server.send(order)).status, 200);
 });
