@@ -64,7 +64,7 @@ export function parseExact(text: string): unknown {
  * Whether a text may hold a long integer. A run of 16 digits covers a 16th unit, so only those are looked at: some 2 %
  * of what parsing takes.
  */
-function mayHoldLongInteger(text: string): boolean {
+export function mayHoldLongInteger(text: string): boolean {
   for (let at = LONG_DIGITS - 1; at < text.length; at += LONG_DIGITS) {
     if (!isDigit(text.charCodeAt(at))) continue;
     let start = at;

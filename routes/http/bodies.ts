@@ -1,10 +1,26 @@
 /** Bodies: read, and then inflated and parsed when it is their sender's turn, as far as their load is paid for. */
+import { mayHoldLongInteger } from "../../domain/event/exact_json.ts";
 import { createAccounts } from "./accounts.ts";
 import { type Body, type BodyReader, createBodyReader, OVERLOADED, tooLarge } from "./body.ts";
-import { beginsAsGzip, type Coding, codingOf, inflate, parseJson, UNKNOWN_ENCODING } from "./decode.ts";
+import {
+  beginsAsGzip,
+  type Coding,
+  codingOf,
+  inflate,
+  parseJson,
+  textOf,
+  UNKNOWN_ENCODING,
+} from "./decode.ts";
 import { createFairQueue, type Turn } from "./fair_queue.ts";
 import type { Limits } from "./limits.ts";
-import { BYTES_PER_UNIT, freeLoad, structureOf, UNITS_PER_EVENT } from "./load.ts";
+import {
+  BYTES_PER_UNIT,
+  freeLoad,
+  structureOf,
+  UNITS_PER_EVENT,
+  UNITS_PER_EXACT_VALUE,
+  valuesOf,
+} from "./load.ts";
 import type { Problem } from "./problem.ts";
 import { createLane } from "./semaphore.ts";
 
@@ -97,13 +113,22 @@ export function createBodies({ limits, now, elapsed }: BodiesOptions): Bodies {
     const free = freeLoad(body.bytes.length, isCompressed);
     const found = structureOf(bytes, Math.min(free, structure.most));
     if (found > structure.most) return { problem: structure.problem };
-    const load = isCompressed ? Math.max(found, bytes.length / BYTES_PER_UNIT) : found;
+    const decoded = textOf(bytes);
+    if ("problem" in decoded) return decoded;
+    const { text } = decoded;
+    const values = bytes.length > NO_TURN_BYTES && mayHoldLongInteger(text) ? valuesOf(bytes) : 0;
+    if (values > Math.min(structure.most, limits.maxExactValues)) return { problem: structure.problem };
+    const load = Math.max(
+      found,
+      isCompressed ? bytes.length / BYTES_PER_UNIT : 0,
+      values * UNITS_PER_EXACT_VALUE,
+    );
     const unpaid = pay(keyId, load - free);
     if (unpaid !== undefined) return { problem: unpaid };
-    const parsed = parseJson(bytes);
+    const parsed = parseJson(text);
     if ("problem" in parsed) return parsed;
     const tooMany = pay(keyId, loadOfEvents(parsed.value) - Math.max(free, load));
-    return tooMany === undefined ? parsed : { problem: tooMany };
+    return tooMany === undefined ? { ...parsed, bytes: bytes.length } : { problem: tooMany };
   }
 
   function decodeInTurn(

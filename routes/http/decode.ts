@@ -48,8 +48,8 @@ const decoder = new TextDecoder();
 /** Slower than the other, and needed only where a replacement character shows that something may have been replaced. */
 const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
-/** Parses JSON in UTF-8, with or without a byte order mark. */
-export function parseJson(bytes: Uint8Array): { value: unknown; bytes: number } | { problem: Problem } {
+/** The text of a body in UTF-8, with or without a byte order mark. */
+export function textOf(bytes: Uint8Array): { text: string } | { problem: Problem } {
   if (bytes.length === 0) {
     return { problem: invalid("empty_body", "", "The body is empty; it must be JSON.") };
   }
@@ -57,8 +57,13 @@ export function parseJson(bytes: Uint8Array): { value: unknown; bytes: number } 
   if (text.includes("\ufffd") && !isUtf8(bytes)) {
     return { problem: invalid("invalid_utf8", "", "The body must be UTF-8.") };
   }
+  return { text };
+}
+
+/** Parses JSON. */
+export function parseJson(text: string): { value: unknown } | { problem: Problem } {
   try {
-    return { value: parseExact(text), bytes: bytes.length };
+    return { value: parseExact(text) };
   } catch (error) {
     return { problem: invalid("invalid_json", "", `The body must be JSON: ${syntaxFault(error)}.`) };
   }

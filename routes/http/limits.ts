@@ -23,6 +23,11 @@ export interface OneBodyLimits {
   minBytesPerS: number;
   /** Objects, arrays and members: 2,500 events with 120 of them each. They cost 80 to 200 ms to parse. */
   maxStructure: number;
+  /**
+   * Objects, arrays, members and values of a body that holds an integer beyond 2^53: 2,500 events with 108 of them each.
+   * They cost 80 to 330 ms.
+   */
+  maxExactValues: number;
 }
 
 /** Bounds of all bodies of a process. */
@@ -68,6 +73,7 @@ export const BODY_LIMITS: OneBodyLimits = {
   totalMs: 60_000,
   minBytesPerS: 1024,
   maxStructure: 300_000,
+  maxExactValues: 270_000,
 };
 
 /** See {@link AllBodiesLimits} and {@link ChargeLimits}. */

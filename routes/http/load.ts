@@ -6,6 +6,12 @@
 /** Inflated bytes that cost as much as a structural byte: texts, numbers and short strings parse at 1 to 9 ns a byte. */
 export const BYTES_PER_UNIT = 32;
 
+/**
+ * Units of a value where a text holds an integer beyond 2^53: it is then parsed twice and gone through, to keep the
+ * digits.
+ */
+export const UNITS_PER_EXACT_VALUE = 3;
+
 /** Units of an event beside its structure: checking and storing the smallest takes 3 to 8 µs. */
 export const UNITS_PER_EVENT = 24;
 
@@ -24,6 +30,7 @@ export function freeLoad(wireBytes: number, isCompressed: boolean): number {
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COLON = 0x3a;
+const COMMA = 0x2c;
 const BRACKET = 0x5b;
 const BRACE = 0x7b;
 
@@ -38,6 +45,11 @@ export function structureOf(bytes: Uint8Array, enough: number): number {
   return all <= enough ? all : countOutsideStrings(bytes);
 }
 
+/** Counts `{`, `[`, `:` and `,` outside strings: each value, about. */
+export function valuesOf(bytes: Uint8Array): number {
+  return countOutsideStrings(bytes, COMMA);
+}
+
 function countEverywhere(bytes: Uint8Array): number {
   let count = 0;
   for (let i = 0; i < bytes.length; i++) {
@@ -47,14 +59,14 @@ function countEverywhere(bytes: Uint8Array): number {
   return count;
 }
 
-function countOutsideStrings(bytes: Uint8Array): number {
+function countOutsideStrings(bytes: Uint8Array, other = COLON): number {
   let count = 0;
   let isInString = false;
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i];
     if (byte === QUOTE) isInString = !isInString;
     else if (byte === BACKSLASH) i++; // Outside a string it is no JSON, which the parser finds out.
-    else if (!isInString && (byte === COLON || byte === BRACE || byte === BRACKET)) count++;
+    else if (!isInString && (byte === COLON || byte === BRACE || byte === BRACKET || byte === other)) count++;
   }
   return count;
 }

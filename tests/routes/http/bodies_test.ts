@@ -54,6 +54,14 @@ const eventOf = (n: number) => ({
   },
   context: { library: { name: "analytics-node", version: "1.2.3" }, ip: "8.8.8.8", locale: "en-US" },
 });
+/** The same with ids of 18 digits, as databases have them. */
+const withLongId = (n: number) => ({ ...eventOf(n), userId: n, properties: { order_id: n, total: 1.5 } });
+const longIdsOf = (count: number) =>
+  JSON.stringify({ batch: Array.from({ length: count }, (_, n) => withLongId(n)) })
+    .replaceAll(
+      /"(userId|order_id)":(\d+)/g,
+      (_, name, n) => `"${name}":${123456789012000000n + BigInt(n) * 7919n}`,
+    );
 const batchOf = (count: number) =>
   JSON.stringify({ batch: Array.from({ length: count }, (_, n) => eventOf(n)) });
 
@@ -61,8 +69,10 @@ Deno.test("honest batches use no credit, plain or compressed", async () => {
   const { bodies } = open({ loadCredit: 1e-9 });
   for (const count of [1, 20, 500, 2_500]) {
     for (const gzip of [false, true]) {
-      const { code } = await parse(bodies, batchOf(count), { gzip });
-      strictEqual(code, undefined, `${count} events, ${gzip ? "compressed" : "plain"}`);
+      for (const make of [batchOf, longIdsOf]) {
+        const { code } = await parse(bodies, make(count), { gzip });
+        strictEqual(code, undefined, `${make.name} ${count}, ${gzip ? "compressed" : "plain"}`);
+      }
     }
   }
 });
@@ -74,6 +84,7 @@ const HEAVY: [what: string, body: string | Uint8Array][] = [
   ["arrays", `[${"[],".repeat(100_000)}[]]`],
   ["nested arrays", "[".repeat(100_000) + "]".repeat(100_000)],
   ["numbers", `[${"1,".repeat(100_000)}1]`],
+  ["long integers", `[${"12345678901234567890,".repeat(50_000)}1]`],
   ["events that are none", `{"batch":[${"{},".repeat(2_000)}{}]}`],
   ["events of one kind", JSON.stringify({ batch: Array(2_500).fill({ type: "page", userId: "u" }) })],
   ["text", JSON.stringify("x".repeat(3 * MIB))],
@@ -122,6 +133,18 @@ Deno.test("no body has more structure than 2,500 large events need, whoever pays
   strictEqual((await parse(bodies, text)).code, undefined, "texts hold no structure");
   const escaped = JSON.stringify({ x: '":{['.repeat(500_000) });
   strictEqual((await parse(bodies, escaped)).code, undefined, "nor are those behind an escaped quote");
+});
+
+Deno.test("a body that holds a long integer may have fewer values, as it is parsed twice", async () => {
+  const { bodies } = open({ loadCredit: 1e9 });
+  const numbers = (count: number) => `[${"1,".repeat(count)}12345678901234567890]`;
+  strictEqual((await parse(bodies, numbers(269_990))).code, undefined);
+  strictEqual((await parse(bodies, numbers(270_000))).code, "too_much_structure");
+  strictEqual(
+    (await parse(bodies, objects(150_000).replace("{}]", "12345678901234567890]"))).code,
+    "too_much_structure",
+  );
+  strictEqual((await parse(bodies, `[${"1,".repeat(1_000_000)}1]`)).code, undefined);
 });
 
 Deno.test("a route may allow less structure", async () => {
