@@ -90,6 +90,17 @@ export function createPipeline(stages: readonly Stage[], observers: readonly Obs
   const watching = observers.filter(({ committed }) => committed !== undefined);
   const noting = observers.filter(({ rejected }) => rejected !== undefined);
 
+  /** Only a stage that has to wait makes the request wait. */
+  function open(sender: Sender, at = 0): Refusal | undefined | Promise<Refusal | undefined> {
+    for (; at < stages.length; at++) {
+      const refusal = stages[at]!.open?.(sender);
+      const next = at + 1;
+      if (refusal instanceof Promise) return refusal.then((known) => known ?? open(sender, next));
+      if (refusal !== undefined) return refusal;
+    }
+    return undefined;
+  }
+
   /** From the stage `at` on: only one that has to wait makes the request wait. */
   function reserve(
     source: Source,
@@ -127,13 +138,7 @@ export function createPipeline(stages: readonly Stage[], observers: readonly Obs
   }
 
   return {
-    async open(sender) {
-      for (const stage of stages) {
-        const refusal = await stage.open?.(sender);
-        if (refusal !== undefined) return refusal;
-      }
-      return undefined;
-    },
+    open: (sender) => open(sender),
     charge(sender, events) {
       for (const stage of stages) stage.charge?.(sender, events);
     },

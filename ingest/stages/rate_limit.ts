@@ -6,13 +6,18 @@ import type { Quota, Refusal, Stage } from "../pipeline.ts";
 /** Refuses what a write key may not send now. */
 export function rateLimitStage({ rateLimits }: Pick<System, "rateLimits">, now: () => number): Stage {
   return {
-    async open({ writeKeyId, rateLimit: limit }) {
+    open({ writeKeyId, rateLimit: limit }) {
       if (limit === undefined) return undefined;
-      const { remaining } = await rateLimits.take(writeKeyId, limit, { events: 0, now: now() });
-      if (remaining > 0) return undefined;
-      // Nothing is taken where there is not one.
-      const decision = await rateLimits.take(writeKeyId, limit, { events: 1, now: now() });
-      return refusalOf({ limit, decision }, 1);
+      const look = (events: number) => rateLimits.take(writeKeyId, limit, { events, now: now() });
+      const refuse = (decision: RateDecision) => refusalOf({ limit, decision }, 1);
+      const tell = ({ remaining }: RateDecision) => {
+        if (remaining > 0) return undefined;
+        // Nothing is taken where there is not one; the answer says how long that takes.
+        const decision = look(1);
+        return decision instanceof Promise ? decision.then(refuse) : refuse(decision);
+      };
+      const decision = look(0);
+      return decision instanceof Promise ? decision.then(tell) : tell(decision);
     },
     charge({ writeKeyId, rateLimit: limit }, events) {
       if (limit !== undefined) rateLimits.charge(writeKeyId, limit, events);

@@ -22,8 +22,9 @@ const WATCH_MS = 5_000;
 /** The part of that time from which on the log warns: less is not felt. */
 const WORTH_A_WARNING = 0.05;
 
-/** Time between two warnings. */
-const WARN_EVERY_MS = 60_000;
+/** A sender is named once in so long, and no more than so many are. */
+const NAMED_FOR_MS = 60_000;
+const MAX_NAMED = 10;
 
 /** Senders that are told apart for a warning. */
 const MAX_WATCHED = 1_000;
@@ -129,11 +130,21 @@ type Sender = { network: string; writeKeyId?: string };
 /** Adds up refused work, and warns of it by the sender that causes most. It uses no timer: nothing has to be stopped. */
 function createWatch(log: Pick<Log, "line">, now: () => number) {
   const byName = new Map<string, { sender: Sender; ms: number }>();
+  const named = new Set<string>();
   let sinceMs = now();
-  let warnedMs = -Infinity;
+  let namedSinceMs = now();
 
-  function warn(totalMs: number, overMs: number): void {
-    const { sender, ms } = [...byName.values()].reduce((most, each) => each.ms > most.ms ? each : most);
+  /** Ends a time of watching. */
+  function tell(overMs: number): void {
+    const totalMs = [...byName.values()].reduce((sum, { ms }) => sum + ms, 0);
+    if (totalMs < overMs * WORTH_A_WARNING) return;
+    const [name, { sender, ms }] = [...byName].reduce((most, each) => each[1].ms > most[1].ms ? each : most);
+    if (now() - namedSinceMs >= NAMED_FOR_MS) {
+      named.clear();
+      namedSinceMs = now();
+    }
+    if (named.has(name) || named.size === MAX_NAMED) return;
+    named.add(name);
     log.line("warn", "rejected requests take a large part of the thread's time", {
       code: "refused_work",
       percent: Math.round((100 * totalMs) / overMs),
@@ -151,11 +162,7 @@ function createWatch(log: Pick<Log, "line">, now: () => number) {
       else if (byName.size < MAX_WATCHED) byName.set(name, { sender, ms });
       const overMs = now() - sinceMs;
       if (overMs >= 0 && overMs < WATCH_MS) return;
-      const totalMs = [...byName.values()].reduce((sum, each) => sum + each.ms, 0);
-      if (overMs > 0 && totalMs >= overMs * WORTH_A_WARNING && now() - warnedMs >= WARN_EVERY_MS) {
-        warn(totalMs, overMs);
-        warnedMs = now();
-      }
+      if (overMs > 0) tell(overMs);
       byName.clear();
       sinceMs = now();
     },

@@ -42,6 +42,8 @@ export interface Parsing {
   keyId: string;
   /** Most structural bytes, and the refusal of more; default: {@link Limits.maxStructure}. */
   structure?: { most: number; problem: Problem };
+  /** Why it is not parsed after all, asked when its turn has come. */
+  refuse?: () => Problem | undefined;
 }
 
 /** Reads and parses bodies within {@link Limits}. */
@@ -111,13 +113,14 @@ export function createBodies({ limits, now, elapsed }: BodiesOptions): Bodies {
     if ("problem" in unpacked) return unpacked;
     const { bytes } = unpacked;
     const free = freeLoad(body.bytes.length, isCompressed);
-    const found = structureOf(bytes, Math.min(free, structure.most));
+    const found = structureOf(bytes, { enough: Math.min(free, structure.most), most: structure.most });
     if (found > structure.most) return { problem: structure.problem };
     const decoded = textOf(bytes);
     if ("problem" in decoded) return decoded;
     const { text } = decoded;
-    const values = bytes.length > NO_TURN_BYTES && mayHoldLongInteger(text) ? valuesOf(bytes) : 0;
-    if (values > Math.min(structure.most, limits.maxExactValues)) return { problem: structure.problem };
+    const mostValues = Math.min(structure.most, limits.maxExactValues);
+    const values = bytes.length > NO_TURN_BYTES && mayHoldLongInteger(text) ? valuesOf(bytes, mostValues) : 0;
+    if (values > mostValues) return { problem: structure.problem };
     const load = Math.max(
       found,
       isCompressed ? bytes.length / BYTES_PER_UNIT : 0,
@@ -137,6 +140,8 @@ export function createBodies({ limits, now, elapsed }: BodiesOptions): Bodies {
     { parsing, turn }: { parsing: Parsing; turn: Turn },
   ): Parsed {
     body.turn = turn;
+    const refusal = parsing.refuse?.();
+    if (refusal !== undefined) return { problem: refusal };
     const began = elapsed();
     const parsed = decode(body, coding, parsing);
     const ms = elapsed() - began;

@@ -11,6 +11,13 @@ import { MAX_WAITING, WAIT_MS } from "./semaphore.ts";
 /** Members of a group that are remembered while they have nothing to do; so that coming and going is no way to the front. */
 const MAX_IDLE = 1_000;
 
+/** Work from which on the next waits for a time and not just for a turn: requests that wait need several turns each. */
+const LONG_MS = 10;
+
+/** The part of long work that the next waits for, and the longest that it waits. */
+const REST = 0.5;
+const MAX_REST_MS = 50;
+
 /** Least time that a byte counts for, in ms: work that is too quick to be measured is shared out by size. */
 const MS_PER_BYTE = 1e-5;
 
@@ -75,6 +82,13 @@ export function createFairQueue({ room, turnMs, prices = {}, now }: FairQueueOpt
   let isTurnDue = false;
 
   /** The event loop takes its turn before this is called. */
+  function endTurn(): void {
+    if (usedMs < LONG_MS) return begin();
+    const restMs = Math.min(MAX_REST_MS, usedMs * REST);
+    usedMs = Infinity;
+    setTimeout(begin, restMs);
+  }
+
   function begin(): void {
     isTurnDue = false;
     usedMs = 0;
@@ -106,7 +120,7 @@ export function createFairQueue({ room, turnMs, prices = {}, now }: FairQueueOpt
       usedMs += ms;
       if (!isTurnDue) {
         isTurnDue = true;
-        setImmediate(begin);
+        setImmediate(endTurn);
       }
       for (const node of nodes) node.at += Math.max(ms, weight * MS_PER_BYTE) * node.price;
       advance();

@@ -2,6 +2,7 @@
  * Who sends a body, and whether it is worth reading and parsing: the key is looked for first, and what is refused is
  * charged to whoever sent it (docs/decisions/0020).
  */
+import type { Refusal } from "../../ingest/pipeline.ts";
 import { problemOfRefusal } from "./rate_limit_headers.ts";
 import { MAX_EVENT_BYTES } from "../../domain/event/event.ts";
 import type { Caller } from "../auth/authentication.ts";
@@ -161,7 +162,16 @@ async function parseAndSend(
   { body, caller, receiving, writtenKey }: Received,
 ): Promise<Outcome> {
   const { structure } = receiving;
-  const parsing = parts.bodies.parse(body, { keyId: caller.writeKeyId, ...structure && { structure } });
+  // What came at the same time may have used up all that was left.
+  const refuse = () => {
+    const refusal = refuseSpent(parts, c, caller);
+    return refusal instanceof Promise ? undefined : refusal;
+  };
+  const parsing = parts.bodies.parse(body, {
+    keyId: caller.writeKeyId,
+    ...structure && { structure },
+    ...caller.rateLimit && { refuse },
+  });
   const parsed = parsing instanceof Promise ? await parsing : parsing;
   const isUnnamed = writtenKey !== undefined;
   if (parsed.problem !== undefined) {
@@ -189,16 +199,17 @@ function isWrittenIn(value: unknown, writeKey: string): boolean {
 }
 
 /** Why a key with a limit may send nothing now: before anything is read or parsed. */
-async function refuseSpent(
+function refuseSpent(
   { pipeline, charges, peerOf }: Parts,
   c: RouteContext,
   caller: Caller,
-): Promise<Problem | undefined> {
+): Problem | undefined | Promise<Problem | undefined> {
   const payer = { address: peerOf(c), keyId: caller.writeKeyId };
   const inDebt = charges.refuseKey(payer);
   if (inDebt !== undefined) return inDebt;
-  const refusal = await pipeline.open(caller);
-  return refusal === undefined ? undefined : problemOfRefusal(refusal);
+  const tell = (refusal: Refusal | undefined) => refusal && problemOfRefusal(refusal);
+  const refusal = pipeline.open(caller);
+  return refusal instanceof Promise ? refusal.then(tell) : tell(refusal);
 }
 
 /** Charges an address for a refusal, and says what it is. */

@@ -46,6 +46,25 @@ Deno.test("the event loop gets its turn after so much work, and not before", asy
   deepStrictEqual(order, ["quick", "long", "others", "after"]);
 });
 
+Deno.test("after long work others have time for what takes several turns", async () => {
+  const queue = createFairQueue(OPTIONS);
+  const order: string[] = [];
+  const first = atOnce(queue.enter(["k"], 1));
+  const second = (async () => {
+    const turn = (await queue.enter(["k"], 1))!;
+    order.push("second");
+    turn.leave();
+  })();
+  const others = (async () => {
+    for (let turns = 0; turns < 5; turns++) await nextTurn();
+    order.push("others");
+  })();
+  first.spent(1_000);
+  first.leave();
+  await Promise.all([second, others]);
+  deepStrictEqual(order, ["others", "second"]);
+});
+
 Deno.test("a body that comes right after much work waits for the event loop too", async () => {
   const queue = createFairQueue(OPTIONS);
   const first = atOnce(queue.enter(["k"], 1));
