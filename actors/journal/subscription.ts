@@ -60,8 +60,10 @@ export interface SubscriptionOptions<C extends Checkpoint> {
    * that may be cut off when this process closes is written by `interruptible`, which is the lease until then.
    */
   handle(lease: Fence<C>, upTo: Position, interruptible: Fence<C>): Promise<void>;
-  /** Called when the checkpoint has moved, by whomever. */
+  /** Called when the checkpoint has moved, by whomever: not where only its lease was renewed. */
   onMoved(checkpoint: C): void;
+  /** Whether one checkpoint is further than another; by default, where its position is. */
+  hasMoved?(before: C, after: C): boolean;
   /** Called when work was cut off, here or in a process that did not give its lease back: something may be half done. */
   onCutOff?(): void;
   /** Called with what made a stretch fail; it is handled again later. */
@@ -104,7 +106,7 @@ interface Progress<C extends Checkpoint> {
 
 /** Follows the journal in this process, as soon as it is woken. */
 export function subscribe<C extends Checkpoint>(options: SubscriptionOptions<C>): Subscription {
-  const { store, clock, key, empty, foldVersion, tasks = [] } = options;
+  const { store, clock, key, empty, foldVersion, tasks = [], hasMoved = isFurther } = options;
   const state = { again: false, hurried: false, closed: false, retryFactor: 1 };
   let looping: Promise<void> | undefined;
   let moved: C = empty;
@@ -168,7 +170,7 @@ export function subscribe<C extends Checkpoint>(options: SubscriptionOptions<C>)
   }
 
   function tellMoved(checkpoint: C): void {
-    if (checkpoint.op === moved.op) return;
+    if (!hasMoved(moved, checkpoint)) return;
     moved = checkpoint;
     options.onMoved(checkpoint);
   }
@@ -244,6 +246,10 @@ export function subscribe<C extends Checkpoint>(options: SubscriptionOptions<C>)
       }
     },
   };
+}
+
+function isFurther(before: Checkpoint, after: Checkpoint): boolean {
+  return after.position > before.position;
 }
 
 function newerFold(fold: number, foldVersion: number): string {

@@ -124,6 +124,7 @@ export function createSettler(options: SettlerOptions): Settler {
     gather: { quietMs: limits.quietMs, waitMs: WAIT_MS, events: READY_EVENTS },
     tasks: options.betweenRounds.map((task) => ({ ...task, run: (lease) => task.run(lease, working) })),
     handle: (lease, end, interruptible) => settle(working, lease, { end, interruptible }),
+    hasMoved: (before, after) => after.position > before.position || erasuresOf(after) > erasuresOf(before),
     onMoved(settled) {
       if (erasuresOf(settled) > working.erasures) {
         working.events.forget();

@@ -285,10 +285,10 @@ Deno.test("beside a newer fold version a server of the older one takes events, r
     const before = (await older.ask("/api/v1/users/u1")).body.eventCount;
     strictEqual((await older.send(batch(3))).status, 200);
     strictEqual((await older.ask("/api/v1/users/u1")).body.eventCount, before + BATCH);
-    await writes(older, new RegExp(`\\(fold ${FOLD_VERSION + 1}, this one has ${FOLD_VERSION}\\)`));
+    await writes(older, new RegExp(`\\(fold ${FOLD_VERSION + 1}, this process has ${FOLD_VERSION}\\)`));
     const { code, stderr } = await runTask(kvPath, "replay", "--user", "u1");
     strictEqual(code, 2);
-    match(stderr, /^signalfold: .*newer version of signalfold/m);
+    match(stderr, /^signalfold: .*written by a newer version/m);
     await eventually("nobody settles: the older is not ready", async () => !await isReady(older), {
       everyMs: 500,
     });
