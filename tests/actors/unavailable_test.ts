@@ -5,7 +5,12 @@ import { createCommitter } from "../../actors/journal/appender.ts";
 import { createJournal } from "../../actors/journal/journal_state.ts";
 import { openSystem } from "../../actors/open.ts";
 import { type Clock, systemClock } from "../../actors/store/clock.ts";
-import { NotServing, type NotServingCode, StorageUnavailable } from "../../actors/store/errors.ts";
+import {
+  NotServing,
+  type NotServingCode,
+  StorageFault,
+  StorageUnavailable,
+} from "../../actors/store/errors.ts";
 import { openStore, type Store, type Write } from "../../actors/store/store.ts";
 import type { System } from "../../actors/system.ts";
 import { BEGIN_MS, eventWith } from "./histories.ts";
@@ -135,6 +140,19 @@ Deno.test("members that wait for settling while the server stops say so", async 
   const waiting = refused(system.reader.members("g", { limit: 1 }), "stopping", /^The server is stopping/);
   await system.close();
   await waiting;
+});
+
+Deno.test("settling that takes its lease and fails, again and again, makes the process not ready", async () => {
+  const { system } = await openWith("actor", () => Promise.reject(new StorageFault("storage: damaged")));
+  await system.commit([eventWith()], "k");
+  // By a clock by which each try takes some 100 ms, and none of ours.
+  for (let tries = 0; tries < 10_000; tries++) {
+    const error = await system.ready().catch((error) => error);
+    if (error instanceof NotServing && error.code === "settling_fails") return await system.close();
+    await systemClock.turn();
+  }
+  await system.close();
+  throw new Error("it was ready all the time");
 });
 
 Deno.test("an empty journal has nothing to settle, so that nobody waits for it", async () => {
