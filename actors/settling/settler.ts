@@ -2,7 +2,7 @@
  * The settler: a subscription that settles the journal in rounds and keeps the dedup index. It knows nothing but the store,
  * so it may run in the server's thread, in one of its own, or in another process.
  */
-import { BEGINNING, type Position } from "../../domain/event/position.ts";
+import type { Position } from "../../domain/event/position.ts";
 import {
   DEDUP_LIMITS,
   dueForMerge,
@@ -109,8 +109,6 @@ interface Working extends SettlerOptions {
   events: Events;
   /** How many erasures it has forgotten the events of. */
   erasures: number;
-  /** How far it has reported that events are settled. */
-  reported: Position;
   /** Whether no part of a run is left in the store that was cut off half made or half deleted, as far as is known. */
   isSwept: boolean;
 }
@@ -118,13 +116,7 @@ interface Working extends SettlerOptions {
 /** Makes a settler in this thread. */
 export function createSettler(options: SettlerOptions): Settler {
   const { store, limits } = options;
-  const working: Working = {
-    ...options,
-    events: createEvents(store, limits),
-    erasures: 0,
-    reported: BEGINNING,
-    isSwept: false,
-  };
+  const working: Working = { ...options, events: createEvents(store, limits), erasures: 0, isSwept: false };
   return subscribe<Settled>({
     ...options,
     key: SETTLED,
@@ -132,14 +124,13 @@ export function createSettler(options: SettlerOptions): Settler {
     gather: { quietMs: limits.quietMs, waitMs: WAIT_MS, events: READY_EVENTS },
     tasks: options.betweenRounds.map((task) => ({ ...task, run: (lease) => task.run(lease, working) })),
     handle: (lease, end, interruptible) => settle(working, lease, { end, interruptible }),
+    // Taking the lease writes the checkpoint too: a settler that fails again and again has settled nothing.
     hasMoved: (before, after) => after.position > before.position || erasuresOf(after) > erasuresOf(before),
     onMoved(settled) {
-      const hasErased = erasuresOf(settled) > working.erasures;
-      if (hasErased) working.events.forget();
-      // Taking the lease writes the checkpoint too: a settler that fails again and again has settled nothing.
-      if (!hasErased && settled.position <= working.reported) return;
-      working.erasures = erasuresOf(settled);
-      working.reported = settled.position;
+      if (erasuresOf(settled) > working.erasures) {
+        working.events.forget();
+        working.erasures = erasuresOf(settled);
+      }
       options.onSettled();
     },
     onCutOff: () => void (working.isSwept = false),

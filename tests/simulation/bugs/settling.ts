@@ -97,7 +97,7 @@ export const SETTLING_BUGS: readonly Bug[] = [
     rule: "Decision 0008: where the thread ends by a fault, settling goes on in the server's",
     patches: [{
       file: "actors/settling/settler_thread.ts",
-      find: /(lineno}`\);\n) +settleHere\(\);/,
+      find: /(lineno}`,\n +\);\n) +settleHere\(\);/,
       replace: "$1",
     }],
   },
