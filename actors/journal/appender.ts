@@ -234,11 +234,12 @@ export function createCommitter(options: CommitterOptions) {
       }
       options.observer?.retried?.();
       // Conflict, or an answer that can't be trusted: what stands in the journal decides.
-      await withDeadline(journal.sync().catch(() => {}), deadlineMs);
+      await withDeadline(journal.sync().catch(() => {}), deadlineMs, late);
       // By itself, for the journal passes over a chunk that is settled by now: then nobody was told of it.
       const after = await withDeadline(
         store.get<Chunk>(journalKey(base.seq + 1)).catch(() => null),
         deadlineMs,
+        late,
       );
       if (after?.value && attempts.has(after.value.commit)) {
         for (const { chunk, digests } of prepared.chunks) {
