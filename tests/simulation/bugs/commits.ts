@@ -101,7 +101,7 @@ export const COMMIT_BUGS: readonly Bug[] = [
       file: "actors/journal/journal_state.ts",
       find: "    if (far) await adoptNewest();",
       replace:
-        "    if (head.stamp === null && newest !== null) tail = createTail(newest.seq);\n    if (far) await adoptNewest();",
+        "    if (head.stamp === null && newest !== null) tail = createTail(newest.seq, limits);\n    if (far) await adoptNewest();",
     }],
   },
   {
