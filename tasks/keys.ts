@@ -58,6 +58,9 @@ const OPTION_OF: Record<string, string> = {
   graceSeconds: "--grace",
 };
 
+/** The author of changes made by this task. */
+const TASK = { by: "deno task keys", address: "" };
+
 /** What a command gives: a value for programs, and lines for people. */
 interface Said {
   value: unknown;
@@ -119,16 +122,16 @@ function plan(): (keys: WriteKeys) => Promise<Said> {
     case "create": {
       const { name, allowedTypes, rateLimit } = checked(newKeySchema, { name: id, ...restrictions() });
       const input = { name, ...allowedTypes && { allowedTypes }, ...rateLimit && { rateLimit } };
-      return async (keys) => withSecret(await keys.create(input));
+      return async (keys) => withSecret(await keys.create(input, TASK));
     }
     case "rotate": {
       const given = values.grace === undefined ? {} : { graceSeconds: numberOf(values.grace) };
       const { graceSeconds } = checked(rotationSchema, given);
-      return async (keys) => withSecret(await keys.rotate(id, graceSeconds * 1000) ?? noSuchKey(id));
+      return async (keys) => withSecret(await keys.rotate(id, graceSeconds * 1000, TASK) ?? noSuchKey(id));
     }
     case "delete":
       return async (keys) =>
-        await keys.remove(id) ? { value: { deleted: id }, lines: [`deleted ${id}`] } : noSuchKey(id);
+        await keys.remove(id, TASK) ? { value: { deleted: id }, lines: [`deleted ${id}`] } : noSuchKey(id);
     default:
       return changing(id);
   }
@@ -148,7 +151,7 @@ function changing(id: string): (keys: WriteKeys) => Promise<Said> {
     ...enabled !== undefined && { enabled },
   };
   return async (keys) => {
-    const changed = await keys.change(id, patch) ?? noSuchKey(id);
+    const changed = await keys.change(id, patch, TASK) ?? noSuchKey(id);
     return { value: changed, lines: [lineOf(changed)] };
   };
 }

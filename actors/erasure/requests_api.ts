@@ -4,7 +4,7 @@ import { erasuresOf, type Journal } from "../journal/journal_state.ts";
 import type { Clock } from "../store/clock.ts";
 import { erasedKey, ERASING, HEAD, wishKey } from "../store/keys.ts";
 import type { Settling } from "../settling/backpressure.ts";
-import type { Store, Write } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { personDigest, type Suppression } from "./suppression.ts";
 import { createTurns } from "../store/serial_queue.ts";
 import type { ErasureLimits } from "./erasure_limits.ts";
@@ -18,7 +18,8 @@ import {
   type Wish,
   type Wishes,
 } from "./requests.ts";
-import { NotServing, StorageFault, StorageUnavailable } from "../store/errors.ts";
+import { NotServing } from "../store/errors.ts";
+import { update } from "../store/conditional_update.ts";
 
 /** Deletes what names a person where only one part of the system knows of it. Can be repeated. */
 export type Eraser = (person: Person) => Promise<void>;
@@ -95,12 +96,14 @@ export function createErasure(options: ErasureOptions): Erasure {
   async function push(wish: Omit<Wish, "upTo" | "op">): Promise<number> {
     const op = options.newId();
     let last: number | undefined;
-    const lastWrite = { failed: false };
-    for (let tries = 0; tries < TRIES; tries++) {
+    const how = { named: "the list of erasures", tries: TRIES, clock, retriesUnanswered: true };
+    return await update(store, how, async () => {
       const [mark, head] = await store.getMany([ERASING, HEAD]);
       const { pushed } = (mark!.value ?? { pushed: 0 }) as Wishes;
       // A write that was denied may have been done all the same.
-      if (last !== undefined && pushed >= last && await isMine(last, wish.digest, op)) return last;
+      if (last !== undefined && pushed >= last && await isMine(last, wish.digest, op)) {
+        return { result: last };
+      }
       if (pushed - erasuresOf(journal.settledNow()) >= MAX_WISHES) {
         throw new NotServing(
           `The erasure queue is full (${MAX_WISHES} pending). Retry later.`,
@@ -110,37 +113,22 @@ export function createErasure(options: ErasureOptions): Erasure {
       const upTo = endOfHead(head!.value as Head | null).end;
       const waiting = await waitingOf(wish.digest, pushed);
       if (waiting !== undefined) {
-        if (waiting.wish.op === op) return waiting.no;
+        if (waiting.wish.op === op) return { result: waiting.no };
         // Who asks again does not make the others wait longer.
         const { wish: before, key, stamp, no } = waiting;
         const suppress = stronger(before.suppress, wish.suppress);
         const joined: Wish = { ...before, ...wish, op, upTo, suppress };
-        if (await tried({ checks: [{ key, stamp }], sets: [[key, joined]] }, lastWrite) !== null) return no;
-        continue;
+        return { result: no, write: { checks: [{ key, stamp }], sets: [[key, joined]] } };
       }
       last = pushed + 1;
-      const written = await tried({
-        checks: [{ key: ERASING, stamp: mark!.stamp }],
-        sets: [[ERASING, { pushed: last } satisfies Wishes], [
-          wishKey(last),
-          { ...wish, op, upTo } satisfies Wish,
-        ]],
-      }, lastWrite);
-      if (written !== null) return last;
-      if (tries > 0) await clock.sleep(Math.min(2 ** tries, 200) * clock.random());
-    }
-    throw lastWrite.failed
-      ? new StorageUnavailable("storage did not accept the request for erasure")
-      : new NotServing("Other processes keep changing the list of erasures; retry.", "contention");
-  }
-
-  /** A write of which nobody knows whether it was done counts as not done; of a full disk the caller is told at once. */
-  function tried(write: Write, noted: { failed: boolean }): Promise<string | null> {
-    noted.failed = false;
-    return store.commit(write).catch((error) => {
-      if (!(error instanceof StorageUnavailable) || error instanceof StorageFault) throw error;
-      noted.failed = true;
-      return null;
+      const request: Wish = { ...wish, op, upTo };
+      return {
+        result: last,
+        write: {
+          checks: [{ key: ERASING, stamp: mark!.stamp }],
+          sets: [[ERASING, { pushed: last } satisfies Wishes], [wishKey(last), request]],
+        },
+      };
     });
   }
 

@@ -10,7 +10,8 @@ import { createDigestSet } from "../journal/digest_set.ts";
 import type { Settled } from "../journal/journal_state.ts";
 import { createWatched } from "../store/cached_config.ts";
 import type { Clock } from "../store/clock.ts";
-import { NotServing, StorageFault, StorageUnavailable, TooManySuppressed } from "../store/errors.ts";
+import { update } from "../store/conditional_update.ts";
+import { TooManySuppressed } from "../store/errors.ts";
 import { SECRET, SUPPRESSED } from "../store/keys.ts";
 import type { Fence } from "../store/lease.ts";
 import type { Store } from "../store/store.ts";
@@ -178,21 +179,17 @@ export async function openSuppression(
 
   /** Adds a record until `isDone`; whether it was written the next look tells, but of a full disk the caller is told. */
   async function write(record: SuppressedRecord, isDone: () => boolean): Promise<void> {
-    let hasFailed = false;
-    for (let tries = 0; tries < TRIES; tries++) {
+    const how = { named: "the suppression list", tries: TRIES, retriesUnanswered: true };
+    await update(store, how, async () => {
       await watched.refresh();
-      if (isDone()) return;
+      if (isDone()) return { result: undefined };
       const { added, checks, sets } = await addition({ store, limits }, [record]);
       if (added === 0) {
         throw new TooManySuppressed(`Suppression limit reached (${MAX_SUPPRESSED.toLocaleString("en")}).`);
       }
-      await store.commit({ checks, sets }).catch((error) => {
-        if (!(error instanceof StorageUnavailable) || error instanceof StorageFault) throw error;
-        hasFailed = true;
-      });
-    }
-    if (hasFailed) throw new StorageUnavailable("storage did not accept the suppression");
-    throw new NotServing("Other processes keep changing the suppression list; retry.", "contention");
+      return { result: undefined, write: { checks, sets } };
+    });
+    await watched.refresh();
   }
 
   await watched.refresh();

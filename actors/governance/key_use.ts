@@ -1,6 +1,7 @@
 /** When write keys were last used: kept in memory, written behind answers once in a while, the latest of all processes. */
 import { forgetOldest } from "../../domain/limits/bounded_map.ts";
 import { writeKeyKey, writeKeyUsedKey } from "../store/keys.ts";
+import { tryUpdate } from "../store/conditional_update.ts";
 import type { Entry, Store } from "../store/store.ts";
 
 /** The id of the write key that the environment gives; it is not stored. */
@@ -37,15 +38,16 @@ export function createKeyUse(store: Store): KeyUse {
   const uses = new Map<string, Use>();
 
   async function write(id: string, use: Use): Promise<void> {
-    for (let tries = 0; tries < TRIES; tries++) {
+    await tryUpdate(store, { tries: TRIES }, async () => {
       const keys = [writeKeyUsedKey(id), writeKeyKey(id)];
       const [entry, writeKey] = await store.getMany(keys) as [Entry<number>, Entry];
-      if (entry.value !== null && entry.value >= use.at) return;
-      // Of a key that is deleted nothing is left: it is gone here, or its stamp is when this is written.
-      if (writeKey.stamp === null && id !== DEFAULT_KEY_ID) return;
+      const isLater = entry.value !== null && entry.value >= use.at;
+      // Nothing is kept of a deleted key: it is gone here, or its stamp changes before this is written.
+      const isGone = writeKey.stamp === null && id !== DEFAULT_KEY_ID;
+      if (isLater || isGone) return { result: undefined };
       const checks = [entry, writeKey].map(({ key, stamp }) => ({ key, stamp }));
-      if (await store.commit({ checks, sets: [[entry.key, use.at]] }) !== null) return;
-    }
+      return { result: undefined, write: { checks, sets: [[entry.key, use.at]] } };
+    });
   }
 
   return {

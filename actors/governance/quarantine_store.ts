@@ -4,10 +4,11 @@ import { isObject, type JsonObject } from "../../domain/event/json.ts";
 import type { Clock } from "../store/clock.ts";
 import { type Key, REJECTED, REJECTED_COUNT, rejectedCountKey, rejectedKey } from "../store/keys.ts";
 import type { ErasedNames, EraseParticipant } from "../erasure/execute.ts";
-import { DAMAGED, type Store } from "../store/store.ts";
+import { DAMAGED, type Store, type Write } from "../store/store.ts";
 import { createTurns } from "../store/serial_queue.ts";
 import { type Erased, erasedBy, fateOf, idIn, LOSABLE_MEMBERS } from "./named_in.ts";
-import { NotServing, StorageFault } from "../store/errors.ts";
+import { update } from "../store/conditional_update.ts";
+import { StorageFault } from "../store/errors.ts";
 
 /** An event that was not taken, as it is kept. */
 export interface RejectedEvent {
@@ -91,19 +92,19 @@ export function createRejected({ store, clock, newId, renew }: RejectedOptions) 
   async function moveNow(plan: Plan): Promise<void> {
     await renew?.();
     let op: string | undefined;
-    for (let tries = 0; tries < TRIES; tries++) {
+    await update(store, { named: "the quarantine", tries: TRIES, clock }, async () => {
       const entry = await store.get<Total>(REJECTED_COUNT);
       // Storage denied a write that it did.
-      if (op !== undefined && entry.value?.ops?.includes(op)) return;
+      if (op !== undefined && entry.value?.ops?.includes(op)) return { result: undefined };
       const planned = await plan(entry.value ?? { events: 0, bytes: 0 });
-      if (planned === undefined) return;
+      if (planned === undefined) return { result: undefined };
       op = newId();
       const ops = [...entry.value?.ops ?? [], op].slice(-REMEMBERED);
       const total: Total = { events: 0, bytes: 0, ...entry.value, ops };
       if (planned.erased !== undefined) total.erased = planned.erased;
       const shares = await counted(total, planned);
       // All that changes a share changes the total too, so its stamp is enough.
-      const written = await store.commit({
+      const write: Write = {
         checks: [{ key: entry.key, stamp: entry.stamp }],
         sets: [
           [entry.key, total],
@@ -114,11 +115,9 @@ export function createRejected({ store, clock, newId, renew }: RejectedOptions) 
           ...shares.flatMap(([key, share]) => share.events > 0 ? [] : [key]),
           ...planned.deletes,
         ],
-      });
-      if (written !== null) return;
-      await clock.sleep(2 ** tries * clock.random());
-    }
-    throw new NotServing("Other processes keep changing the quarantine; retry.", "contention");
+      };
+      return { result: undefined, write };
+    });
   }
 
   /** Brings the total and the shares of the write keys to where a change leads; gives the shares that it touches. */

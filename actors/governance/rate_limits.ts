@@ -13,7 +13,8 @@ import {
   secondsUntil,
 } from "../../domain/limits/token_bucket.ts";
 import { rateLimitKey, writeKeyKey } from "../store/keys.ts";
-import type { Entry, Store } from "../store/store.ts";
+import { tryUpdate } from "../store/conditional_update.ts";
+import type { Entry, Store, Write } from "../store/store.ts";
 
 /** Whether so many events may come. */
 export interface RateDecision {
@@ -107,7 +108,7 @@ export function createRateLimits(options: RateLimitsOptions): RateLimits {
 
   /** Brings a copy and the stored bucket together. Throws where storage does not answer; the copy then stays as it is. */
   async function sync(id: string, copy: Copy, now: number): Promise<void> {
-    for (let tries = 0; tries < TRIES; tries++) {
+    const updated = await tryUpdate(store, { tries: TRIES }, async () => {
       const { limit, untold: told } = copy;
       const keys = [rateLimitKey(id), writeKeyKey(id)];
       const [entry, writeKey] = await store.getMany(keys) as [Entry<Stored>, Entry];
@@ -120,24 +121,25 @@ export function createRateLimits(options: RateLimitsOptions): RateLimits {
       const sharers = Object.keys(by).length + 1;
       const level = Math.min(mostStored(limit), Math.max(found.level - told, -mostDebt(limit)));
       // It is less than nothing where more was given back than taken. Of a key that is deleted nothing is left: it is gone here, or its stamp is when this is written.
-      if (told !== 0 && writeKey.stamp !== null) {
-        by[owner] = found.at;
-        const next: Stored = { level, at: found.at, by: newest(by) };
-        const written = await store.commit({
-          checks: [entry, writeKey].map(({ key, stamp }) => ({ key, stamp })),
-          sets: [[entry.key, next]],
-        });
-        if (written === null) continue;
-      }
-      copy.others = othersRate(copy, found, sharers);
-      copy.left = { level, at: found.at };
-      copy.untold -= told;
-      // Taken while this was under way.
-      const there = Math.min(limit.burst, level) - copy.untold;
-      copy.bucket = { level: Math.min(limit.burst, there), at: found.at };
-      copy.syncedAt = now;
-      return;
-    }
+      const result = { limit, told, found, sharers, level };
+      if (told === 0 || writeKey.stamp === null) return { result };
+      by[owner] = found.at;
+      const next: Stored = { level, at: found.at, by: newest(by) };
+      const write: Write = {
+        checks: [entry, writeKey].map(({ key, stamp }) => ({ key, stamp })),
+        sets: [[entry.key, next]],
+      };
+      return { result, write };
+    });
+    if (updated === undefined) return;
+    const { limit, told, found, sharers, level } = updated.result;
+    copy.others = othersRate(copy, found, sharers);
+    copy.left = { level, at: found.at };
+    copy.untold -= told;
+    // Taken while this was under way.
+    const there = Math.min(limit.burst, level) - copy.untold;
+    copy.bucket = { level: Math.min(limit.burst, there), at: found.at };
+    copy.syncedAt = now;
   }
 
   function syncBehind(id: string, copy: Copy, now: number): void {

@@ -23,6 +23,13 @@ export interface WriteKey {
   previousValidUntil?: string;
   /** When an event of it was last taken, less at most a minute; absent where none ever was. Only in lists and changes. */
   lastUsedAt?: string;
+  /** Who changed the key last, and when; absent where the last change was made by version 0.3 or older. */
+  lastChange?: KeyChange;
+}
+
+/** One change of a write key. */
+export interface KeyChange extends Author {
+  at: string;
 }
 
 /** What a new write key may be. */
@@ -49,14 +56,18 @@ export interface WriteKeys {
   /** Those of some ids that no stored key has. */
   missing(ids: readonly string[]): Promise<string[]>;
   /** Makes a key; the secret is shown this once. Throws {@link TooManyWriteKeys}. */
-  create(input: NewWriteKey): Promise<{ key: string; writeKey: WriteKey }>;
-  change(id: string, patch: WriteKeyPatch): Promise<WriteKey | undefined>;
+  create(input: NewWriteKey, author?: Author): Promise<{ key: string; writeKey: WriteKey }>;
+  change(id: string, patch: WriteKeyPatch, author?: Author): Promise<WriteKey | undefined>;
   /**
    * Gives a key another secret, shown this once. The one before is taken for so long, and is then refused; the one before
    * that is refused from now on.
    */
-  rotate(id: string, graceMs: number): Promise<{ key: string; writeKey: WriteKey } | undefined>;
-  remove(id: string): Promise<boolean>;
+  rotate(
+    id: string,
+    graceMs: number,
+    author?: Author,
+  ): Promise<{ key: string; writeKey: WriteKey } | undefined>;
+  remove(id: string, author?: Author): Promise<boolean>;
   /** Notes that an event of a key was taken, ms since 1970; written down behind, once in a while. Also for a key not stored. */
   used(id: string, at: number): void;
   /** When a key was last used, also one that is not stored. */
@@ -78,8 +89,8 @@ interface Held {
   validUntil?: number;
 }
 
-/** Changes of write keys are not told apart by who made them. */
-const NOBODY: Author = { by: "", address: "" };
+/** The author of a change that is made by code of this process, not by a request. */
+const SERVER: Author = { by: "server", address: "" };
 
 /** All keys are in the memory of each process, and read again with each change: far more than there are senders. */
 export const MAX_WRITE_KEYS = 1_000;
@@ -109,7 +120,7 @@ export async function openWriteKeys(
     prefix: WRITE_KEYS,
     keyOf: writeKeyKey,
     // No versions: going back to one would bring back a secret that was rotated away.
-    write: ({ value }) => value,
+    write: ({ value, at, by, address }) => ({ ...value, lastChange: { at, by, address } }),
     read: (stored) => ({ version: 0, at: "", by: "", address: "", value: stored as StoredKey }),
     idOf: ({ id }) => id,
     onLoad(values) {
@@ -129,16 +140,18 @@ export async function openWriteKeys(
    * Changes a key: `change` gets what is there, and gives what shall be, or `undefined` to leave it. Gives what is there
    * then.
    */
-  async function update(id: string, change: (there: StoredKey | null) => StoredKey | null | undefined) {
-    let result: StoredKey | null = null;
-    await registry.change(NOBODY, () => {
-      const there = registry.values().get(id)?.value ?? null;
-      const next = change(there);
-      result = next ?? there;
+  async function update(
+    id: string,
+    author: Author,
+    change: (there: StoredKey | null) => StoredKey | null | undefined,
+  ): Promise<StoredKey | null> {
+    const current = () => registry.values().get(id)?.value ?? null;
+    await registry.change(author, () => {
+      const next = change(current());
       if (next === undefined) return [];
       return [{ id, value: next, deletes: [rateLimitKey(id), writeKeyUsedKey(id)] }];
     });
-    return result as StoredKey | null;
+    return current();
   }
 
   function held(digestHex: string): WriteKey | undefined {
@@ -173,7 +186,7 @@ export async function openWriteKeys(
       const known = new Set(stored().map(({ key }) => key.id));
       return ids.filter((id) => !known.has(id));
     },
-    async create({ name, allowedTypes, rateLimit, enabled = true }) {
+    async create({ name, allowedTypes, rateLimit, enabled = true }, author = SERVER) {
       const key = newWriteKey(options.randomBytes);
       const made: StoredKey = {
         id: newId(),
@@ -184,7 +197,7 @@ export async function openWriteKeys(
         createdAt: new Date(clock.now()).toISOString(),
         digest: hash("sha256", key, "hex"),
       };
-      await update(made.id, (there) => {
+      const stands = await update(made.id, author, (there) => {
         // Where storage denied a write that it did, it is there at the second look.
         if (there !== null) return undefined;
         if (stored().length >= MAX_WRITE_KEYS) {
@@ -192,10 +205,10 @@ export async function openWriteKeys(
         }
         return made;
       });
-      return { key, writeKey: publicOf(made, clock.now()) };
+      return { key, writeKey: publicOf(stands ?? made, clock.now()) };
     },
-    async change(id, patch) {
-      const changed = await update(id, (there) => {
+    async change(id, patch, author = SERVER) {
+      const changed = await update(id, author, (there) => {
         if (there === null) return undefined;
         const { allowedTypes: oldTypes, rateLimit: oldLimit, ...rest } = there;
         const allowedTypes = patch.allowedTypes === undefined ? oldTypes : patch.allowedTypes ?? undefined;
@@ -210,21 +223,21 @@ export async function openWriteKeys(
       });
       return changed === null ? undefined : (await shown([changed]))[0];
     },
-    async rotate(id, graceMs) {
+    async rotate(id, graceMs, author = SERVER) {
       const key = newWriteKey(options.randomBytes);
       const digest = hash("sha256", key, "hex");
       const validUntil = clock.now() + graceMs;
-      const rotated = await update(id, (there) => {
+      const rotated = await update(id, author, (there) => {
         // Where storage denied a write that it did, it is there at the second look.
         if (there === null || there.digest === digest) return undefined;
         return { ...there, digest, previous: { digest: there.digest, validUntil } };
       });
       return rotated === null ? undefined : { key, writeKey: (await shown([rotated]))[0]! };
     },
-    async remove(id) {
+    async remove(id, author = SERVER) {
       // Where storage denied a write that it did, it is gone at the second look: it was there at the first.
       let wasThere = false;
-      await update(id, (there) => {
+      await update(id, author, (there) => {
         if (there === null) return undefined;
         wasThere = true;
         return null;

@@ -4,6 +4,7 @@
  */
 import type { Clock } from "../store/clock.ts";
 import { LISTENING } from "../store/keys.ts";
+import { tryUpdate } from "../store/conditional_update.ts";
 import type { Entry, Store } from "../store/store.ts";
 
 /** A process with listeners says so this often. */
@@ -42,15 +43,13 @@ export function createListening(
     },
     /** Says that this process listens. Of two that say so at once the second says it again, or the first never knew of it. */
     async beat(): Promise<void> {
-      for (let tries = 0; tries < BEAT_TRIES; tries++) {
+      const updated = await tryUpdate(store, { tries: BEAT_TRIES }, async () => {
         const entry = await store.get<Beat>(LISTENING);
         notice(entry);
-        const sets: [typeof LISTENING, Beat][] = [[LISTENING, { by: id }]];
-        const stamp = await store.commit({ checks: [{ key: LISTENING, stamp: entry.stamp }], sets });
-        if (stamp === null) continue;
-        known = stamp;
-        return;
-      }
+        const checks = [{ key: LISTENING, stamp: entry.stamp }];
+        return { result: undefined, write: { checks, sets: [[LISTENING, { by: id }]] } };
+      });
+      if (updated?.stamp !== undefined) known = updated.stamp;
     },
   };
 }

@@ -4,6 +4,7 @@
  * repeated.
  */
 import { countRejected, type Counts, countTaken, countViolations } from "../../domain/stats/counts.ts";
+import { tryUpdate } from "../store/conditional_update.ts";
 import type { Store } from "../store/store.ts";
 import { withTimeout } from "../store/timeout.ts";
 import { type CountsSpan, createCountsStore, type Reading } from "./counts_store.ts";
@@ -127,19 +128,19 @@ async function writeMinute(
   const { key } = minute;
   minute.changed = false;
   try {
-    for (let tries = 0; tries < TRIES; tries++) {
-      const written = await kept.write(minute.minute, { key, stamp: minute.stamp }, minute.counts);
-      if (written === "too late") return true;
-      if (written !== undefined) {
-        minute.stamp = written;
-        return true;
+    const updated = await tryUpdate(store, { tries: TRIES }, async (failed) => {
+      if (failed > 0) {
+        // Nobody else writes this key: an answer was lost, or a write came late. If the key is gone, another process
+        // has joined it with those of others: a second write would count twice.
+        const { stamp } = await store.get(key);
+        if (minute.stamp !== null && stamp === null) return { result: true };
+        minute.stamp = stamp;
       }
-      // Nobody else writes this key: an answer was lost, or a write came late. If it is gone, another process has
-      // joined it with those of others: written again, it would count twice.
-      const there = await store.get(key);
-      if (minute.stamp !== null && there.stamp === null) return true;
-      minute.stamp = there.stamp;
-    }
+      const write = await kept.writeOf(minute.minute, { key, stamp: minute.stamp }, minute.counts);
+      return { result: true, ...write !== undefined && { write } };
+    });
+    minute.stamp = updated?.stamp ?? minute.stamp;
+    if (updated !== undefined) return true;
   } catch {
     // Counts stay in memory: the next write is of all of them.
   }

@@ -2,7 +2,7 @@
 import { addCounts, type Counts, type Period, PERIOD_MS, PERIODS } from "../../domain/stats/counts.ts";
 import { COUNTS_SUMMED, type Key } from "../store/keys.ts";
 import { LostFence } from "../store/lease.ts";
-import type { Store } from "../store/store.ts";
+import type { Store, Write } from "../store/store.ts";
 import { type CountsStoreOptions, keepUp } from "./counts_upkeep.ts";
 import {
   encodeCounts,
@@ -41,21 +41,17 @@ export function createCountsStore(options: CountsStoreOptions) {
   /** When it was last looked at what is due: the first write looks. */
   let lookedMs = -Infinity;
   return {
-    /**
-     * Writes what a process has counted in a minute: the new stamp, `undefined` where the key bore another, or that its
-     * hour is summed up already.
-     */
-    async write(
+    /** The write of what a process has counted in a minute; `undefined` where its hour is summed up already. */
+    async writeOf(
       minute: number,
       { key, stamp }: { key: Key; stamp: string | null },
       counts: Counts,
-    ): Promise<string | "too late" | undefined> {
+    ): Promise<Write | undefined> {
       const sets: [Key, Uint8Array][] = [[key, encodeCounts(counts)]];
       const summed = await summedTo(store);
       // An hour that was summed up by a clock that ran ahead is summed up again.
-      if (minute < summed.hour * MINUTES_PER_HOUR && !isAhead(summed.hour, clock.now())) return "too late";
-      const checks = [{ key, stamp }, { key: COUNTS_SUMMED, stamp: summed.stamp }];
-      return await store.commit({ checks, sets }) ?? undefined;
+      if (minute < summed.hour * MINUTES_PER_HOUR && !isAhead(summed.hour, clock.now())) return undefined;
+      return { checks: [{ key, stamp }, { key: COUNTS_SUMMED, stamp: summed.stamp }], sets };
     },
 
     /** Sums up and drops what is due, if anything is. */

@@ -4,7 +4,7 @@
  */
 import { createWatched } from "./cached_config.ts";
 import type { Clock } from "./clock.ts";
-import { NotServing } from "./errors.ts";
+import { update } from "./conditional_update.ts";
 import type { Key } from "./keys.ts";
 import { createTurns } from "./serial_queue.ts";
 import type { Store } from "./store.ts";
@@ -86,11 +86,11 @@ export function createRegistry<T>(options: RegistryOptions<T>) {
   }
 
   async function changeNow(author: Author, plan: () => Change<T>[]): Promise<void> {
-    for (let tries = 0; tries < TRIES; tries++) {
+    await update(store, { named: options.named, tries: TRIES }, async () => {
       const { stamp } = await store.get(mark);
       await watched.refresh();
       const changes = plan();
-      if (changes.length === 0) return;
+      if (changes.length === 0) return { result: undefined };
       const sets: [Key, unknown][] = [[mark, newId()]];
       const deletes: Key[] = [];
       for (const { id, value, restored, deletes: more = [] } of changes) {
@@ -107,10 +107,9 @@ export function createRegistry<T>(options: RegistryOptions<T>) {
         else sets.push([options.keyOf(id), version]);
       }
       // Every change moves the mark, so it alone tells whether another was faster.
-      const written = await store.commit({ checks: [{ key: mark, stamp }], sets, deletes });
-      if (written !== null) return await watched.refresh();
-    }
-    throw new NotServing(`Other processes keep changing ${options.named}; retry.`, "contention");
+      return { result: undefined, write: { checks: [{ key: mark, stamp }], sets, deletes } };
+    });
+    await watched.refresh();
   }
 
   return {

@@ -2,7 +2,6 @@
 import { Hono } from "hono";
 import { z } from "zod";
 import { NO_CONTRACT } from "../../actors/governance/contracts.ts";
-import type { Author } from "../../actors/store/registry.ts";
 import { commonContracts } from "../../domain/contract/common_contracts.ts";
 import { CONTRACT_MODES, type Draft } from "../../domain/contract/contract.ts";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
@@ -11,7 +10,14 @@ import { shown } from "../../domain/event/json.ts";
 import type { Schema, SchemaProblem } from "../../domain/contract/schema.ts";
 import { bodyErrors, readBody } from "./admin_body.ts";
 import { ADMIN_KEY_ID } from "../auth/authentication.ts";
-import { adminOnly, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
+import {
+  adminOnly,
+  authorOf,
+  type Outcome,
+  type Parts,
+  type RouteContext,
+  type RouteEnv,
+} from "../handler/handle.ts";
 import { createLane } from "../http/semaphore.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
 import type { NO_QUERY } from "../http/query.ts";
@@ -220,11 +226,6 @@ async function unlessRefused(put: () => Promise<Outcome>): Promise<Outcome> {
     if (error instanceof UnsupportedSchema) return invalidSchema(error.problem);
     throw error;
   }
-}
-
-/** Only administrators change contracts; the address tells more than the one token that they share. */
-function authorOf({ peerOf }: Parts, c: RouteContext): Author {
-  return { by: ADMIN_KEY_ID, address: peerOf(c) };
 }
 
 function readName(c: RouteContext): string | undefined {

@@ -5,6 +5,7 @@ import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { bodyErrors, readBody, unknownMember } from "./admin_body.ts";
 import {
   adminOnly,
+  authorOf,
   logAct,
   type Outcome,
   type Parts,
@@ -94,98 +95,86 @@ export interface AdminOptions {
 
 /** Everything under `/api/v1/admin/keys`. */
 export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono<RouteEnv> {
-  const { system } = parts;
   const routes = new Hono<RouteEnv>();
   const admin = (handler: (c: RouteContext) => Promise<Outcome>) => adminOnly(parts, handler);
-
-  routes.get(
-    "/api/v1/admin/keys",
-    admin(async () => {
-      const stored = (await system.writeKeys.list()).map(shown);
-      if (!hasDefaultKey) return jsonResponse({ keys: stored });
-      const lastUsedAt = await system.writeKeys.lastUsedAt(DEFAULT_KEY_ID);
-      return jsonResponse({ keys: [{ ...DEFAULT_KEY, ...lastUsedAt && { lastUsedAt } }, ...stored] });
-    }),
-  );
-
-  routes.post(
-    "/api/v1/admin/keys",
-    admin(async (c) => {
-      const body = await readBody(parts, c, newKeySchema);
-      if (body.problem !== undefined) return body.problem;
-      const { name, allowedTypes, rateLimit, enabled } = body.value;
-      try {
-        const { key, writeKey } = await system.writeKeys.create({
-          name,
-          ...allowedTypes && { allowedTypes },
-          ...rateLimit && { rateLimit },
-          ...enabled !== undefined && { enabled },
-        });
-        const { id, ...rest } = shown(writeKey);
-        logAct(parts, c, "write key created", { writeKeyId: id, name });
-        return jsonResponse({ id, key, ...rest }, 201);
-      } catch (error) {
-        if (error instanceof TooManyWriteKeys) {
-          return invalid("too_many_keys", "", `${error.message}: delete some`);
-        }
-        throw error;
-      }
-    }),
-  );
-
-  routes.patch(
-    "/api/v1/admin/keys/:id",
-    admin(async (c) => {
-      const body = await readBody(parts, c, keyPatchSchema);
-      if (body.problem !== undefined) return body.problem;
-      const id = readId(c);
-      if (hasDefaultKey && id === DEFAULT_KEY_ID) return KEY_OF_ENVIRONMENT;
-      const { name, allowedTypes, rateLimit, enabled } = body.value;
-      const changed = id === undefined ? undefined : await system.writeKeys.change(id, {
-        ...name !== undefined && { name },
-        ...allowedTypes !== undefined && { allowedTypes },
-        ...rateLimit !== undefined && { rateLimit },
-        ...enabled !== undefined && { enabled },
-      });
-      if (changed === undefined) return NO_SUCH_KEY;
-      logAct(parts, c, "write key changed", {
-        writeKeyId: changed.id,
-        changed: Object.keys(body.value).join(),
-      });
-      return jsonResponse(shown(changed));
-    }),
-  );
-
-  routes.post(
-    "/api/v1/admin/keys/:id/rotate",
-    admin(async (c) => {
-      const body = await readBody(parts, c, rotationSchema);
-      if (body.problem !== undefined) return body.problem;
-      const id = readId(c);
-      if (hasDefaultKey && id === DEFAULT_KEY_ID) return KEY_OF_ENVIRONMENT;
-      const rotated = id === undefined
-        ? undefined
-        : await system.writeKeys.rotate(id, body.value.graceSeconds * 1000);
-      if (rotated === undefined) return NO_SUCH_KEY;
-      const { id: rotatedId, ...rest } = shown(rotated.writeKey);
-      logAct(parts, c, "write key rotated", { writeKeyId: rotatedId });
-      return jsonResponse({ id: rotatedId, key: rotated.key, ...rest });
-    }),
-  );
-
-  routes.delete(
-    "/api/v1/admin/keys/:id",
+  /** A handler for one stored key; the key of the environment cannot be changed. */
+  const ofKey = (handler: (c: RouteContext, id: string) => Promise<Outcome>) =>
     admin(async (c) => {
       const id = readId(c);
-      if (hasDefaultKey && id === DEFAULT_KEY_ID) return KEY_OF_ENVIRONMENT;
-      const removed = id !== undefined && await system.writeKeys.remove(id);
-      if (!removed) return NO_SUCH_KEY;
-      logAct(parts, c, "write key deleted", { writeKeyId: id });
-      return new Response(null, { status: 204, headers: SECURITY_HEADERS });
-    }),
-  );
+      if (id === undefined) return NO_SUCH_KEY;
+      return hasDefaultKey && id === DEFAULT_KEY_ID ? KEY_OF_ENVIRONMENT : await handler(c, id);
+    });
 
+  routes.get("/api/v1/admin/keys", admin(() => listKeys(parts, hasDefaultKey)));
+  routes.post("/api/v1/admin/keys", admin((c) => createKey(parts, c)));
+  routes.patch("/api/v1/admin/keys/:id", ofKey((c, id) => changeKey(parts, c, id)));
+  routes.post("/api/v1/admin/keys/:id/rotate", ofKey((c, id) => rotateKey(parts, c, id)));
+  routes.delete("/api/v1/admin/keys/:id", ofKey((c, id) => deleteKey(parts, c, id)));
   return routes;
+}
+
+async function listKeys({ system }: Parts, hasDefaultKey: boolean): Promise<Outcome> {
+  const stored = (await system.writeKeys.list()).map(shown);
+  if (!hasDefaultKey) return jsonResponse({ keys: stored });
+  const lastUsedAt = await system.writeKeys.lastUsedAt(DEFAULT_KEY_ID);
+  return jsonResponse({ keys: [{ ...DEFAULT_KEY, ...lastUsedAt && { lastUsedAt } }, ...stored] });
+}
+
+async function createKey(parts: Parts, c: RouteContext): Promise<Outcome> {
+  const body = await readBody(parts, c, newKeySchema);
+  if (body.problem !== undefined) return body.problem;
+  const { name, allowedTypes, rateLimit, enabled } = body.value;
+  const input = {
+    name,
+    ...allowedTypes && { allowedTypes },
+    ...rateLimit && { rateLimit },
+    ...enabled !== undefined && { enabled },
+  };
+  try {
+    const { key, writeKey } = await parts.system.writeKeys.create(input, authorOf(parts, c));
+    const { id, ...rest } = shown(writeKey);
+    logAct(parts, c, "write key created", { writeKeyId: id, name });
+    return jsonResponse({ id, key, ...rest }, 201);
+  } catch (error) {
+    if (error instanceof TooManyWriteKeys) {
+      return invalid("too_many_keys", "", `${error.message}: delete some`);
+    }
+    throw error;
+  }
+}
+
+async function changeKey(parts: Parts, c: RouteContext, id: string): Promise<Outcome> {
+  const body = await readBody(parts, c, keyPatchSchema);
+  if (body.problem !== undefined) return body.problem;
+  const { name, allowedTypes, rateLimit, enabled } = body.value;
+  const patch = {
+    ...name !== undefined && { name },
+    ...allowedTypes !== undefined && { allowedTypes },
+    ...rateLimit !== undefined && { rateLimit },
+    ...enabled !== undefined && { enabled },
+  };
+  const changed = await parts.system.writeKeys.change(id, patch, authorOf(parts, c));
+  if (changed === undefined) return NO_SUCH_KEY;
+  logAct(parts, c, "write key changed", { writeKeyId: id, changed: Object.keys(body.value).join() });
+  return jsonResponse(shown(changed));
+}
+
+async function rotateKey(parts: Parts, c: RouteContext, id: string): Promise<Outcome> {
+  const body = await readBody(parts, c, rotationSchema);
+  if (body.problem !== undefined) return body.problem;
+  const graceMs = body.value.graceSeconds * 1000;
+  const rotated = await parts.system.writeKeys.rotate(id, graceMs, authorOf(parts, c));
+  if (rotated === undefined) return NO_SUCH_KEY;
+  const { id: rotatedId, ...rest } = shown(rotated.writeKey);
+  logAct(parts, c, "write key rotated", { writeKeyId: id });
+  return jsonResponse({ id: rotatedId, key: rotated.key, ...rest });
+}
+
+async function deleteKey(parts: Parts, c: RouteContext, id: string): Promise<Outcome> {
+  const wasThere = await parts.system.writeKeys.remove(id, authorOf(parts, c));
+  if (!wasThere) return NO_SUCH_KEY;
+  logAct(parts, c, "write key deleted", { writeKeyId: id });
+  return new Response(null, { status: 204, headers: SECURITY_HEADERS });
 }
 
 const DEFAULT_KEY = { id: DEFAULT_KEY_ID, name: "WRITE_KEY", enabled: true, source: "environment" } as const;
@@ -201,6 +190,7 @@ const NO_SUCH_KEY: Problem = { reason: "not_found", code: "not_found", detail: "
 /** Member by member, so that nothing else of what is stored can come along. */
 function shown(key: WriteKey): WriteKey & { source: "stored" } {
   const { id, name, allowedTypes, rateLimit, enabled, createdAt, lastUsedAt, previousValidUntil } = key;
+  const { lastChange } = key;
   return {
     id,
     name,
@@ -210,6 +200,7 @@ function shown(key: WriteKey): WriteKey & { source: "stored" } {
     createdAt,
     ...lastUsedAt !== undefined && { lastUsedAt },
     ...previousValidUntil !== undefined && { previousValidUntil },
+    ...lastChange !== undefined && { lastChange },
     source: "stored",
   };
 }

@@ -4,7 +4,8 @@ import type { z } from "zod";
 import { matchedRoutes } from "hono/route";
 import type { System } from "../../actors/system.ts";
 import { traceOf } from "../../actors/store/error_trace.ts";
-import type { Authentication, Right } from "../auth/authentication.ts";
+import type { Author } from "../../actors/store/registry.ts";
+import { ADMIN_KEY_ID, type Authentication, type Right } from "../auth/authentication.ts";
 import type { Charges } from "../auth/charges.ts";
 import type { Bodies } from "../http/bodies.ts";
 import type { Pipeline } from "../../ingest/pipeline.ts";
@@ -142,6 +143,11 @@ export function adminOnly<Query extends z.ZodObject = typeof NO_QUERY>(
   return withAccess(parts, { right: "admin", ...query && { query } }, handler);
 }
 
+/** The author of an administrator's change. All administrators share one token, so the address tells more. */
+export function authorOf({ peerOf }: Pick<Parts, "peerOf">, c: RouteContext): Author {
+  return { by: ADMIN_KEY_ID, address: peerOf(c) };
+}
+
 /** Writes what an administrator did into the log. People stand there as digests. */
 export function logAct(
   { log, peerOf }: Pick<Parts, "log" | "peerOf">,
@@ -149,5 +155,5 @@ export function logAct(
   message: string,
   members: LogMembers,
 ): void {
-  log.line("info", message, { by: "admin", address: peerOf(c), ...members });
+  log.line("info", message, { ...authorOf({ peerOf }, c), ...members });
 }

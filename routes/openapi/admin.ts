@@ -18,6 +18,10 @@ const stored = {
   previousValidUntil: time.optional().meta({
     description: "The previous secret is accepted until this time.",
   }),
+  lastChange: z.object({ at: time, by: z.string(), address: z.string() }).optional().meta({
+    description:
+      "Who changed the key last, from which address; absent if version 0.3 or older made the change.",
+  }),
   source: z.literal("stored"),
 };
 
@@ -45,6 +49,7 @@ const website = {
   allowedTypes: ["page"],
   enabled: true,
   createdAt: "2026-11-23T17:06:00.841Z",
+  lastChange: { at: "2026-11-23T17:06:00.841Z", by: "admin", address: "192.0.2.1" },
   source: "stored",
 };
 

@@ -17,14 +17,22 @@ Deno.test("deno task keys makes, lists, changes, rotates and deletes keys that a
   const sends = (key: string, status: number) =>
     eventually(`${status}`, async () => (await server.send(TRACK, key)).status === status, { ms: 5_000 });
 
-  const { id, key, createdAt, ...made } = await keys("create", "web", "--rate", "0.01", "--burst", "1");
+  const { id, key, createdAt, lastChange, ...made } = await keys(
+    "create",
+    "web",
+    "--rate",
+    "0.01",
+    "--burst",
+    "1",
+  );
   match(key, /^c[a-z0-9]{24}$/);
   deepStrictEqual(made, { name: "web", rateLimit: { perSecond: 0.01, burst: 1 }, enabled: true });
+  deepStrictEqual([lastChange.by, lastChange.address], ["deno task keys", ""]);
   await sends(key, 200);
   await sends(key, 429);
   deepStrictEqual(
     await keys("change", id, "--name", "site", "--types", "track", "--no-limit").then(
-      ({ lastUsedAt, ...rest }) => (match(lastUsedAt, /Z$/), rest),
+      ({ lastUsedAt, lastChange: _, ...rest }) => (match(lastUsedAt, /Z$/), rest),
     ),
     { id, name: "site", allowedTypes: ["track"], enabled: true, createdAt },
   );

@@ -1,4 +1,4 @@
-import { deepStrictEqual, match, strictEqual } from "node:assert";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { writeKeyKey } from "../../../actors/store/keys.ts";
 import { openStore } from "../../../actors/store/store.ts";
 import { MAX_WRITE_KEYS } from "../../../actors/governance/write_keys.ts";
@@ -20,7 +20,7 @@ Deno.test("a write key is made, shown once, listed without its secret, changed a
   await using test = await openTestApp();
   const made = await create(test, { name: "website", allowedTypes: ["track", "page"] });
   strictEqual(made.status, 201);
-  const { id, key, createdAt, ...rest } = made.body;
+  const { id, key, createdAt, lastChange, ...rest } = made.body;
   match(key, /^c[a-z0-9]{24}$/);
   match(createdAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   deepStrictEqual(rest, {
@@ -33,17 +33,19 @@ Deno.test("a write key is made, shown once, listed without its secret, changed a
 
   const listed = await test.get(KEYS, AS_ADMIN);
   const { lastUsedAt, ...listedKey } = listed.body.keys[1];
-  deepStrictEqual(listedKey, { id, createdAt, ...rest });
+  deepStrictEqual(listedKey, { id, createdAt, lastChange, ...rest });
   strictEqual(lastUsedAt, new Date(test.clock.nowMs).toISOString());
   strictEqual(JSON.stringify(listed.body).includes(key), false);
 
   const disabled = await change(test, id, { enabled: false, name: "old website", allowedTypes: null });
+  const { lastChange: disabling } = disabled.body;
   deepStrictEqual([disabled.status, disabled.body], [200, {
     id,
     name: "old website",
     enabled: false,
     createdAt,
     lastUsedAt,
+    lastChange: disabling,
     source: "stored",
   }]);
   strictEqual(await sendBy(test, key), 401);
@@ -55,6 +57,20 @@ Deno.test("a write key is made, shown once, listed without its secret, changed a
   strictEqual(await sendBy(test, key), 401);
   strictEqual((await remove(test, id)).status, 404);
   strictEqual((await change(test, id, { enabled: true })).status, 404);
+});
+
+Deno.test("a write key shows who changed it last, from where and when", async () => {
+  await using test = await openTestApp();
+  const who = { by: "admin", address: "192.0.2.1" };
+  const made = (await create(test, { name: "website" })).body;
+  const { at: madeAt, ...madeBy } = made.lastChange;
+  deepStrictEqual(madeBy, who);
+  ok(madeAt >= made.createdAt);
+  const rotated = await test.send(`${KEYS}/${made.id}/rotate`, {}, { headers: AS_ADMIN });
+  const { at, ...by } = rotated.body.lastChange;
+  deepStrictEqual(by, who);
+  ok(at >= madeAt);
+  deepStrictEqual((await test.get(KEYS, AS_ADMIN)).body.keys[1].lastChange, { at, ...who });
 });
 
 Deno.test("who makes, changes, rotates or deletes a write key is in the log, and no secret is", async () => {
