@@ -8,7 +8,7 @@ import { linkedBy, namesOf } from "../../domain/profile/fact.ts";
 import { DIGEST_BYTES, digestOf, digestsIn, wordsOfHex } from "../journal/chunk.ts";
 import { createDigestSet } from "../journal/digest_set.ts";
 import type { Settled } from "../journal/journal_state.ts";
-import { createWatched } from "../store/cached_config.ts";
+import { createWatched } from "../configuration/cached_config.ts";
 import type { Clock } from "../store/clock.ts";
 import { update } from "../store/conditional_update.ts";
 import { TooManySuppressed } from "../store/errors.ts";

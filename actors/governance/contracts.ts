@@ -19,7 +19,7 @@ import {
 } from "../store/keys.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
-import { type Author, createRegistry } from "../store/registry.ts";
+import { type Author, createRegistry } from "../configuration/registry.ts";
 import { TooManyContracts, UnsupportedSchema } from "../store/errors.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import type { Rejection } from "../../domain/event/rejection.ts";

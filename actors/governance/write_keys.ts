@@ -4,7 +4,7 @@ import { createKeyUse } from "./key_use.ts";
 import type { Clock } from "../store/clock.ts";
 import { rateLimitKey, WRITE_KEYS, WRITE_KEYS_CHANGED, writeKeyKey, writeKeyUsedKey } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
-import { type Author, createRegistry } from "../store/registry.ts";
+import { type Author, createRegistry } from "../configuration/registry.ts";
 import { TooManyWriteKeys } from "../store/errors.ts";
 import type { RateLimit } from "../../domain/limits/token_bucket.ts";
 import type { EventType } from "../../domain/event/event.ts";

@@ -18,7 +18,7 @@ import {
   type RouteContext,
   type RouteEnv,
 } from "../handler/handle.ts";
-import { createLane } from "../http/semaphore.ts";
+import { createLane } from "../body/semaphore.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
 import type { NO_QUERY } from "../http/query.ts";
 import { pathParam } from "../http/path_params.ts";

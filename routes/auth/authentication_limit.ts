@@ -1,7 +1,7 @@
 /** A limit on wrong credentials per address, so that keys can't be guessed at the speed of the server. */
 
 import { forgetOldest } from "../../domain/limits/bounded_map.ts";
-import { PROCESS_LIMITS } from "../http/limits.ts";
+import { PROCESS_LIMITS } from "../body/limits.ts";
 import { networksOf } from "../http/network.ts";
 
 /** The window in which failures are counted. */

@@ -3,9 +3,9 @@
  * request comes from: one in debt is refused before its body is read. A sender that is known is never refused for its
  * address; what its refused requests cost is counted by its write key.
  */
-import { type AccountLimits, createAccounts } from "../http/accounts.ts";
-import { CLOSES, type Work } from "../http/body.ts";
-import type { Limits } from "../http/limits.ts";
+import { type AccountLimits, createAccounts } from "../body/accounts.ts";
+import { CLOSES, type Work } from "../body/body.ts";
+import type { Limits } from "../body/limits.ts";
 import type { Log } from "../http/logger.ts";
 import { networksOf } from "../http/network.ts";
 import type { Problem } from "../http/problem.ts";

@@ -7,7 +7,7 @@ import { accept, type BatchDefaults } from "../../domain/event/accept.ts";
 import { type EventType, MAX_EVENT_BYTES, type StoredEvent } from "../../domain/event/event.ts";
 import { ownMessageId, type Rejection } from "../../domain/event/rejection.ts";
 import { formatTimestamp } from "../../domain/event/timestamp.ts";
-import { BODY_LIMITS } from "../http/limits.ts";
+import { BODY_LIMITS } from "../body/limits.ts";
 import { CORS_HEADERS, preflightOf } from "../http/cors.ts";
 import { handle, type Outcome, type Parts, type RouteContext, type RouteEnv } from "../handler/handle.ts";
 import type { Source } from "../../ingest/pipeline.ts";

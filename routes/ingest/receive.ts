@@ -8,9 +8,9 @@ import { MAX_EVENT_BYTES } from "../../domain/event/event.ts";
 import type { Caller } from "../auth/authentication.ts";
 import { writtenKeys } from "../auth/written_key.ts";
 import type { Outcome, Parts, RouteContext } from "../handler/handle.ts";
-import type { Parsing } from "../http/bodies.ts";
-import { type Body, CLOSES, type Work } from "../http/body.ts";
-import { beginsAsGzip, codingOf } from "../http/decode.ts";
+import type { Parsing } from "../body/bodies.ts";
+import { type Body, CLOSES, type Work } from "../body/body.ts";
+import { beginsAsGzip, codingOf } from "../body/decode.ts";
 import { networksOf } from "../http/network.ts";
 import type { Problem, Reason } from "../http/problem.ts";
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { keyPatchSchema, newKeySchema, rotationSchema } from "../admin/write_keys.ts";
-import type { Group } from "./operation.ts";
+import type { Group } from "../operation/operation.ts";
 import { time } from "./reading.ts";
 
 const stored = {

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { CONTRACT_MODES } from "../../domain/contract/contract.ts";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { checkQuery, commonSchema, draftSchema, versionsQuery } from "../admin/contracts.ts";
-import { described, type Group } from "./operation.ts";
+import { described, type Group } from "../operation/operation.ts";
 import { time } from "./reading.ts";
 
 const SCHEMA =

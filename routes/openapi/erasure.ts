@@ -1,7 +1,7 @@
 /** The routes that erase people. */
 import { z } from "zod";
 import { erasureQuery } from "../admin/erasure.ts";
-import { described, type Group, type Operation } from "./operation.ts";
+import { described, type Group, type Operation } from "../operation/operation.ts";
 import { time } from "./reading.ts";
 
 const count = z.int().min(0);

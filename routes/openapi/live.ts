@@ -2,8 +2,8 @@
 import { z } from "zod";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { liveQuery } from "../admin/live.ts";
-import { described, type Group } from "./operation.ts";
-import { position } from "./parameters.ts";
+import { described, type Group } from "../operation/operation.ts";
+import { position } from "../operation/parameters.ts";
 import { time } from "./reading.ts";
 
 const names = {

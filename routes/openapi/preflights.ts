@@ -1,5 +1,5 @@
 /** Preflights (Fetch Standard, section 3.2.2): browsers ask them on their own before they send across origins. */
-import type { Group, Operation, Route } from "./operation.ts";
+import type { Group, Operation, Route } from "../operation/operation.ts";
 
 const preflight: Operation = {
   summary: "CORS preflight",

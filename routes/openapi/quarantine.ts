@@ -1,9 +1,9 @@
 /** The routes of events that were not taken. */
 import { z } from "zod";
 import { rejectedQuery } from "../admin/quarantine.ts";
-import type { Group } from "./operation.ts";
+import type { Group } from "../operation/operation.ts";
 import { cursorSchema, time } from "./reading.ts";
-import { EVENT_ERROR_CODES } from "./refusals.ts";
+import { EVENT_ERROR_CODES } from "../operation/refusals.ts";
 
 const rejectedSchema = z.object({
   id: z.string(),

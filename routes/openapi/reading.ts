@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { logQuery, membersQuery, pastQuery } from "../profiles/profiles.ts";
-import type { Answer, Group, Operation } from "./operation.ts";
+import type { Answer, Group, Operation } from "../operation/operation.ts";
 
 /** A moment as every answer has it. */
 export const time = z.string().meta({

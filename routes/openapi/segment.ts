@@ -9,10 +9,10 @@ import {
   SOURCE_CONFIG_PATH,
   TYPED_PATHS,
 } from "../http/paths.ts";
-import { BATCH, EVENTS } from "./examples.ts";
-import type { Answer, Group, Operation, Route } from "./operation.ts";
-import { RATE_LIMIT_HEADERS } from "./refusals.ts";
-import { KEY_IN_QUERY, KEY_IN_QUERY_OR_BASIC } from "./security.ts";
+import { BATCH, EVENTS } from "../operation/examples.ts";
+import type { Answer, Group, Operation, Route } from "../operation/operation.ts";
+import { RATE_LIMIT_HEADERS } from "../operation/refusals.ts";
+import { KEY_IN_QUERY, KEY_IN_QUERY_OR_BASIC } from "../operation/security.ts";
 import { batchAnswer, batchSchema, HOW_BODIES_COME } from "./sending.ts";
 
 const taken: Answer = {

@@ -3,9 +3,9 @@ import { z } from "zod";
 import { eventSchema, mapSchema } from "../../domain/event/event.ts";
 import { MAX_BATCH_EVENTS } from "../ingest/events.ts";
 import { BATCH_PATH, EVENT_PATH } from "../http/paths.ts";
-import { BATCH, EVENTS } from "./examples.ts";
-import type { Answer, Group } from "./operation.ts";
-import { EVENT_ERROR_CODES, RATE_LIMIT_HEADERS } from "./refusals.ts";
+import { BATCH, EVENTS } from "../operation/examples.ts";
+import type { Answer, Group } from "../operation/operation.ts";
+import { EVENT_ERROR_CODES, RATE_LIMIT_HEADERS } from "../operation/refusals.ts";
 
 /** What a batch of up to so many events is. */
 export const batchSchema = (maxEvents: number) =>

@@ -1,7 +1,7 @@
 /** The routes that say something of the service itself, to anybody. */
 import { z } from "zod";
 import { ASSET_PATHS, DOCS_PATH, OPENAPI_PATH } from "../http/docs_paths.ts";
-import type { Answer, Group, Operation } from "./operation.ts";
+import type { Answer, Group, Operation } from "../operation/operation.ts";
 
 const open = (summary: string, answer: Answer): Operation => ({
   summary,

@@ -1,8 +1,8 @@
 /** The figures of administrators. */
 import { z } from "zod";
 import { statsQuery } from "../admin/stats.ts";
-import { described, type Group } from "./operation.ts";
-import { OPEN_OR_BEARER } from "./security.ts";
+import { described, type Group } from "../operation/operation.ts";
+import { OPEN_OR_BEARER } from "../operation/security.ts";
 import { time } from "./reading.ts";
 import { PERIODS } from "../../domain/stats/counts.ts";
 

@@ -1,8 +1,8 @@
 /** The routes that tell why: the story of one event, and of one trait. */
 import { z } from "zod";
 import { storyQuery } from "../profiles/explain.ts";
-import { described, type Group } from "./operation.ts";
-import { position } from "./parameters.ts";
+import { described, type Group } from "../operation/operation.ts";
+import { position } from "../operation/parameters.ts";
 import { storedEventSchema, time } from "./reading.ts";
 
 const change = <T extends z.ZodType>(value: T) => z.object({ from: value.nullable(), to: value.nullable() });

@@ -14,7 +14,7 @@ import {
   withAccess,
 } from "../handler/handle.ts";
 import { pathParam } from "../http/path_params.ts";
-import { createLane, type Lane } from "../http/semaphore.ts";
+import { createLane, type Lane } from "../body/semaphore.ts";
 import { jsonResponse, type Problem } from "../http/problem.ts";
 import { illFormed, MAX_ID_UNITS, neverSeen } from "./actor_id.ts";
 import { inTurn, PROFILE_WEIGHT, READS_AT_ONCE } from "./read_turns.ts";

@@ -5,7 +5,7 @@ import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { type Outcome, type Parts, type RouteContext, type RouteEnv, withAccess } from "../handler/handle.ts";
 import { cursor, limit, moment } from "../http/paging.ts";
 import { pathParam } from "../http/path_params.ts";
-import { createLane, type Lane } from "../http/semaphore.ts";
+import { createLane, type Lane } from "../body/semaphore.ts";
 import { invalid, jsonResponse } from "../http/problem.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
 import { InvalidCursor } from "../../actors/store/errors.ts";

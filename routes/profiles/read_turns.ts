@@ -1,7 +1,7 @@
 /** Bounds how many reads run at once, by the memory and time that they may take. */
 import type { Outcome } from "../handler/handle.ts";
 import type { Problem } from "../http/problem.ts";
-import type { Lane } from "../http/semaphore.ts";
+import type { Lane } from "../body/semaphore.ts";
 
 /**
  * Reads under way at once; others wait in line. What is shown can be some MB of JSON, and twenty times as much memory, and

@@ -30,7 +30,7 @@ const MANY_ADDRESSES = Array.from({ length: 200 }, (_, n) => `198.51.${Math.floo
 
 /**
  * What an attacker may take beside what bytes pay for, in ms of the thread: what refused requests of an address, and the
- * credit of a key, allow at first (`routes/http/limits.ts`).
+ * credit of a key, allow at first (`routes/body/limits.ts`).
  */
 const allowedMs = (addresses: number, forMs: number) => 250 * Math.min(addresses, 4) + 150 + forMs * 0.05;
 

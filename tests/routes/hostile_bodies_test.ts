@@ -2,7 +2,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { gzipSync } from "node:zlib";
 import http2 from "node:http2";
-import type { Limits } from "../../routes/http/limits.ts";
+import type { Limits } from "../../routes/body/limits.ts";
 import { openTestApp, WRITE_KEY } from "./test_app.ts";
 
 const EVENT = { type: "track", userId: "u1", event: "x" };

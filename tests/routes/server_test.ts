@@ -1,6 +1,6 @@
 /** What only a real connection shows: bodies that stall or break off, and answers that come before a body's end. */
 import { match, ok, strictEqual } from "node:assert";
-import type { Limits } from "../../routes/http/limits.ts";
+import type { Limits } from "../../routes/body/limits.ts";
 import { beginEvent, eventually, sleep } from "../process/server.ts";
 import { ADMIN_TOKEN, openTestApp, WRITE_KEY } from "./test_app.ts";
 

@@ -2,10 +2,10 @@
  * Something small that every process holds in memory and that seldom changes: a mark in the store changes with it, and
  * is looked at often enough that a change holds everywhere in 5 s, without a read for each event.
  */
-import type { Clock } from "./clock.ts";
-import type { Key } from "./keys.ts";
-import type { Store } from "./store.ts";
-import { createTurns } from "./serial_queue.ts";
+import type { Clock } from "../store/clock.ts";
+import type { Key } from "../store/keys.ts";
+import type { Store } from "../store/store.ts";
+import { createTurns } from "../store/serial_queue.ts";
 
 /** What is known is looked at again behind an answer after this time, and before one after twice as long. */
 const FRESH_MS = 2_000;

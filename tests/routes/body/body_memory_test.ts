@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import fc from "fast-check";
-import { type BodySender, createBodyMemory, type Hold } from "../../../routes/http/body_memory.ts";
-import { LIMITS } from "../../../routes/http/limits.ts";
+import { type BodySender, createBodyMemory, type Hold } from "../../../routes/body/body_memory.ts";
+import { LIMITS } from "../../../routes/body/limits.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

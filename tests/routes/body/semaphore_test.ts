@@ -1,5 +1,5 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { createLane, MAX_WAITING, WAIT_MS } from "../../../routes/http/semaphore.ts";
+import { createLane, MAX_WAITING, WAIT_MS } from "../../../routes/body/semaphore.ts";
 
 Deno.test("a lane lets in what fits, and who waits in the order in which they came", async () => {
   const lane = createLane(10, Date.now);

@@ -1,10 +1,10 @@
 /** What a body may make the server do, by what its sender sent for it. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { gzipSync } from "node:zlib";
-import { type Bodies, createBodies, type Parsing } from "../../../routes/http/bodies.ts";
-import type { Body } from "../../../routes/http/body.ts";
-import { LIMITS, type Limits } from "../../../routes/http/limits.ts";
-import { structureOf } from "../../../routes/http/load.ts";
+import { type Bodies, createBodies, type Parsing } from "../../../routes/body/bodies.ts";
+import type { Body } from "../../../routes/body/body.ts";
+import { LIMITS, type Limits } from "../../../routes/body/limits.ts";
+import { structureOf } from "../../../routes/body/load.ts";
 
 const MIB = 1024 * 1024;
 

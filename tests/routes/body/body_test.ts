@@ -1,7 +1,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { createBodies } from "../../../routes/http/bodies.ts";
-import type { BodySender } from "../../../routes/http/body_memory.ts";
-import * as defaults from "../../../routes/http/limits.ts";
+import { createBodies } from "../../../routes/body/bodies.ts";
+import type { BodySender } from "../../../routes/body/body_memory.ts";
+import * as defaults from "../../../routes/body/limits.ts";
 
 const LIMITS = { ...defaults.LIMITS, maxBytes: 1000, drainBytes: 5000, maxHeldBytes: 1500 };
 

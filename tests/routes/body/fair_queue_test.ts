@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { setImmediate } from "node:timers";
-import { createFairQueue, type Turn } from "../../../routes/http/fair_queue.ts";
-import { MAX_WAITING, WAIT_MS } from "../../../routes/http/semaphore.ts";
+import { createFairQueue, type Turn } from "../../../routes/body/fair_queue.ts";
+import { MAX_WAITING, WAIT_MS } from "../../../routes/body/semaphore.ts";
 
 const OPTIONS = { room: 100, turnMs: 5, now: Date.now };
 

@@ -3,11 +3,11 @@
  * One mark moves with each change, so one read tells whether anything is new, and one check keeps two changes apart.
  */
 import { createWatched } from "./cached_config.ts";
-import type { Clock } from "./clock.ts";
-import { update } from "./conditional_update.ts";
-import type { Key } from "./keys.ts";
-import { createTurns } from "./serial_queue.ts";
-import type { Store } from "./store.ts";
+import type { Clock } from "../store/clock.ts";
+import { update } from "../store/conditional_update.ts";
+import type { Key } from "../store/keys.ts";
+import { createTurns } from "../store/serial_queue.ts";
+import type { Store } from "../store/store.ts";
 
 /** Who made a change, from where. */
 export interface Author {

@@ -2,7 +2,7 @@
 import { gunzipSync } from "node:zlib";
 import { parseExact } from "../../domain/event/exact_json.ts";
 import { syntaxFault } from "../../domain/event/syntax_fault.ts";
-import { invalid, type Problem } from "./problem.ts";
+import { invalid, type Problem } from "../http/problem.ts";
 
 /** How a body was coded: not at all, by gzip, or by something else. */
 export type Coding = "identity" | "gzip" | "unknown";

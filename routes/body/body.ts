@@ -6,7 +6,7 @@
 import { type BodySender, createBodyMemory, type Hold, SMALL_BODY_BYTES } from "./body_memory.ts";
 import { createDeadlines, DeadlinePassed } from "./deadlines.ts";
 import type { Limits } from "./limits.ts";
-import { invalid, type Problem } from "./problem.ts";
+import { invalid, type Problem } from "../http/problem.ts";
 import type { Turn } from "./fair_queue.ts";
 
 /** Work that was done for a body: what a sender is charged for, where it was for nothing. */

@@ -21,7 +21,7 @@ import {
   UNITS_PER_EXACT_VALUE,
   valuesOf,
 } from "./load.ts";
-import type { Problem } from "./problem.ts";
+import type { Problem } from "../http/problem.ts";
 import { createLane } from "./semaphore.ts";
 
 /**

@@ -1,7 +1,7 @@
 /** How a body is decoded, and that what is said of a bad one quotes nothing of it. */
 import { match, strictEqual } from "node:assert";
 import fc from "fast-check";
-import { codingOf, parseJson } from "../../../routes/http/decode.ts";
+import { codingOf, parseJson } from "../../../routes/body/decode.ts";
 
 const CODINGS: [header: string | null, coding: string][] = [
   [null, "identity"],
