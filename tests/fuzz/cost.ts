@@ -3,30 +3,28 @@
  * from 200, while an honest sender and `/healthz` are served beside it. Bars on time are held here only: the tests hold
  * what is true on any machine.
  */
-import { gzipSync } from "node:zlib";
-import {
-  ADMIN_TOKEN,
-  eventually,
-  type Server,
-  sleep,
-  startServer,
-  tempDir,
-  WRITE_KEY,
-} from "../process/server.ts";
+import { ADMIN_TOKEN, eventually, type Server, sleep, startServer, tempDir } from "../process/server.ts";
 import { flood, type Flooded } from "./cost_flood.ts";
+import { type Named, watchNames } from "./cost_named.ts";
+import { honestPrices, priceOf, type Prices } from "./cost_prices.ts";
 import { bytesOf, headersOf, nameOf, type Shape } from "./cost_shapes.ts";
-import { threadMs } from "./cost_thread.ts";
-import { watchHonest } from "./cost_watch.ts";
+import { measured, quiet } from "./cost_thread.ts";
+import { type Honest, type HonestSeen, watchHonest } from "./cost_watch.ts";
 
-/** The bars of issue and SECURITY.md. */
-export const BARS = { healthMs: 500, honestP99Ms: 1_000, price: 3 };
+/** The bars of issue and SECURITY.md; an attack that takes `worthNaming` of the thread must be named. */
+export const BARS = { healthMs: 500, honestP99Ms: 1_000, price: 3, namedS: 10, worthNaming: 0.1 };
 
 /** Requests at once. */
 const AT_ONCE = 60;
 
-/** Addresses of the attacker: proxies that are trusted name them. */
-const ONE_ADDRESS = ["192.0.2.1"];
-const MANY_ADDRESSES = Array.from({ length: 200 }, (_, n) => `198.51.${Math.floor(n / 100)}.${n % 100}`);
+/** The floods of each shape: from how many addresses, and whether they go on. */
+export const FLOODS = {
+  "at once from 1": { addresses: 1, isSustained: false },
+  "at once from 60": { addresses: AT_ONCE, isSustained: false },
+  "sustained from 1": { addresses: 1, isSustained: true },
+  "sustained from 200": { addresses: 200, isSustained: true },
+} as const;
+export type How = keyof typeof FLOODS;
 
 /**
  * What an attacker may take beside what bytes pay for, in ms of the thread: what refused requests of an address, and the
@@ -34,24 +32,28 @@ const MANY_ADDRESSES = Array.from({ length: 200 }, (_, n) => `198.51.${Math.floo
  */
 const allowedMs = (addresses: number, forMs: number) => 250 * Math.min(addresses, 4) + 150 + forMs * 0.05;
 
-/** What honest events cost, by coding and kind of route. */
-export interface Prices {
-  /** µs of the thread for each byte on the wire. */
-  usPerByte: Record<string, number>;
-  /** µs of the thread for a request of one small event. */
-  usPerRequest: number;
-}
+/** Events of which a 99th percentile is taken. */
+const ENOUGH_EVENTS = 100;
+
+/** A flood that has not ended so long after it should have is given up, in ms. */
+const PATIENCE_MS = 120_000;
 
 /** What came of one flood. */
-export interface CostResult extends Flooded {
+export interface CostResult extends Flooded, HonestSeen, Named {
   name: string;
-  how: string;
+  /** Which of {@link CostOptions.shapes}. */
+  shape: number;
+  how: How;
+  /** Time of the server's thread beyond the honest senders' own, in ms. */
   threadMs: number;
-  /** How many times as much as honest bytes. */
+  /** Time that the server's thread waited for a processor, in ms: other processes held it up. */
+  waitedMs: number;
+  tookMs: number;
+  /** How many times as much as honest bytes, beyond what is allowed; with that; and where requests count nothing. */
   timesHonest: number;
-  healthMs: number;
-  honestP99Ms: number;
-  honestRounds: number;
+  timesInAll: number;
+  timesByBytes: number;
+  findings: string[];
 }
 
 /** What {@link attackByCost} needs. */
@@ -60,197 +62,207 @@ export interface CostOptions {
   /** How long each flood goes on, in ms. */
   ms: number;
   /** Which floods there are. */
-  floods: readonly ("at once" | "one address" | "200 addresses")[];
+  floods: readonly How[];
   /** Whether prices are compared and times are held to {@link BARS}, which is for a machine that does nothing else. */
   isTimed: boolean;
+  /** What an earlier run did, which is left out. */
+  done?: readonly CostResult[];
+  /** No flood begins after so long, in ms. */
+  mostMs?: number;
   say(line: string): void;
   found(what: string): void;
+  /** Is told of each flood that has ended. */
+  ended?(result: CostResult): Promise<void>;
 }
 
 /** Floods a server with each shape, and says what came of it. */
 export async function attackByCost(options: CostOptions): Promise<CostResult[]> {
+  const { shapes, done = [], mostMs = Infinity, say } = options;
+  const beganMs = performance.now();
+  const planned = shapes.flatMap((shape, n) => options.floods.map((how) => ({ shape, n, how })));
+  const todo = planned.filter(({ n, how }) => !done.some((past) => past.shape === n && past.how === how));
+  if (todo.length === 0) return [...done];
   await using dir = await tempDir();
   await using server = await startServer(`${dir.path}/cost.db`, {
     TRUSTED_PROXIES: "1",
     AUTH_FAILURES_PER_MINUTE: "0",
   });
-  const keys = {
-    publicKey: await makeKey(server),
-    limitedKey: await makeKey(server, { perSecond: 10, burst: 20 }),
-  };
   const prices = options.isTimed ? await honestPrices(server) : undefined;
-  if (prices !== undefined) options.say(`honest prices: ${JSON.stringify(prices)}`);
-  const results: CostResult[] = [];
-  const honest = watchHonest(server, options.found);
-  // What the honest ones take while nobody floods.
-  const idle = await measured(server, () => sleep(2_000));
-  for (const shape of options.shapes) {
-    const body = bytesOf(shape, keys.publicKey);
+  if (prices !== undefined) say(`honest prices: ${JSON.stringify(prices)}`);
+  let findings: string[] = [];
+  const found = (what: string) => {
+    findings.push(what);
+    options.found(what);
+  };
+  const honest = watchHonest(server, found);
+  const bench: Bench = { server, honest, prices, honestRoundMs: await costOfHonest(server, honest) };
+  const results = [...done];
+  for (const [index, { shape, n, how }] of todo.entries()) {
+    const passedMs = performance.now() - beganMs;
+    if (passedMs > mostMs) {
+      options.found(`${todo.length - index} of ${planned.length} floods were not run in the time given`);
+      break;
+    }
+    findings = [];
+    const ran = await runFlood(bench, { shape, how, ms: options.ms, sender: index });
+    await honest.check();
+    const result: CostResult = { name: nameOf(shape), shape: n, how, ...ran, findings };
+    if (options.isTimed) judge(result, found);
+    results.push(result);
+    await options.ended?.(result);
+    say(`[${results.length}/${planned.length}, ${Math.round(passedMs / 1000)} s] ${shown(result)}`);
+  }
+  if (options.isTimed) {
     for (const how of options.floods) {
-      const forMs = how === "at once" ? 0 : options.ms;
-      const addresses = how === "200 addresses" ? MANY_ADDRESSES : ONE_ADDRESS;
-      honest.begin();
-      const { result, ms, overMs } = await measured(server, () =>
-        flood({
-          port: Number(new URL(server.url).port),
-          protocol: shape.protocol,
-          path: shape.path,
-          transfer: shape.transfer,
-          headers: headersOf(shape, keys),
-          body,
-          addresses,
-          atOnce: AT_ONCE,
-          ms: forMs,
-        }));
-      const seen = honest.end();
-      const took = Math.max(0, ms - (idle.ms / idle.overMs) * overMs);
-      const price = prices === undefined ? Infinity : priceOf(prices, { shape, flooded: result }) / 1000;
-      const timesHonest = Math.max(0, took - allowedMs(addresses.length, overMs)) / price;
-      const line = { name: nameOf(shape), how, ...result, threadMs: Math.round(took), timesHonest, ...seen };
-      results.push(line);
-      options.say(shown(line, took / price));
-      if (options.isTimed) judge(line, options.found);
-      await quiet(server);
+      judgeEvents(
+        how,
+        results.filter((each) => each.how === how).flatMap((each) => each.eventNetMs),
+        options.found,
+      );
     }
   }
   await honest.check();
   await honest[Symbol.asyncDispose]();
+  // Floods that last are judged one by one.
+  if (!options.isTimed) await expectNamed(server);
+  await checkEnd(server, { say, found });
+  return results;
+}
+
+/** What all floods share. */
+interface Bench {
+  server: Server;
+  honest: Honest;
+  prices: Prices | undefined;
+  /** What a round of the honest sender costs the server, in ms of its thread. */
+  honestRoundMs: number;
+}
+
+async function costOfHonest(server: Server, honest: Honest): Promise<number> {
+  honest.begin();
+  const { ranMs } = await measured(server, () => sleep(2_000));
+  return ranMs / Math.max(1, honest.end().eventMs.length);
+}
+
+/** Runs one flood, from addresses and by keys that have not sent before. */
+async function runFlood(
+  { server, honest, prices, honestRoundMs }: Bench,
+  { shape, how, ms, sender }: { shape: Shape; how: How; ms: number; sender: number },
+): Promise<Omit<CostResult, "name" | "shape" | "how" | "findings">> {
+  const keys = await makeKeys(server);
+  const forMs = FLOODS[how].isSustained ? ms : 0;
+  const addresses = Array.from(
+    { length: FLOODS[how].addresses },
+    (_, n) => `100.${64 + (sender >> 8)}.${sender % 256}.${n}`,
+  );
+  const body = bytesOf(shape, keys.publicKey);
+  const names = await watchNames(server, new Set([...addresses, ...keys.ids]));
+  honest.begin();
+  const { result, ranMs, waitedMs, tookMs } = await measured(server, () =>
+    flood(
+      {
+        port: Number(new URL(server.url).port),
+        protocol: shape.protocol,
+        path: shape.path,
+        transfer: shape.transfer,
+        headers: headersOf(shape, keys),
+        body,
+        addresses,
+        atOnce: AT_ONCE,
+        ms: forMs,
+      },
+      forMs + PATIENCE_MS,
+    ));
+  const seen = honest.end();
+  const named = await names.end();
+  await quiet(server);
+  const threadMs = Math.max(0, ranMs - honestRoundMs * seen.eventMs.length);
+  const beyondMs = Math.max(0, threadMs - allowedMs(addresses.length, tookMs));
+  const price = prices === undefined
+    ? { ms: Infinity, byBytesMs: Infinity }
+    : priceOf(prices, { shape, flooded: result });
+  return {
+    ...result,
+    ...seen,
+    ...named,
+    threadMs: Math.round(threadMs),
+    waitedMs: Math.round(waitedMs),
+    tookMs: Math.round(tookMs),
+    timesHonest: rounded(beyondMs / price.ms),
+    timesInAll: rounded(threadMs / price.ms),
+    timesByBytes: rounded(beyondMs / price.byBytesMs),
+  };
+}
+
+const rounded = (value: number) => Math.round(value * 100) / 100;
+
+/** Keys that nobody has used: one without a limit, and one with. */
+async function makeKeys(server: Server): Promise<{ publicKey: string; limitedKey: string; ids: string[] }> {
+  const make = async (rateLimit?: { perSecond: number; burst: number }) => {
+    const body = { name: "attacked", ...rateLimit && { rateLimit } };
+    return (await server.ask("/api/v1/admin/keys", { method: "POST", body })).body;
+  };
+  const [open, limited] = [await make(), await make({ perSecond: 10, burst: 20 })];
+  return { publicKey: open.key, limitedKey: limited.key, ids: [open.id, limited.id] };
+}
+
+async function expectNamed(server: Server): Promise<void> {
   await eventually("the log tells of refused work", async () => {
     // It is told when more is refused.
     await (await fetch(`${server.url}/api/v1/events`, { method: "POST", body: "{}" })).body?.cancel();
     return server.written().includes('"refused_work"');
   });
-  const tells = server.written().split("\n").filter((line) => line.includes('"refused_work"'));
-  options.say(`the log tells of refused work ${tells.length} times: ${tells.join("\n")}`);
-  const metrics = await (await fetch(`${server.url}/metrics`, { headers: ADMIN })).text();
+}
+
+/** What log and figures say in the end, and whether the server ends in order. */
+async function checkEnd(server: Server, { say, found }: Pick<CostOptions, "say" | "found">): Promise<void> {
+  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+  const metrics = await (await fetch(`${server.url}/metrics`, { headers })).text();
   const figures = [...metrics.matchAll(/^signalfold_(?:refused_|senders_|bodies_).*$/gm)].map(([line]) =>
     line
   );
-  options.say(figures.join("; "));
+  say(figures.join("; "));
   if (!figures.some((line) => /refused_work_seconds_total\{sender="unknown"\} .*[1-9]/.test(line))) {
-    options.found("the figures do not tell of refused work");
+    found("the figures do not tell of refused work");
   }
   const { code } = await server.end("SIGTERM");
-  if (code !== 0) options.found(`the server ended with ${code}: ${server.written().slice(-500)}`);
+  if (code !== 0) found(`the server ended with ${code}: ${server.written().slice(-500)}`);
   for (const line of server.written().split("\n")) {
-    if (line.includes('"level":"error"')) options.found(`logged: ${line.slice(0, 500)}`);
-  }
-  return results;
-}
-
-const ADMIN = { authorization: `Bearer ${ADMIN_TOKEN}` };
-
-async function makeKey(server: Server, rateLimit?: { perSecond: number; burst: number }): Promise<string> {
-  const body = { name: "attacked", ...rateLimit && { rateLimit } };
-  return (await server.ask("/api/v1/admin/keys", { method: "POST", body })).body.key;
-}
-
-/** Runs something, and says how long it took and what of it the server's thread did. */
-async function measured<T>(
-  server: Server,
-  work: () => Promise<T>,
-): Promise<{ result: T; ms: number; overMs: number }> {
-  const [beganMs, began] = [threadMs(server.pid), performance.now()];
-  const result = await work();
-  return { result, ms: threadMs(server.pid) - beganMs, overMs: performance.now() - began };
-}
-
-/** Floods leave work behind, which must not count as the next one's. */
-async function quiet(server: Server): Promise<void> {
-  for (let tries = 0; tries < 100; tries++) {
-    const { ms, overMs } = await measured(server, () => sleep(200));
-    if (ms < overMs * 0.2) return;
+    if (line.includes('"level":"error"')) found(`logged: ${line.slice(0, 500)}`);
   }
 }
 
-const kindOf = ({ coding, path }: Pick<Shape, "coding" | "path">) =>
-  `${coding === "plain" ? "plain" : "gzip"} ${path.endsWith("batch") ? "batch" : "single"}`;
-
-function priceOf(prices: Prices, { shape, flooded }: { shape: Shape; flooded: Flooded }): number {
-  const byBytes = flooded.bytes * prices.usPerByte[kindOf(shape)]!;
-  return Math.max(byBytes, flooded.requests * prices.usPerRequest);
+function shown(result: CostResult): string {
+  const { name, how, bytes, requests, statuses, healthMs, healthNetMs, eventMs, eventNetMs, rssMb } = result;
+  const { threadMs, waitedMs, tookMs, timesHonest, timesInAll, timesByBytes, logS, metricsS } = result;
+  return `${name} | ${how}: ${requests} requests, ${Math.round(bytes / 1000)} KB, ` +
+    `${JSON.stringify(statuses)} in ${tookMs} ms, ${threadMs} ms of the thread (waited ${waitedMs}), ` +
+    `${timesHonest} times honest (${timesInAll} with what is allowed, ${timesByBytes} by bytes), ` +
+    `health ${healthNetMs} ms (${healthMs} by the clock), event ${p99(eventNetMs)} ms ` +
+    `(${p99(eventMs)} by the clock) at p99 of ${eventMs.length}, ${rssMb} MB, ` +
+    `named after ${logS ?? "-"} s by the log, ${metricsS ?? "-"} s by the figures`;
 }
 
-/** An event as clients send it. */
-export function honestEvent(n: number) {
-  return {
-    type: "track",
-    event: "Order Completed",
-    userId: `user_${n % 500}`,
-    messageId: crypto.randomUUID(),
-    timestamp: new Date(1.7e12 + n * 1013).toISOString(),
-    properties: {
-      order_id: `o_${n}`,
-      total: 12.5 + n,
-      currency: "EUR",
-      products: [{ sku: "a" }, { sku: "b" }],
-    },
-    context: {
-      library: { name: "analytics-node", version: "1.2.3" },
-      userAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
-      page: { url: `https://shop.example.com/checkout/${n}`, path: "/checkout", title: "Checkout" },
-      locale: "en-US",
-    },
-  };
-}
-
-/** Sends honest events of each kind, and says what a byte of them costs. */
-async function honestPrices(server: Server): Promise<Prices> {
-  const headers = { "x-write-key": WRITE_KEY };
-  let n = 0;
-  const usPerByte: Record<string, number> = {};
-  let usPerRequest = 0;
-  for (const kind of ["plain single", "gzip single", "plain batch", "gzip batch"]) {
-    const [coding, route] = kind.split(" ");
-    const bodies = Array.from({ length: route === "single" ? 2_000 : 60 }, () => {
-      const text = JSON.stringify(
-        route === "single"
-          ? honestEvent(n++)
-          : { batch: Array.from({ length: 200 }, () => honestEvent(n++)) },
-      );
-      return coding === "gzip" ? new Uint8Array(gzipSync(text)) : new TextEncoder().encode(text);
-    });
-    const path = route === "single" ? "/api/v1/events" : "/api/v1/events/batch";
-    const more = coding === "gzip" ? { "content-encoding": "gzip" } : {};
-    let next = 0;
-    const { ms } = await measured(server, () =>
-      Promise.all(Array.from({ length: 16 }, async () => {
-        while (next < bodies.length) {
-          const body = bodies[next++]!;
-          const response = await fetch(server.url + path, {
-            method: "POST",
-            headers: { ...headers, ...more },
-            body,
-          });
-          await response.body?.cancel();
-        }
-      })));
-    const bytes = bodies.reduce((sum, { length }) => sum + length + 200, 0);
-    usPerByte[kind] = (ms * 1000) / bytes;
-    if (kind === "plain single") usPerRequest = (ms * 1000) / bodies.length;
-    await quiet(server);
-  }
-  return { usPerByte, usPerRequest };
-}
-
-function shown(result: CostResult, withAllowance: number): string {
-  const { name, how, bytes, requests, statuses, threadMs, timesHonest, healthMs, honestP99Ms, honestRounds } =
-    result;
-  return `${name} | ${how}: ${requests} requests, ${Math.round(bytes / 1000)} KB, ${
-    JSON.stringify(statuses)
-  }, ` +
-    `${threadMs} ms, ${timesHonest.toFixed(2)} times honest (${
-      withAllowance.toFixed(2)
-    } with what is allowed), ` +
-    `health ${healthMs} ms, event ${honestP99Ms} ms at p99 of ${honestRounds}`;
-}
-
-function judge(
-  { name, how, timesHonest, healthMs, honestP99Ms }: CostResult,
-  found: (what: string) => void,
-): void {
+/** Judges one flood. A percentile of few events says little: those of short floods are judged together. */
+function judge(result: CostResult, found: (what: string) => void): void {
+  const { name, how, timesHonest, healthNetMs, eventNetMs, refusedS, tookMs, logS, metricsS } = result;
   const at = `${name} | ${how}`;
   if (timesHonest > BARS.price) found(`${at}: bytes buy ${timesHonest.toFixed(1)} times what honest ones do`);
-  if (healthMs > BARS.healthMs) found(`${at}: /healthz took ${healthMs} ms`);
-  if (honestP99Ms > BARS.honestP99Ms) found(`${at}: an honest event took ${honestP99Ms} ms at p99`);
+  if (healthNetMs > BARS.healthMs) found(`${at}: /healthz took ${healthNetMs} ms`);
+  if (eventNetMs.length >= ENOUGH_EVENTS) judgeEvents(at, eventNetMs, found);
+  const isAttack = refusedS > (tookMs / 1000) * BARS.worthNaming;
+  if (!isAttack || tookMs < BARS.namedS * 1000) return;
+  const latestS = Math.max(logS ?? Infinity, metricsS ?? Infinity);
+  if (latestS > BARS.namedS) found(`${at}: named after ${logS} s by the log, ${metricsS} s by the figures`);
+}
+
+function judgeEvents(at: string, eventMs: readonly number[], found: (what: string) => void): void {
+  const ms = p99(eventMs);
+  if (ms > BARS.honestP99Ms) found(`${at}: an honest event took ${ms} ms at p99 of ${eventMs.length}`);
+}
+
+/** The 99th percentile. */
+export function p99(times: readonly number[]): number {
+  const sorted = times.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.99))] ?? 0;
 }

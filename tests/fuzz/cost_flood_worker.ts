@@ -1,5 +1,7 @@
-/** The thread of `cost_flood.ts`. */
+/** The process of `cost_flood.ts`: its input is a line of JSON and the bytes of the body, its output is JSON. */
 import { work } from "./cost_flood.ts";
 
-const scope = self as unknown as Worker;
-scope.onmessage = async ({ data }) => scope.postMessage(await work(data));
+const input = new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer());
+const end = input.indexOf("\n".charCodeAt(0));
+const options = JSON.parse(new TextDecoder().decode(input.subarray(0, end)));
+console.log(JSON.stringify(await work({ ...options, body: input.subarray(end + 1) })));

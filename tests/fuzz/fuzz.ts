@@ -1,9 +1,11 @@
 /**
  * `deno task fuzz`: requests at random, by hand and in crowds, then floods of dear bodies; status 1 if anything is found.
- * `--shapes 0` leaves out the floods, which take most of the time, and `--requests 0` all but them.
+ * `--shapes 0` leaves out the floods, which take most of the time, and `--requests 0` all but them. `--results FILE` keeps
+ * what each flood came to; with the file of a run that was stopped, its shapes are taken and its floods left out.
  */
 import { attack } from "./attack.ts";
-import { attackByCost } from "./cost.ts";
+import { attackByCost, type CostResult, FLOODS, type How, p99 } from "./cost.ts";
+import { addResult, beginRun, readRun } from "./cost_results.ts";
 import { searchShapes } from "./cost_search.ts";
 import { KNOWN_SHAPES } from "./cost_shapes.ts";
 import { CROWDS } from "./crowds.ts";
@@ -15,15 +17,22 @@ const DISTINCT = 100_000;
 const SHAPES = 50;
 const FLOOD_S = 20;
 const SEARCH_S = 120;
+/** No flood begins after so long: the whole takes some 45 minutes. */
+const MINUTES = 90;
 
-const OPTIONS = ["seed", "requests", "distinct", "shapes", "flood", "search"];
+const OPTIONS = ["seed", "requests", "distinct", "shapes", "flood", "search", "minutes"];
 const USAGE = `usage: deno task fuzz ${
   OPTIONS.map((name) => `[--${name} N]`).join(" ")
-} (flood and search in seconds)`;
+} [--results FILE] (flood and search in seconds)`;
 
+let resultsPath: string | undefined;
 const given = new Map<string, number>();
 for (let i = 0; i < Deno.args.length; i += 2) {
   const [name = "", value = ""] = Deno.args.slice(i, i + 2);
+  if (name === "--results" && value !== "") {
+    resultsPath = value;
+    continue;
+  }
   if (!name.startsWith("--") || !OPTIONS.includes(name.slice(2)) || !/^\d+$/.test(value)) {
     console.error(USAGE);
     Deno.exit(2);
@@ -63,22 +72,58 @@ async function attackByRequests(requests: number): Promise<string[]> {
 
 /** Floods of bodies that are dear for their size: those that are known, and those that a search finds. */
 async function attackByBodies(count: number): Promise<string[]> {
-  const findings: string[] = [];
-  const searched = await searchShapes({ seed, ms: (given.get("search") ?? SEARCH_S) * 1000, count });
-  for (const { shape, usPerByte } of searched.slice(0, 5)) {
-    say(`${usPerByte.toFixed(2)} µs a byte: ${JSON.stringify(shape)}`);
-  }
-  const shapes = [...KNOWN_SHAPES, ...searched.map(({ shape }) => shape)].slice(0, count);
-  await attackByCost({
+  const before = resultsPath === undefined ? undefined : await readRun(resultsPath);
+  const shapes = before?.shapes ?? await shapesOf(count);
+  const done = before?.results ?? [];
+  if (resultsPath !== undefined) await beginRun(resultsPath, { shapes, results: done });
+  if (done.length > 0) say(`${done.length} floods were run before`);
+  const findings = done.flatMap((result) => result.findings);
+  const results = await attackByCost({
     shapes,
     ms: (given.get("flood") ?? FLOOD_S) * 1000,
-    floods: ["at once", "one address", "200 addresses"],
+    floods: Object.keys(FLOODS) as How[],
     isTimed: true,
+    done,
+    mostMs: (given.get("minutes") ?? MINUTES) * 60_000,
     say,
     found(what) {
       findings.push(what);
       say(`found: ${what}`);
     },
+    ...resultsPath !== undefined && { ended: (result) => addResult(resultsPath!, result) },
   });
+  for (const line of summaryOf(results)) say(line);
   return findings;
+}
+
+/** The known shapes, and as many as a search finds. */
+async function shapesOf(count: number) {
+  const searched = await searchShapes({ seed, ms: (given.get("search") ?? SEARCH_S) * 1000, count });
+  for (const { shape, usPerByte } of searched.slice(0, 5)) {
+    say(`${usPerByte.toFixed(2)} µs a byte: ${JSON.stringify(shape)}`);
+  }
+  return [...KNOWN_SHAPES, ...searched.map(({ shape }) => shape)].slice(0, count);
+}
+
+/** The worst of each kind of flood. */
+function summaryOf(results: readonly CostResult[]): string[] {
+  return (Object.keys(FLOODS) as How[]).map((how) => {
+    const all = results.filter((result) => result.how === how);
+    const worst = (of: (result: CostResult) => number) => Math.max(0, ...all.map(of));
+    const requests = all.reduce((sum, result) => sum + result.requests, 0);
+    const events = (of: (result: CostResult) => readonly number[]) => p99(all.flatMap(of));
+    const named = all.filter(({ logS }) => logS !== undefined);
+    return [
+      `${how}: ${all.length} floods, ${requests} requests`,
+      `/healthz at most ${worst(({ healthNetMs }) => healthNetMs)} ms (${
+        worst(({ healthMs }) => healthMs)
+      } by the clock)`,
+      `an event ${events(({ eventNetMs }) => eventNetMs)} ms (${
+        events(({ eventMs }) => eventMs)
+      } by the clock) at p99`,
+      `bytes bought at most ${worst(({ timesHonest }) => timesHonest)} times what honest ones do`,
+      `memory at most ${worst(({ rssMb }) => rssMb)} MB`,
+      `the log named ${named.length}, at most ${worst(({ logS = 0 }) => logS)} s after they began`,
+    ].join("; ");
+  });
 }
