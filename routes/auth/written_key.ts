@@ -2,8 +2,12 @@
 
 import { parseExact } from "../../domain/event/exact_json.ts";
 
-/** As a member's name is written; one with escapes in it is not found. */
+/** The name of the member, as nearly all senders write it. */
 const NAME = '"writeKey"';
+
+/** The same where letters of it may be written as escapes, which takes 10 times as long to look for. */
+const NAME_WITH_ESCAPES =
+  /"(?:w|\\u0077)(?:r|\\u0072)(?:i|\\u0069)(?:t|\\u0074)(?:e|\\u0065)(?:K|\\u004[bB])(?:e|\\u0065)(?:y|\\u0079)"/g;
 
 /** Different keys that are looked at, as some clients put their key into each event too. */
 const MAX_KEYS = 8;
@@ -24,13 +28,24 @@ export function writtenKeys(bytes: Uint8Array): string[] {
   // Decoding and searching a string takes 0.05 to 0.3 ms for 512 KB; searching bytes takes 2.6.
   const text = decoder.decode(bytes);
   const keys: string[] = [];
-  let at = text.indexOf(NAME);
-  for (let places = 0; at !== -1 && places < MAX_PLACES && keys.length < MAX_KEYS; places++) {
-    const key = textAfter(text, at + NAME.length);
+  let places = 0;
+  for (const end of namesIn(text)) {
+    const key = textAfter(text, end);
     if (key !== undefined && key !== "" && !keys.includes(key)) keys.push(key);
-    at = text.indexOf(NAME, at + NAME.length);
+    if (++places === MAX_PLACES || keys.length === MAX_KEYS) break;
   }
   return keys;
+}
+
+/** Where each name in a text ends. */
+function* namesIn(text: string): Generator<number> {
+  if (text.includes("\\u00")) {
+    for (const { index, 0: { length } } of text.matchAll(NAME_WITH_ESCAPES)) yield index + length;
+    return;
+  }
+  for (let at = text.indexOf(NAME); at !== -1; at = text.indexOf(NAME, at + NAME.length)) {
+    yield at + NAME.length;
+  }
 }
 
 /** The string behind a colon, with its escapes read. */

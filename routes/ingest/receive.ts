@@ -114,9 +114,14 @@ async function receiveUnnamed(parts: Parts, c: RouteContext, receiving: Receivin
   }
   const body = await bodies.read(c.req.raw, { network: () => networksOf(address).narrow });
   try {
-    const refuse = (refusal: Problem) => refuseUnnamed(parts, c, { refusal, work: body.work });
-    const isLarge = body.problem?.code === "body_too_large";
-    if (body.problem !== undefined && !isLarge) return refuse(body.problem);
+    // A body that was not read to its end closes the connection, whatever it is refused for.
+    const refuse = (refusal: Problem) =>
+      refuseUnnamed(parts, c, {
+        refusal: { ...refusal, headers: { ...refusal.headers, ...body.problem?.headers } },
+        work: body.work,
+      });
+    if (body.problem !== undefined && NOBODYS_FAULT.has(body.problem.reason)) return body.problem;
+    // Whatever else is wrong: without a key in what has come it is 401.
     if (beginsAsGzip(body.bytes)) return refuse(COMPRESSED);
     const looking = bodies.look(body, writtenKeys);
     const looked = looking instanceof Promise ? await looking : looking;

@@ -35,6 +35,9 @@ function head(members: Record<string, string>, path = "/api/v1/events"): string 
   return `POST ${path} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`;
 }
 
+/** The line of {@link head} that names the sender. */
+const AS_SENDER = `x-write-key: ${WRITE_KEY}\r\n`;
+
 const write = (connection: Deno.Conn, text: string) => connection.write(new TextEncoder().encode(text));
 /** Reads up to the end of a problem's JSON. */
 async function readAnswer(connection: Deno.Conn): Promise<string> {
@@ -83,16 +86,31 @@ const HALF_BODIES: [what: string, sent: string][] = [
 ];
 
 for (const [what, sent] of HALF_BODIES) {
-  Deno.test(`a body ${what} that stalls is answered by 400, and nobody else waits`, async () => {
+  Deno.test(`a body ${what} that stalls is answered by 400, without a key by 401, and nobody else waits`, async () => {
     await using server = await openServer({ idleMs: 100 });
-    // The runtime leaves it to the sender, or to a proxy, to close the connection after such an answer.
-    using connection = await server.connect();
-    await write(connection, sent);
-    const answer = await readAnswer(connection);
-    match(answer, /^HTTP\/1\.1 400 Bad Request\r\n[^]*connection: close\r\n[^]*"code":"stalled_body"/i);
+    for (
+      const [text, expected] of [
+        [sent, /^HTTP\/1\.1 400 Bad Request\r\n[^]*connection: close\r\n[^]*"code":"stalled_body"/i],
+        [sent.replace(AS_SENDER, ""), /^HTTP\/1\.1 401 Unauthorized\r\n[^]*connection: close\r\n/i],
+      ] as const
+    ) {
+      // The runtime leaves it to the sender, or to a proxy, to close the connection after such an answer.
+      using connection = await server.connect();
+      await write(connection, text);
+      match(await readAnswer(connection), expected);
+    }
     strictEqual((await fetch(`${server.url}/healthz`)).status, 200);
   });
 }
+
+Deno.test("a body that stalls behind a valid key in it is answered by 400", async () => {
+  await using server = await openServer({ idleMs: 100 });
+  using connection = await server.connect();
+  const text = `{"writeKey":"${WRITE_KEY}",`;
+  const body = `${text.length.toString(16)}\r\n${text}\r\n`;
+  await write(connection, head({ "transfer-encoding": "chunked" }).replace(AS_SENDER, "") + body);
+  match(await readAnswer(connection), /^HTTP\/1\.1 400 [^]*connection: close\r\n[^]*"code":"stalled_body"/i);
+});
 
 Deno.test("a sender that goes away in the middle disturbs nobody, and is no fault of ours", async () => {
   await using server = await openServer();

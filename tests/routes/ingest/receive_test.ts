@@ -97,8 +97,13 @@ const TEXTS: [what: string, body: string, status: number][] = [
     401,
   ],
   [
-    "under an escaped name, which is not looked for",
-    text({ ...TRACK, writeKey: WRITE_KEY }).replace('"writeKey"', '"write\\u004bey"'),
+    "under a name with escapes",
+    text({ ...TRACK, writeKey: WRITE_KEY }).replace('"writeKey"', '"write\\u004Be\\u0079"'),
+    200,
+  ],
+  [
+    "under a name with escapes, unknown",
+    text({ ...TRACK, writeKey: "x" }).replace('"writeKey"', '"write\\u004bey"'),
     401,
   ],
 ];
@@ -125,6 +130,9 @@ Deno.test("the look for a key ends soon, whatever the text", () => {
   deepStrictEqual(writtenKeys(bytesOf('"writeKey":"' + "x".repeat(10_000) + '"')), []);
   deepStrictEqual(writtenKeys(bytesOf('"writeKey":"writeKey":"writeKey"')), ["writeKey"]);
   deepStrictEqual(writtenKeys(bytesOf('"writeKey":"\\')), []);
+  const escaped = Array.from({ length: 20_000 }, (_, n) => `"\\u0077riteKey":"${n}"`).join();
+  strictEqual(writtenKeys(bytesOf(escaped)).length, 8);
+  deepStrictEqual(writtenKeys(bytesOf('"\\u0077riteKey'.repeat(40_000))), []);
 });
 
 /** Little that refused requests of an address may cost: some ten of them. */
