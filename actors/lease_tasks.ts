@@ -2,9 +2,10 @@
 import type { ErasureLimits } from "./erasure/erasure_limits.ts";
 import { eraseTask } from "./erasure/execute.ts";
 import { rejectedEvents } from "./governance/quarantine_store.ts";
+import { erasedReplays } from "./replay/erased_replays.ts";
 import type { LeaseTask } from "./settling/settler.ts";
 
 /** The tasks of all rooms, and who else holds data about people. */
 export function leaseTasks(limits: ErasureLimits): LeaseTask[] {
-  return [eraseTask({ participants: [rejectedEvents], limits })];
+  return [eraseTask({ participants: [rejectedEvents, erasedReplays], limits })];
 }

@@ -17,6 +17,7 @@ import { createProcesses } from "./store/membership.ts";
 import { createQuarantine } from "./governance/quarantine.ts";
 import { createRateLimits } from "./governance/rate_limits.ts";
 import { createReader } from "./reading/profiles.ts";
+import { createReplays } from "./replay/requests.ts";
 import { openSecret } from "./journal/digest_secret.ts";
 import { createSettler, type Settler, type SettlerOptions } from "./settling/settler.ts";
 import { type SettlerThread, startSettler } from "./settling/settler_thread.ts";
@@ -143,6 +144,16 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   erasure.onErase(quarantine.flush);
   erasure.onErase(feed.forget);
   const rateLimits = createRateLimits({ store, owner, now: clock.now });
+  const replays = createReplays({
+    store,
+    journal,
+    settling,
+    clock,
+    newId,
+    limits,
+    foldVersion,
+    onFault: options.onFault,
+  });
   settling.wake();
   return {
     commit: committer.commit,
@@ -156,6 +167,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     contracts,
     quarantine,
     rateLimits,
+    replays,
     async stats() {
       await journal.sync();
       return statsOf(journal);
@@ -171,10 +183,12 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       await settling.until(journal.end(), TICK_MS);
       await settling.untilErased(await wishedErasures(store), TICK_MS);
       await quarantine.sweep();
+      await replays.tick(TICK_MS);
     },
     async close() {
       clockGuard?.close();
       feed.live.end();
+      await replays.close();
       // First of all: who waits for room in the tail gets it, or is told that there is none.
       const closing = settling.close();
       await committer.idle();

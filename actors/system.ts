@@ -9,6 +9,7 @@ import type { AppendObserver, Receipt } from "./journal/appender.ts";
 import type { Live } from "./live/live_feed.ts";
 import type { Stories } from "./reading/event_trace.ts";
 import type { Reader } from "./reading/profiles.ts";
+import type { Replays } from "./replay/requests.ts";
 import type { EventCounts } from "./stats/counts.ts";
 import type { Gauges, Stats } from "./stats/gauges.ts";
 import type { StoredEvent } from "../domain/event/event.ts";
@@ -37,6 +38,7 @@ export interface System {
   contracts: EventContracts;
   quarantine: Quarantine;
   rateLimits: RateLimits;
+  replays: Replays;
   stats(): Promise<Stats>;
   /** Never throws, and takes a second at the most. */
   gauges(): Promise<Gauges>;

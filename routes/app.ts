@@ -40,6 +40,7 @@ import { createHostCheck, INVALID_HOST, rawPath } from "./http/target.ts";
 import { createPeerOf } from "./handler/peer.ts";
 import { type Problem, problemResponse, STATUS_OF } from "./http/problem.ts";
 import { quarantineRoutes } from "./admin/quarantine.ts";
+import { replayRoutes } from "./admin/replays.ts";
 import { readingRoutes } from "./profiles/profiles.ts";
 import { countedRoutes, createRequestCounts, NO_ROUTE } from "./handler/request_counts.ts";
 import { segmentRoutes } from "./ingest/segment.ts";
@@ -147,6 +148,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, ...deps }
   routes.route("/", statsRoutes(parts));
   routes.route("/", liveRoutes(parts, deps.heartbeatMs));
   routes.route("/", storyRoutes(parts));
+  routes.route("/", replayRoutes(parts));
   routes.route("/", healthRoutes(parts));
   routes.route("/", docsRoutes(parts, { publicUrl: settings.publicUrl }));
   routes.route("/", metricsRoutes(parts, { metrics, requests, open: settings.metricsOpen ?? false }));

@@ -71,8 +71,14 @@ export interface Rebuilding {
   replaced: number;
   /** Folds up to a position. */
   advance(to: Position): Promise<void>;
+  /** Keeps its lease through long work: call it now and then. */
+  renew(): Promise<void>;
   /** Renews its lease, and gives what to check where its generation is put to use: that nobody has begun another. */
   hold(): Promise<Write["checks"]>;
+  /** Gives its lease back, so that the next replay need not wait for its end. */
+  release(): Promise<void>;
+  /** Deletes its generation, which nothing uses, and gives its lease back. */
+  discard(): Promise<void>;
 }
 
 /** Begins a rebuild in a generation that nothing uses, whatever an abandoned one left there. */
@@ -106,9 +112,15 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
   return {
     generation,
     replaced: live.generation,
+    renew: fence.renew,
     async hold() {
       await fence.write({});
       return [{ key: REBUILD, stamp: fence.stamp() }];
+    },
+    release: () => fence.write({ change: { until: 0 } }),
+    async discard() {
+      await deleteGeneration(target, generation, { write: fence.write, limits });
+      await fence.write({ change: { until: 0 } });
     },
     async advance(to) {
       while (position < to) {
@@ -188,7 +200,7 @@ export async function stopSettling(
 export async function rebuildAll(options: RebuildOptions): Promise<number> {
   const { source, limits } = options;
   const { rebuilding, events } = await rebuildOnce(options);
-  await options.clock.sleep(GRACE_MS);
+  await releasing(rebuilding, options.clock.sleep(GRACE_MS));
   const empty: Rebuild = { ...NO_CHECKPOINT, fold: options.foldVersion, generation: rebuilding.generation };
   const cleaning = await takeFence({ ...options, store: source, key: REBUILD, empty });
   if (cleaning !== undefined) {
@@ -204,6 +216,16 @@ export async function rebuildAll(options: RebuildOptions): Promise<number> {
   return events;
 }
 
+/** Waits for work of a rebuild; where that fails the rebuild gives its lease back. */
+async function releasing<T>(rebuilding: Rebuilding, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    await rebuilding.release().catch(() => {});
+    throw error;
+  }
+}
+
 /** Folds everything and puts it to use; again where somebody was erased meanwhile, whose events it may have read. */
 async function rebuildOnce(
   options: RebuildOptions,
@@ -212,7 +234,8 @@ async function rebuildOnce(
     const before = await erasuresIn(options.source);
     try {
       const rebuilding = await beginRebuild(options);
-      return { rebuilding, events: await putToUse(options, rebuilding) };
+      // Where it fails its generation stays: nobody knows whether a switch whose answer was lost was done.
+      return { rebuilding, events: await releasing(rebuilding, putToUse(options, rebuilding)) };
     } catch (error) {
       if (!(error instanceof LostFence)) throw error;
       // Who erases takes the fence away shortly before the erasure counts as fulfilled.

@@ -1,7 +1,7 @@
 /**
- * Compares what is kept with what the journal folds to: everything is folded into another store, then each value of
- * the live generation is held against its twin. Settling goes on meanwhile; only what differs because it moved is looked
- * at once more while settling is stopped for a moment. Nothing is written to the live store but its fence.
+ * Compares what is kept with what the journal folds to: everything is folded into another store, or into another
+ * generation of the same one, then each value of the live generation is held against its twin. Settling goes on meanwhile;
+ * only what differs because it moved is looked at once more while settling is stopped for a moment.
  */
 import { hash } from "node:crypto";
 import type { PersonJson } from "../../domain/profile/person.ts";
@@ -11,6 +11,7 @@ import { generationPrefixes, type Key, SETTLED } from "../store/keys.ts";
 import { encodeEntries, type LogEntry, readLog } from "../settling/actor_log.ts";
 import {
   beginRebuild,
+  type Rebuilding,
   type RebuildOptions,
   refuseErasing,
   REPLAY_LIMITS,
@@ -38,13 +39,35 @@ export interface Comparison {
   differences: Key[];
 }
 
-/** Compares everything. `options.target` is an empty store of its own. */
+/**
+ * Compares everything. `options.target` is an empty store of its own; or the live store, where no other is to be had: then
+ * the generation for the comparison is deleted at the end.
+ */
 export async function verifyAll(
   options: RebuildOptions & { limits: VerifyLimits },
 ): Promise<Comparison> {
-  const { source, target, limits } = options;
+  const { source, target } = options;
   const erasures = await refuseErasing(source);
   const rebuilding = await beginRebuild(options);
+  try {
+    const comparison = await compare(options, rebuilding);
+    // Where somebody erases, or replays, they delete what was compared with.
+    if (comparison.differences.length > 0) {
+      await refuseErasing(source, erasures);
+      await rebuilding.hold();
+    }
+    return comparison;
+  } finally {
+    // Who took the lease away, or replays next, deletes it too.
+    if (target === source) await rebuilding.discard().catch(() => {});
+  }
+}
+
+async function compare(
+  options: RebuildOptions & { limits: VerifyLimits },
+  rebuilding: Rebuilding,
+): Promise<Comparison> {
+  const { source, target, limits } = options;
   const live = (await source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
   await rebuilding.advance(live.position);
   const pair = {
@@ -54,10 +77,12 @@ export async function verifyAll(
   let compared = 0;
   let suspects: Key[] = [];
   for await (const some of namesIn(pair.live, limits)) {
+    await rebuilding.renew();
     compared += some.length;
     suspects.push(...await differing(pair, { names: some, limits }));
   }
   for await (const some of namesIn(pair.twin, limits)) {
+    await rebuilding.renew();
     const entries = await source.getMany(some.map((name) => keyIn(pair.live, name)));
     suspects.push(...some.filter((_, index) => entries[index]!.stamp === null));
   }
@@ -76,7 +101,6 @@ export async function verifyAll(
     }
     await fence.write({ change: { until: 0 } });
   }
-  if (suspects.length > 0) await refuseErasing(source, erasures);
   return { events: live.events, compared, differences: suspects };
 }
 

@@ -44,6 +44,10 @@ export const PROBE: Key = ["probe"];
 /** How far a rebuild of all actors is. */
 export const REBUILD: Key = ["rebuild"];
 
+/** A replay that an administrator asked for, by its id. */
+export const replayKey = (id: string): Key => ["replay", id];
+export const REPLAYS: Key = ["replay"];
+
 /** A chunk of the journal; `seq` begins at 1 and has no gaps. */
 export const journalKey = (seq: number): Key => ["journal", seq];
 

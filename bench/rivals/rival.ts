@@ -115,6 +115,7 @@ function systemOf(store: Store): System {
       size: () => 0,
       close: () => Promise.resolve(),
     },
+    replays: { request: outside, list: outside, tick: outside, close: () => Promise.resolve() },
     stats: async () => {
       const head = await store.stored();
       return { head, settled: head, unsettled: 0, subscriptions: {} };

@@ -8,6 +8,7 @@ import { type Group, operationObject } from "../operation/operation.ts";
 import { preflights } from "./preflights.ts";
 import { quarantine } from "./quarantine.ts";
 import { reading } from "./reading.ts";
+import { replays } from "./replays.ts";
 import { SECURITY_SCHEMES } from "../operation/security.ts";
 import { jitsu, segment } from "./segment.ts";
 import { sending } from "./sending.ts";
@@ -30,6 +31,7 @@ export const GROUPS: readonly Group[] = [
   live,
   stories,
   stats,
+  replays,
   erasure,
   segment,
   jitsu,

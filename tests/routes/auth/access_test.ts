@@ -163,6 +163,13 @@ const ROUTES: Row[] = [
   admin("GET /api/v1/admin/rejected", { path: at("/api/v1/admin/rejected") }),
   admin("POST /api/v1/admin/rejected/:id/resend", { path: rejected("/resend") }),
   admin("DELETE /api/v1/admin/rejected/:id", { path: rejected(""), status: 204 }),
+  // Each of the many requests for one by which a credential is tried would wait for those before.
+  admin("POST /api/v1/admin/replay", {
+    path: at("/api/v1/admin/replay"),
+    body: { scope: "user/nobody" },
+    status: 202,
+  }),
+  admin("GET /api/v1/admin/replays", { path: at("/api/v1/admin/replays") }),
   { route: "GET /healthz", right: "open", path: at("/healthz"), status: 200 },
   { route: "GET /readyz", right: "open", path: at("/readyz"), status: 200 },
   { route: `GET ${OPENAPI_PATH}`, right: "open", path: at(OPENAPI_PATH), status: 200 },

@@ -35,7 +35,7 @@ export const REPLAY_BUGS: readonly Bug[] = [
     rule: "Readers: an old generation stays until they have begun anew",
     patches: [{
       file: "actors/replay/replay_all.ts",
-      find: "  await options.clock.sleep(GRACE_MS);\n",
+      find: "  await releasing(rebuilding, options.clock.sleep(GRACE_MS));\n",
       replace: "",
     }],
   },

@@ -1,0 +1,211 @@
+/**
+ * Replays that administrators ask for over HTTP. Each is a value in the store: one process at a time works on the oldest
+ * that is not over. Where it dies, another begins that one anew. Nothing relies on a timer: requests and ticks wake this.
+ */
+import type { Clock } from "../store/clock.ts";
+import { NotServing, StorageUnavailable } from "../store/errors.ts";
+import { replayKey } from "../store/keys.ts";
+import { LostFence } from "../store/lease.ts";
+import type { Entry } from "../store/store.ts";
+import { withTimeout } from "../store/timeout.ts";
+import {
+  BEAT_MS,
+  type Claim,
+  createClaim,
+  entriesIn,
+  isOver,
+  LEASE_MS,
+  over,
+  type Replay,
+  type ReplayRequest,
+} from "./record.ts";
+import { ReplayStopped, type RunOptions, runReplay, UnknownActor } from "./run.ts";
+import { ReplayRefused } from "./replay_all.ts";
+
+/** Replays as the routes see them. */
+export interface Replays {
+  /** Writes down that a replay shall run, and gives its id. Throws {@link NotServing} where too many wait. */
+  request(request: ReplayRequest): Promise<string>;
+  /** The latest, newest first. */
+  list(): Promise<Replay[]>;
+  /** Works on what waits, for so long at the most; what is under way then goes on. */
+  tick(ms: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What replays need. */
+export interface ReplaysOptions extends Omit<RunOptions, "onProgress" | "owner"> {
+  onFault(error: unknown): void;
+}
+
+/** Replays that are kept: those who ask look at the last few. */
+const KEPT = 20;
+
+/** Replays that may wait: each takes a pass over the journal. */
+const MAX_WAITING = 10;
+
+/** A replay is begun so often: processes die, erasures come in between, storage fails for a while. */
+const MAX_TRIES = 5;
+
+/** Said of one that was begun so often, where nothing else is known: its processes died. */
+const INTERRUPTED = "Each process that ran it stopped before it was done.";
+
+/** Before it is begun again it rests for so long, times the number of tries. */
+const REST_MS = 1_000;
+
+/** A replay that is to stop looks at that whenever it waits, and so ends sooner than this. */
+const CLOSE_MS = 1_000;
+
+/** Makes what carries out replays in this process. */
+export function createReplays(options: ReplaysOptions): Replays {
+  const { store, newId } = options;
+  const stopping = createStop();
+  const clock = stopping.heeding(options.clock);
+  const owner = newId();
+  let running: Promise<void> | undefined;
+
+  function wake(): Promise<void> {
+    if (stopping.stopped()) return Promise.resolve();
+    return running ??= work().catch((error) => {
+      if (!stopping.stopped() && !(error instanceof StorageUnavailable)) options.onFault(error);
+    }).finally(() => running = undefined);
+  }
+
+  async function work(): Promise<void> {
+    for (let claim = await claimNext(); claim !== undefined; claim = await claimNext()) await carryOut(claim);
+  }
+
+  /** The oldest replay that is not over, once it is this process's. */
+  async function claimNext(): Promise<Claim | undefined> {
+    for (;;) {
+      const entry = (await entriesIn(store)).findLast(({ value }) => !isOver(value!));
+      if (entry === undefined) return undefined;
+      const leftMs = entry.value!.until - clock.now();
+      // A lease that ends later than one can is of a clock that was wrong.
+      if (leftMs > 0 && leftMs <= LEASE_MS) return undefined;
+      const claim = createClaim(entry as Entry<Replay> & { value: Replay }, { store, clock, owner });
+      const { tries } = entry.value!;
+      const begun = tries < MAX_TRIES
+        ? { state: "running" as const, tries: tries + 1, startedAt: clock.now(), events: 0 }
+        : over("failed", clock.now(), {
+          error: entry.value!.error ?? INTERRUPTED,
+        });
+      if (await claim.write(begun) && tries < MAX_TRIES) return claim;
+    }
+  }
+
+  async function carryOut(claim: Claim): Promise<void> {
+    let progress: Partial<Replay> = {};
+    const stopBeat = beat(claim, () => progress);
+    const { scope, verify, tries } = claim.value();
+    const end = await runReplay({
+      ...options,
+      clock,
+      owner: newId(),
+      onProgress(events, totalEvents) {
+        if (stopping.stopped() || claim.isLost()) {
+          throw new ReplayStopped("The replay was deleted, or another process runs it.");
+        }
+        progress = { events, totalEvents };
+      },
+    }, { scope, verify }).then(
+      (outcome) => over("done", clock.now(), { ...outcome, totalEvents: undefined, error: undefined }),
+      (error) => afterFailure(error, tries),
+    );
+    await stopBeat();
+    await claim.write(end);
+    if (end.state === "waiting") await clock.sleep(REST_MS * tries);
+  }
+
+  function afterFailure(error: unknown, tries: number): Partial<Replay> & Pick<Replay, "state"> {
+    const waiting = { state: "waiting" as const, until: 0 };
+    // Another process goes on, and this is none of its tries.
+    if (stopping.stopped()) return { ...waiting, tries: tries - 1 };
+    const failed = (error: string) => over("failed", clock.now(), { error });
+    if (error instanceof UnknownActor) return failed(error.message);
+    // Another replay, an erasure, storage that does not answer: these pass.
+    const passes = [ReplayRefused, ReplayStopped, StorageUnavailable, LostFence].some((kind) =>
+      error instanceof kind
+    );
+    if (passes) {
+      const { message } = error as Error;
+      return tries < MAX_TRIES ? { ...waiting, error: message } : failed(message);
+    }
+    options.onFault(error);
+    return failed("An internal error occurred; see the server's log.");
+  }
+
+  /** Says that the replay goes on, and how far it is, until the function that it returns is called. */
+  function beat(claim: Claim, progress: () => Partial<Replay>): () => Promise<void> {
+    let writing: Promise<unknown> = Promise.resolve();
+    let cancel = options.clock.timer(BEAT_MS, next);
+    function next(): void {
+      writing = claim.write(progress()).catch(() => {}).then(() => {
+        if (!done) cancel = options.clock.timer(BEAT_MS, next);
+      });
+    }
+    let done = false;
+    return async () => {
+      done = true;
+      cancel();
+      await writing;
+    };
+  }
+
+  return {
+    async request({ scope, verify }) {
+      const entries = await entriesIn(store);
+      if (entries.filter(({ value }) => !isOver(value!)).length >= MAX_WAITING) {
+        throw new NotServing(`${MAX_WAITING} replays are pending. Retry when one is done.`, "overloaded");
+      }
+      const id = newId();
+      const requestedAt = options.clock.now();
+      const replay: Replay = { id, scope, verify, state: "waiting", requestedAt, tries: 0, owner, until: 0 };
+      const deletes = entries.slice(KEPT - 1).filter(({ value }) => isOver(value!)).map(({ key }) => key);
+      const key = replayKey(id);
+      const write = {
+        checks: [{ key, stamp: null }],
+        sets: [[key, replay] as [typeof key, Replay]],
+        deletes,
+      };
+      // Nobody else writes under this id: a write that is denied was done.
+      await store.commit(write);
+      void wake();
+      return id;
+    },
+    async list() {
+      const replays = (await entriesIn(store)).map(({ value }) => value!);
+      // Whoever asks how far one is brings it on, where the process that worked on it is gone.
+      if (replays.some((each) => !isOver(each))) void wake();
+      return replays.slice(0, KEPT);
+    },
+    tick: (ms) => withTimeout(wake(), { clock: options.clock, ms, onTimeout() {} }),
+    async close() {
+      stopping.stop();
+      await withTimeout(running ?? Promise.resolve(), { clock: options.clock, ms: CLOSE_MS, onTimeout() {} });
+    },
+  };
+}
+
+/** A stop that everything heeds which waits by {@link heeding} clocks. */
+function createStop() {
+  const stop = Promise.withResolvers<never>();
+  stop.promise.catch(() => {});
+  let stopped = false;
+  return {
+    stopped: () => stopped,
+    stop() {
+      stopped = true;
+      stop.reject(new ReplayStopped("The server stops."));
+    },
+    /** A clock whose waits end with {@link ReplayStopped} at the stop. */
+    heeding: (clock: Clock): Clock => ({
+      ...clock,
+      async sleep(ms) {
+        const end = Promise.withResolvers<void>();
+        const cancel = clock.timer(ms, end.resolve);
+        await Promise.race([end.promise, stop.promise]).finally(cancel);
+      },
+    }),
+  };
+}

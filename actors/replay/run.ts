@@ -1,0 +1,80 @@
+/** Runs one replay in a server, beside its other work: of everything or of one actor, in earnest or to compare. */
+import { ACTOR_KINDS, type ActorKind } from "../../domain/profile/fact.ts";
+import { wishedErasures } from "../erasure/requests.ts";
+import type { Settling } from "../settling/backpressure.ts";
+import type { Store } from "../store/store.ts";
+import { replayOne } from "./replay_actor.ts";
+import { rebuildAll, type RebuildOptions } from "./replay_all.ts";
+import { verifyAll, type VerifyLimits } from "./verify.ts";
+
+/** What a replay came to. */
+export interface Outcome {
+  events: number;
+  /** Values that were compared; not of a full replay that verifies nothing. */
+  compared: number;
+  /** How many of them differed from what their events fold to, and the names of the first few. */
+  differences: number;
+  examples: string[];
+}
+
+/** What running needs. */
+export interface RunOptions
+  extends Pick<RebuildOptions, "journal" | "clock" | "newId" | "foldVersion" | "owner" | "onProgress"> {
+  store: Store;
+  settling: Settling;
+  limits: VerifyLimits;
+}
+
+/** Thrown through a replay that is to end early. */
+export class ReplayStopped extends Error {
+  override name = "ReplayStopped";
+}
+
+/** Thrown where a scope names nobody who is known. */
+export class UnknownActor extends RangeError {
+  override name = "UnknownActor";
+}
+
+/** What is not settled yet is waited for so long, and an erasure that is under way. */
+const SETTLED_MS = 60_000;
+const ERASED_MS = 60_000;
+
+/** Events in a round: fewer than a task of its own takes, as a server has other uses for its memory. */
+const ROUND_EVENTS = 100_000;
+
+/** Names that an outcome shows: ids have up to 256 characters, a value of the store 64 KiB. */
+const SHOWN = 10;
+
+/** The actor that a scope names; `undefined` where it names none. */
+export function actorOf(scope: string): { kind: ActorKind; id: string } | undefined {
+  const slash = scope.indexOf("/");
+  const kind = ACTOR_KINDS.find((each) => each === scope.slice(0, slash));
+  return slash === -1 || kind === undefined ? undefined : { kind, id: scope.slice(slash + 1) };
+}
+
+/** Runs a replay to its end; once what came before is settled, and who was to be erased is. */
+export async function runReplay(
+  options: RunOptions,
+  { scope, verify }: { scope: string | null; verify: boolean },
+): Promise<Partial<Outcome>> {
+  const { store, journal, settling } = options;
+  const replayedEvents = Math.min(ROUND_EVENTS, options.limits.replayedEvents);
+  const common = { ...options, source: store, target: store, limits: { ...options.limits, replayedEvents } };
+  await settling.untilErased(await wishedErasures(store), ERASED_MS);
+  await journal.sync();
+  await settling.until(journal.end(), SETTLED_MS);
+  const actor = scope === null ? undefined : actorOf(scope);
+  if (actor !== undefined) {
+    const { actors, events, differences } = await replayOne(common, { ...actor, verify });
+    if (events === 0) throw new UnknownActor(`Unknown ${actor.kind}.`);
+    return { events, compared: actors, ...shown(differences) };
+  }
+  if (!verify) return { events: await rebuildAll(common) };
+  const { events, compared, differences } = await verifyAll(common);
+  // An actor is shown as a scope.
+  return { events, compared, ...shown(differences.map((key) => key.join("/").replace(/^actor\//, ""))) };
+}
+
+function shown(differences: string[]): Pick<Outcome, "differences" | "examples"> {
+  return { differences: differences.length, examples: differences.slice(0, SHOWN) };
+}
