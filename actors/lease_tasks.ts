@@ -1,7 +1,7 @@
 /** What is done under the settler's lease between two rounds, by each process that settles. */
 import type { ErasureLimits } from "./erasure/erasure_limits.ts";
 import { eraseTask } from "./erasure/execute.ts";
-import { rejectedEvents } from "./governance/quarantine_store.ts";
+import { rejectedEvents } from "./governance/quarantine_erasure.ts";
 import { erasedReplays } from "./replay/erased_replays.ts";
 import type { LeaseTask } from "./settling/settler.ts";
 

@@ -1,7 +1,8 @@
 /** `deno task keys`: write keys from the command line, on the database of the servers, while they run. */
 import { parseArgs } from "node:util";
 import { openStore } from "../actors/store/store.ts";
-import { openWriteKeys, type WriteKey, type WriteKeys } from "../actors/governance/write_keys.ts";
+import type { WriteKey } from "../actors/governance/stored_key.ts";
+import { openWriteKeys, type WriteKeys } from "../actors/governance/write_keys.ts";
 import { keyPatchSchema, newKeySchema, rotationSchema } from "../routes/admin/write_keys.ts";
 import { fail, say } from "./output.ts";
 import { existingSettings } from "./task.ts";

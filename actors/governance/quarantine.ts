@@ -1,198 +1,150 @@
 /**
- * Events that were not taken, kept for a week so that they can be sent again. Write keys are public, so anybody can have
- * events refused: what is kept is bounded by the minute and in all, and each key has its share of that. What finds no room
- * is counted, not kept.
+ * Rejected events, kept for a week so that they can be sent again. Write keys are public, so anybody can have events
+ * rejected: what is kept is bounded per minute and in all, and each key has its share. Events for which there is no room
+ * are counted, not kept.
  *
- * Written behind the answers, many in one operation. What waits to be written is lost if the process dies.
+ * They are written after the responses, many in one operation. If the process dies, waiting events are lost.
  */
 import type { Clock } from "../store/clock.ts";
 import { decodeCursor, encodeCursor } from "../store/cursor.ts";
 import { type Key, REJECTED, rejectedKey } from "../store/keys.ts";
+import { BATCH_BYTES, BATCH_EVENTS, createRejected } from "./quarantine_store.ts";
 import {
-  BATCH_BYTES,
-  BATCH_EVENTS,
-  createRejected,
+  addTo,
+  fits,
+  NOTHING,
   type RejectedEvent,
   type Share,
   shown,
   type Stored,
-} from "./quarantine_store.ts";
+} from "./rejected_event.ts";
+import { countNamed } from "./quarantine_erasure.ts";
 import type { ErasedNames } from "../erasure/execute.ts";
 import { DAMAGED, type Store } from "../store/store.ts";
 import { InvalidCursor, StorageFault } from "../store/errors.ts";
 
-/** Events that were not taken, for a week. */
+/** Rejected events of a week. */
 export interface Quarantine {
-  /** Whether this process keeps another event of a write key in this minute; counts one as dropped if not. */
+  /** Whether this process keeps another event of a write key in this minute; if not, counts one as dropped. */
   hasRoom(writeKeyId: string): boolean;
-  /** Keeps an event, behind the answer. Ask {@link Quarantine.hasRoom} first. Never throws. */
+  /** Keeps an event, after the response. Call {@link Quarantine.hasRoom} first. Never throws. */
   keep(rejected: Omit<RejectedEvent, "id">): void;
-  /** Events that found no room since this process started, or came while somebody was erased whose they may be. */
+  /** Number of events since this process started that were not kept: no room, or possibly of an erased person. */
   dropped(): number;
-  /** Newest first, without those whose bytes are damaged. */
+  /** Newest first, without damaged events. */
   list(
     query: { limit: number; cursor?: string },
   ): Promise<{ rejected: RejectedEvent[]; cursor: string | null }>;
-  /** Throws {@link StorageFault} where its bytes are damaged. */
+  /** Throws {@link StorageFault} if the event is damaged. */
   get(id: string): Promise<RejectedEvent | undefined>;
   remove(id: string): Promise<boolean>;
-  /** Removes what is older than a week. */
+  /** Removes events that are older than a week. */
   sweep(): Promise<void>;
 }
 
 /** How long a rejected event is kept. */
 const KEPT_MS = 7 * 86_400_000;
 
-/** What a process keeps of one minute: some thirteen a second on the long run, which the disk does not notice. */
+/** Events that a process keeps in one minute: some thirteen a second, which the disk does not notice. */
 export const MINUTE_EVENTS = 800;
 export const MINUTE_BYTES = 4 * 1024 * 1024;
 const MINUTE_MS = 60_000;
 
-/** What is kept in all. */
+/** Events that are kept in all. */
 export const MAX_REJECTED = 10_000;
 export const MAX_REJECTED_BYTES = 64 * 1024 * 1024;
 
-/** One event as JSON: a value of the store has at most 64 KiB, and what is larger than an event may be is cut before. */
+/** Largest event as JSON: a value of the store has at most 64 KiB, and larger events are cut before. */
 const MAX_EVENT_BYTES = 48 * 1024;
 
-/** Those that are refused at about the same time are written together. */
+/** Events that are rejected at about the same time are written together. */
 const GATHER_MS = 20;
 
 /** Bytes of events in one page of a list. */
 const PAGE_BYTES = 4 * 1024 * 1024;
 
-/** What is older than a week is looked for so often, behind a write or a list. */
+/** Time between two searches for old events, after a write or a list. */
 const SWEEP_MS = 60_000;
 
+/** An event that waits to be written. */
 interface Waiting {
   id: string;
   stored: Stored;
-  /** How many erasures were known to be done when it came. */
+  /** Number of erasures that were known to be done when it came. */
   erasures: number;
 }
 
-/** What a quarantine needs. */
+/** What a quarantine is given. */
 export interface QuarantineOptions {
   store: Store;
   clock: Clock;
   newId(): string;
-  /** How many erasures are fulfilled, as far as this process knows. */
+  /** Number of completed erasures, as far as this process knows. */
   erasures(): number;
 }
 
-/** What a preview of an erasure asks. */
+/** What a preview of an erasure needs. */
 interface Counting {
   count(names: ErasedNames): Promise<number>;
 }
 
-/** Makes the quarantine of a store. */
-export function createQuarantine({ store, clock, newId, erasures }: QuarantineOptions) {
-  const { move, sharesOf, removeAll, count } = createRejected({ store, clock, newId });
-  let waiting: Waiting[] = [];
-  let minute = { began: -Infinity, events: 0, bytes: 0, keys: new Map<string, Share>() };
-  let dropped = 0;
+/** What a process keeps in the current minute. */
+interface Minute {
+  began: number;
+  all: Share;
+  keys: Map<string, Share>;
+}
+
+/** What a quarantine remembers. */
+interface State {
+  waiting: Waiting[];
+  minute: Minute;
+  dropped: number;
+  /** The last erasure whose person was searched for in the stored events, as last seen. */
+  searched: number;
+  sweptMs: number;
+}
+
+/** Creates the quarantine of a store. */
+export function createQuarantine(options: QuarantineOptions) {
+  const { store, clock, newId, erasures } = options;
+  const rejected = createRejected(options);
+  const state: State = {
+    waiting: [],
+    minute: newMinute(-Infinity),
+    dropped: 0,
+    searched: 0,
+    sweptMs: -Infinity,
+  };
   let working: Promise<void> | undefined;
-  /** For how many erasures rejected events were looked through, as last seen. */
-  let looked = 0;
-  let sweptAt = -Infinity;
-  const encoder = new TextEncoder();
 
-  function hasRoom(writeKeyId: string): boolean {
-    const nowMs = clock.monotonic();
-    if (nowMs - minute.began > MINUTE_MS) minute = { began: nowMs, events: 0, bytes: 0, keys: new Map() };
-    const has = fits(1, { own: minute.keys.get(writeKeyId) ?? NOTHING, all: minute, max: OF_A_MINUTE });
-    if (!has) dropped++;
-    return has;
-  }
-
-  function keep({ event, ...rest }: Omit<RejectedEvent, "id">): void {
-    const body = encoder.encode(JSON.stringify(event));
-    if (body.length > MAX_EVENT_BYTES) {
-      dropped++;
-      return;
-    }
-    const { writeKeyId } = rest;
-    add(minute, body.length);
-    let own = minute.keys.get(writeKeyId);
-    if (own === undefined) minute.keys.set(writeKeyId, own = { ...NOTHING });
-    add(own, body.length);
-    const known = Math.max(erasures(), looked);
-    waiting.push({ id: newId(), stored: { ...rest, at: clock.now(), body }, erasures: known });
-    working ??= work();
-  }
-
-  /** Writes all that waits. What storage does not take is counted as dropped: nobody was promised it. */
+  /** Writes everything that waits. What storage does not accept is counted as dropped: nobody was promised it. */
   async function work(): Promise<void> {
     do {
       await clock.sleep(GATHER_MS);
-      while (waiting.length > 0) {
-        const batch = takeBatch();
-        dropped += batch.length - await write(batch).catch(() => 0);
+      while (state.waiting.length > 0) {
+        const batch = takeBatch(state);
+        state.dropped += batch.length - await writeBatch(state, batch, { store, rejected }).catch(() => 0);
       }
       await sweepIfDue().catch(() => {});
-    } while (waiting.length > 0);
-    // In the same step as the last look at what waits: what comes next begins anew.
+    } while (state.waiting.length > 0);
+    // In the same step as the last look at what waits: the next event begins anew.
     working = undefined;
   }
 
-  function takeBatch(): Waiting[] {
-    let bytes = 0;
-    let count = 0;
-    while (count < waiting.length && count < BATCH_EVENTS && bytes < BATCH_BYTES) {
-      bytes += waiting[count++]!.stored.body.length;
-    }
-    const batch = waiting.slice(0, count);
-    waiting = waiting.slice(count);
-    return batch;
-  }
-
-  /**
-   * Writes those of a batch for which there is room; gives how many. What may have come before somebody was erased, whose
-   * rejected events were looked through since, may be theirs: it is not kept.
-   */
-  async function write(batch: readonly Waiting[]): Promise<number> {
-    let room: Waiting[] = [];
-    await move(async (total) => {
-      // Ids are used once: where one stands, the write that was denied was done, and all of it.
-      const tried = await store.getMany(room.map(({ id }) => rejectedKey(id)));
-      if (tried.some(({ value }) => value !== null)) return undefined;
-      room = [];
-      const all = { ...total };
-      const shares = await sharesOf(batch.map(({ stored }) => stored.writeKeyId));
-      looked = Math.max(looked, total.erased ?? 0);
-      for (const each of batch) {
-        if (each.erasures < looked) continue;
-        const own = shares.get(each.stored.writeKeyId)!;
-        const bytes = each.stored.body.length;
-        if (!fits(bytes, { own, all, max: IN_ALL })) continue;
-        add(all, bytes);
-        add(own, bytes);
-        room.push(each);
-      }
-      if (room.length === 0) return undefined;
-      return {
-        added: room.map(({ stored }) => stored),
-        sets: room.map(({ id, stored }): [Key, Stored] => [rejectedKey(id), stored]),
-        deletes: [],
-      };
-    });
-    return room.length;
-  }
-
   async function sweepIfDue(): Promise<void> {
-    if (clock.monotonic() - sweptAt < SWEEP_MS) return;
-    await sweep();
+    if (clock.monotonic() - state.sweptMs >= SWEEP_MS) await sweep();
   }
 
-  /** From the oldest on: ids sort by time, and the first that is young enough ends it. */
+  /** From the oldest on: ids sort by time, and the first event that is young enough ends it. */
   async function sweep(): Promise<void> {
-    sweptAt = clock.monotonic();
+    state.sweptMs = clock.monotonic();
     const old: string[] = [];
     for await (const { key, value } of store.list<Stored>({ prefix: REJECTED }, { batchSize: 20 })) {
       if (clock.now() - value!.at < KEPT_MS) break;
       old.push(key[1] as string);
     }
-    await removeAll(old);
+    await rejected.removeAll(old);
   }
 
   const written = async (): Promise<void> => {
@@ -200,29 +152,29 @@ export function createQuarantine({ store, clock, newId, erasures }: QuarantineOp
   };
 
   return {
-    hasRoom,
-    keep,
-    dropped: () => dropped,
-    async list({ limit, cursor }: { limit: number; cursor?: string }) {
+    hasRoom(writeKeyId: string): boolean {
+      if (clock.monotonic() - state.minute.began > MINUTE_MS) state.minute = newMinute(clock.monotonic());
+      const { all, keys } = state.minute;
+      const has = fits(1, { own: keys.get(writeKeyId) ?? NOTHING, all, max: OF_A_MINUTE });
+      if (!has) state.dropped++;
+      return has;
+    },
+    keep({ event, ...rest }: Omit<RejectedEvent, "id">): void {
+      const body = new TextEncoder().encode(JSON.stringify(event));
+      if (body.length > MAX_EVENT_BYTES) {
+        state.dropped++;
+        return;
+      }
+      countInMinute(state.minute, rest.writeKeyId, body.length);
+      const stored = { ...rest, at: clock.now(), body };
+      state.waiting.push({ id: newId(), stored, erasures: Math.max(erasures(), state.searched) });
+      working ??= work();
+    },
+    dropped: () => state.dropped,
+    async list(query: { limit: number; cursor?: string }) {
       await written();
       await sweepIfDue();
-      const before = cursor === undefined ? END : idOfCursor(cursor);
-      const rejected: RejectedEvent[] = [];
-      let bytes = 0;
-      const range = { start: rejectedKey(""), end: rejectedKey(before) };
-      let more = false;
-      for await (const { key, value } of store.list<Stored>(range, { reverse: true, batchSize: 20 })) {
-        more = rejected.length === limit || bytes > PAGE_BYTES;
-        if (more) break;
-        if (clock.now() - value!.at >= KEPT_MS) continue;
-        const whole = shown(key[1] as string, value!);
-        // What is damaged can't be sent again either, and goes when its week is over.
-        if (whole === undefined) continue;
-        rejected.push(whole);
-        bytes += value!.body.length;
-      }
-      const last = rejected.at(-1);
-      return { rejected, cursor: more && last !== undefined ? encodeCursor(last.id) : null };
+      return await listPage(options, query);
     },
     async get(id: string) {
       await written();
@@ -232,14 +184,14 @@ export function createQuarantine({ store, clock, newId, erasures }: QuarantineOp
       if (whole === undefined) throw new StorageFault(DAMAGED);
       return whole;
     },
-    /** How many would go with somebody who is erased. */
+    /** Number of events that would be erased with a person. */
     async count(names: ErasedNames) {
       await written();
-      return await count(names);
+      return await countNamed(names, options);
     },
     async remove(id: string) {
       await written();
-      return await removeAll([id]) === 1;
+      return await rejected.removeAll([id]) === 1;
     },
     sweep,
     /** Resolve when nothing waits to be written. */
@@ -248,27 +200,104 @@ export function createQuarantine({ store, clock, newId, erasures }: QuarantineOp
   } satisfies Quarantine & Counting & { flush(): Promise<void>; close(): Promise<void> };
 }
 
-const NOTHING: Share = { events: 0, bytes: 0 };
-const OF_A_MINUTE: Share = { events: MINUTE_EVENTS, bytes: MINUTE_BYTES };
-const IN_ALL: Share = { events: MAX_REJECTED, bytes: MAX_REJECTED_BYTES };
+function newMinute(began: number): Minute {
+  return { began, all: { ...NOTHING }, keys: new Map() };
+}
+
+/** Counts an event that a process keeps in this minute. */
+function countInMinute({ all, keys }: Minute, writeKeyId: string, bytes: number): void {
+  addTo(all, bytes);
+  let own = keys.get(writeKeyId);
+  if (own === undefined) keys.set(writeKeyId, own = { ...NOTHING });
+  addTo(own, bytes);
+}
+
+/** Takes as many waiting events as one operation may write. */
+function takeBatch(state: State): Waiting[] {
+  let bytes = 0;
+  let count = 0;
+  while (count < state.waiting.length && count < BATCH_EVENTS && bytes < BATCH_BYTES) {
+    bytes += state.waiting[count++]!.stored.body.length;
+  }
+  const batch = state.waiting.slice(0, count);
+  state.waiting = state.waiting.slice(count);
+  return batch;
+}
+
+/** Writes the events of a batch for which there is room; gives how many. */
+async function writeBatch(
+  state: State,
+  batch: readonly Waiting[],
+  { store, rejected }: { store: Store; rejected: ReturnType<typeof createRejected> },
+): Promise<number> {
+  let kept: Waiting[] = [];
+  await rejected.move(async (total) => {
+    // Ids are used once: if one is there, the write that was denied was done, and all of it.
+    const tried = await store.getMany(kept.map(({ id }) => rejectedKey(id)));
+    if (tried.some(({ value }) => value !== null)) return undefined;
+    const shares = await rejected.sharesOf(batch.map(({ stored }) => stored.writeKeyId));
+    state.searched = Math.max(state.searched, total.erased ?? 0);
+    kept = admitted(batch, { total, shares, searched: state.searched });
+    if (kept.length === 0) return undefined;
+    return {
+      added: kept.map(({ stored }) => stored),
+      sets: kept.map(({ id, stored }): [Key, Stored] => [rejectedKey(id), stored]),
+      deletes: [],
+    };
+  });
+  return kept.length;
+}
 
 /**
- * Whether one more event of so many bytes is kept: a write key has at most as much as there is room left. So no key fills
- * it: one that floods gets half of all, the next half of the rest. Many one after the other do: ten a minute, 14 all.
+ * The events for which there is room. An event that may have come before somebody was erased, and for whom the stored
+ * events were searched since, may be theirs: it is not kept.
  */
-function fits(bytes: number, { own, all, max }: { own: Share; all: Share; max: Share }): boolean {
-  return own.events + 1 <= max.events - all.events && own.bytes + bytes <= max.bytes - all.bytes;
+function admitted(
+  batch: readonly Waiting[],
+  { total, shares, searched }: { total: Share; shares: ReadonlyMap<string, Share>; searched: number },
+): Waiting[] {
+  const all = { ...total };
+  return batch.filter(({ erasures, stored }) => {
+    if (erasures < searched) return false;
+    const own = shares.get(stored.writeKeyId)!;
+    const bytes = stored.body.length;
+    if (!fits(bytes, { own, all, max: IN_ALL })) return false;
+    addTo(all, bytes);
+    addTo(own, bytes);
+    return true;
+  });
 }
 
-function add(share: Share, bytes: number): void {
-  share.events++;
-  share.bytes += bytes;
+/** One page, newest first. A damaged event cannot be sent again: it is left out, and deleted after its week. */
+async function listPage(
+  { store, clock }: QuarantineOptions,
+  { limit, cursor }: { limit: number; cursor?: string },
+): Promise<{ rejected: RejectedEvent[]; cursor: string | null }> {
+  const before = cursor === undefined ? END : idOfCursor(cursor);
+  const rejected: RejectedEvent[] = [];
+  let bytes = 0;
+  const range = { start: rejectedKey(""), end: rejectedKey(before) };
+  let more = false;
+  for await (const { key, value } of store.list<Stored>(range, { reverse: true, batchSize: 20 })) {
+    more = rejected.length === limit || bytes > PAGE_BYTES;
+    if (more) break;
+    if (clock.now() - value!.at >= KEPT_MS) continue;
+    const whole = shown(key[1] as string, value!);
+    if (whole === undefined) continue;
+    rejected.push(whole);
+    bytes += value!.body.length;
+  }
+  const last = rejected.at(-1);
+  return { rejected, cursor: more && last !== undefined ? encodeCursor(last.id) : null };
 }
+
+const OF_A_MINUTE: Share = { events: MINUTE_EVENTS, bytes: MINUTE_BYTES };
+const IN_ALL: Share = { events: MAX_REJECTED, bytes: MAX_REJECTED_BYTES };
 
 /** After every id. */
 const END = "\uffff";
 
-/** Ids are of our making and short; a longer one is no key of the store (2 KiB at most). */
+/** Our own ids are short; a longer one cannot be a key of the store (2 KiB at most). */
 const MAX_ID_UNITS = 100;
 
 function idOfCursor(cursor: string): string {

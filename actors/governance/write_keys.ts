@@ -1,66 +1,40 @@
-/** Write keys: kept as digests, held in memory, looked at again often enough that a change holds everywhere in 5 s. */
-import { hash } from "node:crypto";
+/** Write keys: stored as digests, held in memory, and refreshed so often that a change takes effect everywhere in 5 s. */
 import { createKeyUse } from "./key_use.ts";
 import type { Clock } from "../store/clock.ts";
 import { rateLimitKey, WRITE_KEYS, WRITE_KEYS_CHANGED, writeKeyKey, writeKeyUsedKey } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
-import { type Author, createRegistry } from "../configuration/registry.ts";
+import { type Author, createRegistry, type Registry } from "../configuration/registry.ts";
+import {
+  digestOfKey,
+  type FoundKey,
+  keyAt,
+  keysByDigest,
+  lastUsed,
+  newStoredKey,
+  type NewWriteKey,
+  oldestFirst,
+  patched,
+  publicOf,
+  rotated,
+  type StoredKey,
+  type WriteKey,
+  type WriteKeyPatch,
+} from "./stored_key.ts";
 import { TooManyWriteKeys } from "../store/errors.ts";
-import type { RateLimit } from "../../domain/limits/token_bucket.ts";
-import type { EventType } from "../../domain/event/event.ts";
 
-/** A write key as administrators see it; the key itself is kept only as a digest. */
-export interface WriteKey {
-  id: string;
-  name: string;
-  /** Types that it may send; absent means all. */
-  allowedTypes?: EventType[];
-  /** What it may send; absent means no limit. */
-  rateLimit?: RateLimit;
-  enabled: boolean;
-  createdAt: string;
-  /** Until when the key before the last rotation is taken too, where it still is. */
-  previousValidUntil?: string;
-  /** When an event of it was last taken, less at most a minute; absent where none ever was. Only in lists and changes. */
-  lastUsedAt?: string;
-  /** Who changed the key last, and when; absent where the last change was made by version 0.3 or older. */
-  lastChange?: KeyChange;
-}
-
-/** One change of a write key. */
-export interface KeyChange extends Author {
-  at: string;
-}
-
-/** What a new write key may be. */
-export interface NewWriteKey {
-  name: string;
-  allowedTypes?: EventType[];
-  rateLimit?: RateLimit;
-  enabled?: boolean;
-}
-
-/** What may be changed of a write key; `null` takes a restriction away. */
-export interface WriteKeyPatch {
-  name?: string;
-  allowedTypes?: EventType[] | null;
-  rateLimit?: RateLimit | null;
-  enabled?: boolean;
-}
-
-/** Write keys: changes hold at once in this process, elsewhere within 5 s. */
+/** Write keys: a change takes effect at once in this process, elsewhere within 5 s. */
 export interface WriteKeys {
   /** The key with this SHA-256 digest (hex), enabled or not; never stale by more than 5 s. */
   find(digestHex: string): Promise<WriteKey | undefined> | WriteKey | undefined;
   list(): Promise<WriteKey[]>;
-  /** Those of some ids that no stored key has. */
+  /** The ids that no stored key has. */
   missing(ids: readonly string[]): Promise<string[]>;
-  /** Makes a key; the secret is shown this once. Throws {@link TooManyWriteKeys}. */
+  /** Creates a key; the secret is shown only once. Throws {@link TooManyWriteKeys}. */
   create(input: NewWriteKey, author?: Author): Promise<{ key: string; writeKey: WriteKey }>;
   change(id: string, patch: WriteKeyPatch, author?: Author): Promise<WriteKey | undefined>;
   /**
-   * Gives a key another secret, shown this once. The one before is taken for so long, and is then refused; the one before
-   * that is refused from now on.
+   * Gives a key a new secret, which is shown only once. The previous secret is accepted for `graceMs`; the one before it
+   * is refused from now on.
    */
   rotate(
     id: string,
@@ -68,31 +42,16 @@ export interface WriteKeys {
     author?: Author,
   ): Promise<{ key: string; writeKey: WriteKey } | undefined>;
   remove(id: string, author?: Author): Promise<boolean>;
-  /** Notes that an event of a key was taken, ms since 1970; written down behind, once in a while. Also for a key not stored. */
+  /** Notes that an event of a key was accepted (ms since 1970); stored now and then. Also for a key that is not stored. */
   used(id: string, at: number): void;
-  /** When a key was last used, also one that is not stored. */
+  /** When a key was last used; also for one that is not stored. */
   lastUsedAt(id: string): Promise<string | undefined>;
-}
-
-/** What is kept of a key. */
-interface StoredKey extends Omit<WriteKey, "previousValidUntil" | "lastUsedAt"> {
-  digest: string;
-  /** What it was before it was rotated, as good as the other until then (ms since 1970). */
-  previous?: { digest: string; validUntil: number };
-}
-
-/** A key as it is found by one of its digests. */
-interface Held {
-  key: StoredKey;
-  shown: WriteKey;
-  /** Ms since 1970; absent for the newest digest. */
-  validUntil?: number;
 }
 
 /** The author of a change that is made by code of this process, not by a request. */
 const SERVER: Author = { by: "server", address: "" };
 
-/** All keys are in the memory of each process, and read again with each change: far more than there are senders. */
+/** Each process holds all keys in memory and reads them again after a change: far more than there are senders. */
 export const MAX_WRITE_KEYS = 1_000;
 
 /** What write keys need. */
@@ -110,7 +69,7 @@ export async function openWriteKeys(
 ): Promise<WriteKeys & { close(): Promise<void> }> {
   const { store, clock, newId } = options;
   const use = createKeyUse(store);
-  let byDigest = new Map<string, Held>();
+  let byDigest: ReadonlyMap<string, FoundKey> = new Map();
   const registry = createRegistry<StoredKey>({
     store,
     clock,
@@ -124,21 +83,54 @@ export async function openWriteKeys(
     read: (stored) => ({ version: 0, at: "", by: "", address: "", value: stored as StoredKey }),
     idOf: ({ id }) => id,
     onLoad(values) {
-      byDigest = new Map();
-      for (const { value: key } of values.values()) {
-        const shown = publicOf(key!, clock.now());
-        byDigest.set(key!.digest, { key: key!, shown });
-        const { previous } = key!;
-        if (previous !== undefined) {
-          byDigest.set(previous.digest, { key: key!, shown, validUntil: previous.validUntil });
-        }
-      }
+      byDigest = keysByDigest([...values.values()].map(({ value }) => value!), clock.now());
     },
   });
+  const stored = () => [...registry.values().values()].map(({ value }) => value!);
+  const held = (digestHex: string) => keyAt(byDigest.get(digestHex), clock.now());
+  const withLastUse = async (keys: readonly StoredKey[]): Promise<WriteKey[]> => {
+    const used = await use.lastUsed(keys.map(({ id }) => id));
+    return keys.map((key, i) => ({ ...publicOf(key, clock.now()), ...lastUsed(used[i]) }));
+  };
+  await registry.refresh();
+  return {
+    find(digestHex) {
+      const looking = registry.fresh();
+      return looking === undefined ? held(digestHex) : looking.then(() => held(digestHex));
+    },
+    async list() {
+      await registry.refreshed();
+      return (await withLastUse(stored())).sort(oldestFirst);
+    },
+    async missing(ids) {
+      await registry.refreshed();
+      return ids.filter((id) => !registry.values().has(id));
+    },
+    ...createChanges(options, { registry, withLastUse, count: () => registry.values().size }),
+    used: use.used,
+    async lastUsedAt(id) {
+      const [at] = await use.lastUsed([id]);
+      return lastUsed(at).lastUsedAt;
+    },
+    close: use.close,
+  };
+}
 
+/** What changes need of the keys that this process holds. */
+interface Held {
+  registry: Registry<StoredKey>;
+  withLastUse(keys: readonly StoredKey[]): Promise<WriteKey[]>;
+  count(): number;
+}
+
+/** The changes of write keys. */
+function createChanges(
+  { clock, newId, randomBytes }: WriteKeysOptions,
+  { registry, withLastUse, count }: Held,
+): Pick<WriteKeys, "create" | "change" | "rotate" | "remove"> {
   /**
-   * Changes a key: `change` gets what is there, and gives what shall be, or `undefined` to leave it. Gives what is there
-   * then.
+   * Changes a key: `change` gets the stored key, and gives its replacement, `null` to delete it, or `undefined` to leave
+   * it. Gives the key that is stored afterwards.
    */
   async function update(
     id: string,
@@ -154,53 +146,14 @@ export async function openWriteKeys(
     return current();
   }
 
-  function held(digestHex: string): WriteKey | undefined {
-    const found = byDigest.get(digestHex);
-    if (found?.validUntil !== undefined && clock.now() >= found.validUntil) return undefined;
-    return found?.shown;
-  }
-
-  const stored = () => [...byDigest.values()].filter(({ validUntil }) => validUntil === undefined);
-
-  /** As it is shown: with when it was last used. */
-  async function shown(keys: StoredKey[]): Promise<WriteKey[]> {
-    const used = await use.lastUsed(keys.map(({ id }) => id));
-    return keys.map((key, i) => ({ ...publicOf(key, clock.now()), ...lastUsed(used[i]) }));
-  }
-
-  await registry.refresh();
   return {
-    find(digestHex) {
-      const looking = registry.fresh();
-      return looking === undefined ? held(digestHex) : looking.then(() => held(digestHex));
-    },
-    async list() {
-      await registry.refreshed();
-      const keys = await shown(stored().map(({ key }) => key));
-      return keys.sort((a, b) =>
-        a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : a.id < b.id ? -1 : 1
-      );
-    },
-    async missing(ids) {
-      await registry.refreshed();
-      const known = new Set(stored().map(({ key }) => key.id));
-      return ids.filter((id) => !known.has(id));
-    },
-    async create({ name, allowedTypes, rateLimit, enabled = true }, author = SERVER) {
-      const key = newWriteKey(options.randomBytes);
-      const made: StoredKey = {
-        id: newId(),
-        name,
-        ...(allowedTypes === undefined ? {} : { allowedTypes }),
-        ...(rateLimit === undefined ? {} : { rateLimit }),
-        enabled,
-        createdAt: new Date(clock.now()).toISOString(),
-        digest: hash("sha256", key, "hex"),
-      };
+    async create(input, author = SERVER) {
+      const key = newWriteKey(randomBytes);
+      const made = newStoredKey(input, { id: newId(), digest: digestOfKey(key), now: clock.now() });
       const stands = await update(made.id, author, (there) => {
-        // Where storage denied a write that it did, it is there at the second look.
+        // If storage denied a write that it did, the key is there at the second look.
         if (there !== null) return undefined;
-        if (stored().length >= MAX_WRITE_KEYS) {
+        if (count() >= MAX_WRITE_KEYS) {
           throw new TooManyWriteKeys(`Write key limit reached (${MAX_WRITE_KEYS}).`);
         }
         return made;
@@ -208,34 +161,17 @@ export async function openWriteKeys(
       return { key, writeKey: publicOf(stands ?? made, clock.now()) };
     },
     async change(id, patch, author = SERVER) {
-      const changed = await update(id, author, (there) => {
-        if (there === null) return undefined;
-        const { allowedTypes: oldTypes, rateLimit: oldLimit, ...rest } = there;
-        const allowedTypes = patch.allowedTypes === undefined ? oldTypes : patch.allowedTypes ?? undefined;
-        const rateLimit = patch.rateLimit === undefined ? oldLimit : patch.rateLimit ?? undefined;
-        return {
-          ...rest,
-          ...(patch.name === undefined ? {} : { name: patch.name }),
-          ...(patch.enabled === undefined ? {} : { enabled: patch.enabled }),
-          ...(allowedTypes === undefined ? {} : { allowedTypes }),
-          ...(rateLimit === undefined ? {} : { rateLimit }),
-        };
-      });
-      return changed === null ? undefined : (await shown([changed]))[0];
+      const changed = await update(id, author, (there) => there === null ? undefined : patched(there, patch));
+      return changed === null ? undefined : (await withLastUse([changed]))[0];
     },
     async rotate(id, graceMs, author = SERVER) {
-      const key = newWriteKey(options.randomBytes);
-      const digest = hash("sha256", key, "hex");
-      const validUntil = clock.now() + graceMs;
-      const rotated = await update(id, author, (there) => {
-        // Where storage denied a write that it did, it is there at the second look.
-        if (there === null || there.digest === digest) return undefined;
-        return { ...there, digest, previous: { digest: there.digest, validUntil } };
-      });
-      return rotated === null ? undefined : { key, writeKey: (await shown([rotated]))[0]! };
+      const key = newWriteKey(randomBytes);
+      const next = { digest: digestOfKey(key), validUntil: clock.now() + graceMs };
+      const changed = await update(id, author, (there) => there === null ? undefined : rotated(there, next));
+      return changed === null ? undefined : { key, writeKey: (await withLastUse([changed]))[0]! };
     },
     async remove(id, author = SERVER) {
-      // Where storage denied a write that it did, it is gone at the second look: it was there at the first.
+      // If storage denied a deletion that it did, the key is gone at the second look: it was there at the first.
       let wasThere = false;
       await update(id, author, (there) => {
         if (there === null) return undefined;
@@ -244,24 +180,7 @@ export async function openWriteKeys(
       });
       return wasThere;
     },
-    used: use.used,
-    async lastUsedAt(id) {
-      const [at] = await use.lastUsed([id]);
-      return lastUsed(at).lastUsedAt;
-    },
-    close: use.close,
   };
-}
-
-/** Without its digests. */
-function publicOf(key: StoredKey, now: number): WriteKey {
-  const { digest: _, previous, ...rest } = key;
-  const isValid = previous !== undefined && previous.validUntil > now;
-  return { ...rest, ...(isValid && { previousValidUntil: new Date(previous.validUntil).toISOString() }) };
-}
-
-function lastUsed(at: number | undefined): { lastUsedAt?: string } {
-  return at === undefined ? {} : { lastUsedAt: new Date(at).toISOString() };
 }
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";

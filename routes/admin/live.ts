@@ -9,7 +9,7 @@ import { MAX_SHOWN } from "../../ingest/observers/live.ts";
 import { lineOf, type LiveLine } from "./live_lines.ts";
 import { invalid, type Problem } from "../http/problem.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
-import type { Listener, LivePosition, News } from "../../actors/live/live_feed.ts";
+import type { Listener, LivePosition, News } from "../../actors/live/listener.ts";
 import { TooManyListeners } from "../../actors/store/errors.ts";
 
 /** A comment is sent after so long without anything else: proxies close what is quiet, mostly after a minute. */

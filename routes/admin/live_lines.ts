@@ -2,7 +2,7 @@
 import type { Position } from "../../domain/event/position.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { namesIn } from "../../ingest/observers/live.ts";
-import type { News } from "../../actors/live/live_feed.ts";
+import type { News } from "../../actors/live/listener.ts";
 import type { Note } from "../../actors/live/note_windows.ts";
 
 /** A line for an event of the journal. */

@@ -17,7 +17,7 @@ import { pathParam } from "../http/path_params.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { DEFAULT_KEY_ID } from "../../actors/governance/key_use.ts";
 import { TooManyWriteKeys } from "../../actors/store/errors.ts";
-import type { WriteKey } from "../../actors/governance/write_keys.ts";
+import type { WriteKey } from "../../actors/governance/stored_key.ts";
 
 /** Longest name of a write key, in UTF-16 units. */
 const MAX_NAME_LENGTH = 200;

@@ -10,7 +10,7 @@ import type { RateLimit } from "../../domain/limits/token_bucket.ts";
 import { createAuthenticationLimit } from "./authentication_limit.ts";
 import type { Problem } from "../http/problem.ts";
 import { DEFAULT_KEY_ID } from "../../actors/governance/key_use.ts";
-import type { WriteKey } from "../../actors/governance/write_keys.ts";
+import type { WriteKey } from "../../actors/governance/stored_key.ts";
 
 /** What a route asks for. */
 export type Right = "send" | "read" | "admin";

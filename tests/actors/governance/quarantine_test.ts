@@ -10,7 +10,7 @@ import {
   MINUTE_BYTES,
   MINUTE_EVENTS,
 } from "../../../actors/governance/quarantine.ts";
-import { createRejected } from "../../../actors/governance/quarantine_store.ts";
+import { countNamed, eraseRejected } from "../../../actors/governance/quarantine_erasure.ts";
 import { openStore, type Store } from "../../../actors/store/store.ts";
 import { type Fault, withFault } from "../stores.ts";
 
@@ -35,9 +35,9 @@ async function open(wrap: (store: Store) => Store = (store) => store) {
     known,
     quarantine,
     /** As a settler erases somebody from it, once what waits here is written. */
-    async erase(names: Parameters<ReturnType<typeof createRejected>["erase"]>[0], no = 1): Promise<number> {
+    async erase(names: Parameters<typeof countNamed>[0], no = 1): Promise<number> {
       await quarantine.flush();
-      return await createRejected({ clock: systemClock, store, newId: () => ulid() }).erase(names, no);
+      return await eraseRejected(names, no, { clock: systemClock, store, newId: () => ulid() });
     },
     /** Another process on the same store. */
     other: () => make(store),
@@ -274,8 +274,8 @@ Deno.test("a person can be erased from it: by every id that an event names; anot
   test.keep({ type: "alias", previousId: "a", userId: "x" });
   for (const event of [...mine, ...others]) test.keep(event);
   await test.quarantine.flush();
-  const { count } = createRejected({ clock: systemClock, store: test.store, newId: () => "" });
-  strictEqual(await count({ userId: "u", anonymousIds: ["a"] }), mine.length);
+  const options = { clock: systemClock, store: test.store, newId: () => "" };
+  strictEqual(await countNamed({ userId: "u", anonymousIds: ["a"] }, options), mine.length);
   strictEqual(await test.erase({ userId: "u", anonymousIds: ["a"] }), mine.length);
   deepStrictEqual((await test.events()).reverse(), [{ type: "alias", userId: "x" }, ...others]);
   strictEqual(await test.erase({ userId: "5" }), 1, "an id that is a number is its text");
@@ -298,9 +298,11 @@ for (const when of ["before", "after"] as const) {
         return stamp;
       },
     };
-    const erasing = createRejected({ clock: systemClock, store, newId: () => "eraser" }).erase({
-      userId: "u",
-    }, 7);
+    const erasing = eraseRejected({ userId: "u" }, 7, {
+      clock: systemClock,
+      store,
+      newId: () => "eraser",
+    });
     await looked.promise;
     await other.flush();
     strictEqual(await erasing, when === "before" ? 1 : 0);

@@ -1,5 +1,5 @@
 /** The live view over a real connection: what comes is shown, in order, once, to who may see it. */
-import { ENTRIES_AT_ONCE } from "../../../actors/live/live_feed.ts";
+import { ENTRIES_AT_ONCE } from "../../../actors/live/listener.ts";
 import type { Range } from "../../../actors/store/store.ts";
 import { isPosition, pack } from "../../../domain/event/position.ts";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
