@@ -24,6 +24,8 @@ export interface Sender {
   batches: boolean;
   /** Its module in Python. */
   module?: string;
+  /** Its key is only in its bodies, which may then not be compressed: compression stays off. */
+  keyInBody?: true;
 }
 
 const withNode = { runtime: "node", missing: missing("node") } as const;
@@ -49,7 +51,7 @@ export const SENDERS: readonly Sender[] = [
   inPython("segment-analytics-python", "segment.analytics"),
   inPython("rudder-sdk-python", "rudderstack.analytics"),
   inPython("customerio-cdp-analytics", "customerio.analytics"),
-  inPython("events-sdk-python", "hightouch.htevents"),
+  { ...inPython("events-sdk-python", "hightouch.htevents"), keyInBody: true },
   { name: "github.com/segmentio/analytics-go/v3", runtime: "go", missing: missing("go"), ...complete },
   {
     name: "com.segment.analytics.java:analytics",
@@ -91,6 +93,8 @@ export interface Sending {
   key?: string;
   count?: number;
   paceMs?: number;
+  /** Whether bodies are compressed, where the client has a choice; by default where the server takes it. */
+  gzip?: boolean;
 }
 
 /** Runs a scenario of `programs/send` to its end, and gives what the client says has failed. */
@@ -98,13 +102,20 @@ export async function send(
   packages: Packages,
   sender: Sender,
   scenario: "every" | "bad" | "many" | "twice",
-  { url, userId, key = WRITE_KEY, count = 0, paceMs = 0 }: Sending,
+  { url, userId, key = WRITE_KEY, count = 0, paceMs = 0, gzip = !sender.keyInBody }: Sending,
 ): Promise<string[]> {
   const [program, args] = commandOf(packages, sender, scenario);
   const command = new Deno.Command(program, {
     args,
     cwd: packages.path,
-    env: { URL: url, KEY: key, USER_ID: userId, COUNT: String(count), PACE_MS: String(paceMs) },
+    env: {
+      URL: url,
+      KEY: key,
+      USER_ID: userId,
+      COUNT: String(count),
+      PACE_MS: String(paceMs),
+      GZIP: String(gzip),
+    },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -112,7 +112,7 @@ const ON_THE_WIRE: Record<string, { path: string; headers: Record<string, string
   },
   "events-sdk-python": {
     path: "/v1/batch",
-    headers: { "content-type": "application/json", "content-encoding": "gzip" },
+    headers: { "content-type": "application/json" },
     body: /"anonymousId": null/,
   },
   "github.com/segmentio/analytics-go/v3": {
@@ -310,6 +310,22 @@ for (const sender of SENDERS.filter(({ name, retries }) => retries !== false && 
     });
     deepStrictEqual(wire.exchanges.slice(before).map(({ outcome }) => outcome), [401]);
     strictEqual(failures.length, 1);
+  });
+}
+
+for (const sender of SENDERS.filter(({ keyInBody }) => keyInBody)) {
+  testOf(sender, "is told 401 for compressed bodies, as its key is inside of them", async (userId) => {
+    const { wire } = shared.stage;
+    const before = wire.exchanges.length;
+    const failures = await send(shared.packages, sender, "many", {
+      url: wire.url,
+      userId,
+      count: 1,
+      gzip: true,
+    });
+    deepStrictEqual(wire.exchanges.slice(before).map(({ outcome }) => outcome), [401]);
+    strictEqual(failures.length, 1);
+    match(failures[0]!, /compressed/);
   });
 }
 

@@ -13,7 +13,7 @@ failures = []
 client = Client(
     os.environ["KEY"],
     host=os.environ["URL"],
-    gzip=True,
+    gzip=os.environ["GZIP"] == "true",
     upload_size=5,
     upload_interval=0.05,
     max_retries=10,

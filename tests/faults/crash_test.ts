@@ -7,11 +7,11 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { System } from "../../actors/system.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
-import { compareAll, compareLogs, comparePeople, compareProfiles } from "./compare.ts";
+import { compareAll, compareLogs, comparePeople, compareProfiles } from "../actors/compare.ts";
 import { runs } from "../domain/profile/facts.ts";
-import { BEGIN_MS, eventWith, openOn, settle } from "./histories.ts";
-import { createOracle } from "./oracle.ts";
-import { FAULTS, MEMORY, withFault } from "./stores.ts";
+import { BEGIN_MS, eventWith, openOn, settle } from "../actors/histories.ts";
+import { createOracle } from "../actors/oracle.ts";
+import { FAULTS, MEMORY, withFault } from "../actors/stores.ts";
 import type { Receipt } from "../../actors/journal/appender.ts";
 
 /** Traits of so many bytes that a state stands in pieces. */

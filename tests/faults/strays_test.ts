@@ -4,13 +4,13 @@
  * round of whoever has seen nothing of it must take them away.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import type { Settled } from "../../../actors/journal/journal_state.ts";
-import { type Key, SEEN, seenFilterKey, seenKey, SETTLED } from "../../../actors/store/keys.ts";
-import { keysOfRun } from "../../../actors/journal/dedup_index.ts";
-import type { Store } from "../../../actors/store/store.ts";
-import type { System } from "../../../actors/system.ts";
-import { BEGIN_MS, eventWith, openOn, settle } from "../histories.ts";
-import { MEMORY, withFault } from "../stores.ts";
+import type { Settled } from "../../actors/journal/journal_state.ts";
+import { type Key, SEEN, seenFilterKey, seenKey, SETTLED } from "../../actors/store/keys.ts";
+import { keysOfRun } from "../../actors/journal/dedup_index.ts";
+import type { Store } from "../../actors/store/store.ts";
+import type { System } from "../../actors/system.ts";
+import { BEGIN_MS, eventWith, openOn, settle } from "../actors/histories.ts";
+import { MEMORY, withFault } from "../actors/stores.ts";
 
 /** Ids in a round: two parts of a run. */
 const ROUND_IDS = 600;
