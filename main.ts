@@ -43,7 +43,7 @@ Deno.cron("settle remaining events", "*/5 * * * *", async () => {
 
 /** Whether this runs on Deno Deploy, which knows its database and its port. */
 export function isDeploy(env: Record<string, string | undefined>): boolean {
-  return Boolean(env.DENO_DEPLOYMENT_ID ?? env.DENO_DEPLOY);
+  return Boolean(env.DENO_DEPLOYMENT_ID || env.DENO_DEPLOY);
 }
 
 /** The variables that signalfold reads, and no others: the permissions name just these. */

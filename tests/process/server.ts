@@ -102,10 +102,18 @@ export async function startEntry(
   entry: string,
   { kvPath, env = {} }: { kvPath: string; env?: Record<string, string> },
 ): Promise<Server> {
-  const child = new Deno.Command(Deno.execPath(), {
+  return await startAs(Deno.execPath(), { entry, env: { HOST: "127.0.0.1", KV_URL: kvPath, ...env } });
+}
+
+/** Starts an entry by some Deno, with all permissions and no other flags. */
+export async function startAs(
+  deno: string,
+  { entry, env }: { entry: string; env: Record<string, string> },
+): Promise<Server> {
+  const child = new Deno.Command(deno, {
     args: ["run", "--no-prompt", "--allow-all", entry],
     cwd: ROOT,
-    env: { ...BLANK, PORT: "0", HOST: "127.0.0.1", KV_URL: kvPath, ADMIN_TOKEN, WRITE_KEY, ...env },
+    env: { ...BLANK, PORT: "0", ADMIN_TOKEN, WRITE_KEY, ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
