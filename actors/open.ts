@@ -23,7 +23,7 @@ import { createSettler, type Settler, type SettlerOptions } from "./settling/set
 import { type SettlerThread, startSettler } from "./settling/settler_thread.ts";
 import { createSettling } from "./settling/backpressure.ts";
 import { openStore, type Store } from "./store/store.ts";
-import { createStories } from "./reading/event_trace.ts";
+import { createTraces } from "./reading/event_trace.ts";
 import { openSuppression } from "./erasure/suppression.ts";
 import type { Observer, System } from "./system.ts";
 import { wishedErasures } from "./erasure/requests.ts";
@@ -158,7 +158,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   return {
     commit: committer.commit,
     reader,
-    stories: createStories({ store, clock, journal, secret, limits, foldVersion }),
+    traces: createTraces({ store, clock, journal, secret, limits, foldVersion }),
     live: feed.live,
     writeKeys,
     counts,

@@ -7,7 +7,7 @@ import type { RateLimits } from "./governance/rate_limits.ts";
 import type { WriteKeys } from "./governance/write_keys.ts";
 import type { AppendObserver, Receipt } from "./journal/appender.ts";
 import type { Live } from "./live/live_feed.ts";
-import type { Stories } from "./reading/event_trace.ts";
+import type { Traces } from "./reading/event_trace.ts";
 import type { Reader } from "./reading/profiles.ts";
 import type { Replays } from "./replay/requests.ts";
 import type { EventCounts } from "./stats/counts.ts";
@@ -30,7 +30,7 @@ export interface System {
    */
   commit(events: StoredEvent[], writeKeyId: string): Promise<Receipt[]>;
   reader: Reader;
-  stories: Stories;
+  traces: Traces;
   live: Live;
   writeKeys: WriteKeys;
   erasure: Erasure;

@@ -1,5 +1,5 @@
 /**
- * What stories cost, in time and in values of the store; and what a live view costs those who send.
+ * What traces cost, in time and in values of the store; and what a live view costs those who send.
  *
  * deno task bench:live [--events N] [--log N] [--seconds N]
  *
@@ -57,7 +57,7 @@ async function find(path: string, what: string, ids: readonly string[]): Promise
   const [times, values]: [number[], number[]] = [[], []];
   for (const id of ids) {
     const before = store.values();
-    times.push(await timed(() => system.stories.find(id)));
+    times.push(await timed(() => system.traces.find(id)));
     values.push(store.values() - before);
   }
   await system.close();
@@ -70,7 +70,7 @@ async function find(path: string, what: string, ids: readonly string[]): Promise
   );
 }
 
-async function stories(path: string, { events, inBatches }: { events: number; inBatches: boolean }) {
+async function traces(path: string, { events, inBatches }: { events: number; inBatches: boolean }) {
   const system = await openOn(path);
   const sent: string[] = [];
   const make = (index: number): StoredEvent => {
@@ -180,8 +180,8 @@ async function load(
 }
 
 async function main({ sizes: { events, log, seconds }, dir }: Stage<typeof SIZES>): Promise<Outcome[]> {
-  await stories(`${dir}/batches.db`, { events, inBatches: true });
-  await stories(`${dir}/singles.db`, { events, inBatches: false });
+  await traces(`${dir}/batches.db`, { events, inBatches: true });
+  await traces(`${dir}/singles.db`, { events, inBatches: false });
   await why(`${dir}/why.db`, log);
   for (const batch of [1, 500]) {
     const system = await openOn(`${dir}/load${batch}.db`);

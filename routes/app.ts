@@ -47,7 +47,7 @@ import { segmentRoutes } from "./ingest/segment.ts";
 import { sendingRoutes } from "./ingest/events.ts";
 import { refusalFormOf } from "./http/paths.ts";
 import { statsRoutes } from "./admin/stats.ts";
-import { storyRoutes } from "./profiles/explain.ts";
+import { traceRoutes } from "./profiles/explain.ts";
 
 /** The settings that the routes obey. */
 export interface AppSettings extends Secrets {
@@ -147,7 +147,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, ...deps }
   routes.route("/", quarantineRoutes(parts));
   routes.route("/", statsRoutes(parts));
   routes.route("/", liveRoutes(parts, deps.heartbeatMs));
-  routes.route("/", storyRoutes(parts));
+  routes.route("/", traceRoutes(parts));
   routes.route("/", replayRoutes(parts));
   routes.route("/", healthRoutes(parts));
   routes.route("/", docsRoutes(parts, { publicUrl: settings.publicUrl }));

@@ -1,8 +1,8 @@
 /**
- * Finds an event of the journal by its message id. No index says where one stands: it would cost each event a write. But
- * what there is says nearly as much: the tail and the dedup index know whether an id is there, and each run of the index
- * covers a stretch of the journal, as both are in order of time; many ids say themselves when they were made; and entries
- * bear the digests of their ids uncompressed, so that one is passed over without inflating it.
+ * Finds an event of the journal by its message id. No index stores positions: it would cost each event a write. Instead,
+ * the tail and the dedup index know whether an id exists; each run of the index covers a stretch of the journal, since both
+ * are in order of time; many ids contain the time of their creation; and entries have the digests of their ids
+ * uncompressed, so that an entry is skipped without inflating it.
  */
 import { BEGINNING, earlier, later, type Position } from "../../domain/event/position.ts";
 import { timeIn } from "../../domain/event/message_id.ts";
@@ -15,126 +15,142 @@ import type { Store } from "../store/store.ts";
 
 /** Bounds of a search. */
 export const SEARCH_LIMITS = {
-  /** Entries of the journal that one search looks at: some seconds of reading. */
+  /** Entries of the journal that one search reads: some seconds of reading. */
   searchEntries: 50_000,
 };
 export type SearchLimits = typeof SEARCH_LIMITS;
 
-/** Entries that are read at once: of 10 KB mostly, 64 KB at the most. */
+/** Entries that are read at once: 10 KB each mostly, at most 64 KB. */
 const BATCH = 256;
 
 /**
- * Entries that are looked at first, where an id says when it was made: those committed up to a minute after it, less what
- * clocks may differ by.
+ * Entries that are searched first if an id has a time: those that were committed up to a minute after it. Clocks may
+ * differ by some seconds.
  */
 const HINT_ENTRIES = 4_096;
 const HINT_BEFORE_MS = 5_000;
 const HINT_AFTER_MS = 60_000;
 
-/** Runs that change while they are looked at are looked at again so often. */
+/** Attempts at a lookup whose runs change meanwhile. */
 const TRIES = 10;
 
-/** What a search gave: a position, or that there is none, or before which position it is to go on. */
-export type Found = { place: Position } | { none: true } | { goOnBefore: Position };
+/** The result of a search: a position, none, or the position before which it must be continued. */
+export type Found = { position: Position } | { none: true } | { goOnBefore: Position };
 
-/** What finding needs. */
+/** What the search is given. */
 export interface FinderOptions {
   store: Store;
   journal: Journal;
-  /** What digests of message ids are made with. */
+  /** The secret of the digests of message ids. */
   secret: string;
   limits: SearchLimits;
 }
 
-/** What is behind one position and up to another. */
+/** The positions after one, up to another. */
 interface Stretch {
   after: Position;
   upTo: Position;
 }
 
-/** Makes what finds events. */
-export function createFinder({ store, journal, secret, limits: { searchEntries } }: FinderOptions) {
-  const before = (ms: number) => endBefore(store, ms, journal.end());
-
-  /** Where the digest may stand, by what the tail and the dedup index know; `undefined` where the runs changed meanwhile. */
-  async function stretchOf(digest: Uint32Array): Promise<Stretch | "nowhere" | undefined> {
-    const tail = journal.tail();
-    const view = journal.seen();
-    const settled = journal.settled();
-    if (tail.has(digest, 0)) return { after: tail.after(), upTo: journal.end() };
-    for (const [index, run] of [...view.runs.entries()].reverse()) {
-      const probes: Probe[] = [];
-      addProbes(probes, { runs: [run], filters: view.filters }, { digests: digest, at: 0 });
-      const seen = await lookUp(store, digest, probes);
-      if (seen === undefined) return undefined;
-      if (seen.length === 0) continue;
-      const older = view.runs[index - 1];
-      return {
-        after: older === undefined ? BEGINNING : await before(older.at),
-        upTo: earlier(settled.position, await before(run.at + 1)),
+/** Creates the search for events. */
+export function createFinder(options: FinderOptions) {
+  const { store, journal, secret, limits: { searchEntries } } = options;
+  return {
+    /** Finds the newest event with a message id, up to a position if one is given. */
+    async find(messageId: string, upTo?: Position): Promise<Found> {
+      const digest = wordsOfHex(digestOf(messageId, secret));
+      await journal.sync();
+      const known = await knownStretchOf(options, digest);
+      if (known === "nowhere") return { none: true };
+      const stretch = upTo === undefined ? known : {
+        // An id that was accepted again, after it had left the window, is before the stretch that the index knows.
+        after: upTo <= known.after ? BEGINNING : known.after,
+        upTo: earlier(known.upTo, upTo),
       };
-    }
-    // What has left the window of dedup is older than every run.
-    const remembered = view.runs.reduce((sum, run) => sum + run.n, 0);
-    if (remembered >= settled.events) return "nowhere";
-    const oldest = view.runs[0];
-    return { after: BEGINNING, upTo: oldest === undefined ? settled.position : await before(oldest.at) };
-  }
-
-  /** Looks through entries from the newest on, as many as are left; gives the position, or the last that was looked at. */
-  async function search(
-    digest: Uint32Array,
-    { after, upTo }: Stretch,
-    room: { entries: number },
-  ): Promise<Found> {
-    if (after >= upTo) return { none: true };
-    let reached = upTo;
-    for await (const entry of readJournal(store, { after, upTo, reverse: true, batch: BATCH })) {
-      if (room.entries-- <= 0) return { goOnBefore: reached };
-      const index = indexIn(digestsIn(entry.chunk.digests), digest);
-      if (index >= 0 && positionIn(entry, index) <= upTo) return { place: positionIn(entry, index) };
-      reached = positionIn(entry, 0);
-    }
-    return { none: true };
-  }
-
-  /** Finds the newest event with a message id, up to a position where that is given. */
-  async function find(messageId: string, upTo?: Position): Promise<Found> {
-    const digest = wordsOfHex(digestOf(messageId, secret));
-    await journal.sync();
-    let stretch: Stretch | "nowhere" | undefined;
-    for (let tries = 0; stretch === undefined; tries++) {
-      if (tries === TRIES) throw new NotServing("The dedup index keeps changing; retry.", "contention");
-      stretch = await stretchOf(digest);
-      if (stretch === undefined) {
-        await journal.sync();
-        await journal.adoptNewest();
+      const hinted = await hintedStretch(options, messageId, stretch);
+      if (hinted !== undefined) {
+        const found = await search(store, digest, { ...hinted, entries: HINT_ENTRIES });
+        if ("position" in found) return found;
       }
-    }
-    if (stretch === "nowhere") return { none: true };
-    // An id that was taken again, after it had left the window, stands before what the index knows.
-    if (upTo !== undefined) {
-      stretch = {
-        after: upTo <= stretch.after ? BEGINNING : stretch.after,
-        upTo: earlier(stretch.upTo, upTo),
-      };
-    }
-    const madeMs = timeIn(messageId);
-    if (madeMs !== undefined) {
-      const hinted = {
-        after: later(stretch.after, await before(madeMs - HINT_BEFORE_MS)),
-        upTo: earlier(stretch.upTo, await before(madeMs + HINT_AFTER_MS)),
-      };
-      const found = await search(digest, hinted, { entries: HINT_ENTRIES });
-      if ("place" in found) return found;
-    }
-    return await search(digest, stretch, { entries: searchEntries });
-  }
-
-  return { find };
+      return await search(store, digest, { ...stretch, entries: searchEntries });
+    },
+  };
 }
 
-/** The number of a digest in a row of them; -1 where it is not there. */
+/** The stretch that may hold a digest; tried again while the runs of the dedup index change. */
+async function knownStretchOf(options: FinderOptions, digest: Uint32Array): Promise<Stretch | "nowhere"> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const stretch = await stretchOf(options, digest);
+    if (stretch !== undefined) return stretch;
+    await options.journal.sync();
+    await options.journal.adoptNewest();
+  }
+  throw new NotServing("The dedup index keeps changing; retry.", "contention");
+}
+
+/** The stretch that may hold a digest, by the tail and the dedup index; `undefined` if the runs changed meanwhile. */
+async function stretchOf(
+  { store, journal }: FinderOptions,
+  digest: Uint32Array,
+): Promise<Stretch | "nowhere" | undefined> {
+  const before = (ms: number) => endBefore(store, ms, journal.end());
+  const tail = journal.tail();
+  const view = journal.seen();
+  const settled = journal.settled();
+  if (tail.has(digest, 0)) return { after: tail.after(), upTo: journal.end() };
+  for (const [index, run] of [...view.runs.entries()].reverse()) {
+    const probes: Probe[] = [];
+    addProbes(probes, { runs: [run], filters: view.filters }, { digests: digest, at: 0 });
+    const found = await lookUp(store, digest, probes);
+    if (found === undefined) return undefined;
+    if (found.length === 0) continue;
+    const older = view.runs[index - 1];
+    return {
+      after: older === undefined ? BEGINNING : await before(older.at),
+      upTo: earlier(settled.position, await before(run.at + 1)),
+    };
+  }
+  // Events that have left the window of dedup are older than every run.
+  const remembered = view.runs.reduce((sum, run) => sum + run.n, 0);
+  if (remembered >= settled.events) return "nowhere";
+  const oldest = view.runs[0];
+  return { after: BEGINNING, upTo: oldest === undefined ? settled.position : await before(oldest.at) };
+}
+
+/** The part of a stretch that was committed at about the time in an id; `undefined` if the id has no time. */
+async function hintedStretch(
+  { store, journal }: FinderOptions,
+  messageId: string,
+  stretch: Stretch,
+): Promise<Stretch | undefined> {
+  const madeMs = timeIn(messageId);
+  if (madeMs === undefined) return undefined;
+  const before = (ms: number) => endBefore(store, ms, journal.end());
+  return {
+    after: later(stretch.after, await before(madeMs - HINT_BEFORE_MS)),
+    upTo: earlier(stretch.upTo, await before(madeMs + HINT_AFTER_MS)),
+  };
+}
+
+/** Searches at most `entries` entries from the newest on; gives the position, or the last one that was searched. */
+async function search(
+  store: Store,
+  digest: Uint32Array,
+  { after, upTo, entries }: Stretch & { entries: number },
+): Promise<Found> {
+  if (after >= upTo) return { none: true };
+  let reached = upTo;
+  let searched = 0;
+  for await (const entry of readJournal(store, { after, upTo, reverse: true, batch: BATCH })) {
+    if (searched++ >= entries) return { goOnBefore: reached };
+    const index = indexIn(digestsIn(entry.chunk.digests), digest);
+    if (index >= 0 && positionIn(entry, index) <= upTo) return { position: positionIn(entry, index) };
+    reached = positionIn(entry, 0);
+  }
+  return { none: true };
+}
+
+/** The index of a digest in a row; -1 if it is not there. */
 function indexIn(row: Uint32Array, digest: Uint32Array): number {
   for (let at = 0; at < row.length; at += DIGEST_WORDS) {
     let i = 0;

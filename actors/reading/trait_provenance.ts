@@ -1,4 +1,4 @@
-/** Why a trait is what it is: the register says which event set it, the log which events had set it before. */
+/** The provenance of a trait: its register names the event that set it, the log the events that had set it before. */
 import type { Person } from "../../domain/profile/person.ts";
 import type { HistoryLimits } from "../settling/log_facts.ts";
 import type { Journal } from "../journal/journal_state.ts";
@@ -6,32 +6,32 @@ import { type LogEntry, mayBe } from "../settling/actor_log.ts";
 import type { createLogPages } from "./log_pages.ts";
 import type { Extend, Views } from "./consistent_read.ts";
 
-/** Which event set a trait, and those that had set it before, newest first. */
-export interface TraitStory {
+/** The event that set a trait, and the events that had set it before, newest first. */
+export interface TraitProvenance {
   name: string;
-  /** `null` where that event removed it. */
+  /** `null` if that event removed it. */
   value: unknown;
   timestamp: string;
   messageId: string;
   writeKeyId: string;
   receivedAt: string;
   replaced: { value: unknown; timestamp: string; messageId: string }[];
-  /** There may be more, from before this moment; `null` where all are there. */
+  /** There may be more from before this moment; `null` if all are given. */
   moreBefore: string | null;
 }
 
-/** What was replaced is told so often at the most. */
+/** Replaced values in one answer. */
 export const MAX_REPLACED = 100;
 
 /**
- * Entries of the log that are gone through for it, some 200 values of the store, whoever owns them; and events of the right type among them
+ * Entries of the log that are searched, whoever owns them (some 200 values of the store), and events of the right type
  * that are read, each perhaps in a chunk of its own.
  */
-export const WHY_ENTRIES = 50_000;
-export const WHY_EVENTS = 1_000;
+export const PROVENANCE_ENTRIES = 50_000;
+export const PROVENANCE_EVENTS = 1_000;
 
-/** What the story of a trait is made from. */
-export interface TraitStoryOptions {
+/** What the provenance of a trait is made from. */
+export interface TraitProvenanceOptions {
   limits: HistoryLimits;
   journal: Journal;
   views: Pick<Views, "viewed">;
@@ -39,11 +39,13 @@ export interface TraitStoryOptions {
   openEntries: ReturnType<typeof createLogPages>["openEntries"];
 }
 
-/** Makes what tells the story of a user's trait; of one that was removed it tells who did. */
-export function createTraitStory({ limits, journal, views, userPerson, openEntries }: TraitStoryOptions) {
-  /** Events that set the trait before a mark, newest first, and the entry at which it ended where that was not the end. */
+/** Creates the read that explains a user's trait, also one that was removed. */
+export function createTraitProvenance(
+  { limits, journal, views, userPerson, openEntries }: TraitProvenanceOptions,
+) {
+  /** Events that set the trait earlier, newest first; and the entry at which the search stopped, if it stopped early. */
   async function replacedBefore(entries: AsyncIterable<LogEntry>, name: string, isCut: () => boolean) {
-    const replaced: TraitStory["replaced"] = [];
+    const replaced: TraitProvenance["replaced"] = [];
     let batch: LogEntry[] = [];
     let read = 0;
     const take = async () => {
@@ -60,7 +62,7 @@ export function createTraitStory({ limits, journal, views, userPerson, openEntri
       return undefined;
     };
     for await (const entry of entries) {
-      if (isCut() || read >= WHY_EVENTS) return { replaced, more: batch[0] ?? entry };
+      if (isCut() || read >= PROVENANCE_EVENTS) return { replaced, more: batch[0] ?? entry };
       batch.push(entry);
       if (batch.length < limits.eventsAtOnce) continue;
       const more = await take();
@@ -69,7 +71,7 @@ export function createTraitStory({ limits, journal, views, userPerson, openEntri
     return { replaced, more: await take() };
   }
 
-  return function trait(userId: string, name: string): Promise<TraitStory | "no trait" | null> {
+  return function trait(userId: string, name: string): Promise<TraitProvenance | "no trait" | null> {
     return views.viewed(async (extend, generation) => {
       const known = await userPerson(extend, generation, userId);
       if (known === undefined) return null;
@@ -85,10 +87,10 @@ export function createTraitStory({ limits, journal, views, userPerson, openEntri
         order: "desc",
         after: [at, place],
         wanted: (entry) => mayBe(entry, { type: "identify" }),
-        // One more than may be is let through.
-        ends: () => ++looked > WHY_ENTRIES,
+        // The entry beyond the bound ends the search.
+        ends: () => ++looked > PROVENANCE_ENTRIES,
       });
-      const { replaced, more } = await replacedBefore(entries, name, () => looked > WHY_ENTRIES);
+      const { replaced, more } = await replacedBefore(entries, name, () => looked > PROVENANCE_ENTRIES);
       await check();
       const { event: { timestamp, messageId, receivedAt }, writeKeyId } = sent;
       const moreBefore = more === undefined ? null : new Date(more.at).toISOString();

@@ -63,7 +63,7 @@ function systemOf(store: Store): System {
       trait: outside,
       linkedSince: outside,
     },
-    stories: { find: outside },
+    traces: { find: outside },
     live: { wanted: () => false, tell() {}, listen: outside, end() {} },
     writeKeys: {
       find: () => undefined,

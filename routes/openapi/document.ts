@@ -14,7 +14,7 @@ import { jitsu, segment } from "./segment.ts";
 import { sending } from "./sending.ts";
 import { service } from "./service.ts";
 import { stats } from "./stats.ts";
-import { stories } from "./stories.ts";
+import { traces } from "./traces.ts";
 
 /** The product's version, as in deno.json. */
 export const VERSION = "0.3.0";
@@ -29,7 +29,7 @@ export const GROUPS: readonly Group[] = [
   contracts,
   quarantine,
   live,
-  stories,
+  traces,
   stats,
   replays,
   erasure,

@@ -1,4 +1,4 @@
-/** The routes that tell why: the story of one event, and of one trait. */
+/** The routes that tell why: the trace of one event, and of one trait. */
 import { isPosition, type Position } from "../../domain/event/position.ts";
 import { Hono } from "hono";
 import { z } from "zod";
@@ -18,18 +18,18 @@ import { createLane, type Lane } from "../body/semaphore.ts";
 import { jsonResponse, type Problem } from "../http/problem.ts";
 import { illFormed, MAX_ID_UNITS, neverSeen } from "./actor_id.ts";
 import { inTurn, PROFILE_WEIGHT, READS_AT_ONCE } from "./read_turns.ts";
-import type { StoryBefore } from "../../actors/reading/event_trace.ts";
+import type { TraceBefore } from "../../actors/reading/event_trace.ts";
 
-/** Stories under way at once: each may read a large part of the journal. */
-export const STORIES_AT_ONCE = 2;
+/** Traces under way at once: each may read a large part of the journal. */
+export const TRACES_AT_ONCE = 2;
 
-/** A story waits so long for its turn. */
-const STORY_WAIT_MS = 30_000;
+/** A trace waits so long for its turn. */
+const TRACE_WAIT_MS = 30_000;
 
 const BEFORE_RULE = "must be a position or an ISO 8601 date or date-time";
 
 /** Towards the beginning of the journal from a position, or from a moment. */
-const before = z.string().transform((text, context): StoryBefore => {
+const before = z.string().transform((text, context): TraceBefore => {
   if (isPosition(text)) return { position: text };
   const ms = parseTimestamp(text);
   if (ms !== undefined) return { ms };
@@ -38,16 +38,16 @@ const before = z.string().transform((text, context): StoryBefore => {
 }).optional();
 
 /** `?before=POSITION` or `?before=TIME`. */
-export const storyQuery = z.object({ before });
+export const traceQuery = z.object({ before });
 
 /** `GET /api/v1/admin/events/{messageId}` and `GET /api/v1/users/{userId}/traits/{name}/why`. */
-export function storyRoutes(parts: Parts): Hono<RouteEnv> {
+export function traceRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
-  const stories = createLane(STORIES_AT_ONCE, parts.now, { waitMs: STORY_WAIT_MS });
-  const traits = createLane(READS_AT_ONCE, parts.now, { waitMs: STORY_WAIT_MS });
+  const traces = createLane(TRACES_AT_ONCE, parts.now, { waitMs: TRACE_WAIT_MS });
+  const traits = createLane(READS_AT_ONCE, parts.now, { waitMs: TRACE_WAIT_MS });
   routes.get(
     "/api/v1/admin/events/:messageId",
-    adminOnly(parts, (c, { before }) => showStory(parts, c, { stories, before }), storyQuery),
+    adminOnly(parts, (c, { before }) => showTrace(parts, c, { traces, before }), traceQuery),
   );
   routes.get(
     "/api/v1/users/:id/traits/:name/why",
@@ -56,19 +56,19 @@ export function storyRoutes(parts: Parts): Hono<RouteEnv> {
   return routes;
 }
 
-async function showStory(
+async function showTrace(
   { system }: Parts,
   c: RouteContext,
-  { stories, before }: { stories: Lane; before: StoryBefore | undefined },
+  { traces, before }: { traces: Lane; before: TraceBefore | undefined },
 ): Promise<Outcome> {
   const messageId = pathParam(c, "messageId");
   if (messageId === undefined) return illFormed("message id");
   if (!isShortText(messageId, MAX_MESSAGE_ID_LENGTH)) return NO_SUCH_EVENT;
-  return await inTurn(stories, 1, async () => {
-    const story = await system.stories.find(messageId, before);
-    if (story === null) return NO_SUCH_EVENT;
-    if ("goOnBefore" in story) return unfinished(story.goOnBefore);
-    const { event, writeKeyId, position, commit, committedAt, settled, logs, changed } = story;
+  return await inTurn(traces, 1, async () => {
+    const trace = await system.traces.find(messageId, before);
+    if (trace === null) return NO_SUCH_EVENT;
+    if ("goOnBefore" in trace) return unfinished(trace.goOnBefore);
+    const { event, writeKeyId, position, commit, committedAt, settled, logs, changed } = trace;
     // A process that took no event yet knows of no contract.
     await system.contracts.fresh();
     const names = system.contracts.namesFor(event, writeKeyId);
@@ -111,9 +111,9 @@ async function showTrait({ system }: Parts, c: RouteContext, traits: Lane): Prom
   if (name === undefined) return illFormed("name");
   if (userId.length > MAX_ID_UNITS) return neverSeen("user");
   return await inTurn(traits, PROFILE_WEIGHT, async () => {
-    const story = await system.reader.trait(userId, name);
-    if (story === null) return neverSeen("user");
-    return story === "no trait" ? NO_SUCH_TRAIT : jsonResponse(story);
+    const trace = await system.reader.trait(userId, name);
+    if (trace === null) return neverSeen("user");
+    return trace === "no trait" ? NO_SUCH_TRAIT : jsonResponse(trace);
   });
 }
 

@@ -9,7 +9,7 @@ import { createLane, type Lane } from "../body/semaphore.ts";
 import { invalid, jsonResponse } from "../http/problem.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
 import { InvalidCursor } from "../../actors/store/errors.ts";
-import type { Past } from "../../actors/reading/consistent_read.ts";
+import type { Past } from "../../actors/reading/as_of.ts";
 import { illFormed, MAX_ID_UNITS, neverSeen } from "./actor_id.ts";
 import { inTurn, PAST_WEIGHT, PROFILE_WEIGHT, READ_WAIT_MS, READS_AT_ONCE } from "./read_turns.ts";
 

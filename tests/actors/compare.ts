@@ -6,7 +6,7 @@ import { ANONYMOUS, BEGIN_MS, GROUPS, NAMES, USERS } from "./histories.ts";
 import type { Oracle } from "./oracle.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
 import type { LogQuery } from "../../actors/reading/log_pages.ts";
-import type { Past } from "../../actors/reading/consistent_read.ts";
+import type { Past } from "../../actors/reading/as_of.ts";
 
 /** A profile as a client reads it, its groups and members of maps in a fixed order. */
 function shown(profile: Record<string, unknown> | null): unknown {

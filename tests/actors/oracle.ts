@@ -4,7 +4,7 @@
  */
 import { EVENT_TYPES, type StoredEvent } from "../../domain/event/event.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
-import type { Past } from "../../actors/reading/consistent_read.ts";
+import type { Past } from "../../actors/reading/as_of.ts";
 
 /** An accepted event and its place in the order of arrival. */
 interface Arrived {

@@ -57,7 +57,9 @@ Deno.test("the figures that docs/live.md states are those of the code", async ()
   const { HEARTBEAT_MS } = await import("../../routes/admin/live.ts");
   const { SEARCH_LIMITS } = await import("../../actors/reading/find_event.ts");
   const { CHANGED_EVENTS } = await import("../../actors/reading/event_trace.ts");
-  const { MAX_REPLACED, WHY_ENTRIES, WHY_EVENTS } = await import("../../actors/reading/trait_provenance.ts");
+  const { MAX_REPLACED, PROVENANCE_ENTRIES, PROVENANCE_EVENTS } = await import(
+    "../../actors/reading/trait_provenance.ts"
+  );
   const text = DOCUMENT.replaceAll(/\s+/g, " ");
   const written = (count: number) => count.toLocaleString("en-US");
   for (
@@ -69,7 +71,7 @@ Deno.test("the figures that docs/live.md states are those of the code", async ()
       `reads at most ${written(SEARCH_LIMITS.searchEntries)} entries`,
       `more than ${written(CHANGED_EVENTS)} events would have to be folded`,
       `newest first by \`timestamp\`, at most ${MAX_REPLACED}.`,
-      `at most ${written(WHY_ENTRIES)} entries and ${written(WHY_EVENTS)} \`identify\` events`,
+      `at most ${written(PROVENANCE_ENTRIES)} entries and ${written(PROVENANCE_EVENTS)} \`identify\` events`,
     ]
   ) ok(text.includes(sentence), sentence);
 });

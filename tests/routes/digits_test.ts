@@ -103,9 +103,9 @@ Deno.test("what is sent is shown digit for digit in profile, log, trace and prov
         ]);
         const why = await ask(test, `/api/v1/users/${userId}/traits/long/why`);
         strictEqual(why.value, `number ${digits}`);
-        const story = await ask(test, `/api/v1/admin/events/${messageId}`, { headers: AS_ADMIN });
-        deepStrictEqual(story.event.traits, digitsIn(traits));
-        deepStrictEqual(story.changed.traits.long, { from: null, to: `number ${digits}` });
+        const trace = await ask(test, `/api/v1/admin/events/${messageId}`, { headers: AS_ADMIN });
+        deepStrictEqual(trace.event.traits, digitsIn(traits));
+        deepStrictEqual(trace.changed.traits.long, { from: null, to: `number ${digits}` });
       }
     }),
     { numRuns: 15 },

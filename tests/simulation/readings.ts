@@ -10,7 +10,7 @@ import { ANONYMOUS, BEGIN_MS, GROUPS, USERS } from "./traffic.ts";
 import type { Watch } from "./watch.ts";
 import { Violation } from "./world.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
-import type { Past } from "../../actors/reading/consistent_read.ts";
+import type { Past } from "../../actors/reading/as_of.ts";
 
 /** A question to a reader. */
 export type Question =

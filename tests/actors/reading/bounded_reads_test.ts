@@ -2,7 +2,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { MAX_LINKED } from "../../../actors/reading/user_parts.ts";
 import { PAGE_LENGTH } from "../../../actors/reading/log_pages.ts";
-import { MAX_GROUPS } from "../../../actors/reading/profiles.ts";
+import { MAX_GROUPS } from "../../../actors/reading/user_profile.ts";
 import type { System } from "../../../actors/system.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import { eventWith, openOn, settle } from "../histories.ts";

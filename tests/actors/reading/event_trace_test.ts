@@ -1,14 +1,14 @@
-/** Stories of events and of traits: what they say is what was lived through. */
+/** Traces of events and of traits: what they say is what was lived through. */
 import { pack } from "../../../domain/event/position.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { CHANGED_EVENTS, type Story } from "../../../actors/reading/event_trace.ts";
+import { CHANGED_EVENTS, type Trace } from "../../../actors/reading/event_trace.ts";
 import type { System } from "../../../actors/system.ts";
 import {
   MAX_REPLACED,
-  type TraitStory,
-  WHY_ENTRIES,
-  WHY_EVENTS,
+  PROVENANCE_ENTRIES,
+  PROVENANCE_EVENTS,
+  type TraitProvenance,
 } from "../../../actors/reading/trait_provenance.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import { runs } from "../../domain/profile/facts.ts";
@@ -59,7 +59,7 @@ const tallies = (profile: Json | null): Json =>
     ),
   );
 
-/** What a story must say of a profile that was this and became that. */
+/** What a trace must say of a profile that was this and became that. */
 function expected(before: Json | null, after: Json | null): Json {
   const pick = (profile: Json | null, name: string) => ({ [name]: profile?.[name] ?? null });
   return {
@@ -88,7 +88,7 @@ function told(changed: Json): Json {
   };
 }
 
-Deno.test("of any event of any history its story tells what the profile was before it and after it", async () => {
+Deno.test("of any event of any history its trace tells what the profile was before it and after it", async () => {
   await fc.assert(
     fc.asyncProperty(batches(3), fc.boolean(), async (all, settles) => {
       await using place = await MEMORY.make();
@@ -105,9 +105,9 @@ Deno.test("of any event of any history its story tells what the profile was befo
         }
         if (settles) await settle(system);
         for (const { event, before, after } of lived) {
-          const story = await system.stories.find(event.messageId) as Story;
-          deepStrictEqual(story.event, event);
-          const { profile, ...changed } = JSON.parse(JSON.stringify(story.changed));
+          const trace = await system.traces.find(event.messageId) as Trace;
+          deepStrictEqual(trace.event, event);
+          const { profile, ...changed } = JSON.parse(JSON.stringify(trace.changed));
           ok(profile === `user/${event.userId}` || event.userId === undefined);
           const was = before.get(profile) ?? null;
           deepStrictEqual(told(changed), expected(was, after.get(profile) ?? null));
@@ -120,7 +120,7 @@ Deno.test("of any event of any history its story tells what the profile was befo
   );
 });
 
-Deno.test("a story names the logs, the place, the commit, and what a group and a context became", async () => {
+Deno.test("a trace names the logs, the place, the commit, and what a group and a context became", async () => {
   await using place = await MEMORY.make();
   const system = await openOn(await place.open());
   try {
@@ -138,32 +138,32 @@ Deno.test("a story names the logs, the place, the commit, and what a group and a
       }),
     ];
     await system.commit(events, "k1");
-    const storyOf = async (n: number) =>
-      JSON.parse(JSON.stringify(await system.stories.find(events[n]!.messageId)));
-    const stories = [await storyOf(0), await storyOf(1), await storyOf(2), await storyOf(3)];
-    deepStrictEqual(stories.map(({ logs }) => logs), [
+    const traceOf = async (n: number) =>
+      JSON.parse(JSON.stringify(await system.traces.find(events[n]!.messageId)));
+    const traces = [await traceOf(0), await traceOf(1), await traceOf(2), await traceOf(3)];
+    deepStrictEqual(traces.map(({ logs }) => logs), [
       ["anonymous/a1"],
       ["anonymous/a1", "group/acme"],
       ["user/jane", "anonymous/a1"],
       ["user/jane", "group/acme"],
     ]);
-    deepStrictEqual(stories.map(({ position }) => position), [0, 1, 2, 3].map((index) => pack(1, index)));
-    strictEqual(new Set(stories.map(({ commit, committedAt }) => commit + committedAt)).size, 1);
-    deepStrictEqual(stories.map(({ settled }) => settled), [false, false, false, false]);
+    deepStrictEqual(traces.map(({ position }) => position), [0, 1, 2, 3].map((index) => pack(1, index)));
+    strictEqual(new Set(traces.map(({ commit, committedAt }) => commit + committedAt)).size, 1);
+    deepStrictEqual(traces.map(({ settled }) => settled), [false, false, false, false]);
     // Jane had nothing before the link; with it comes what the visitor did.
-    deepStrictEqual(stories[2].changed.anonymousIds, { added: ["a1"] });
-    deepStrictEqual(stories[2].changed.eventCount, { from: 0, to: 3 });
-    deepStrictEqual(stories[2].changed.context, { from: null, to: { locale: "de" } });
-    deepStrictEqual(stories[3].changed.context, { from: { locale: "de" }, to: { x: 1 } });
-    deepStrictEqual(stories[3].changed.group, { traits: { plan: { from: "free", to: "pro" } } });
-    deepStrictEqual(stories[3].changed.groups, undefined, "she was in it");
+    deepStrictEqual(traces[2].changed.anonymousIds, { added: ["a1"] });
+    deepStrictEqual(traces[2].changed.eventCount, { from: 0, to: 3 });
+    deepStrictEqual(traces[2].changed.context, { from: null, to: { locale: "de" } });
+    deepStrictEqual(traces[3].changed.context, { from: { locale: "de" }, to: { x: 1 } });
+    deepStrictEqual(traces[3].changed.group, { traits: { plan: { from: "free", to: "pro" } } });
+    deepStrictEqual(traces[3].changed.groups, undefined, "she was in it");
     await settle(system);
-    strictEqual((await storyOf(0)).settled, true);
+    strictEqual((await traceOf(0)).settled, true);
     // What an anonymous event changed is told of whom it belonged to then.
-    strictEqual((await storyOf(0)).changed.profile, "anonymous/a1");
+    strictEqual((await traceOf(0)).changed.profile, "anonymous/a1");
     const late = eventWith({ type: "page", anonymousId: "a1", atMs: 5 });
     await system.commit([late], "k2");
-    strictEqual((await system.stories.find(late.messageId) as Story).changed!.profile, "user/jane");
+    strictEqual((await system.traces.find(late.messageId) as Trace).changed!.profile, "user/jane");
   } finally {
     await system.close();
   }
@@ -190,14 +190,14 @@ Deno.test("of any trait of any history: the newest event that set it, and those 
           );
           const profile = await system.reader.user(user);
           for (const name of [...names, "never set"]) {
-            const story = await system.reader.trait(user, name);
+            const trace = await system.reader.trait(user, name);
             if (log === null) {
-              strictEqual(story, null);
+              strictEqual(trace, null);
               continue;
             }
             const setBy = log.filter(isSetBy(name));
             if (setBy.length === 0) {
-              strictEqual(story, "no trait");
+              strictEqual(trace, "no trait");
               continue;
             }
             const of = ({ traits, timestamp, messageId }: StoredEvent) => ({
@@ -206,7 +206,7 @@ Deno.test("of any trait of any history: the newest event that set it, and those 
               messageId,
             });
             const [newest, ...replaced] = setBy;
-            deepStrictEqual(story, {
+            deepStrictEqual(trace, {
               name,
               ...of(newest!),
               writeKeyId: "key",
@@ -215,7 +215,7 @@ Deno.test("of any trait of any history: the newest event that set it, and those 
               moreBefore: null,
             });
             const traits = profile!.traits as Json;
-            deepStrictEqual((story as TraitStory).value, traits[name] ?? null, "what the profile shows");
+            deepStrictEqual((trace as TraitProvenance).value, traits[name] ?? null, "what the profile shows");
           }
         }
       } finally {
@@ -244,7 +244,7 @@ Deno.test("of what was replaced more often than is told, the newest are, and fro
         messageId: `plan${n}`,
       });
     await sendAll(system, Array.from({ length: MAX_REPLACED + 2 }, (_, n) => plan(n)));
-    const { value, replaced, moreBefore } = await system.reader.trait("u", "plan") as TraitStory;
+    const { value, replaced, moreBefore } = await system.reader.trait("u", "plan") as TraitProvenance;
     strictEqual(value, MAX_REPLACED + 1);
     deepStrictEqual(
       replaced.map(({ value }) => value),
@@ -255,7 +255,7 @@ Deno.test("of what was replaced more often than is told, the newest are, and fro
     // Events of the right type that say nothing of it are read, up to a bound.
     await sendAll(
       system,
-      Array.from({ length: WHY_EVENTS + 100 }, (_, n) => {
+      Array.from({ length: PROVENANCE_EVENTS + 100 }, (_, n) => {
         return eventWith({ type: "identify", userId: "v", traits: { n }, atMs: n + 1_000 });
       }),
     );
@@ -263,7 +263,7 @@ Deno.test("of what was replaced more often than is told, the newest are, and fro
       eventWith({ type: "identify", userId: "v", traits: { plan: "old" } }),
       eventWith({ type: "identify", userId: "v", traits: { plan: "new" }, atMs: 1e6 }),
     ], "k");
-    const other = await system.reader.trait("v", "plan") as TraitStory;
+    const other = await system.reader.trait("v", "plan") as TraitProvenance;
     deepStrictEqual([other.value, other.replaced], ["new", []]);
     ok(other.moreBefore! > new Date(BEGIN_MS).toISOString());
   } finally {
@@ -280,14 +280,14 @@ Deno.test("of an anonymous id that users share a trait is told within bounds, th
     eventWith({ type: "identify", traits: { plan: value }, ...more });
   const others = (events: number, fromMs: number) =>
     Array.from({ length: events }, (_, n) => eventWith({ anonymousId: "shared", atMs: fromMs + n }));
-  const why = async () => await system.reader.trait("u", "plan") as TraitStory;
+  const why = async () => await system.reader.trait("u", "plan") as TraitProvenance;
   try {
     await system.commit([link("u", 0), plan("old", { anonymousId: "shared", atMs: 1 }), link("v", 10)], "k");
     await system.commit([plan("new", { userId: "u", atMs: 1e6 })], "k");
     await sendAll(system, others(1_000, 20));
     const { replaced, moreBefore } = await why();
     deepStrictEqual([replaced.map(({ value }) => value), moreBefore], [["old"], null]);
-    await sendAll(system, others(WHY_ENTRIES, 2_000));
+    await sendAll(system, others(PROVENANCE_ENTRIES, 2_000));
     for (const settles of [false, true]) {
       if (settles) await settle(system);
       const { value, replaced, moreBefore } = await why();
@@ -310,21 +310,21 @@ Deno.test("of somebody with very many events a trait is told within bounds, and 
       system,
       Array.from({ length: CHANGED_EVENTS }, (_, n) => eventWith({ userId: "u", atMs: n + 1 })),
     );
-    strictEqual((await system.stories.find("old") as Story).changed?.eventCount?.to, 1, "of so many it is");
+    strictEqual((await system.traces.find("old") as Trace).changed?.eventCount?.to, 1, "of so many it is");
     await sendAll(
       system,
-      Array.from({ length: WHY_ENTRIES + 1 - CHANGED_EVENTS }, (_, n) => {
+      Array.from({ length: PROVENANCE_ENTRIES + 1 - CHANGED_EVENTS }, (_, n) => {
         return eventWith({ userId: "u", atMs: CHANGED_EVENTS + n + 1 });
       }),
     );
     await system.commit([plan("new", 1e6)], "k");
     for (const settles of [false, true]) {
       if (settles) await settle(system);
-      const { value, replaced, moreBefore } = await system.reader.trait("u", "plan") as TraitStory;
+      const { value, replaced, moreBefore } = await system.reader.trait("u", "plan") as TraitProvenance;
       deepStrictEqual([value, replaced.length], ["new", 0]);
       ok(moreBefore! <= new Date(BEGIN_MS + 10).toISOString(), moreBefore!);
-      const story = await system.stories.find("new") as Story;
-      deepStrictEqual([story.event.messageId, story.changed], ["new", null]);
+      const trace = await system.traces.find("new") as Trace;
+      deepStrictEqual([trace.event.messageId, trace.changed], ["new", null]);
     }
   } finally {
     await system.close();

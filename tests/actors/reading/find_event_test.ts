@@ -8,7 +8,7 @@ import type { System } from "../../../actors/system.ts";
 import { runs } from "../../domain/profile/facts.ts";
 import { BEGIN_MS, eventWith, openOn, settle } from "../histories.ts";
 import { MEMORY } from "../stores.ts";
-import type { Story, StoryBefore } from "../../../actors/reading/event_trace.ts";
+import type { Trace, TraceBefore } from "../../../actors/reading/event_trace.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -37,13 +37,13 @@ function counting(store: Store) {
 
 /** The whole search, as who asks again with what they are told does it; and how often that took asking. */
 async function findAll(
-  { stories }: System,
+  { traces }: System,
   messageId: string,
-): Promise<{ story: Story | null; asked: number }> {
-  let before: StoryBefore | undefined;
+): Promise<{ trace: Trace | null; asked: number }> {
+  let before: TraceBefore | undefined;
   for (let asked = 1;; asked++) {
-    const found = await stories.find(messageId, before);
-    if (found === null || !("goOnBefore" in found)) return { story: found, asked };
+    const found = await traces.find(messageId, before);
+    if (found === null || !("goOnBefore" in found)) return { trace: found, asked };
     ok(before === undefined || !("position" in before) || found.goOnBefore < before.position, "it goes on");
     before = { position: found.goOnBefore };
   }
@@ -70,14 +70,14 @@ Deno.test("every event is found at its place, with who sent it, settled or not, 
         }
         let position = BEGINNING;
         for (const messageId of sent) {
-          const { story } = await findAll(system, messageId);
-          strictEqual(story!.event.messageId, messageId);
-          strictEqual(story!.writeKeyId, `key${messageId.slice(1).split("_")[0]}`);
-          ok(story!.position > position, "in the order of the journal");
-          position = story!.position;
+          const { trace } = await findAll(system, messageId);
+          strictEqual(trace!.event.messageId, messageId);
+          strictEqual(trace!.writeKeyId, `key${messageId.slice(1).split("_")[0]}`);
+          ok(trace!.position > position, "in the order of the journal");
+          position = trace!.position;
         }
         for (const other of ["", "m", "m0_99", ulid()]) {
-          strictEqual((await findAll(system, other)).story, null);
+          strictEqual((await findAll(system, other)).trace, null);
         }
       } finally {
         await system.close();
@@ -100,16 +100,16 @@ Deno.test("an id that has left the window of dedup is found all the same, and th
       clock.ms += DAY_MS;
     }
     for (const day of [0, 1, 15, 28, 29]) {
-      strictEqual((await findAll(system, `day${day}`)).story?.event.messageId, `day${day}`);
+      strictEqual((await findAll(system, `day${day}`)).trace?.event.messageId, `day${day}`);
     }
-    const newest = (await findAll(system, "twice")).story!;
+    const newest = (await findAll(system, "twice")).trace!;
     strictEqual(newest.event.receivedAt, new Date(BEGIN_MS + 20 * DAY_MS).toISOString());
-    const older = await system.stories.find("twice", { position: newest.position }) as Story;
+    const older = await system.traces.find("twice", { position: newest.position }) as Trace;
     strictEqual(older.event.receivedAt, new Date(BEGIN_MS).toISOString());
-    deepStrictEqual(await system.stories.find("twice", { ms: BEGIN_MS + 10 * DAY_MS }), older);
-    strictEqual(await system.stories.find("twice", { ms: BEGIN_MS }), null);
-    strictEqual(await system.stories.find("twice", { position: older.position }), null);
-    strictEqual((await findAll(system, "never")).story, null);
+    deepStrictEqual(await system.traces.find("twice", { ms: BEGIN_MS + 10 * DAY_MS }), older);
+    strictEqual(await system.traces.find("twice", { ms: BEGIN_MS }), null);
+    strictEqual(await system.traces.find("twice", { position: older.position }), null);
+    strictEqual((await findAll(system, "never")).trace, null);
   } finally {
     await system.close();
   }
@@ -128,13 +128,13 @@ Deno.test("a search ends at its bound, says where it is to go on, and goes on th
     const asked: number[] = [];
     for (const messageId of ["m299", "m200", "m0"]) {
       const found = await findAll(small, messageId);
-      strictEqual(found.story?.event.messageId, messageId);
+      strictEqual(found.trace?.event.messageId, messageId);
       asked.push(found.asked);
     }
     deepStrictEqual(asked, [1, 2, 5]);
     await settle(small);
     const before = reads.values;
-    ok("goOnBefore" in (await small.stories.find("m0"))!);
+    ok("goOnBefore" in (await small.traces.find("m0"))!);
     ok(reads.values - before < 70 + 40, `${reads.values - before} values`);
   } finally {
     await small.close();
@@ -149,7 +149,7 @@ Deno.test("an id that was never accepted costs no search while nothing has left 
     for (let n = 0; n < 300; n++) await system.commit([eventWith()], "k");
     await settle(system);
     const before = reads.values;
-    strictEqual(await system.stories.find("never"), null);
+    strictEqual(await system.traces.find("never"), null);
     ok(reads.values - before < 10, `${reads.values - before} values`);
   } finally {
     await system.close();

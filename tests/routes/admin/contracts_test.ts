@@ -221,7 +221,7 @@ Deno.test("violations are in the figures of administrators", async () => {
   deepStrictEqual(violations.sort(), [[NO_CONTRACT, "monitor", 1], ["order", "enforce", 2]]);
 });
 
-Deno.test("the story of an event names its contracts", async () => {
+Deno.test("the trace of an event names its contracts", async () => {
   await using test = await openTestApp();
   await put(test, "order", ORDER);
   await put(test, "all", { type: "track", schema: true, mode: "monitor" });

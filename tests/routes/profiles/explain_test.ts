@@ -1,9 +1,9 @@
-/** The story of an event, and of a trait, as administrators and readers are told them. */
+/** The trace of an event, and of a trait, as administrators and readers are told them. */
 import { placed } from "../../domain/profile/facts.ts";
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { AS_ADMIN, openTestApp, openTestSystem, type TestApp } from "../test_app.ts";
 
-const storyOf = (test: TestApp, messageId: string, query = "") =>
+const traceOf = (test: TestApp, messageId: string, query = "") =>
   test.get(`/api/v1/admin/events/${encodeURIComponent(messageId)}${query}`, AS_ADMIN);
 
 const whyOf = (test: TestApp, userId: string, name: string) =>
@@ -17,14 +17,14 @@ const identify = (messageId: string, traits: object, timestamp = "2025-03-15T14:
   timestamp,
 });
 
-Deno.test("the story of an event says all that there is to know of it", async () => {
+Deno.test("the trace of an event says all that there is to know of it", async () => {
   await using test = await openTestApp();
   const { writeKey, key } = await test.system.writeKeys.create({ name: "shop" });
   await test.send("/api/v1/events", identify("m1", { plan: "free", name: "Jane" }));
   await test.send("/api/v1/events", identify("m2", { plan: "pro", name: "Jane", __proto__: 1 }), {
     headers: { authorization: `Basic ${btoa(`${key}:`)}` },
   });
-  const { status, body } = await storyOf(test, "m2");
+  const { status, body } = await traceOf(test, "m2");
   strictEqual(status, 200);
   const { event, commit, committedAt, ...rest } = body;
   deepStrictEqual(rest, {
@@ -50,7 +50,7 @@ Deno.test("a late event that changed no trait is told to have changed none", asy
   await using test = await openTestApp();
   await test.send("/api/v1/events", identify("new", { plan: "pro" }));
   await test.send("/api/v1/events", identify("late", { plan: "free" }, "2024-01-01"));
-  const { changed } = (await storyOf(test, "late")).body;
+  const { changed } = (await traceOf(test, "late")).body;
   deepStrictEqual(changed.traits, {});
   deepStrictEqual(changed.firstSeen, { from: "2025-03-15T14:30:00.000Z", to: "2024-01-01T00:00:00.000Z" });
 });
@@ -62,7 +62,7 @@ Deno.test("an event is found by any message id that one can have", async () => {
   await using test = await openTestApp();
   for (const messageId of HOSTILE_IDS) await test.send("/api/v1/events", identify(messageId, { a: 1 }));
   for (const messageId of HOSTILE_IDS) {
-    strictEqual((await storyOf(test, messageId)).body.event.messageId, messageId);
+    strictEqual((await traceOf(test, messageId)).body.event.messageId, messageId);
   }
 });
 
@@ -97,13 +97,13 @@ Deno.test("a search that ends before it is through says so, and how to go on", a
   const system = await openTestSystem(":memory:", { limits: { searchEntries: 3 } });
   await using test = await openTestApp({ system });
   for (let n = 0; n < 8; n++) await test.send("/api/v1/events", identify(`m${n}`, { n }));
-  const first = await storyOf(test, "m0");
+  const first = await traceOf(test, "m0");
   deepStrictEqual([first.status, first.body.code], [503, "search_unfinished"]);
   const next = /^<(\?before=[0-9a-f]{24})>; rel="next"$/.exec(first.headers.get("link")!)![1]!;
   match(first.body.detail, new RegExp(`\\${next}\\b`));
-  const second = await storyOf(test, "m0", next);
+  const second = await traceOf(test, "m0", next);
   strictEqual(second.status, 503);
-  const third = await storyOf(test, "m0", /<(.*)>/.exec(second.headers.get("link")!)![1]);
+  const third = await traceOf(test, "m0", /<(.*)>/.exec(second.headers.get("link")!)![1]);
   deepStrictEqual([third.status, third.body.event.messageId], [200, "m0"]);
 });
 

@@ -2,7 +2,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import type { System } from "../../../actors/system.ts";
 import { PROFILE_WEIGHT, READS_AT_ONCE } from "../../../routes/profiles/read_turns.ts";
-import { STORIES_AT_ONCE } from "../../../routes/profiles/explain.ts";
+import { TRACES_AT_ONCE } from "../../../routes/profiles/explain.ts";
 import { AS_ADMIN, openTestApp, openTestSystem } from "../test_app.ts";
 
 /** A route whose reads wait in a line, how many are under way at once, and what in the system reads for it. */
@@ -32,8 +32,8 @@ const LINES: Line[] = [
   },
   {
     path: "/api/v1/admin/events/m1",
-    atOnce: STORIES_AT_ONCE,
-    over: (system, find) => ({ ...system, stories: { ...system.stories, find } }),
+    atOnce: TRACES_AT_ONCE,
+    over: (system, find) => ({ ...system, traces: { ...system.traces, find } }),
   },
 ];
 

@@ -1,6 +1,6 @@
-/** The routes that tell why: the story of one event, and of one trait. */
+/** The routes that tell why: the trace of one event, and of one trait. */
 import { z } from "zod";
-import { storyQuery } from "../profiles/explain.ts";
+import { traceQuery } from "../profiles/explain.ts";
 import { described, type Group } from "../operation/operation.ts";
 import { position } from "../operation/parameters.ts";
 import { storedEventSchema, time } from "./reading.ts";
@@ -9,7 +9,7 @@ const change = <T extends z.ZodType>(value: T) => z.object({ from: value.nullabl
 const count = z.int().min(0);
 const traits = z.record(z.string(), change(z.unknown()));
 
-const storySchema = z.object({
+const traceSchema = z.object({
   event: storedEventSchema,
   writeKeyId: z.string(),
   position: position.meta({ description: "Its position in the journal." }),
@@ -33,7 +33,7 @@ const storySchema = z.object({
   }).nullable().meta({
     description: "What it changed in the profile; `null` if the profile has too many events to compute this.",
   }),
-}).meta({ id: "EventStory" });
+}).meta({ id: "EventTrace" });
 
 const whySchema = z.object({
   name: z.string(),
@@ -46,10 +46,10 @@ const whySchema = z.object({
     description: "Earlier values, newest first.",
   }),
   moreBefore: time.nullable().meta({ description: "There may be more values from before this time." }),
-}).meta({ id: "TraitStory" });
+}).meta({ id: "TraitProvenance" });
 
-/** The group of stories. */
-export const stories: Group = {
+/** The group of traces. */
+export const traces: Group = {
   name: "Traces",
   description: "Traces of one event, and the source of a trait.",
   operations: {
@@ -58,13 +58,13 @@ export const stories: Group = {
       description:
         "Needs the admin token. A search that stops early is 503 `search_unfinished`; its detail says how to continue.",
       right: "admin",
-      query: described(storyQuery, {
+      query: described(traceQuery, {
         before: "Start of the search, which runs backwards: a position or an ISO 8601 time.",
       }),
       answers: {
         200: {
           description: "Its position and what it changed.",
-          schema: storySchema,
+          schema: traceSchema,
           example: {
             event: {
               type: "group",
