@@ -121,7 +121,7 @@ async function readStats(port: number, adminToken: string): Promise<{ head: numb
 }
 
 /** User and system time of a process, and of its children that have ended: proc(5), /proc/pid/stat. */
-function processCpuS(pid: number): number {
+export function processCpuS(pid: number): number {
   try {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
     // The name in parentheses may hold spaces; utime is the 12th field after it.

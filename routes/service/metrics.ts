@@ -3,7 +3,7 @@
  * making and few: a route, a status, a code, never an id or a name that a sender chose.
  */
 import { Hono } from "hono";
-import { Counter, Gauge, Histogram, type OpenMetricsContentType, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, type OpenMetricsContentType, Registry } from "./prometheus.ts";
 import type { Observer, System } from "../../actors/system.ts";
 import { outcomeOf, rejectedCells, takenCells, violationsOf } from "../../domain/stats/counts.ts";
 import { type Parts, type RouteEnv, withAccess } from "../handler/handle.ts";
