@@ -126,7 +126,7 @@ export function join(server: Server, shape: Shape, slices: Slice[]): Result {
  * A percentile over slices, in µs: wrk's own where there is one slice, otherwise from the percentiles of each,
  * weighted with its requests.
  */
-function percentile(slices: Slice[], share: number): number {
+export function percentile(slices: readonly Pick<Slice, "load">[], share: number): number {
   const [only] = slices;
   if (slices.length === 1 && only !== undefined) return share === 0.5 ? only.load.p50Us : only.load.p99Us;
   const points = slices.flatMap(({ load }) =>

@@ -1,4 +1,4 @@
-/** Hands bytes on between clients and a server of 127.0.0.1, and breaks connections on demand. */
+/** Hands bytes on between clients and a server of 127.0.0.1, late where it is told so, and breaks connections on demand. */
 
 /** A relay that listens. */
 export interface Relay {
@@ -9,8 +9,16 @@ export interface Relay {
   close(): Promise<void>;
 }
 
-/** Starts a relay to a port, on a free one unless another is given. */
-export function startRelay(toPort: number, onPort = 0): Relay {
+/** How a relay is made. */
+export interface RelayOptions {
+  /** Where it listens; default: a free port. */
+  onPort?: number;
+  /** What each direction takes in ms, as a distance does: however much is under way. */
+  delayMs?: number;
+}
+
+/** Starts a relay to a port. */
+export function startRelay(toPort: number, { onPort = 0, delayMs = 0 }: RelayOptions = {}): Relay {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: onPort });
   const open = new Map<number, () => void>();
   const ended: Promise<void>[] = [];
@@ -33,8 +41,8 @@ export function startRelay(toPort: number, onPort = 0): Relay {
     const { signal } = breaker;
     // Whoever closes first closes both: what else is under way on either is lost.
     await Promise.race([
-      client.readable.pipeTo(server.writable, { signal }).catch(() => {}),
-      server.readable.pipeTo(client.writable, { signal }).catch(() => {}),
+      late(client.readable, delayMs).pipeTo(server.writable, { signal }).catch(() => {}),
+      late(server.readable, delayMs).pipeTo(client.writable, { signal }).catch(() => {}),
     ]);
     breaker.abort();
     open.delete(port);
@@ -59,3 +67,34 @@ export function startRelay(toPort: number, onPort = 0): Relay {
     },
   };
 }
+
+/** The same bytes, each so many ms later, in their order. */
+function late(bytes: Bytes, delayMs: number): Bytes {
+  if (delayMs === 0) return bytes;
+  let last = Promise.resolve();
+  // Bytes that are under way hold up no others: all of them are read at once.
+  const underWay = new CountQueuingStrategy({ highWaterMark: Infinity });
+  return bytes.pipeThrough(
+    new TransformStream(
+      {
+        transform(chunk, controller) {
+          last = new Promise((resolve) => {
+            setTimeout(() => {
+              try {
+                controller.enqueue(chunk);
+              } catch {
+                // The connection was broken meanwhile.
+              }
+              resolve();
+            }, delayMs);
+          });
+        },
+        flush: () => last,
+      },
+      underWay,
+      underWay,
+    ),
+  );
+}
+
+type Bytes = ReadableStream<Uint8Array<ArrayBuffer>>;

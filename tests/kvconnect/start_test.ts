@@ -17,7 +17,7 @@ Deno.test("a store is opened though its KV Connect server comes up a while later
   const port = freePort();
   const opening = openStore(`http://127.0.0.1:${port}/`);
   await sleep(700);
-  const relay = startRelay(Number(new URL(server.url).port), port);
+  const relay = startRelay(Number(new URL(server.url).port), { onPort: port });
   const store = await opening;
   deepStrictEqual((await store.get(["head"])).value, null);
   store.close();
@@ -47,7 +47,7 @@ Deno.test("calls that storage leaves unanswered stay few, and it is in use again
   await using server = startKvConnect({ database: createDatabase(randomOf(3)) });
   const toPort = Number(new URL(server.url).port);
   const port = freePort();
-  let relay = startRelay(toPort, port);
+  let relay = startRelay(toPort, { onPort: port });
   const store = await openStore(relay.url);
   await store.get(["head"]);
   await relay.close();
@@ -59,7 +59,7 @@ Deno.test("calls that storage leaves unanswered stay few, and it is in use again
     Array.from({ length: 1000 }, () => Promise.race([store.get(["head"]), sleep(1_000)])),
   );
   strictEqual(failed.filter(({ status }) => status === "fulfilled").length, 1, "one went through to try");
-  relay = startRelay(toPort, port);
+  relay = startRelay(toPort, { onPort: port });
   await eventually("it is in use again", () => store.get(["head"]).then(() => true, () => false));
   await sleep(500);
   ok(server.seen.requests - before < 60, `${server.seen.requests - before} requests`);
