@@ -10,7 +10,7 @@ import { leaseTasks } from "./lease_tasks.ts";
 import { createSettler } from "./settling/settler.ts";
 import { createSettling, type Settling } from "./settling/backpressure.ts";
 import { openStore, type Store, type StoreOptions } from "./store/store.ts";
-import { wishedErasures } from "./erasure/requests.ts";
+import { requestedErasures } from "./erasure/requests.ts";
 import { type Comparison, verifyAll } from "./replay/verify.ts";
 import type { ActorKind } from "../domain/profile/fact.ts";
 import { StorageUnavailable } from "./store/errors.ts";
@@ -104,11 +104,11 @@ export async function openTools(options: ToolsOptions): Promise<Tools> {
 }
 
 /**
- * Resolves when all that is in the journal now is settled, and who is wished to be erased is; throws
+ * Resolves when all that is in the journal now is settled, and who is requested to be erased is; throws
  * {@link StorageUnavailable} where nothing moves.
  */
 async function untilSettled(store: Store, journal: Journal, settling: Settling): Promise<void> {
-  await settling.untilErased(await wishedErasures(store), ERASED_MS);
+  await settling.untilErased(await requestedErasures(store), ERASED_MS);
   const end = journal.end();
   let before: Position | undefined;
   while (journal.settledNow().position < end) {

@@ -26,7 +26,7 @@ import { openStore, type Store } from "./store/store.ts";
 import { createTraces } from "./reading/event_trace.ts";
 import { openSuppression } from "./erasure/suppression.ts";
 import type { Observer, System } from "./system.ts";
-import { wishedErasures } from "./erasure/requests.ts";
+import { requestedErasures } from "./erasure/requests.ts";
 import { openWriteKeys } from "./governance/write_keys.ts";
 import { NotServing } from "./store/errors.ts";
 
@@ -181,7 +181,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     async tick() {
       await journal.sync();
       await settling.until(journal.end(), TICK_MS);
-      await settling.untilErased(await wishedErasures(store), TICK_MS);
+      await settling.untilErased(await requestedErasures(store), TICK_MS);
       await quarantine.sweep();
       await replays.tick(TICK_MS);
     },

@@ -1,7 +1,7 @@
 /**
- * How a settler fulfils a wish for erasure: it works out a plan from the logs, stores it, and then does it, under the
- * fence. Everything that it does follows from the plan alone and can be done twice, in any generation: so a half
- * erasure is finished by whoever takes the fence next. See `docs/decisions/0019-erasure.md`.
+ * How a settler carries out a request for erasure: it makes a plan from the logs, stores it, and then executes it, under
+ * the lease. Every step follows from the plan alone and can be repeated, in any generation: so the next holder of the lease
+ * completes a partial erasure. See `docs/decisions/0019-erasure.md`.
  */
 import { Buffer } from "node:buffer";
 import { type Position, stampOf } from "../../domain/event/position.ts";
@@ -17,6 +17,7 @@ import { erasuresOf, type Settled } from "../journal/journal_state.ts";
 import {
   erasedKey,
   ERASING,
+  erasureRequestKey,
   type Key,
   type Member,
   partKey,
@@ -24,7 +25,6 @@ import {
   planKey,
   planPrefix,
   REBUILD,
-  wishKey,
 } from "../store/keys.ts";
 import { applyMembers, type MemberChange, sourcesOf } from "../settling/group_members.ts";
 import { createOperations, deleteRange, type Size } from "../store/write_batch.ts";
@@ -34,18 +34,18 @@ import type { Entry, Store } from "../store/store.ts";
 import type { ErasureLimits, ErasurePlace } from "./erasure_limits.ts";
 import { type Plan, planAnonymous, planUser, sizeOfPlan } from "./plan.ts";
 import { suppressUnder } from "./suppression.ts";
-import { addErased, type PlanList, type Receipt, type Wish } from "./requests.ts";
+import { addErased, type ErasureRequest, type PlanList, type Receipt } from "./requests.ts";
 
-/** Wishes that a receipt tells of one by one: more than are asked for by who tries again. */
-const RECEIPT_WISHES = 20;
+/** Requests that a receipt lists one by one: more than one person repeats. */
+const RECEIPT_REQUESTS = 20;
 
-/** What the names in one value of a plan take of an operation. */
+/** The size of one value of names of a plan in an operation. */
 const NAMES_SIZE: Size = { mutations: 1, bytes: 48_000, keyBytes: 100 };
 
-/** Rows of members that are gathered before they are deleted. */
+/** Rows of members that are collected before they are deleted. */
 const CHANGES_AT_ONCE = 1_000;
 
-/** Whose data goes: a user's, and that of anonymous ids; data of another user only loses these names. */
+/** The names to erase: of a user, and of anonymous ids. Data of another user only loses these names. */
 export interface ErasedNames {
   userId?: string;
   anonymousIds?: readonly string[];
@@ -53,7 +53,7 @@ export interface ErasedNames {
 
 /** Another room that holds data about people. */
 export interface EraseParticipant {
-  /** Erases them, and returns how many events are gone. It must be safe to repeat; `no` numbers the request. */
+  /** Erases a person and returns the number of removed events. It must be safe to repeat; `no` is the number of the request. */
   erase(
     names: ErasedNames,
     no: number,
@@ -61,7 +61,7 @@ export interface EraseParticipant {
   ): Promise<number>;
 }
 
-/** What fulfilling needs. */
+/** What carrying out a request needs. */
 interface ErasingOptions extends LeaseTaskOptions {
   participants: readonly EraseParticipant[];
   limits: ErasureLimits;
@@ -72,21 +72,21 @@ export function eraseTask(own: Pick<ErasingOptions, "participants" | "limits">):
   return {
     key: ERASING,
     isDue: (value, settled) => ((value as { pushed: number } | null)?.pushed ?? 0) > erasuresOf(settled),
-    run: (fence, options) => fulfil(fence, { ...options, ...own }),
+    run: (fence, options) => carryOutNext(fence, { ...options, ...own }),
   };
 }
 
 /**
- * Goes on with the next wish, to its end. False where there is none, or where more has to be settled first: between
- * rounds alone everything that is kept is of one moment.
+ * Carries out the next request. False if there is none, or if more events must be settled first: only between rounds is
+ * all stored data of one moment.
  */
-async function fulfil(fence: Fence<Settled>, options: ErasingOptions): Promise<boolean> {
+async function carryOutNext(fence: Fence<Settled>, options: ErasingOptions): Promise<boolean> {
   const { store, events, limits, foldVersion } = options;
   const { target, position, generation } = fence.value();
   const no = erasuresOf(fence.value()) + 1;
-  const wished = await store.get<Wish>(wishKey(no));
-  let wish = wished.value;
-  if (wish === null || target !== null || position < wish.upTo) return false;
+  const requested = await store.get<ErasureRequest>(erasureRequestKey(no));
+  let request = requested.value;
+  if (request === null || target !== null || position < request.upTo) return false;
   const place: ErasurePlace = {
     store,
     generation,
@@ -96,74 +96,79 @@ async function fulfil(fence: Fence<Settled>, options: ErasingOptions): Promise<b
     limits,
     foldVersion,
   };
-  if (wish.plan === undefined) wish = await makePlan(place, fence, { no, wish, stamp: wished.stamp });
-  if (!wish.done) {
-    const plan = await readPlan(store, no, wish);
-    await carryOut(place, { wish, plan, events });
+  if (request.plan === undefined) {
+    request = await makePlan(place, fence, { no, request, stamp: requested.stamp });
+  }
+  if (!request.done) {
+    const plan = await readPlan(store, no, request);
+    await carryOut(place, { request, plan, events });
     await stopRebuilds(fence, options);
-    // Last of all: what is refused between this and the end is not kept.
-    const names = wish.kind === "user"
-      ? { userId: wish.id, anonymousIds: plan.owned }
-      : { anonymousIds: [wish.id] };
-    let rejected = wish.rejected ?? 0;
+    // Last: an event that is rejected between this and the end is not kept.
+    const names = request.kind === "user"
+      ? { userId: request.id, anonymousIds: plan.owned }
+      : { anonymousIds: [request.id] };
+    let rejected = request.rejected ?? 0;
     for (const participant of options.participants) {
       rejected += await participant.erase(names, no, { ...options, renew: fence.renew });
     }
-    await fence.write({ sets: [[wishKey(no), wish = { ...wish, rejected, done: true }]] });
+    await fence.write({ sets: [[erasureRequestKey(no), request = { ...request, rejected, done: true }]] });
   }
   await deleteRange(place, { prefix: planPrefix(no) });
-  await finish(fence, options, { no, wish });
+  await finish(fence, options, { no, request });
   return true;
 }
 
-/** Counts the wish as fulfilled and leaves the receipt, in one operation. */
+/** Marks the request as completed and writes the receipt, in one operation. */
 async function finish(
   fence: Fence<Settled>,
   { store, clock }: ErasingOptions,
-  { no, wish }: { no: number; wish: Wish },
+  { no, request }: { no: number; request: ErasureRequest },
 ): Promise<void> {
-  const { value: before } = await store.get<Receipt>(erasedKey(wish.digest));
-  const erased = { ...wish.plan!.erased, rejected: wish.rejected ?? 0 };
+  const { value: before } = await store.get<Receipt>(erasedKey(request.digest));
+  const erased = { ...request.plan!.erased, rejected: request.rejected ?? 0 };
   const receipt: Receipt = {
     at: clock.now(),
-    suppressed: wish.suppress !== false || (before?.suppressed ?? false),
+    suppressed: request.suppress !== false || (before?.suppressed ?? false),
     erased: addErased(before?.erased, erased),
-    wishes: [...before?.wishes ?? [], { no, op: wish.op, erased }].slice(-RECEIPT_WISHES),
+    wishes: [...before?.wishes ?? [], { no, op: request.op, erased }].slice(-RECEIPT_REQUESTS),
   };
   await fence.write({
-    sets: [[erasedKey(wish.digest), receipt]],
-    deletes: [wishKey(no)],
+    sets: [[erasedKey(request.digest), receipt]],
+    deletes: [erasureRequestKey(no)],
     change: { erasures: no },
   });
 }
 
-/** Works out the plan and stores it: the logs that it comes from are going to go. */
+/** Makes the plan and stores it, since the logs that it is made from will be erased. */
 async function makePlan(
   place: ErasurePlace,
   fence: Fence<Settled>,
-  { no, wish, stamp }: { no: number; wish: Wish; stamp: string | null },
-): Promise<Wish> {
-  const { plan, owned } = wish.kind === "user"
-    ? await planUser(place, wish.id)
-    : await planAnonymous(place, wish.id);
+  { no, request, stamp }: { no: number; request: ErasureRequest; stamp: string | null },
+): Promise<ErasureRequest> {
+  const { plan, owned } = request.kind === "user"
+    ? await planUser(place, request.id)
+    : await planAnonymous(place, request.id);
   const after = fence.value().position;
   const spans = owned.map(({ anonymousId, fromMs, untilMs }) => ({
     anonymousId,
     span: { fromMs, untilMs, after },
   }));
-  // Of a plan that was begun before, more parts may be there.
+  // A plan that was begun before may have had more parts.
   await deleteRange(place, { prefix: planPrefix(no) });
   const parts = await writePlan(place, no, plan);
-  // As an older version wrote it, `true` is all.
-  if (wish.suppress === true || wish.suppress === "all") await suppressUnder(fence, place, spans);
-  const erased = { ...sizeOfPlan(plan, wish.kind), rejected: 0 };
-  const planned = { ...wish, plan: { parts, erased } };
-  // Who asks again may have moved the head up to which it is wished.
-  await fence.write({ checks: [{ key: wishKey(no), stamp }], sets: [[wishKey(no), planned]] });
+  // An older version wrote `true` for all.
+  if (request.suppress === true || request.suppress === "all") await suppressUnder(fence, place, spans);
+  const erased = { ...sizeOfPlan(plan, request.kind), rejected: 0 };
+  const planned = { ...request, plan: { parts, erased } };
+  // A repeated request may have moved `upTo`.
+  await fence.write({
+    checks: [{ key: erasureRequestKey(no), stamp }],
+    sets: [[erasureRequestKey(no), planned]],
+  });
   return planned;
 }
 
-/** Stores the lists of a plan, and gives in how many parts each stands. */
+/** Stores the lists of a plan, and gives the number of parts of each. */
 async function writePlan(
   { write, limits }: ErasurePlace,
   no: number,
@@ -189,7 +194,7 @@ async function writePlan(
   return parts;
 }
 
-async function readPlan(store: Store, no: number, { plan }: Wish): Promise<Plan> {
+async function readPlan(store: Store, no: number, { plan }: ErasureRequest): Promise<Plan> {
   const partsOf = async <T>(list: PlanList) => {
     const keys = Array.from({ length: plan!.parts[list] ?? 0 }, (_, n) => planKey(no, list, n));
     return (await store.getMany<T>(keys)).map(({ key, value }) => {
@@ -209,23 +214,23 @@ async function readPlan(store: Store, no: number, { plan }: Wish): Promise<Plan>
   };
 }
 
-/** Does what the plan says: chunks first, so that whatever is folded again from then on is folded without them. */
+/** Executes the plan: chunks first, so that later folds no longer see the erased events. */
 async function carryOut(
   place: ErasurePlace,
-  { wish, plan, events }: { wish: Wish; plan: Plan; events: Events },
+  { request, plan, events }: { request: ErasureRequest; plan: Plan; events: Events },
 ): Promise<void> {
   const erased = new Set(plan.places);
   const mentions = new Set(plan.mentions);
-  await rewriteChunks(place, { erased, mentions, id: wish.id });
+  await rewriteChunks(place, { erased, mentions, id: request.id });
   events.forget();
-  await deleteMembers(place, wish, plan);
-  // Users whom an anonymous id was linked to keep their logs.
-  const names = plan.names.filter(([kind]) => wish.kind === "user" || kind !== "user");
-  // Events of others leave the log of whom they named; in the logs of their groups they stay.
+  await deleteMembers(place, request, plan);
+  // Users that an anonymous id was linked to keep their logs.
+  const names = plan.names.filter(([kind]) => request.kind === "user" || kind !== "user");
+  // Events of others leave the erased person's log; they stay in the logs of their groups.
   const isErased = (kind: ActorKind, each: Position) =>
     erased.has(each) || (kind !== "group" && mentions.has(each));
   await eraseActors(place, names, isErased);
-  await deleteParts(place, partsOf(place, wish, plan));
+  await deleteParts(place, partsOf(place, request, plan));
 }
 
 async function rewriteChunks(
@@ -264,10 +269,14 @@ async function rewriteChunks(
   await flush();
 }
 
-/** Deletes who is erased from the groups that they were in: their rows follow from a state that is going to go. */
-async function deleteMembers(place: ErasurePlace, { kind, id }: Wish, { names }: Plan): Promise<void> {
+/** Deletes the rows of the erased person from their groups: the rows follow from a state that will be erased. */
+async function deleteMembers(
+  place: ErasurePlace,
+  { kind, id }: ErasureRequest,
+  { names }: Plan,
+): Promise<void> {
   const { store, generation, write, limits } = place;
-  // Of a user all rows; of an anonymous id its own, and those that its users have by it.
+  // All rows of a user; of an anonymous id its own rows, and those that its users have through it.
   const isTheirs = ([each]: [ActorKind, string]) =>
     each !== "group" && (kind === "anonymous" || each === "user");
   const people = names.filter(isTheirs) as Member[];
@@ -286,10 +295,10 @@ async function deleteMembers(place: ErasurePlace, { kind, id }: Wish, { names }:
   await applyMembers(store, generation, { changes, write, limits });
 }
 
-/** The parts that go: all of a user's, or those that users have of an anonymous id. */
+/** The parts to delete: all parts of a user, or those that users have of an anonymous id. */
 async function* partsOf(
   { store, generation }: ErasurePlace,
-  { kind, id }: Wish,
+  { kind, id }: ErasureRequest,
   { names }: Plan,
 ): AsyncGenerator<Entry<Uint8Array>> {
   if (kind === "user") {
@@ -301,26 +310,26 @@ async function* partsOf(
 }
 
 /**
- * A replay of everything that is under way may have read what is rewritten: it is stopped, whatever its version, and all
- * generations but the live one are deleted. One that begins after this reads the journal as it is now.
+ * A running full replay may have read events that are rewritten: it is stopped, whatever its version, and all generations
+ * but the live one are deleted. A replay that begins later reads the journal as it is now.
  */
 async function stopRebuilds(
   fence: Fence<Settled>,
   { store, owner, clock, newId, limits }: ErasingOptions,
 ): Promise<void> {
   const newest = await takeFromRebuilds();
-  // One that begins after this takes a newer one.
+  // A later replay takes a newer generation.
   const isUnused = (each: number) => each !== fence.value().generation && each <= newest;
   const unused = (await generationsIn(store)).filter(isUnused);
   if (unused.length === 0) return;
-  // Readers of one that was replaced just now have begun anew by then.
+  // By then readers of a generation that was just replaced have begun again.
   for (let waitedMs = 0; waitedMs < GRACE_MS; waitedMs += 500) {
     await clock.sleep(500);
     await fence.renew();
   }
   for (const generation of unused) await deleteGeneration(store, generation, { write: fence.write, limits });
 
-  /** Moves the fence of whoever replays, and gives the newest generation that was begun. */
+  /** Moves the lease of a running replay, and gives the newest generation that was begun. */
   async function takeFromRebuilds(): Promise<number> {
     for (;;) {
       const { value, stamp } = await store.get<Rebuild>(REBUILD);
@@ -331,7 +340,7 @@ async function stopRebuilds(
         return value.generation;
       } catch (error) {
         if (!(error instanceof LostFence)) throw error;
-        // The replay was quicker; or this settler has lost its own fence, and this throws.
+        // The replay was faster; or this settler has lost its own lease, and this throws.
         await fence.write({});
         await clock.sleep(20 * clock.random());
       }

@@ -1,18 +1,18 @@
 /**
- * Wishes for erasure, and the receipts of those that are fulfilled. Wishes are numbered from 1; `settled` says how many are
- * fulfilled, and the number of all wishes says whether there are more.
+ * Requests for erasure, and the receipts of completed ones. Requests are numbered from 1; `settled` has the number of
+ * completed ones, and the number of all requests tells whether there are more.
  */
 import type { Position } from "../../domain/event/position.ts";
 import { ERASING } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 
-/** Who can be erased: a user, or an anonymous id. */
+/** A person that can be erased: a user, or an anonymous id. */
 export interface Person {
   kind: "user" | "anonymous";
   id: string;
 }
 
-/** What an erasure came to: how many events are gone, from how many logs of people and groups, and rejected ones. */
+/** What an erasure removed: events, the logs of people and groups that had them, and rejected events. */
 export interface Erased {
   events: number;
   logs: number;
@@ -20,47 +20,47 @@ export interface Erased {
   rejected: number;
 }
 
-/** How many wishes there were. */
-export interface Wishes {
+/** The number of all requests. A stored format. */
+export interface ErasureRequests {
   pushed: number;
 }
 
-/** How many erasures were ever wished. */
-export async function wishedErasures(store: Store): Promise<number> {
-  return (await store.get<Wishes>(ERASING)).value?.pushed ?? 0;
+/** Number of erasures that were ever requested. */
+export async function requestedErasures(store: Store): Promise<number> {
+  return (await store.get<ErasureRequests>(ERASING)).value?.pushed ?? 0;
 }
 
-/** Whom somebody wishes to have erased. A stored format, until it is fulfilled. */
-export interface Wish extends Person {
-  /** Who wishes it: tells the wishes of one moment apart. */
+/** A request for erasure. A stored format, until the erasure is completed. */
+export interface ErasureRequest extends Person {
+  /** The attempt that wrote it: tells requests of one moment apart. */
   op: string;
-  /** The digest under which the receipt is kept. */
+  /** The digest in the key of the receipt. */
   digest: string;
-  /** Whose later events are not stored: nobody's, those of the id itself, or of all linked ones too. */
+  /** Whose later events are not stored: nobody's, those of the id itself, or also those of all linked ids. */
   suppress: boolean | "id" | "all";
-  /** The end of the journal when it was wished: what is up to it is erased. */
+  /** The end of the journal at the request: events up to it are erased. */
   upTo: Position;
-  /** When (ms). */
+  /** Ms since 1970. */
   at: number;
-  /** How many rejected events of theirs are gone already; absent is none. */
+  /** Number of rejected events that are erased already; none if absent. */
   rejected?: number;
-  /** The plan, once there is one: in how many parts its lists stand, and what it comes to. */
+  /** The plan, once there is one: the number of parts of each list, and what it removes. */
   plan?: { parts: Partial<Record<PlanList, number>>; erased: Erased };
   /** Everything but the plan itself is done. */
   done?: true;
 }
 
-/** The lists of a plan: places of events that go, of others' that lose a name, actors, and a user's anonymous ids. */
+/** The lists of a plan: positions of events to erase, of events that lose a name, actors, and a user's anonymous ids. */
 export type PlanList = "places" | "mentions" | "names" | "owned";
 
-/** What an erasure came to, kept for ever under a digest. A stored format. */
+/** The receipt of an erasure, kept for ever under a digest. A stored format. */
 export interface Receipt {
-  /** When the last one was fulfilled (ms). */
+  /** When the last one was completed (ms). */
   at: number;
   suppressed: boolean;
   /** All together. */
   erased: Erased;
-  /** The latest wishes, by their numbers. */
+  /** The latest requests. The name is stored. */
   wishes: { no: number; op: string; erased: Erased }[];
 }
 
@@ -74,5 +74,5 @@ export function addErased(a: Erased = NOTHING_ERASED, b: Erased): Erased {
   };
 }
 
-/** What comes of erasing nobody. */
+/** The result of erasing nobody. */
 export const NOTHING_ERASED: Erased = { events: 0, logs: 0, groups: 0, rejected: 0 };

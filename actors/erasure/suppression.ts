@@ -1,7 +1,8 @@
 /**
- * Who is suppressed: whose later events are not stored. Each process holds the records (`suppressed_records.ts`) in memory;
- * it reads a mark now and then, and what was added when it has moved. So no event costs a read, but one of an anonymous id
- * that is suppressed: somebody else may own it by now, and the links of its log say since when.
+ * Suppression: the later events of suppressed people are not stored. Each process holds the records
+ * (`suppressed_records.ts`) in memory; it reads a mark now and then, and the added records if the mark has changed. So only
+ * events of a suppressed anonymous id cost a read: somebody else may own the id by now, and the links of its log say since
+ * when.
  */
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { linkedBy, namesOf } from "../../domain/profile/fact.ts";
@@ -30,54 +31,54 @@ import {
   type SuppressionLimits,
 } from "./suppressed_records.ts";
 
-/** What of an event says whose it is, and when it happened. */
+/** The members of an event that say whose it is and when it happened. */
 export type Judged = Pick<StoredEvent, "type" | "timestamp"> & Partial<StoredEvent>;
 
-/** What was seen of the events of one request, or of one import, before they are in the journal. */
-export interface Seen {
+/** What is known of the events of one request or one import, before they are in the journal. */
+export interface Noted {
   /** When suppressed anonymous ids were linked, by digest (ms). */
   links: Map<string, number[]>;
-  /** What was looked up in their logs. */
+  /** Lookups in their logs. */
   looked: Map<string, Promise<number | undefined>>;
 }
 
-/** Nothing seen yet. */
-export function nothingSeen(): Seen {
+/** Nothing noted yet. */
+export function nothingNoted(): Noted {
   return { links: new Map(), looked: new Map() };
 }
 
-/** Whose events are not stored, as this process knows it: never older than 5 s once `fresh` has resolved. */
+/** The suppressed people, as this process knows them: never older than 5 s once `fresh` has resolved. */
 export interface Suppression {
-  /** Whether anybody is suppressed, or was. */
+  /** Whether nobody is or was suppressed. */
   isEmpty(): boolean;
-  /** Whether a person is suppressed, by user id or else by anonymous id, be it for some time only. Reads nothing. */
+  /** Whether a person is suppressed, at least for some time; by user id, or else by anonymous id. Reads nothing. */
   isSuppressed(names: { userId?: string; anonymousId?: string }): boolean;
   /**
-   * Whether an event is of somebody who is suppressed: by its user id, else by its anonymous id at its own time. Events of
-   * one request are judged in their order, with what was seen of it.
+   * Whether an event belongs to a suppressed person: by its user id, or else by its anonymous id at its own time. The
+   * events of one request are judged in order, with the same `noted`.
    */
-  judge(event: Judged, seen: Seen): boolean | Promise<boolean>;
-  /** Call it before each request is judged: a promise where what is known is too old, which seldom is. */
+  judge(event: Judged, noted: Noted): boolean | Promise<boolean>;
+  /** Call it before each request is judged. A promise if the records are too old, which is rare. */
   fresh(): Promise<void> | undefined;
   refresh(): Promise<void>;
-  /** Suppresses a person: at once in this process, elsewhere within 5 s. Throws {@link TooManySuppressed}. */
+  /** Suppresses a person: takes effect at once in this process, elsewhere within 5 s. Throws {@link TooManySuppressed}. */
   add(person: Person): Promise<void>;
-  /** Lifts it: likewise. False where the person was not suppressed. */
+  /** Lifts a suppression, likewise. False if the person was not suppressed. */
   lift(person: Person): Promise<boolean>;
 }
 
-/** Records that one operation adds: it has room for some pages. */
+/** Records that one operation adds: it can write some pages. */
 const RECORDS_AT_ONCE = 3_000;
 
-/** A change that another process overtakes is tried again so often. */
+/** Attempts at a change that other processes overtake. */
 const TRIES = 20;
 
-/** The digest of a person, in hex: what stays of who was erased. */
+/** The digest of a person, in hex: all that remains of an erased person. */
 export function personDigest({ kind, id }: Person, secret: string): string {
   return digestOf(`${kind}/${id}`, secret);
 }
 
-/** Suppresses anonymous ids for spans of time in operations of the fence, as far as there is room. */
+/** Suppresses anonymous ids for spans of time, in operations of the lease, as far as there is room. */
 export async function suppressUnder(
   fence: Fence<Settled>,
   records: Records,
@@ -94,26 +95,42 @@ export async function suppressUnder(
   }
 }
 
-/** What the set is made with. */
+/** What a suppression is given. */
 export interface SuppressionOptions {
   clock: Clock;
   secret: string;
   limits: SuppressionLimits;
-  /** When an anonymous id was first linked at or after a time, by a link after a place of the journal (ms). */
+  /** When an anonymous id was first linked at or after a time, by a link after a position (ms). */
   linkedSince(anonymousId: string, span: Span): Promise<number | undefined>;
 }
 
-/** Opens the set of who is suppressed. */
+/** What the functions of a suppression share. */
+interface State extends Pick<SuppressionOptions, "secret" | "limits" | "linkedSince"> {
+  store: Store;
+  digests: ReturnType<typeof createDigestSet>;
+  /** The spans of suppressions that are limited in time; none for a lifted one. */
+  spans: Map<string, Span[]>;
+  watched: ReturnType<typeof createWatched>;
+}
+
+/** Opens the suppression of a store. */
 export async function openSuppression(
   store: Store,
   { clock, secret, limits, linkedSince }: SuppressionOptions,
 ): Promise<Suppression> {
   const digests = createDigestSet(0);
-  /** Of those that do not always hold: when they do. Nothing for one that is lifted. */
   const spans = new Map<string, Span[]>();
   let known = 0;
   const watched = createWatched(store, { clock, mark: SUPPRESSED, load });
-
+  const state: State = {
+    spans,
+    secret,
+    digests,
+    linkedSince,
+    store,
+    watched,
+    limits,
+  };
   async function load(): Promise<void> {
     const count = await countOfRecords(store);
     for await (const { bytes, spanOf } of readRecords({ store, limits }, known, count)) {
@@ -123,98 +140,107 @@ export async function openSuppression(
         const span = spanOf(index);
         if (isNew && isSameSpan(span, ALWAYS)) continue;
         const digest = bytes.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES).toHex();
-        apply({ digest, span }, isNew);
+        apply(state, { digest, span }, isNew);
       }
     }
     known = count;
   }
-
-  function apply({ digest, span }: SuppressedRecord, isNew: boolean): void {
-    const before = isNew ? [] : spans.get(digest);
-    if (isSameSpan(span, LIFTED)) spans.set(digest, []);
-    else if (isSameSpan(span, ALWAYS)) spans.delete(digest);
-    else if (before !== undefined && !before.some((each) => isSameSpan(each, span))) {
-      spans.set(digest, [...before, span]);
-    }
-  }
-
-  const digestFor = (person: Person) => personDigest(person, secret);
-
-  /** When a digest is suppressed; nothing where it is not. */
-  function spansOf(digest: string): readonly Span[] {
-    if (digests.size() === 0 || !digests.has(wordsOfHex(digest), 0)) return NO_SPANS;
-    return spans.get(digest) ?? AT_ANY_TIME;
-  }
-
-  const isListed = (person: Person) => spansOf(digestFor(person)).length > 0;
-
-  function judge(event: Judged, seen: Seen): boolean | Promise<boolean> {
-    if (digests.size() === 0) return false;
-    const { userId, anonymousId } = event;
-    const atMs = Date.parse(event.timestamp);
-    if (userId !== undefined) {
-      if (isListed({ kind: "user", id: userId })) return true;
-      const linked = linkedBy(namesOf(event as StoredEvent));
-      if (linked !== undefined) noteLink(seen, digestFor({ kind: "anonymous", id: linked }), atMs);
-      return false;
-    }
-    if (anonymousId === undefined) return false;
-    const digest = digestFor({ kind: "anonymous", id: anonymousId });
-    const span = spansOf(digest).find(({ fromMs, untilMs }) => fromMs <= atMs && atMs < untilMs);
-    if (span === undefined) return false;
-    if (seen.links.get(digest)?.some((linkMs) => span.fromMs <= linkMs && linkMs <= atMs)) return false;
-    const key = `${digest} ${span.fromMs}`;
-    let looked = seen.looked.get(key);
-    if (looked === undefined) seen.looked.set(key, looked = linkedSince(anonymousId, span));
-    // Somebody else's log-in frees the device, from its own time on.
-    return looked.then((linkMs) => linkMs === undefined || linkMs > atMs);
-  }
-
-  function noteLink({ links }: Seen, digest: string, atMs: number): void {
-    if (spansOf(digest).length === 0) return;
-    const times = links.get(digest);
-    if (times === undefined) links.set(digest, [atMs]);
-    else times.push(atMs);
-  }
-
-  /** Adds a record until `isDone`; whether it was written the next look tells, but of a full disk the caller is told. */
-  async function write(record: SuppressedRecord, isDone: () => boolean): Promise<void> {
-    const how = { named: "the suppression list", tries: TRIES, retriesUnanswered: true };
-    await update(store, how, async () => {
-      await watched.refresh();
-      if (isDone()) return { result: undefined };
-      const { added, checks, sets } = await addition({ store, limits }, [record]);
-      if (added === 0) {
-        throw new TooManySuppressed(`Suppression limit reached (${MAX_SUPPRESSED.toLocaleString("en")}).`);
-      }
-      return { result: undefined, write: { checks, sets } };
-    });
-    await watched.refresh();
-  }
-
   await watched.refresh();
   return {
     isEmpty: () => digests.size() === 0,
     isSuppressed({ userId, anonymousId }) {
       if (digests.size() === 0) return false;
-      if (userId !== undefined) return isListed({ kind: "user", id: userId });
-      return anonymousId !== undefined && isListed({ kind: "anonymous", id: anonymousId });
+      if (userId !== undefined) return isListed(state, { kind: "user", id: userId });
+      return anonymousId !== undefined && isListed(state, { kind: "anonymous", id: anonymousId });
     },
-    judge,
+    judge: (event, noted) => judge(state, event, noted),
     fresh: watched.fresh,
     refresh: watched.refresh,
     async add(person) {
-      const digest = digestFor(person);
-      await write({ digest, span: ALWAYS }, () => spansOf(digest).some((span) => isSameSpan(span, ALWAYS)));
+      const digest = digestFor(state, person);
+      await write(
+        state,
+        { digest, span: ALWAYS },
+        () => spansOf(state, digest).some((span) => isSameSpan(span, ALWAYS)),
+      );
     },
     async lift(person) {
-      const digest = digestFor(person);
+      const digest = digestFor(state, person);
       await watched.refresh();
-      const wasListed = isListed(person);
-      await write({ digest, span: LIFTED }, () => !isListed(person));
+      const wasListed = isListed(state, person);
+      await write(state, { digest, span: LIFTED }, () => !isListed(state, person));
       return wasListed;
     },
   };
+}
+
+function apply(state: State, { digest, span }: SuppressedRecord, isNew: boolean): void {
+  const before = isNew ? [] : state.spans.get(digest);
+  if (isSameSpan(span, LIFTED)) state.spans.set(digest, []);
+  else if (isSameSpan(span, ALWAYS)) state.spans.delete(digest);
+  else if (before !== undefined && !before.some((each) => isSameSpan(each, span))) {
+    state.spans.set(digest, [...before, span]);
+  }
+}
+
+function digestFor({ secret }: State, person: Person): string {
+  return personDigest(person, secret);
+}
+
+/** The spans in which a digest is suppressed. */
+function spansOf(state: State, digest: string): readonly Span[] {
+  if (state.digests.size() === 0 || !state.digests.has(wordsOfHex(digest), 0)) return NO_SPANS;
+  return state.spans.get(digest) ?? AT_ANY_TIME;
+}
+
+function isListed(state: State, person: Person): boolean {
+  return spansOf(state, digestFor(state, person)).length > 0;
+}
+
+function judge(state: State, event: Judged, noted: Noted): boolean | Promise<boolean> {
+  if (state.digests.size() === 0) return false;
+  const { userId, anonymousId } = event;
+  const atMs = Date.parse(event.timestamp);
+  if (userId !== undefined) {
+    if (isListed(state, { kind: "user", id: userId })) return true;
+    const linked = linkedBy(namesOf(event as StoredEvent));
+    if (linked !== undefined) {
+      noteLink(state, noted, digestFor(state, { kind: "anonymous", id: linked }), atMs);
+    }
+    return false;
+  }
+  if (anonymousId === undefined) return false;
+  const digest = digestFor(state, { kind: "anonymous", id: anonymousId });
+  const span = spansOf(state, digest).find(({ fromMs, untilMs }) => fromMs <= atMs && atMs < untilMs);
+  if (span === undefined) return false;
+  if (noted.links.get(digest)?.some((linkMs) => span.fromMs <= linkMs && linkMs <= atMs)) return false;
+  const key = `${digest} ${span.fromMs}`;
+  let looked = noted.looked.get(key);
+  if (looked === undefined) noted.looked.set(key, looked = state.linkedSince(anonymousId, span));
+  // A log-in of somebody else frees the device, from the time of the log-in on.
+  return looked.then((linkMs) => linkMs === undefined || linkMs > atMs);
+}
+
+function noteLink(state: State, { links }: Noted, digest: string, atMs: number): void {
+  if (spansOf(state, digest).length === 0) return;
+  const times = links.get(digest);
+  if (times === undefined) links.set(digest, [atMs]);
+  else times.push(atMs);
+}
+
+/** Adds a record until `isDone`. After a write without an answer the next attempt sees whether it was done. */
+async function write(state: State, record: SuppressedRecord, isDone: () => boolean): Promise<void> {
+  const how = { named: "the suppression list", tries: TRIES, retriesUnanswered: true };
+  await update(state.store, how, async () => {
+    await state.watched.refresh();
+    if (isDone()) return { result: undefined };
+    const { added, checks, sets } = await addition({ store: state.store, limits: state.limits }, [record]);
+    if (added === 0) {
+      throw new TooManySuppressed(`Suppression limit reached (${MAX_SUPPRESSED.toLocaleString("en")}).`);
+    }
+    return { result: undefined, write: { checks, sets } };
+  });
+  await state.watched.refresh();
 }
 
 const NO_SPANS: readonly Span[] = [];

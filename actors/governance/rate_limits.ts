@@ -101,127 +101,139 @@ const DEBT_S = 10;
 
 const mostDebt = ({ burst, perSecond }: RateLimit): number => burst + DEBT_S * perSecond;
 
+/** What the functions of the limits share. */
+interface State extends RateLimitsOptions {
+  copies: Map<string, Copy>;
+}
+
 /** Makes the limits over a store. */
 export function createRateLimits(options: RateLimitsOptions): RateLimits {
-  const { store, owner } = options;
   const copies = new Map<string, Copy>();
-
-  /** Brings a copy and the stored bucket together. Throws where storage does not answer; the copy then stays as it is. */
-  async function sync(id: string, copy: Copy, now: number): Promise<void> {
-    const updated = await tryUpdate(store, { tries: TRIES }, async () => {
-      const { limit, untold: told } = copy;
-      const keys = [rateLimitKey(id), writeKeyKey(id)];
-      const [entry, writeKey] = await store.getMany(keys) as [Entry<Stored>, Entry];
-      // Now, not when it was asked for: what others wrote meanwhile would be taken for a clock that is ahead.
-      const here = options.now();
-      copy.aheadMs = Math.max(copy.aheadMs, (entry.value?.at ?? -Infinity) - here);
-      const found = foundBucket(entry, limit, here + copy.aheadMs);
-      const by = activeSharers(entry.value?.by ?? {}, found.at);
-      delete by[owner];
-      const sharers = Object.keys(by).length + 1;
-      const level = Math.min(mostStored(limit), Math.max(found.level - told, -mostDebt(limit)));
-      // It is less than nothing where more was given back than taken. Of a key that is deleted nothing is left: it is gone here, or its stamp is when this is written.
-      const result = { limit, told, found, sharers, level };
-      if (told === 0 || writeKey.stamp === null) return { result };
-      by[owner] = found.at;
-      const next: Stored = { level, at: found.at, by: newest(by) };
-      const write: Write = {
-        checks: [entry, writeKey].map(({ key, stamp }) => ({ key, stamp })),
-        sets: [[entry.key, next]],
-      };
-      return { result, write };
-    });
-    if (updated === undefined) return;
-    const { limit, told, found, sharers, level } = updated.result;
-    copy.others = othersRate(copy, found, sharers);
-    copy.left = { level, at: found.at };
-    copy.untold -= told;
-    // Taken while this was under way.
-    const there = Math.min(limit.burst, level) - copy.untold;
-    copy.bucket = { level: Math.min(limit.burst, there), at: found.at };
-    copy.syncedAt = now;
-  }
-
-  function syncBehind(id: string, copy: Copy, now: number): void {
-    // Where storage does not answer, nothing is committed either; the copy is good enough until it does.
-    copy.syncing ??= sync(id, copy, now).catch(() => {}).finally(() => copy.syncing = undefined);
-  }
-
-  function copyOf(id: string, limit: RateLimit, now: number): Copy {
-    const copy: Copy = {
-      bucket: fullBucket(limit, now),
-      limit,
-      untold: 0,
-      aheadMs: 0,
-      left: undefined,
-      loaded: false,
-      others: 0,
-      syncedAt: -Infinity,
-      syncing: undefined,
-    };
-    copies.set(id, copy);
-    forgetOldest(copies, MAX_BUCKETS);
-    return copy;
-  }
-
-  function decide(id: string, copy: Copy, { events, now }: { events: number; now: number }): RateDecision {
-    const { limit } = copy;
-    const perSecond = limit.perSecond - copy.others;
-    copy.bucket = refilled(copy.bucket, { perSecond, most: limit.burst, now: now + copy.aheadMs });
-    const admitted = copy.bucket.level >= events;
-    if (admitted) {
-      copy.bucket.level -= events;
-      copy.untold += events;
-    }
-    // What is taken first is told at once; a look before it is not.
-    const isTold = copy.untold !== 0 || copy.syncedAt !== -Infinity;
-    if (isTold && Math.abs(now - copy.syncedAt) >= SYNC_MS) syncBehind(id, copy, now);
-    return {
-      admitted,
-      remaining: Math.max(0, Math.floor(copy.bucket.level)),
-      fullInS: secondsUntil(copy.bucket, limit.burst, perSecond),
-      enoughInS: secondsUntil(copy.bucket, Math.min(events, limit.burst), perSecond),
-    };
-  }
-
+  const state: State = {
+    ...options,
+    copies,
+  };
   return {
     take(id, limit, { events, now }) {
       const known = copies.get(id);
-      const copy = known ?? copyOf(id, limit, now);
+      const copy = known ?? copyOf(state, id, limit, now);
       if (known !== undefined && isChanged(known.limit, limit)) {
         // What was left of a larger burst is more than this one may have; the rest goes on as it was.
         known.limit = limit;
         known.others = Math.min(known.others, limit.perSecond / 2);
       }
-      if (copy.loaded) return decide(id, copy, { events, now });
+      if (copy.loaded) return decide(state, id, copy, { events, now });
       // Otherwise each process that starts would give the whole burst again.
-      syncBehind(id, copy, now);
+      syncBehind(state, id, copy, now);
       return copy.syncing!.then(() => {
         if (!copy.loaded) copy.syncedAt = -Infinity;
         copy.loaded = true;
-        return decide(id, copy, { events, now });
+        return decide(state, id, copy, { events, now });
       });
     },
     giveBack(id, limit, events) {
       // Not when the request came, which may be long ago by now: time would seem to have gone back.
       const now = options.now();
-      const copy = copies.get(id) ?? copyOf(id, limit, now);
+      const copy = copies.get(id) ?? copyOf(state, id, limit, now);
       copy.bucket.level = Math.min(copy.limit.burst, copy.bucket.level + events);
       copy.untold -= events;
-      return decide(id, copy, { events: 0, now });
+      return decide(state, id, copy, { events: 0, now });
     },
     charge(id, limit, events) {
       const now = options.now();
-      const copy = copies.get(id) ?? copyOf(id, limit, now);
+      const copy = copies.get(id) ?? copyOf(state, id, limit, now);
       const taken = Math.max(0, Math.min(events, copy.bucket.level + mostDebt(copy.limit)));
       copy.bucket.level -= taken;
       copy.untold += taken;
-      return decide(id, copy, { events: 0, now });
+      return decide(state, id, copy, { events: 0, now });
     },
     size: () => copies.size,
     async close() {
       await Promise.all([...copies.values()].map(({ syncing }) => syncing));
     },
+  };
+}
+
+/** Brings a copy and the stored bucket together. Throws where storage does not answer; the copy then stays as it is. */
+async function sync(state: State, id: string, copy: Copy, now: number): Promise<void> {
+  const updated = await tryUpdate(state.store, { tries: TRIES }, async () => {
+    const { limit, untold: told } = copy;
+    const keys = [rateLimitKey(id), writeKeyKey(id)];
+    const [entry, writeKey] = await state.store.getMany(keys) as [Entry<Stored>, Entry];
+    // Now, not when it was asked for: what others wrote meanwhile would be taken for a clock that is ahead.
+    const here = state.now();
+    copy.aheadMs = Math.max(copy.aheadMs, (entry.value?.at ?? -Infinity) - here);
+    const found = foundBucket(entry, limit, here + copy.aheadMs);
+    const by = activeSharers(entry.value?.by ?? {}, found.at);
+    delete by[state.owner];
+    const sharers = Object.keys(by).length + 1;
+    const level = Math.min(mostStored(limit), Math.max(found.level - told, -mostDebt(limit)));
+    // It is less than nothing where more was given back than taken. Of a key that is deleted nothing is left: it is gone here, or its stamp is when this is written.
+    const result = { limit, told, found, sharers, level };
+    if (told === 0 || writeKey.stamp === null) return { result };
+    by[state.owner] = found.at;
+    const next: Stored = { level, at: found.at, by: newest(by) };
+    const write: Write = {
+      checks: [entry, writeKey].map(({ key, stamp }) => ({ key, stamp })),
+      sets: [[entry.key, next]],
+    };
+    return { result, write };
+  });
+  if (updated === undefined) return;
+  const { limit, told, found, sharers, level } = updated.result;
+  copy.others = othersRate(copy, found, sharers);
+  copy.left = { level, at: found.at };
+  copy.untold -= told;
+  // Taken while this was under way.
+  const there = Math.min(limit.burst, level) - copy.untold;
+  copy.bucket = { level: Math.min(limit.burst, there), at: found.at };
+  copy.syncedAt = now;
+}
+
+function syncBehind(state: State, id: string, copy: Copy, now: number): void {
+  // Where storage does not answer, nothing is committed either; the copy is good enough until it does.
+  copy.syncing ??= sync(state, id, copy, now).catch(() => {}).finally(() => copy.syncing = undefined);
+}
+
+function copyOf(state: State, id: string, limit: RateLimit, now: number): Copy {
+  const copy: Copy = {
+    bucket: fullBucket(limit, now),
+    limit,
+    untold: 0,
+    aheadMs: 0,
+    left: undefined,
+    loaded: false,
+    others: 0,
+    syncedAt: -Infinity,
+    syncing: undefined,
+  };
+  state.copies.set(id, copy);
+  forgetOldest(state.copies, MAX_BUCKETS);
+  return copy;
+}
+
+function decide(
+  state: State,
+  id: string,
+  copy: Copy,
+  { events, now }: { events: number; now: number },
+): RateDecision {
+  const { limit } = copy;
+  const perSecond = limit.perSecond - copy.others;
+  copy.bucket = refilled(copy.bucket, { perSecond, most: limit.burst, now: now + copy.aheadMs });
+  const admitted = copy.bucket.level >= events;
+  if (admitted) {
+    copy.bucket.level -= events;
+    copy.untold += events;
+  }
+  // What is taken first is told at once; a look before it is not.
+  const isTold = copy.untold !== 0 || copy.syncedAt !== -Infinity;
+  if (isTold && Math.abs(now - copy.syncedAt) >= SYNC_MS) syncBehind(state, id, copy, now);
+  return {
+    admitted,
+    remaining: Math.max(0, Math.floor(copy.bucket.level)),
+    fullInS: secondsUntil(copy.bucket, limit.burst, perSecond),
+    enoughInS: secondsUntil(copy.bucket, Math.min(events, limit.burst), perSecond),
   };
 }
 

@@ -1,4 +1,4 @@
-/** Pages of logs: of an actor's own, and of a user's with those of their anonymous ids, merged. */
+/** Pages of logs. A user's log is merged with what they own of their anonymous ids' logs. */
 import { earlier, END, isPosition, type Position } from "../../domain/event/position.ts";
 import { emptyAnonymous, ownerAt } from "../../domain/profile/anonymous.ts";
 import type { EventType, StoredEvent } from "../../domain/event/event.ts";
@@ -29,10 +29,10 @@ export interface LogQuery {
   event?: string;
 }
 
-/** A page of a log ends before its limit once its events are so much JSON, of which 500 can take 300 MB of memory. */
+/** JSON of events after which a page ends early: 500 events can take 300 MB of memory. */
 export const PAGE_LENGTH = 4 * 1024 * 1024;
 
-/** A log that is read, and which of its entries; without the actor's state, as there may be many. */
+/** A log to read, and which of its entries; without the actor's state, as there may be many logs. */
 interface Source {
   actor: Pick<Actor, "kind" | "id" | "tail"> & {
     loaded: Pick<Loaded<ActorHead>, "key" | "stamp" | "head">;
@@ -46,35 +46,35 @@ interface Sources {
   sources: Source[];
 }
 
-/** What to go through of a log. */
+/** The wanted entries of a log. */
 export interface EntriesQuery {
   kind: ActorKind;
   id: string;
   order: "asc" | "desc";
-  /** Begin after this mark, in the order asked for. */
+  /** Begin after this mark, in the given order. */
   after?: Mark | undefined;
-  /** What stands in the journal after this place is on none. */
+  /** Skip entries after this position of the journal. */
   upTo?: Position | undefined;
   wanted(entry: LogEntry): boolean;
   /**
-   * Asked of each entry that is read, also of those on a shared anonymous id that are another user's, of which there may be
-   * any number. True lets it through whatever it is, so that whoever goes through them comes to an end.
+   * Called for each entry that is read, also for those of another user on a shared anonymous id, of which there may be any
+   * number. If true, the entry is given whatever it is, so that a caller can stop.
    */
   ends?(): boolean;
 }
 
-/** A log as it is gone through. */
+/** The entries of a log, as they are read. */
 export interface Entries {
   /** Whether there is any event, wanted or not. */
   isKnown: boolean;
-  /** The last place that is on it. */
+  /** The last position that is read. */
   cut: Position;
   entries: AsyncIterable<LogEntry>;
-  /** Call it when what was wanted is through: throws {@link Outdated} where a settler moved it meanwhile. */
+  /** Call it after the last entry: throws {@link Outdated} if a settler moved entries meanwhile. */
   check(): Promise<void>;
 }
 
-/** What pages are made of. */
+/** What the reads of logs are given. */
 export interface LogPagesOptions {
   store: Store;
   limits: HistoryLimits;
@@ -83,130 +83,150 @@ export interface LogPagesOptions {
   linked: ReturnType<typeof createLinked>;
 }
 
-/** Makes what reads pages of logs. */
-export function createLogPages({ store, limits, journal, views, linked }: LogPagesOptions) {
-  const { actorOf, openWith, readActor, stateOf } = views;
+/** A view that is being read. */
+interface Reading {
+  extend: Extend;
+  generation: number;
+}
 
-  /** The entries of a log: of a user, their own and what they own of their anonymous ids', merged. */
-  async function openEntries(
-    extend: Extend,
-    generation: number,
-    { kind, id, order, after, upTo = END, wanted, ends = () => false }: EntriesQuery,
-  ): Promise<Entries> {
-    const { view, sources } = kind === "user"
-      ? await userSources(extend, generation, id)
-      : await ownSource(extend, kind, id);
-    const cut = earlier(upTo, view.head);
-    const entries = mergeOrdered(
-      sources.map(({ actor, open, owned }) => {
-        const place = { generation, kind: actor.kind, id: actor.id };
-        return filtered(
-          readLog(store, place, { log: open, order, after }),
-          (entry) => entry.place <= cut && (ends() || owned(entry) && wanted(entry)),
-        );
-      }),
-      order,
-    );
-    // Whoever was ever linked has events of their own; the tail may remember links of somebody who was erased.
-    const { loaded: { head: known }, tail } = sources[0]!.actor;
-    return {
-      isKnown: known !== undefined || tail.length > 0,
-      cut,
-      entries,
-      async check() {
-        // Pages that a settler moved while they were read may hide entries: begin again.
-        const values = await store.getMany(sources.map(({ actor }) => actor.loaded.key));
-        if (values.some(({ stamp }, index) => stamp !== sources[index]!.actor.loaded.stamp)) {
-          throw new Outdated();
-        }
-      },
-    };
-  }
+/** Creates the reads of logs. */
+export function createLogPages(options: LogPagesOptions) {
+  return {
+    readLogPage: (
+      extend: Extend,
+      generation: number,
+      page: { kind: ActorKind; id: string; query: LogQuery },
+    ) => readLogPage(options, { extend, generation }, page),
+    openEntries: (extend: Extend, generation: number, query: EntriesQuery) =>
+      openEntries(options, { extend, generation }, query),
+  };
+}
 
-  /** One page of a log: of a user, their own log and what they own of their anonymous ids', merged. */
-  async function readLogPage(
-    extend: Extend,
-    generation: number,
-    { kind, id, query }: { kind: ActorKind; id: string; query: LogQuery },
-  ): Promise<{ events: StoredEvent[]; cursor: string | null } | null> {
-    const cursor = query.cursor === undefined ? undefined : logCursor(query.cursor, query.order);
-    const { isKnown, cut, entries: merged, check } = await openEntries(extend, generation, {
-      kind,
-      id,
-      order: query.order,
-      after: cursor?.after,
-      // What came after the first page's view is on none of them, or pages would have holes.
-      upTo: cursor?.cut,
-      wanted: (entry) => mayBe(entry, query),
-    });
-    if (!isKnown) return null;
-    const events: StoredEvent[] = [];
-    let last: LogEntry | undefined;
-    let batch: LogEntry[] = [];
-    let more = false;
-    let pageLength = 0;
-    const take = async () => {
-      const found = await journal.events.at(batch.map(({ place }) => place));
-      for (const [index, sent] of found.entries()) {
-        if (sent === undefined) continue;
-        const { event, length } = sent;
-        if (query.type !== undefined && event.type !== query.type) continue;
-        if (query.event !== undefined && !(event.type === "track" && event.event === query.event)) continue;
-        if (events.length === query.limit || pageLength >= PAGE_LENGTH) {
-          more = true;
-          break;
-        }
-        events.push(event);
-        pageLength += length;
-        last = batch[index];
+/** The entries of a log; a user's are merged with what they own of their anonymous ids. */
+async function openEntries(
+  options: LogPagesOptions,
+  reading: Reading,
+  { kind, id, order, after, upTo = END, wanted, ends = () => false }: EntriesQuery,
+): Promise<Entries> {
+  const { view, sources } = kind === "user"
+    ? await userSources(options, reading, id)
+    : await ownSource(options, reading, { kind, id });
+  const cut = earlier(upTo, view.head);
+  const entries = mergeOrdered(
+    sources.map(({ actor, open, owned }) => {
+      const place = { generation: reading.generation, kind: actor.kind, id: actor.id };
+      return filtered(
+        readLog(options.store, place, { log: open, order, after }),
+        (entry) => entry.place <= cut && (ends() || owned(entry) && wanted(entry)),
+      );
+    }),
+    order,
+  );
+  // A linked user has events of their own; the tail may remember links of somebody who was erased.
+  const { loaded: { head: known }, tail } = sources[0]!.actor;
+  return {
+    isKnown: known !== undefined || tail.length > 0,
+    cut,
+    entries,
+    async check() {
+      // Pages that a settler moved while they were read may hide entries: begin again.
+      const values = await options.store.getMany(sources.map(({ actor }) => actor.loaded.key));
+      if (values.some(({ stamp }, index) => stamp !== sources[index]!.actor.loaded.stamp)) {
+        throw new Outdated();
       }
-      batch = [];
+    },
+  };
+}
+
+/** One page of a log; a user's is merged with what they own of their anonymous ids. */
+async function readLogPage(
+  options: LogPagesOptions,
+  reading: Reading,
+  { kind, id, query }: { kind: ActorKind; id: string; query: LogQuery },
+): Promise<{ events: StoredEvent[]; cursor: string | null } | null> {
+  const cursor = query.cursor === undefined ? undefined : logCursor(query.cursor, query.order);
+  const { isKnown, cut, entries: merged, check } = await openEntries(options, reading, {
+    kind,
+    id,
+    order: query.order,
+    after: cursor?.after,
+    // Pages would have holes if they had events that came after the first page's view.
+    upTo: cursor?.cut,
+    wanted: (entry) => mayBe(entry, query),
+  });
+  if (!isKnown) return null;
+  const events: StoredEvent[] = [];
+  let last: LogEntry | undefined;
+  let batch: LogEntry[] = [];
+  let more = false;
+  let pageLength = 0;
+  const take = async () => {
+    const found = await options.journal.events.at(batch.map(({ place }) => place));
+    for (const [index, sent] of found.entries()) {
+      if (sent === undefined) continue;
+      const { event, length } = sent;
+      if (query.type !== undefined && event.type !== query.type) continue;
+      if (query.event !== undefined && !(event.type === "track" && event.event === query.event)) continue;
+      if (events.length === query.limit || pageLength >= PAGE_LENGTH) {
+        more = true;
+        break;
+      }
+      events.push(event);
+      pageLength += length;
+      last = batch[index];
+    }
+    batch = [];
+  };
+  for await (const entry of merged) {
+    batch.push(entry);
+    if (batch.length >= Math.min(options.limits.eventsAtOnce, query.limit - events.length + 1)) await take();
+    if (more) break;
+  }
+  if (!more) await take();
+  await check();
+  const next = more && last !== undefined ? encodeCursor([cut, last.at, last.place, query.order]) : null;
+  return { events, cursor: next };
+}
+
+async function sourceOf({ views }: LogPagesOptions, actor: Actor, owned: Source["owned"]): Promise<Source> {
+  const { kind, id, tail, loaded: { key, stamp, head } } = actor;
+  return {
+    actor: { kind, id, tail, loaded: { key, stamp, head } },
+    open: await views.openWith(actor),
+    owned,
+  };
+}
+
+async function ownSource(
+  options: LogPagesOptions,
+  { extend }: Reading,
+  { kind, id }: { kind: ActorKind; id: string },
+): Promise<Sources> {
+  const { view, actor } = await options.views.readActor(extend, kind, id);
+  return { view, sources: [await sourceOf(options, actor, () => true)] };
+}
+
+async function userSources(
+  options: LogPagesOptions,
+  reading: Reading,
+  userId: string,
+): Promise<Sources> {
+  const { view, own, parts, actors } = await options.linked.userOf(
+    reading.extend,
+    reading.generation,
+    userId,
+  );
+  const sources: Source[] = [await sourceOf(options, own, () => true)];
+  for (const id of new Set([...parts.keys(), ...actors.keys()])) {
+    const actor = actors.get(id) ?? await options.views.actorOf(view, "anonymous", id);
+    const { runs, end } = await options.views.stateOf(view, actor);
+    const links = { ...emptyAnonymous(), runs, end };
+    const owned = (entry: LogEntry) => {
+      return !isLinkEntry(entry) && ownerAt(links, [entry.at, entry.place]) === userId;
     };
-    for await (const entry of merged) {
-      batch.push(entry);
-      if (batch.length >= Math.min(limits.eventsAtOnce, query.limit - events.length + 1)) await take();
-      if (more) break;
-    }
-    if (!more) await take();
-    await check();
-    const next = more && last !== undefined ? encodeCursor([cut, last.at, last.place, query.order]) : null;
-    return { events, cursor: next };
+    sources.push(await sourceOf(options, actor, owned));
   }
-
-  async function sourceOf(actor: Actor, owned: Source["owned"]): Promise<Source> {
-    const { kind, id, tail, loaded: { key, stamp, head } } = actor;
-    return { actor: { kind, id, tail, loaded: { key, stamp, head } }, open: await openWith(actor), owned };
-  }
-
-  async function ownSource(
-    extend: Extend,
-    kind: ActorKind,
-    id: string,
-  ): Promise<Sources> {
-    const { view, actor } = await readActor(extend, kind, id);
-    return { view, sources: [await sourceOf(actor, () => true)] };
-  }
-
-  async function userSources(
-    extend: Extend,
-    generation: number,
-    userId: string,
-  ): Promise<Sources> {
-    const { view, own, parts, actors } = await linked.userOf(extend, generation, userId);
-    const sources: Source[] = [await sourceOf(own, () => true)];
-    for (const id of new Set([...parts.keys(), ...actors.keys()])) {
-      const actor = actors.get(id) ?? await actorOf(view, "anonymous", id);
-      const { runs, end } = await stateOf(view, actor);
-      const links = { ...emptyAnonymous(), runs, end };
-      const owned = (entry: LogEntry) => {
-        return !isLinkEntry(entry) && ownerAt(links, [entry.at, entry.place]) === userId;
-      };
-      sources.push(await sourceOf(actor, owned));
-    }
-    return { view, sources };
-  }
-
-  return { readLogPage, openEntries };
+  return { view, sources };
 }
 
 async function* filtered<T>(items: AsyncIterable<T>, wanted: (item: T) => boolean): AsyncGenerator<T> {

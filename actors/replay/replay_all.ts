@@ -15,9 +15,9 @@ import {
   type Rebuild,
 } from "../settling/generation.ts";
 import { gather } from "../settling/read_round.ts";
-import { type Wish, wishedErasures } from "../erasure/requests.ts";
+import { type ErasureRequest, requestedErasures } from "../erasure/requests.ts";
 import { erasuresOf, type Journal, NOTHING_SETTLED, type Settled } from "../journal/journal_state.ts";
-import { REBUILD, SETTLED, wishKey } from "../store/keys.ts";
+import { erasureRequestKey, REBUILD, SETTLED } from "../store/keys.ts";
 import { ROUND_LIMITS } from "../settling/fold_round.ts";
 import { settleRound } from "../settling/round.ts";
 import type { Store, Write } from "../store/store.ts";
@@ -240,7 +240,7 @@ async function rebuildOnce(
       if (!(error instanceof LostFence)) throw error;
       // Who erases takes the fence away shortly before the erasure counts as fulfilled.
       let erasures = await erasuresIn(options.source);
-      for (let n = 0; n < ERASE_LOOKS && erasures.fulfilled < erasures.wished; n++) {
+      for (let n = 0; n < ERASE_LOOKS && erasures.fulfilled < erasures.requested; n++) {
         await options.clock.sleep(ERASE_LOOK_MS);
         erasures = await erasuresIn(options.source);
       }
@@ -253,16 +253,16 @@ async function rebuildOnce(
 const ERASE_LOOKS = 600;
 const ERASE_LOOK_MS = 200;
 
-/** How many erasures were wished, and how many of them are fulfilled. */
-export async function erasuresIn(source: Store): Promise<{ wished: number; fulfilled: number }> {
-  const [settled, wished] = [await source.get<Settled>(SETTLED), await wishedErasures(source)];
-  return { wished, fulfilled: erasuresOf(settled.value ?? NOTHING_SETTLED) };
+/** How many erasures were requested, and how many of them are fulfilled. */
+export async function erasuresIn(source: Store): Promise<{ requested: number; fulfilled: number }> {
+  const [settled, requested] = [await source.get<Settled>(SETTLED), await requestedErasures(source)];
+  return { requested, fulfilled: erasuresOf(settled.value ?? NOTHING_SETTLED) };
 }
 
 /** Throws {@link ReplayRefused} where somebody is being erased, or was since: what was read would seem to differ. */
 export async function refuseErasing(source: Store, since?: number): Promise<number> {
-  const { wished, fulfilled } = await erasuresIn(source);
-  if (wished === fulfilled && fulfilled === (since ?? fulfilled)) return fulfilled;
+  const { requested, fulfilled } = await erasuresIn(source);
+  if (requested === fulfilled && fulfilled === (since ?? fulfilled)) return fulfilled;
   throw new ReplayRefused("An erasure is in progress. Retry when it is done.");
 }
 
@@ -296,6 +296,6 @@ async function putToUse(options: RebuildOptions, rebuilding: Rebuilding): Promis
 
 /** Whether an erasure is half done: what was folded before it and after it would not fit together. */
 async function isHalfErased(source: Store, settled: Settled): Promise<boolean> {
-  const { value } = await source.get<Wish>(wishKey(erasuresOf(settled) + 1));
+  const { value } = await source.get<ErasureRequest>(erasureRequestKey(erasuresOf(settled) + 1));
   return value?.plan !== undefined;
 }

@@ -1,6 +1,6 @@
 /** Runs one replay in a server, beside its other work: of everything or of one actor, in earnest or to compare. */
 import { ACTOR_KINDS, type ActorKind } from "../../domain/profile/fact.ts";
-import { wishedErasures } from "../erasure/requests.ts";
+import { requestedErasures } from "../erasure/requests.ts";
 import type { Settling } from "../settling/backpressure.ts";
 import type { Store } from "../store/store.ts";
 import { replayOne } from "./replay_actor.ts";
@@ -60,7 +60,7 @@ export async function runReplay(
   const { store, journal, settling } = options;
   const replayedEvents = Math.min(ROUND_EVENTS, options.limits.replayedEvents);
   const common = { ...options, source: store, target: store, limits: { ...options.limits, replayedEvents } };
-  await settling.untilErased(await wishedErasures(store), ERASED_MS);
+  await settling.untilErased(await requestedErasures(store), ERASED_MS);
   await journal.sync();
   await settling.until(journal.end(), SETTLED_MS);
   const actor = scope === null ? undefined : actorOf(scope);

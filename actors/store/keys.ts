@@ -165,9 +165,9 @@ export const SEEN: Key = ["seen"];
 export const seenKey = (run: number, part: number): Key => ["seen", run, "ids", part];
 export const seenFilterKey = (run: number, part: number): Key => ["seen", run, "filter", part];
 
-/** How many wishes for erasure there were; the wish of a number; a part of a list of its plan. */
+/** The number of requests for erasure; a request by its number; a part of a list of its plan. */
 export const ERASING: Key = ["erasing"];
-export const wishKey = (no: number): Key => ["erasing", no];
+export const erasureRequestKey = (no: number): Key => ["erasing", no];
 export const planKey = (no: number, list: string, n: number): Key => ["erasing", no, list, n];
 export const planPrefix = (no: number): Key => ["erasing", no];
 

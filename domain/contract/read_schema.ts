@@ -107,6 +107,16 @@ function placesIn(place: Place, places = new Map<string, Place>()): Map<string, 
   return places;
 }
 
+/** The state of {@link expand}. */
+interface Expansion {
+  schemas: number;
+  around: Set<Schema>;
+  keywords: number;
+  sources: Map<Schema, Place>;
+  places: Map<string, Place>;
+  patterns: Map<string, Pattern>;
+}
+
 /** Puts the target in the place of each reference, leaves annotations out, and makes the patterns. */
 function expand(root: Schema): ReadySchema {
   const places = placesIn({ schema: root, path: [] });
@@ -114,84 +124,15 @@ function expand(root: Schema): ReadySchema {
   const sources = new Map<Schema, Place>();
   /** The schemas of the document that the one at hand is within. */
   const around = new Set<Schema>();
-  let schemas = 0;
-  let keywords = 0;
-
-  function expandOne({ schema, path }: Place, at: Path = path): Schema {
-    if (++schemas > MAX_SUBSCHEMAS) {
-      throw new Refusal(
-        at,
-        `exceeds the limit of ${MAX_SUBSCHEMAS} schemas (a reference counts as its target)`,
-      );
-    }
-    if (typeof schema === "boolean") return schema;
-    if (around.size === MAX_LEVELS) {
-      throw new Refusal(at, `exceeds the limit of ${MAX_LEVELS} nested schemas`);
-    }
-    around.add(schema);
-    const ready = expandKeywords(schema, path);
-    around.delete(schema);
-    return ready;
-  }
-
-  function expandKeywords(schema: JsonObject, path: Path): Schema {
-    const ready: JsonObject = {};
-    for (const [keyword, value] of Object.entries(schema)) {
-      const at = [...path, keyword];
-      if (NOTES.has(keyword) || keyword === "$ref") continue;
-      // The engine makes code of each of these names, and loops of other lists.
-      keywords += keyword === "dependentRequired" ? Object.values(value as string[][]).flat().length + 1 : 1;
-      if (keywords > MAX_KEYWORDS) throw new Refusal(at, `exceeds the limit of ${MAX_KEYWORDS} keywords`);
-      if (keyword === "pattern") addPattern(value as string, at);
-      ready[keyword] = expandValue(keyword, { value, at });
-    }
-    if (schema.$ref !== undefined) {
-      const target = expandTarget(schema.$ref as string, [...path, "$ref"]);
-      if (Object.keys(ready).length === 0) {
-        schemas--;
-        return target;
-      }
-      ready.allOf = [target, ...ready.allOf as Schema[] ?? []];
-    }
-    if (Object.keys(ready).length > 0) ready[EACH] = true;
-    sources.set(ready, { schema, path });
-    return ready;
-  }
-
-  function expandTarget(reference: string, at: Path): Schema {
-    const target = reference.startsWith("#") ? places.get(decoded(reference.slice(1))) : undefined;
-    if (target === undefined) {
-      const rule = "must refer to a schema in this document, such as #/$defs/name";
-      throw new Refusal(at, `${rule}; got ${shown(reference)}`);
-    }
-    if (around.has(target.schema)) {
-      throw new Refusal(at, "must not refer to a schema that contains it: recursion is not supported");
-    }
-    return expandOne(target, at);
-  }
-
-  function expandValue(keyword: string, { value, at }: { value: unknown; at: Path }): unknown {
-    if (SCHEMA_IN.has(keyword)) return expandOne({ schema: value as Schema, path: at });
-    if (!SCHEMAS_IN.has(keyword)) return value;
-    const entries = Object.entries(value as Record<string, Schema>).map(([name, schema]) => {
-      const path = [...at, name];
-      if (keyword === "patternProperties") addPattern(name, path);
-      return [name, expandOne({ schema, path })] as const;
-    });
-    return Array.isArray(value) ? entries.map(([, each]) => each) : Object.fromEntries(entries);
-  }
-
-  function addPattern(text: string, at: Path): void {
-    if (patterns.has(text)) return;
-    if (patterns.size === MAX_PATTERNS) {
-      throw new Refusal(at, `exceeds the limit of ${MAX_PATTERNS} patterns`);
-    }
-    const pattern = readPattern(text);
-    if (pattern.problem !== undefined) throw new Refusal(at, pattern.problem);
-    patterns.set(text, pattern);
-  }
-
-  const schema = expandOne({ schema: root, path: [] });
+  const expansion: Expansion = {
+    schemas: 0,
+    around,
+    keywords: 0,
+    sources,
+    places,
+    patterns,
+  };
+  const schema = expandOne(expansion, { schema: root, path: [] });
   const steps = worstSteps(schema, {
     patterns,
     pathOf(ready, keyword) {
@@ -200,6 +141,88 @@ function expand(root: Schema): ReadySchema {
     },
   });
   return { schema, patterns, steps };
+}
+
+function expandOne(expansion: Expansion, { schema, path }: Place, at: Path = path): Schema {
+  if (++expansion.schemas > MAX_SUBSCHEMAS) {
+    throw new Refusal(
+      at,
+      `exceeds the limit of ${MAX_SUBSCHEMAS} schemas (a reference counts as its target)`,
+    );
+  }
+  if (typeof schema === "boolean") return schema;
+  if (expansion.around.size === MAX_LEVELS) {
+    throw new Refusal(at, `exceeds the limit of ${MAX_LEVELS} nested schemas`);
+  }
+  expansion.around.add(schema);
+  const ready = expandKeywords(expansion, schema, path);
+  expansion.around.delete(schema);
+  return ready;
+}
+
+function expandKeywords(expansion: Expansion, schema: JsonObject, path: Path): Schema {
+  const ready: JsonObject = {};
+  for (const [keyword, value] of Object.entries(schema)) {
+    const at = [...path, keyword];
+    if (NOTES.has(keyword) || keyword === "$ref") continue;
+    // The engine makes code of each of these names, and loops of other lists.
+    expansion.keywords += keyword === "dependentRequired"
+      ? Object.values(value as string[][]).flat().length + 1
+      : 1;
+    if (expansion.keywords > MAX_KEYWORDS) {
+      throw new Refusal(at, `exceeds the limit of ${MAX_KEYWORDS} keywords`);
+    }
+    if (keyword === "pattern") addPattern(expansion, value as string, at);
+    ready[keyword] = expandValue(expansion, keyword, { value, at });
+  }
+  if (schema.$ref !== undefined) {
+    const target = expandTarget(expansion, schema.$ref as string, [...path, "$ref"]);
+    if (Object.keys(ready).length === 0) {
+      expansion.schemas--;
+      return target;
+    }
+    ready.allOf = [target, ...ready.allOf as Schema[] ?? []];
+  }
+  if (Object.keys(ready).length > 0) ready[EACH] = true;
+  expansion.sources.set(ready, { schema, path });
+  return ready;
+}
+
+function expandTarget(expansion: Expansion, reference: string, at: Path): Schema {
+  const target = reference.startsWith("#") ? expansion.places.get(decoded(reference.slice(1))) : undefined;
+  if (target === undefined) {
+    const rule = "must refer to a schema in this document, such as #/$defs/name";
+    throw new Refusal(at, `${rule}; got ${shown(reference)}`);
+  }
+  if (expansion.around.has(target.schema)) {
+    throw new Refusal(at, "must not refer to a schema that contains it: recursion is not supported");
+  }
+  return expandOne(expansion, target, at);
+}
+
+function expandValue(
+  expansion: Expansion,
+  keyword: string,
+  { value, at }: { value: unknown; at: Path },
+): unknown {
+  if (SCHEMA_IN.has(keyword)) return expandOne(expansion, { schema: value as Schema, path: at });
+  if (!SCHEMAS_IN.has(keyword)) return value;
+  const entries = Object.entries(value as Record<string, Schema>).map(([name, schema]) => {
+    const path = [...at, name];
+    if (keyword === "patternProperties") addPattern(expansion, name, path);
+    return [name, expandOne(expansion, { schema, path })] as const;
+  });
+  return Array.isArray(value) ? entries.map(([, each]) => each) : Object.fromEntries(entries);
+}
+
+function addPattern(expansion: Expansion, text: string, at: Path): void {
+  if (expansion.patterns.has(text)) return;
+  if (expansion.patterns.size === MAX_PATTERNS) {
+    throw new Refusal(at, `exceeds the limit of ${MAX_PATTERNS} patterns`);
+  }
+  const pattern = readPattern(text);
+  if (pattern.problem !== undefined) throw new Refusal(at, pattern.problem);
+  expansion.patterns.set(text, pattern);
 }
 
 /** A fragment of a URI; one that cannot be decoded is as it is, and leads nowhere. */

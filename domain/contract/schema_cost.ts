@@ -59,104 +59,104 @@ const NONE: Steps = { fixed: 0, perByte: 0 };
 
 /** The steps of a schema for the worst event. Throws {@link Refusal} for the innermost schema that may take too many. */
 export function worstSteps(schema: Schema, costing: Costing): number {
-  return worstOf(createCosts(costing)(schema, 0));
+  return worstOf(costOf(costing, schema, 0));
 }
 
 function worstOf({ fixed, perByte }: Steps): number {
   return Math.ceil(fixed + perByte * MAX_STORED_EVENT_BYTES);
 }
 
-/** Gives a function that tells the steps of a schema which applies to one place (0), or to one in so many bytes. */
-function createCosts({ patterns, pathOf }: Costing) {
-  function costOf(schema: Schema, everyBytes: number): Steps {
-    if (typeof schema === "boolean") return at(STEPS.schema, everyBytes);
-    const keywords = Object.keys(schema).map((keyword) => ({
-      keyword,
-      steps: plus(at(STEPS.keyword, everyBytes), ofKeyword(keyword, { schema, everyBytes })),
-    }));
-    // Members that `properties` describes are not additional, items of `prefixItems` are none of `items`.
-    const rest = keywords.filter(({ keyword }) => !PLACES.includes(keyword)).map(({ steps }) => steps);
-    const places = PLACES.map((name) => keywords.find(({ keyword }) => keyword === name)?.steps ?? NONE);
-    const steps = [...rest, shared(places)].reduce(plus, at(STEPS.schema, everyBytes));
-    if (worstOf(steps) > MAX_STEPS) {
-      const [worst] = keywords.toSorted((a, b) => worstOf(b.steps) - worstOf(a.steps));
-      throw new Refusal(pathOf(schema, worst!.keyword), tooCostly(worstOf(steps)));
+/** The steps of a schema that applies to one place (`everyBytes` 0), or to one in so many bytes. */
+function costOf(costing: Costing, schema: Schema, everyBytes: number): Steps {
+  if (typeof schema === "boolean") return at(STEPS.schema, everyBytes);
+  const keywords = Object.keys(schema).map((keyword) => ({
+    keyword,
+    steps: plus(at(STEPS.keyword, everyBytes), ofKeyword(costing, keyword, { schema, everyBytes })),
+  }));
+  // Members that `properties` describes are not additional, items of `prefixItems` are none of `items`.
+  const rest = keywords.filter(({ keyword }) => !PLACES.includes(keyword)).map(({ steps }) => steps);
+  const places = PLACES.map((name) => keywords.find(({ keyword }) => keyword === name)?.steps ?? NONE);
+  const steps = [...rest, shared(places)].reduce(plus, at(STEPS.schema, everyBytes));
+  if (worstOf(steps) > MAX_STEPS) {
+    const [worst] = keywords.toSorted((a, b) => worstOf(b.steps) - worstOf(a.steps));
+    throw new Refusal(costing.pathOf(schema, worst!.keyword), tooCostly(worstOf(steps)));
+  }
+  return steps;
+}
+
+function ofKeyword(
+  costing: Costing,
+  keyword: string,
+  { schema, everyBytes }: { schema: JsonObject; everyBytes: number },
+): Steps {
+  const value = schema[keyword];
+  const same = (schema: Schema, more = 0) => plus(costOf(costing, schema, everyBytes), at(more, everyBytes));
+  const list = (more: number) => (value as Schema[]).map((each) => same(each, more)).reduce(plus, NONE);
+  const compared = (other: unknown) => at(JSON.stringify(other).length * STEPS.compared, everyBytes);
+  const map = Object.entries(value ?? {}) as [string, Schema][];
+  switch (keyword) {
+    case "not":
+    case "if":
+    case "then":
+    case "else":
+      return same(value as Schema, STEPS.name);
+    case "allOf":
+      return list(0);
+    case "anyOf":
+    case "oneOf":
+      return list(STEPS.branch);
+    case "dependentSchemas":
+      return map.map(([, each]) => same(each, STEPS.name)).reduce(plus, NONE);
+    case "properties": {
+      const names = at(map.length * STEPS.name, everyBytes);
+      return plus(
+        names,
+        shared(map.map(([name, each]) => costOf(costing, each, everyBytes && name.length + MEMBER_BYTES))),
+      );
     }
-    return steps;
+    case "prefixItems":
+      return shared((value as Schema[]).map((each) => costOf(costing, each, everyBytes && ITEM_BYTES)));
+    case "items":
+      return costOf(costing, value as Schema, ITEM_BYTES);
+    case "contains":
+      return plus(costOf(costing, value as Schema, ITEM_BYTES), at(STEPS.contained, ITEM_BYTES));
+    case "additionalProperties":
+    case "propertyNames":
+      return plus(costOf(costing, value as Schema, MEMBER_BYTES), perByte(STEPS.named));
+    case "patternProperties":
+      return map.map(([text, each]) => {
+        const once = ofPattern(costing, text, MEMBER_BYTES);
+        const more = "additionalProperties" in schema ? once : NONE;
+        return [costOf(costing, each, MEMBER_BYTES), once, more].reduce(plus);
+      }).reduce(plus, NONE);
+    case "pattern":
+      return ofPattern(costing, value as string, everyBytes);
+    case "format":
+      return perByte(STEPS.format);
+    case "uniqueItems":
+      return perByte(STEPS.unique);
+    case "enum":
+      // Others are found at once.
+      return compared((value as unknown[]).filter((each) => typeof each === "object"));
+    case "const":
+    case "dependentRequired":
+      return compared(value);
+    case "required":
+    case "maxProperties":
+    case "minProperties":
+    case "maxLength":
+    case "minLength":
+      return perByte(STEPS.counted);
+    default:
+      return NONE;
   }
+}
 
-  function ofKeyword(
-    keyword: string,
-    { schema, everyBytes }: { schema: JsonObject; everyBytes: number },
-  ): Steps {
-    const value = schema[keyword];
-    const same = (schema: Schema, more = 0) => plus(costOf(schema, everyBytes), at(more, everyBytes));
-    const list = (more: number) => (value as Schema[]).map((each) => same(each, more)).reduce(plus, NONE);
-    const compared = (other: unknown) => at(JSON.stringify(other).length * STEPS.compared, everyBytes);
-    const map = Object.entries(value ?? {}) as [string, Schema][];
-    switch (keyword) {
-      case "not":
-      case "if":
-      case "then":
-      case "else":
-        return same(value as Schema, STEPS.name);
-      case "allOf":
-        return list(0);
-      case "anyOf":
-      case "oneOf":
-        return list(STEPS.branch);
-      case "dependentSchemas":
-        return map.map(([, each]) => same(each, STEPS.name)).reduce(plus, NONE);
-      case "properties": {
-        const names = at(map.length * STEPS.name, everyBytes);
-        return plus(
-          names,
-          shared(map.map(([name, each]) => costOf(each, everyBytes && name.length + MEMBER_BYTES))),
-        );
-      }
-      case "prefixItems":
-        return shared((value as Schema[]).map((each) => costOf(each, everyBytes && ITEM_BYTES)));
-      case "items":
-        return costOf(value as Schema, ITEM_BYTES);
-      case "contains":
-        return plus(costOf(value as Schema, ITEM_BYTES), at(STEPS.contained, ITEM_BYTES));
-      case "additionalProperties":
-      case "propertyNames":
-        return plus(costOf(value as Schema, MEMBER_BYTES), perByte(STEPS.named));
-      case "patternProperties":
-        return map.map(([text, each]) => {
-          const once = ofPattern(text, MEMBER_BYTES);
-          const more = "additionalProperties" in schema ? once : NONE;
-          return [costOf(each, MEMBER_BYTES), once, more].reduce(plus);
-        }).reduce(plus, NONE);
-      case "pattern":
-        return ofPattern(value as string, everyBytes);
-      case "format":
-        return perByte(STEPS.format);
-      case "uniqueItems":
-        return perByte(STEPS.unique);
-      case "enum":
-        // Others are found at once.
-        return compared((value as unknown[]).filter((each) => typeof each === "object"));
-      case "const":
-      case "dependentRequired":
-        return compared(value);
-      case "required":
-      case "maxProperties":
-      case "minProperties":
-      case "maxLength":
-      case "minLength":
-        return perByte(STEPS.counted);
-      default:
-        return NONE;
-    }
-  }
-
-  function ofPattern(text: string, everyBytes: number): Steps {
-    return plus(at(STEPS.text, everyBytes), perByte(patterns.get(text)!.instructions * STEPS.instruction));
-  }
-
-  return costOf;
+function ofPattern(costing: Costing, text: string, everyBytes: number): Steps {
+  return plus(
+    at(STEPS.text, everyBytes),
+    perByte(costing.patterns.get(text)!.instructions * STEPS.instruction),
+  );
 }
 
 /** Keywords that apply to different places: no member and no item is met by two of them. */

@@ -1,5 +1,5 @@
 /** Keeps rejected events. */
-import { type Judged, nothingSeen, type Suppression } from "../../actors/erasure/suppression.ts";
+import { type Judged, nothingNoted, type Suppression } from "../../actors/erasure/suppression.ts";
 import type { System } from "../../actors/system.ts";
 import { withDefaults } from "../../domain/event/accept.ts";
 import { idText, MAX_ID_LENGTH, type StoredEvent } from "../../domain/event/event.ts";
@@ -50,7 +50,7 @@ export function quarantineObserver(
       if (suppression.isEmpty()) return keep(item, rejection, source);
       // It may have been refused for something else, before anybody asked whose it is.
       if (namesSuppressed(item, suppression)) return;
-      const isTheirs = suppression.judge(judgedAs(item, source), nothingSeen());
+      const isTheirs = suppression.judge(judgedAs(item, source), nothingNoted());
       if (!(isTheirs instanceof Promise)) {
         if (!isTheirs) keep(item, rejection, source);
         return;

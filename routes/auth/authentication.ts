@@ -68,6 +68,16 @@ export interface Authentication {
   size(): number;
 }
 
+/** What the functions of an authentication share. */
+interface State {
+  writeKeys: System["writeKeys"];
+  tokens: { digest: Buffer; caller: { rights: readonly Right[]; writeKeyId: string } }[];
+  /** The digest of the write key of the environment. */
+  given: Buffer | undefined;
+  givenCaller: Caller;
+  known: Map<string, string | Caller>;
+}
+
 /** Makes the authentication for the secrets of the environment and the stored write keys. */
 export function createAuthentication(
   secrets: Secrets,
@@ -85,58 +95,15 @@ export function createAuthentication(
   }
   const given = secrets.writeKey === undefined ? undefined : digestOf(secrets.writeKey);
   const givenCaller: Caller = { rights: MAY_SEND, writeKeyId: DEFAULT_KEY_ID };
-
   /** Header values that were right: a token's caller, or the digest of a write key, which is asked for each time. */
   const known = new Map<string, Caller | string>();
-
-  function find(digestHex: string): Caller | null | Promise<Caller | null> {
-    const found = writeKeys.find(digestHex);
-    return found instanceof Promise ? found.then(callerOf) : callerOf(found);
-  }
-
-  /** The caller or the digest of a stored key; all comparisons are made, whichever of them is equal. */
-  function identify(secret: string, mayBeToken: boolean): Caller | string {
-    const digest = digestOf(secret);
-    let caller: Caller | undefined;
-    for (const token of mayBeToken ? tokens : []) {
-      if (timingSafeEqual(digest, token.digest)) caller = token.caller;
-    }
-    if (given !== undefined && timingSafeEqual(digest, given)) caller = givenCaller;
-    return caller ?? digest.toString("hex");
-  }
-
-  function keep(header: string, identity: Caller | string): void {
-    // Blanks make a valid header as long as the runtime takes: a thousand of these would be hundreds of MB.
-    if (header.length > MAX_KNOWN_HEADER_LENGTH) return;
-    if (known.size >= MAX_KNOWN_HEADERS) known.delete(known.keys().next().value!);
-    known.set(header, identity);
-  }
-
-  function lookUp(
-    header: string,
-    secret: string | null,
-    mayBeToken: boolean,
-  ): Caller | null | Promise<Caller | null> {
-    if (secret === null || secret === "" || secret.length > MAX_CREDENTIAL_LENGTH) return null;
-    const identity = identify(secret, mayBeToken);
-    if (typeof identity !== "string") {
-      keep(header, identity);
-      return identity;
-    }
-    const found = find(identity);
-    const learn = (caller: Caller | null) => {
-      if (caller !== null) keep(header, identity);
-      return caller;
-    };
-    return found instanceof Promise ? found.then(learn) : learn(found);
-  }
-
-  function byKey(writeKey: string): Caller | null | Promise<Caller | null> {
-    if (writeKey.length > MAX_CREDENTIAL_LENGTH) return null;
-    const identity = identify(writeKey, false);
-    return typeof identity === "string" ? find(identity) : identity;
-  }
-
+  const state: State = {
+    writeKeys,
+    tokens,
+    given,
+    givenCaller,
+    known,
+  };
   return {
     byHeaders(headers) {
       const authorization = headers.get("authorization");
@@ -146,24 +113,24 @@ export function createAuthentication(
       if (header === undefined || header === "" || header === ":") return undefined;
 
       const identity = known.get(header);
-      if (typeof identity === "string") return find(identity);
+      if (typeof identity === "string") return find(state, identity);
       if (identity !== undefined) return identity;
-      if (authorization === null) return lookUp(header, key, false);
+      if (authorization === null) return lookUp(state, header, key, false);
 
       const bearer = /^bearer +(\S+) *$/i.exec(authorization);
-      if (bearer !== null) return lookUp(header, bearer[1]!, true);
+      if (bearer !== null) return lookUp(state, header, bearer[1]!, true);
       const basic = readBasic(authorization);
-      return basic === undefined ? undefined : lookUp(header, basic, false);
+      return basic === undefined ? undefined : lookUp(state, header, basic, false);
     },
 
     byBody(body) {
       if (typeof body !== "object" || body === null || !Object.hasOwn(body, "writeKey")) return undefined;
       const { writeKey } = body as { writeKey?: unknown };
       if (writeKey === null || writeKey === "") return undefined;
-      return typeof writeKey === "string" ? byKey(writeKey) : null;
+      return typeof writeKey === "string" ? byKey(state, writeKey) : null;
     },
 
-    byKey,
+    byKey: (writeKey) => byKey(state, writeKey),
 
     async byId(writeKeyId) {
       if (writeKeyId === ADMIN_KEY_ID) return { rights: MAY_ALL, writeKeyId };
@@ -181,6 +148,55 @@ export function createAuthentication(
 
     size: () => known.size,
   };
+}
+
+function find(state: State, digestHex: string): Caller | null | Promise<Caller | null> {
+  const found = state.writeKeys.find(digestHex);
+  return found instanceof Promise ? found.then(callerOf) : callerOf(found);
+}
+
+/** The caller or the digest of a stored key; all comparisons are made, whichever of them is equal. */
+function identify(state: State, secret: string, mayBeToken: boolean): Caller | string {
+  const digest = digestOf(secret);
+  let caller: Caller | undefined;
+  for (const token of mayBeToken ? state.tokens : []) {
+    if (timingSafeEqual(digest, token.digest)) caller = token.caller;
+  }
+  if (state.given !== undefined && timingSafeEqual(digest, state.given)) caller = state.givenCaller;
+  return caller ?? digest.toString("hex");
+}
+
+function keep(state: State, header: string, identity: Caller | string): void {
+  // Blanks make a valid header as long as the runtime takes: a thousand of these would be hundreds of MB.
+  if (header.length > MAX_KNOWN_HEADER_LENGTH) return;
+  if (state.known.size >= MAX_KNOWN_HEADERS) state.known.delete(state.known.keys().next().value!);
+  state.known.set(header, identity);
+}
+
+function lookUp(
+  state: State,
+  header: string,
+  secret: string | null,
+  mayBeToken: boolean,
+): Caller | null | Promise<Caller | null> {
+  if (secret === null || secret === "" || secret.length > MAX_CREDENTIAL_LENGTH) return null;
+  const identity = identify(state, secret, mayBeToken);
+  if (typeof identity !== "string") {
+    keep(state, header, identity);
+    return identity;
+  }
+  const found = find(state, identity);
+  const learn = (caller: Caller | null) => {
+    if (caller !== null) keep(state, header, identity);
+    return caller;
+  };
+  return found instanceof Promise ? found.then(learn) : learn(found);
+}
+
+function byKey(state: State, writeKey: string): Caller | null | Promise<Caller | null> {
+  if (writeKey.length > MAX_CREDENTIAL_LENGTH) return null;
+  const identity = identify(state, writeKey, false);
+  return typeof identity === "string" ? find(state, identity) : identity;
 }
 
 /** One refusal for a credential that is missing, unknown or disabled, so that it tells nobody which. */

@@ -1,6 +1,6 @@
 /** Bodies: read, and then inflated and parsed when it is their sender's turn, as far as their load is paid for. */
 import { mayHoldLongInteger } from "../../domain/event/exact_json.ts";
-import { createAccounts } from "./accounts.ts";
+import { type Accounts, createAccounts } from "./accounts.ts";
 import { type Body, type BodyReader, createBodyReader, OVERLOADED, tooLarge } from "./body.ts";
 import {
   beginsAsGzip,
@@ -22,7 +22,7 @@ import {
   valuesOf,
 } from "./load.ts";
 import type { Problem } from "../http/problem.ts";
-import { createLane } from "./semaphore.ts";
+import { createLane, type Lane } from "./semaphore.ts";
 
 /**
  * A plain body of at most so many bytes waits for nobody: it costs 0.4 ms at the worst, which is little more than the
@@ -68,6 +68,16 @@ export interface BodiesOptions {
   elapsed: () => number;
 }
 
+/** What the functions of the bodies share. */
+interface State {
+  limits: Limits;
+  credit: Accounts;
+  reader: BodyReader;
+  anyStructure: { most: number; problem: Problem };
+  elapsed: () => number;
+  tiny: Lane;
+}
+
 /** Makes the bodies of a process. */
 export function createBodies({ limits, now, elapsed }: BodiesOptions): Bodies {
   const reader = createBodyReader(limits, now);
@@ -80,103 +90,26 @@ export function createBodies({ limits, now, elapsed }: BodiesOptions): Bodies {
   });
   const credit = createAccounts({ most: limits.loadCredit, perSecond: limits.loadCreditPerS }, now);
   const anyStructure = { most: limits.maxStructure, problem: tooMuchStructure(limits.maxStructure) };
-
-  /** Most bytes that a compressed body may become: what its own bytes and its key's credit pay for. */
-  const mostInflated = (wireBytes: number, keyId: string) =>
-    Math.min(
-      limits.maxBytes,
-      Math.ceil((freeLoad(wireBytes, true) + Math.max(0, credit.level(keyId))) * BYTES_PER_UNIT),
-    );
-
-  /** Has a key pay for load, or says when it can. */
-  const pay = (keyId: string, load: number): Problem | undefined =>
-    load <= 0 || credit.take(keyId, load) ? undefined : tooDense(credit.secondsUntil(keyId, load));
-
-  function inflateWithin(body: Body, keyId: string): { bytes: Uint8Array } | { problem: Problem } {
-    const most = mostInflated(body.bytes.length, keyId);
-    const inflated = inflate(body.bytes, most);
-    if (inflated === "too_large") {
-      body.work.bytes += most;
-      if (most === limits.maxBytes) return { problem: tooLarge(most, `more than ${most} bytes`) };
-      return { problem: tooDense(credit.secondsUntil(keyId, limits.maxBytes / BYTES_PER_UNIT)) };
-    }
-    if ("problem" in inflated) return inflated;
-    body.work.bytes += inflated.bytes.length;
-    reader.addInflated(body, inflated.bytes.length);
-    return inflated;
-  }
-
-  function decode(body: Body, coding: Coding, { keyId, structure = anyStructure }: Parsing): Parsed {
-    if (coding === "unknown") return { problem: UNKNOWN_ENCODING };
-    const isCompressed = coding === "gzip";
-    const unpacked = isCompressed ? inflateWithin(body, keyId) : { bytes: body.bytes };
-    if ("problem" in unpacked) return unpacked;
-    const { bytes } = unpacked;
-    const free = freeLoad(body.bytes.length, isCompressed);
-    const found = structureOf(bytes, { enough: Math.min(free, structure.most), most: structure.most });
-    if (found > structure.most) return { problem: structure.problem };
-    const decoded = textOf(bytes);
-    if ("problem" in decoded) return decoded;
-    const { text } = decoded;
-    const mostValues = Math.min(structure.most, limits.maxExactValues);
-    const values = bytes.length > NO_TURN_BYTES && mayHoldLongInteger(text) ? valuesOf(bytes, mostValues) : 0;
-    if (values > mostValues) return { problem: structure.problem };
-    const load = Math.max(
-      found,
-      isCompressed ? bytes.length / BYTES_PER_UNIT : 0,
-      values * UNITS_PER_EXACT_VALUE,
-    );
-    const unpaid = pay(keyId, load - free);
-    if (unpaid !== undefined) return { problem: unpaid };
-    const parsed = parseJson(text);
-    if ("problem" in parsed) return parsed;
-    const tooMany = pay(keyId, loadOfEvents(parsed.value) - Math.max(free, load));
-    return tooMany === undefined ? { ...parsed, bytes: bytes.length } : { problem: tooMany };
-  }
-
-  function decodeInTurn(
-    body: Body,
-    coding: Coding,
-    { parsing, turn }: { parsing: Parsing; turn: Turn },
-  ): Parsed {
-    body.turn = turn;
-    const refusal = parsing.refuse?.();
-    if (refusal !== undefined) return { problem: refusal };
-    const began = elapsed();
-    const parsed = decode(body, coding, parsing);
-    const ms = elapsed() - began;
-    body.work.ms += ms;
-    if (parsed.problem === undefined) turn.shrink(parsed.bytes);
-    turn.spent(ms);
-    return parsed;
-  }
-
-  function parseTiny(body: Body, parsing: Parsing): Parsed | Promise<Parsed> {
-    const entered = tiny.enter(body.bytes.length);
-    if (entered !== true) {
-      return entered.then((hasRoom) => hasRoom ? decodeTiny(body, parsing) : { problem: OVERLOADED });
-    }
-    return decodeTiny(body, parsing);
-  }
-
-  function decodeTiny(body: Body, parsing: Parsing): Parsed {
-    const weight = body.bytes.length;
-    body.turn = { leave: () => tiny.leave(weight) };
-    return decode(body, "identity", parsing);
-  }
-
+  const state: State = {
+    limits,
+    credit,
+    reader,
+    anyStructure,
+    elapsed,
+    tiny,
+  };
   return {
     ...reader,
     waiting: queue.waiting,
 
     parse(body, parsing) {
       const coding = codingOfBody(body);
-      if (coding === "identity" && body.bytes.length <= NO_TURN_BYTES) return parseTiny(body, parsing);
+      if (coding === "identity" && body.bytes.length <= NO_TURN_BYTES) return parseTiny(state, body, parsing);
       const { keyId } = parsing;
-      const weight = coding === "gzip" ? mostInflated(body.bytes.length, keyId) : body.bytes.length;
+      const weight = coding === "gzip" ? mostInflated(state, body.bytes.length, keyId) : body.bytes.length;
       const entered = queue.enter(["known", keyId, body.sender.network()], weight);
       const begin = (turn: Turn | undefined): Parsed =>
-        turn === undefined ? { problem: OVERLOADED } : decodeInTurn(body, coding, { parsing, turn });
+        turn === undefined ? { problem: OVERLOADED } : decodeInTurn(state, body, coding, { parsing, turn });
       return entered instanceof Promise ? entered.then(begin) : begin(entered);
     },
 
@@ -197,6 +130,102 @@ export function createBodies({ limits, now, elapsed }: BodiesOptions): Bodies {
       return entered instanceof Promise ? entered.then(begin) : begin(entered);
     },
   };
+}
+
+/** Most bytes that a compressed body may become: what its own bytes and its key's credit pay for. */
+function mostInflated({ limits, credit }: State, wireBytes: number, keyId: string) {
+  return Math.min(
+    limits.maxBytes,
+    Math.ceil((freeLoad(wireBytes, true) + Math.max(0, credit.level(keyId))) * BYTES_PER_UNIT),
+  );
+}
+
+/** Has a key pay for load, or says when it can. */
+function pay({ credit }: State, keyId: string, load: number): Problem | undefined {
+  return load <= 0 || credit.take(keyId, load) ? undefined : tooDense(credit.secondsUntil(keyId, load));
+}
+
+function inflateWithin(
+  state: State,
+  body: Body,
+  keyId: string,
+): { bytes: Uint8Array } | { problem: Problem } {
+  const most = mostInflated(state, body.bytes.length, keyId);
+  const inflated = inflate(body.bytes, most);
+  if (inflated === "too_large") {
+    body.work.bytes += most;
+    if (most === state.limits.maxBytes) return { problem: tooLarge(most, `more than ${most} bytes`) };
+    return { problem: tooDense(state.credit.secondsUntil(keyId, state.limits.maxBytes / BYTES_PER_UNIT)) };
+  }
+  if ("problem" in inflated) return inflated;
+  body.work.bytes += inflated.bytes.length;
+  state.reader.addInflated(body, inflated.bytes.length);
+  return inflated;
+}
+
+function decode(
+  state: State,
+  body: Body,
+  coding: Coding,
+  { keyId, structure = state.anyStructure }: Parsing,
+): Parsed {
+  if (coding === "unknown") return { problem: UNKNOWN_ENCODING };
+  const isCompressed = coding === "gzip";
+  const unpacked = isCompressed ? inflateWithin(state, body, keyId) : { bytes: body.bytes };
+  if ("problem" in unpacked) return unpacked;
+  const { bytes } = unpacked;
+  const free = freeLoad(body.bytes.length, isCompressed);
+  const found = structureOf(bytes, { enough: Math.min(free, structure.most), most: structure.most });
+  if (found > structure.most) return { problem: structure.problem };
+  const decoded = textOf(bytes);
+  if ("problem" in decoded) return decoded;
+  const { text } = decoded;
+  const mostValues = Math.min(structure.most, state.limits.maxExactValues);
+  const values = bytes.length > NO_TURN_BYTES && mayHoldLongInteger(text) ? valuesOf(bytes, mostValues) : 0;
+  if (values > mostValues) return { problem: structure.problem };
+  const load = Math.max(
+    found,
+    isCompressed ? bytes.length / BYTES_PER_UNIT : 0,
+    values * UNITS_PER_EXACT_VALUE,
+  );
+  const unpaid = pay(state, keyId, load - free);
+  if (unpaid !== undefined) return { problem: unpaid };
+  const parsed = parseJson(text);
+  if ("problem" in parsed) return parsed;
+  const tooMany = pay(state, keyId, loadOfEvents(parsed.value) - Math.max(free, load));
+  return tooMany === undefined ? { ...parsed, bytes: bytes.length } : { problem: tooMany };
+}
+
+function decodeInTurn(
+  state: State,
+  body: Body,
+  coding: Coding,
+  { parsing, turn }: { parsing: Parsing; turn: Turn },
+): Parsed {
+  body.turn = turn;
+  const refusal = parsing.refuse?.();
+  if (refusal !== undefined) return { problem: refusal };
+  const began = state.elapsed();
+  const parsed = decode(state, body, coding, parsing);
+  const ms = state.elapsed() - began;
+  body.work.ms += ms;
+  if (parsed.problem === undefined) turn.shrink(parsed.bytes);
+  turn.spent(ms);
+  return parsed;
+}
+
+function parseTiny(state: State, body: Body, parsing: Parsing): Parsed | Promise<Parsed> {
+  const entered = state.tiny.enter(body.bytes.length);
+  if (entered !== true) {
+    return entered.then((hasRoom) => hasRoom ? decodeTiny(state, body, parsing) : { problem: OVERLOADED });
+  }
+  return decodeTiny(state, body, parsing);
+}
+
+function decodeTiny(state: State, body: Body, parsing: Parsing): Parsed {
+  const weight = body.bytes.length;
+  body.turn = { leave: () => state.tiny.leave(weight) };
+  return decode(state, body, "identity", parsing);
 }
 
 /** Some proxies inflate nothing and drop the header all the same. */

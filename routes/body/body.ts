@@ -3,8 +3,14 @@
  *
  * A body is read, or drained, before the answer: an answer that leaves it unread closes the connection.
  */
-import { type BodySender, createBodyMemory, type Hold, SMALL_BODY_BYTES } from "./body_memory.ts";
-import { createDeadlines, DeadlinePassed } from "./deadlines.ts";
+import {
+  type BodyMemory,
+  type BodySender,
+  createBodyMemory,
+  type Hold,
+  SMALL_BODY_BYTES,
+} from "./body_memory.ts";
+import { createDeadlines, DeadlinePassed, type Deadlines } from "./deadlines.ts";
 import type { Limits } from "./limits.ts";
 import { invalid, type Problem } from "../http/problem.ts";
 import type { Turn } from "./fair_queue.ts";
@@ -91,100 +97,30 @@ function tooLargeUnnamed(maxBytes: number): Problem {
   };
 }
 
+/** What the functions of a reader share. */
+interface Reader {
+  limits: Limits;
+  now: () => number;
+  deadlines: Deadlines;
+  memory: BodyMemory;
+  /** Declared bytes of the bodies that are read in one go. */
+  readingBytes: number;
+  /** The refusal of a body that breaks off. */
+  brokenOff: Problem;
+}
+
 /** Makes a reader of bodies; its timer ends by itself soon after the last body is read. */
 export function createBodyReader(limits: Limits, now: () => number): BodyReader {
   const deadlines = createDeadlines(now);
   const memory = createBodyMemory(limits);
-  let readingBytes = 0;
-  let brokenOff = BROKEN_OFF;
-
-  /**
-   * In one go, the fastest way. It can't be called off: what a stalled body has sent is kept for as long as its sender
-   * keeps the connection, so its whole length counts among {@link Limits.maxReadingBytes} until then.
-   */
-  async function readSmall(body: Body, declared: number): Promise<Body> {
-    readingBytes += declared;
-    const whole = body.request.bytes();
-    try {
-      body.bytes = await deadlines.within(whole, now() + limits.idleMs);
-      readingBytes -= declared;
-    } catch (error) {
-      const isStalled = error instanceof DeadlinePassed;
-      const ended = () => void (readingBytes -= declared);
-      if (isStalled) whole.then(ended, ended);
-      else ended();
-      body.problem = isStalled ? STALLED : brokenOff;
-      return body;
-    }
-    body.work.bytes = body.bytes.length;
-    if (!memory.add(body.hold, body.bytes.length)) {
-      body.bytes = EMPTY;
-      body.problem = OVERLOADED;
-    }
-    return body;
-  }
-
-  async function readStream(body: Body, declared: number): Promise<Body> {
-    const { request, hold, sender } = body;
-    if (request.body === null) return body;
-    const isUnknown = sender.keyId === undefined;
-    const most = isUnknown ? limits.maxUnknownBytes : limits.maxBytes;
-    const chunks: Uint8Array[] = [];
-    // A key is looked for in the beginning of an unknown sender's body, however long the body is.
-    if (!isUnknown && declared > most) body.problem = tooLarge(most, `${declared} bytes`);
-    let read = 0;
-    const drop = (problem: Problem) => {
-      body.problem = problem;
-      memory.release(hold);
-      chunks.length = 0;
-    };
-    const end = await eachChunk(request.body, (chunk) => {
-      read += chunk.length;
-      if (body.problem !== undefined) return read <= limits.drainBytes;
-      if (read > most && !isUnknown) {
-        drop(tooLarge(most, `more than ${most} bytes`));
-        return true;
-      }
-      const kept = read <= most ? chunk : chunk.subarray(0, chunk.length - (read - most));
-      if (memory.add(hold, kept.length)) chunks.push(kept);
-      else drop(OVERLOADED);
-      if (read > most) body.problem ??= tooLargeUnnamed(most);
-      return true;
-    });
-    body.work.bytes = read;
-    if (end !== undefined) {
-      body.problem = body.problem === undefined ? end : { ...body.problem, headers: CLOSES };
-    }
-    if (body.problem === undefined || isUnknown) {
-      body.bytes = chunks.length === 1 ? chunks[0]! : concat(chunks);
-    }
-    return body;
-  }
-
-  /** Gives `undefined` at the body's end, or why it was not reached. */
-  async function eachChunk(
-    stream: ReadableStream<Uint8Array>,
-    take: (chunk: Uint8Array) => boolean,
-  ): Promise<Problem | undefined> {
-    const reader = stream.getReader();
-    const latestMs = now() + limits.totalMs;
-    let dueMs = now() + limits.idleMs;
-    try {
-      while (true) {
-        const { done, value } = await deadlines.within(reader.read(), Math.min(dueMs, latestMs));
-        if (done) return undefined;
-        if (!take(value)) break;
-        const paidMs = (value.length / limits.minBytesPerS) * 1000;
-        dueMs = Math.min(now() + limits.idleMs, dueMs + paidMs);
-      }
-    } catch (error) {
-      reader.cancel().catch(() => {}); // The sender is gone, or is about to be: it has nothing more to tell.
-      return error instanceof DeadlinePassed ? STALLED : brokenOff;
-    }
-    reader.cancel().catch(() => {});
-    return brokenOff;
-  }
-
+  const state: Reader = {
+    readingBytes: 0,
+    deadlines,
+    now,
+    limits,
+    brokenOff: BROKEN_OFF,
+    memory,
+  };
   return {
     read(request, sender) {
       const declared = Number(request.headers.get("content-length") ?? NaN);
@@ -194,8 +130,8 @@ export function createBodyReader(limits: Limits, now: () => number): BodyReader 
         body.problem = OVERLOADED;
         return Promise.resolve(body);
       }
-      const inOneGo = declared <= SMALL_BODY_BYTES && readingBytes + declared <= limits.maxReadingBytes;
-      return inOneGo ? readSmall(body, declared) : readStream(body, declared);
+      const inOneGo = declared <= SMALL_BODY_BYTES && state.readingBytes + declared <= limits.maxReadingBytes;
+      return inOneGo ? readSmall(state, body, declared) : readStream(state, body, declared);
     },
 
     addInflated: (body, bytes) => memory.addAnyway(body.hold, bytes),
@@ -207,16 +143,104 @@ export function createBodyReader(limits: Limits, now: () => number): BodyReader 
     },
 
     stop() {
-      brokenOff = STOPPING;
+      state.brokenOff = STOPPING;
     },
 
     async drain(request) {
       if (request.body === null || request.bodyUsed) return 0;
       let read = 0;
-      await eachChunk(request.body, (chunk) => (read += chunk.length) <= limits.drainBytes);
+      await eachChunk(state, request.body, (chunk) => (read += chunk.length) <= limits.drainBytes);
       return read;
     },
   };
+}
+
+/**
+ * In one go, the fastest way. It can't be called off: what a stalled body has sent is kept for as long as its sender
+ * keeps the connection, so its whole length counts among {@link Limits.maxReadingBytes} until then.
+ */
+async function readSmall(state: Reader, body: Body, declared: number): Promise<Body> {
+  state.readingBytes += declared;
+  const whole = body.request.bytes();
+  try {
+    body.bytes = await state.deadlines.within(whole, state.now() + state.limits.idleMs);
+    state.readingBytes -= declared;
+  } catch (error) {
+    const isStalled = error instanceof DeadlinePassed;
+    const ended = () => void (state.readingBytes -= declared);
+    if (isStalled) whole.then(ended, ended);
+    else ended();
+    body.problem = isStalled ? STALLED : state.brokenOff;
+    return body;
+  }
+  body.work.bytes = body.bytes.length;
+  if (!state.memory.add(body.hold, body.bytes.length)) {
+    body.bytes = EMPTY;
+    body.problem = OVERLOADED;
+  }
+  return body;
+}
+
+async function readStream(state: Reader, body: Body, declared: number): Promise<Body> {
+  const { request, hold, sender } = body;
+  if (request.body === null) return body;
+  const isUnknown = sender.keyId === undefined;
+  const most = isUnknown ? state.limits.maxUnknownBytes : state.limits.maxBytes;
+  const chunks: Uint8Array[] = [];
+  // A key is looked for in the beginning of an unknown sender's body, however long the body is.
+  if (!isUnknown && declared > most) body.problem = tooLarge(most, `${declared} bytes`);
+  let read = 0;
+  const drop = (problem: Problem) => {
+    body.problem = problem;
+    state.memory.release(hold);
+    chunks.length = 0;
+  };
+  const end = await eachChunk(state, request.body, (chunk) => {
+    read += chunk.length;
+    if (body.problem !== undefined) return read <= state.limits.drainBytes;
+    if (read > most && !isUnknown) {
+      drop(tooLarge(most, `more than ${most} bytes`));
+      return true;
+    }
+    const kept = read <= most ? chunk : chunk.subarray(0, chunk.length - (read - most));
+    if (state.memory.add(hold, kept.length)) chunks.push(kept);
+    else drop(OVERLOADED);
+    if (read > most) body.problem ??= tooLargeUnnamed(most);
+    return true;
+  });
+  body.work.bytes = read;
+  if (end !== undefined) {
+    body.problem = body.problem === undefined ? end : { ...body.problem, headers: CLOSES };
+  }
+  if (body.problem === undefined || isUnknown) {
+    body.bytes = chunks.length === 1 ? chunks[0]! : concat(chunks);
+  }
+  return body;
+}
+
+/** Gives `undefined` at the body's end, or why it was not reached. */
+async function eachChunk(
+  state: Reader,
+  stream: ReadableStream<Uint8Array>,
+  take: (chunk: Uint8Array) => boolean,
+): Promise<Problem | undefined> {
+  const reader = stream.getReader();
+  const latestMs = state.now() + state.limits.totalMs;
+  let dueMs = state.now() + state.limits.idleMs;
+  try {
+    while (true) {
+      const { done, value } = await state.deadlines.within(reader.read(), Math.min(dueMs, latestMs));
+      if (done) return undefined;
+      if (!take(value)) break;
+      const paidMs = (value.length / state.limits.minBytesPerS) * 1000;
+      dueMs = Math.min(state.now() + state.limits.idleMs, dueMs + paidMs);
+    }
+  } catch (error) {
+    reader.cancel().catch(() => {}); // The sender is gone, or is about to be: it has nothing more to tell.
+    return error instanceof DeadlinePassed ? STALLED : state.brokenOff;
+  }
+  reader.cancel().catch(() => {});
+  return state.brokenOff;
 }
 
 function concat(chunks: readonly Uint8Array[]): Uint8Array {

@@ -5,7 +5,7 @@
  * whatever needs no turn here, comes between.
  */
 import { setImmediate } from "node:timers";
-import { createDeadlines, DeadlinePassed } from "./deadlines.ts";
+import { createDeadlines, DeadlinePassed, type Deadlines } from "./deadlines.ts";
 import { MAX_WAITING, WAIT_MS } from "./semaphore.ts";
 
 /** Members of a group that are remembered while they have nothing to do; so that coming and going is no way to the front. */
@@ -72,106 +72,126 @@ interface Waiting {
   resolve(turn: Turn): void;
 }
 
+/** What the functions of a queue share. */
+interface Queue extends Pick<FairQueueOptions, "room" | "turnMs" | "now"> {
+  deadlines: Deadlines;
+  root: Node;
+  /** Weights that are in. */
+  taken: number;
+  isWorking: boolean;
+  /** Work since the event loop had a turn. */
+  usedMs: number;
+  isTurnDue: boolean;
+}
+
 /** Makes a queue. Its timers end by themselves when nobody waits. */
 export function createFairQueue({ room, turnMs, prices = {}, now }: FairQueueOptions): FairQueue {
   const deadlines = createDeadlines(now);
   const root = nodeOf(1);
-  let taken = 0;
-  let isWorking = false;
-  let usedMs = 0;
-  let isTurnDue = false;
-
-  /** The event loop takes its turn before this is called. */
-  function endTurn(): void {
-    if (usedMs < LONG_MS) return begin();
-    const restMs = Math.min(MAX_REST_MS, usedMs * REST);
-    usedMs = Infinity;
-    setTimeout(begin, restMs);
-  }
-
-  function begin(): void {
-    isTurnDue = false;
-    usedMs = 0;
-    advance();
-  }
-
-  const mayBegin = (weight: number) =>
-    !isWorking && usedMs < turnMs && (taken === 0 || taken + weight <= room);
-
-  function advance(): void {
-    while (root.waiting > 0) {
-      const next = first(root);
-      if (!mayBegin(next.weight)) return;
-      remove(next);
-      next.resolve(grant(next.nodes, next.weight));
-    }
-  }
-
-  function grant(nodes: readonly Node[], weight: number): Turn {
-    advanceClocks(root, nodes);
-    taken += weight;
-    isWorking = true;
-    let left = weight;
-    let hasSpent = false;
-    const spent = (ms: number) => {
-      if (hasSpent) return;
-      hasSpent = true;
-      isWorking = false;
-      usedMs += ms;
-      if (!isTurnDue) {
-        isTurnDue = true;
-        setImmediate(endTurn);
-      }
-      for (const node of nodes) node.at += Math.max(ms, weight * MS_PER_BYTE) * node.price;
-      advance();
-    };
-    const shrink = (to: number) => {
-      if (to >= left) return;
-      taken -= left - to;
-      left = to;
-      advance();
-    };
-    return {
-      spent,
-      shrink,
-      leave() {
-        spent(0);
-        shrink(0);
-      },
-    };
-  }
-
-  async function wait(nodes: readonly Node[], weight: number): Promise<Turn | undefined> {
-    const { promise, resolve } = Promise.withResolvers<Turn>();
-    const waiting = { nodes, weight, resolve };
-    nodes.at(-1)!.line.push(waiting);
-    root.waiting++;
-    for (const node of nodes) node.waiting++;
-    try {
-      return await deadlines.within(promise, now() + WAIT_MS);
-    } catch (error) {
-      if (!(error instanceof DeadlinePassed)) throw error;
-      remove(waiting);
-      advance(); // One that weighs less may have stood behind.
-      return undefined;
-    }
-  }
-
-  function remove(waiting: Waiting): void {
-    const { line } = waiting.nodes.at(-1)!;
-    line.splice(line.indexOf(waiting), 1);
-    root.waiting--;
-    for (const node of waiting.nodes) node.waiting--;
-  }
-
+  const queue: Queue = {
+    usedMs: 0,
+    isTurnDue: false,
+    isWorking: false,
+    turnMs,
+    taken: 0,
+    room,
+    root,
+    deadlines,
+    now,
+  };
   return {
     enter(path, weight) {
       const nodes = enterNodes(root, path, prices);
-      if (root.waiting === 0 && mayBegin(weight)) return grant(nodes, weight);
-      return root.waiting < MAX_WAITING ? wait(nodes, weight) : Promise.resolve(undefined);
+      if (root.waiting === 0 && mayBegin(queue, weight)) return grant(queue, nodes, weight);
+      return root.waiting < MAX_WAITING ? wait(queue, nodes, weight) : Promise.resolve(undefined);
     },
     waiting: () => root.waiting,
   };
+}
+
+/** The event loop takes its turn before this is called. */
+function endTurn(queue: Queue): void {
+  if (queue.usedMs < LONG_MS) return begin(queue);
+  const restMs = Math.min(MAX_REST_MS, queue.usedMs * REST);
+  queue.usedMs = Infinity;
+  setTimeout(() => begin(queue), restMs);
+}
+
+function begin(queue: Queue): void {
+  queue.isTurnDue = false;
+  queue.usedMs = 0;
+  advance(queue);
+}
+
+function mayBegin(queue: Queue, weight: number): boolean {
+  return !queue.isWorking && queue.usedMs < queue.turnMs &&
+    (queue.taken === 0 || queue.taken + weight <= queue.room);
+}
+
+function advance(queue: Queue): void {
+  while (queue.root.waiting > 0) {
+    const next = first(queue.root);
+    if (!mayBegin(queue, next.weight)) return;
+    remove(queue, next);
+    next.resolve(grant(queue, next.nodes, next.weight));
+  }
+}
+
+function grant(queue: Queue, nodes: readonly Node[], weight: number): Turn {
+  advanceClocks(queue.root, nodes);
+  queue.taken += weight;
+  queue.isWorking = true;
+  let left = weight;
+  let hasSpent = false;
+  const spent = (ms: number) => {
+    if (hasSpent) return;
+    hasSpent = true;
+    queue.isWorking = false;
+    queue.usedMs += ms;
+    if (!queue.isTurnDue) {
+      queue.isTurnDue = true;
+      setImmediate(() => endTurn(queue));
+    }
+    for (const node of nodes) node.at += Math.max(ms, weight * MS_PER_BYTE) * node.price;
+    advance(queue);
+  };
+  const shrink = (to: number) => {
+    if (to >= left) return;
+    queue.taken -= left - to;
+    left = to;
+    advance(queue);
+  };
+  return {
+    spent,
+    shrink,
+    leave() {
+      spent(0);
+      shrink(0);
+    },
+  };
+}
+
+async function wait(queue: Queue, nodes: readonly Node[], weight: number): Promise<Turn | undefined> {
+  const { promise, resolve } = Promise.withResolvers<Turn>();
+  const waiting = { nodes, weight, resolve };
+  nodes.at(-1)!.line.push(waiting);
+  queue.root.waiting++;
+  for (const node of nodes) node.waiting++;
+  try {
+    return await queue.deadlines.within(promise, queue.now() + WAIT_MS);
+  } catch (error) {
+    if (!(error instanceof DeadlinePassed)) throw error;
+    remove(queue, waiting);
+    advance(queue); // One that weighs less may have stood behind.
+    return undefined;
+  }
+}
+
+function remove(queue: Queue, waiting: Waiting): void {
+  const { line } = waiting.nodes.at(-1)!;
+  line.splice(line.indexOf(waiting), 1);
+  queue.root.waiting--;
+  for (const node of waiting.nodes) node.waiting--;
 }
 
 function nodeOf(price: number): Node {

@@ -1,8 +1,8 @@
 /** Erasure by servers in processes of their own: seen from all of them, finished after a kill, gone from export and file. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
-import { wishKey } from "../../actors/store/keys.ts";
+import { erasureRequestKey } from "../../actors/store/keys.ts";
 import { openStore } from "../../actors/store/store.ts";
-import type { Wish } from "../../actors/erasure/requests.ts";
+import type { ErasureRequest } from "../../actors/erasure/requests.ts";
 import { eventually, runTask, type Server, sleep, startServer, tempDir } from "./server.ts";
 
 const PERSON = "planted-person";
@@ -93,23 +93,23 @@ Deno.test("who is erased is gone in all processes, from export, import and, once
 });
 
 /** Kills a server in the midst of an erasure; gives whether it was in time: whoever looks may be slower than the server. */
-async function killedWhen(half: "it is wished" | "its plan is stored", kvPath: string): Promise<boolean> {
+async function killedWhen(half: "it is requested" | "its plan is stored", kvPath: string): Promise<boolean> {
   await using server = await startServer(kvPath);
   for (let n = 0; n < 10; n++) strictEqual((await server.send(batchOf(n))).status, 200);
   const store = await openStore(kvPath);
-  const wish = async () => (await store.get<Wish>(wishKey(1))).value;
+  const request = async () => (await store.get<ErasureRequest>(erasureRequestKey(1))).value;
   let isOver = false;
   const erasing = erase(server).catch(() => undefined).finally(() => isOver = true);
-  const isHalf = async () => half === "it is wished" ? await wish() : (await wish())?.plan;
+  const isHalf = async () => half === "it is requested" ? await request() : (await request())?.plan;
   while (!isOver && !await isHalf()) await sleep(1);
   await server.end("SIGKILL");
   await erasing;
-  const isWished = await wish() !== null;
+  const isRequested = await request() !== null;
   store.close();
-  return isWished;
+  return isRequested;
 }
 
-for (const half of ["it is wished", "its plan is stored"] as const) {
+for (const half of ["it is requested", "its plan is stored"] as const) {
   Deno.test(`an erasure whose server is killed when ${half} is finished by the next`, async () => {
     await using dir = await tempDir();
     let kvPath = "";

@@ -9,7 +9,7 @@ import { keysOfRun } from "../../actors/journal/dedup_index.ts";
 import { type ActorHead, load } from "../../actors/settling/snapshot.ts";
 import { type Store, storeOf } from "../../actors/store/store.ts";
 import type { System } from "../../actors/system.ts";
-import type { Wishes } from "../../actors/erasure/requests.ts";
+import type { ErasureRequests } from "../../actors/erasure/requests.ts";
 import { anonymousToJson, foldAnonymous } from "../../domain/profile/anonymous.ts";
 import { type ActorKind, type ActorName, type Fact, factOf } from "../../domain/profile/fact.ts";
 import { emptyGroup, evolveGroup, groupToJson } from "../../domain/profile/group.ts";
@@ -60,8 +60,10 @@ export async function checkAll(scene: RestScene): Promise<void> {
   if (watch.settled().position !== watch.head().end) {
     throw new Violation(`invariant 2: settled is ${watch.settled().position}, the end ${watch.head().end}`);
   }
-  const wished = (watch.valueOf(ERASING) as Wishes | undefined)?.pushed ?? 0;
-  if (erasuresOf(watch.settled()) !== wished) throw new Violation("an erasure was begun and is not finished");
+  const requested = (watch.valueOf(ERASING) as ErasureRequests | undefined)?.pushed ?? 0;
+  if (erasuresOf(watch.settled()) !== requested) {
+    throw new Violation("an erasure was begun and is not finished");
+  }
   site.calm = true;
   ledger.check();
   await checkStates(scene);

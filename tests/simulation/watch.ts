@@ -29,7 +29,7 @@ import {
   SETTLED,
 } from "../../actors/store/keys.ts";
 import { keysOfRun } from "../../actors/journal/dedup_index.ts";
-import type { Wish } from "../../actors/erasure/requests.ts";
+import type { ErasureRequest } from "../../actors/erasure/requests.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { type ActorKind, type ActorName, actorsOf, factOf } from "../../domain/profile/fact.ts";
 import { withoutPerson } from "../actors/erasure/erased.ts";
@@ -95,7 +95,7 @@ export function createWatch(
         if (gone.has(JSON.stringify(key))) broken(6, `a key came back: ${key.join("/")}`);
         if (key[0] === "actor") checkActor(key, value as Uint8Array, isFenced);
       }
-      if (key[0] === "erasing" && key.length === 2) checkWish(value as Wish);
+      if (key[0] === "erasing" && key.length === 2) checkRequest(value as ErasureRequest);
     }
     if (next !== undefined) append(next, sets);
     else for (const [key, value] of sets) if (key[0] === "journal") rewrite(key, value as Chunk, isFenced);
@@ -106,14 +106,14 @@ export function createWatch(
   }
 
   /** From its plan on somebody's events are to go: what that leaves is worked out here. */
-  function checkWish(wish: Wish): void {
-    if (wish.plan === undefined || erasing !== undefined) return;
+  function checkRequest(request: ErasureRequest): void {
+    if (request.plan === undefined || erasing !== undefined) return;
     erasing = new Set(places.keys());
     moves++;
     // All that is settled: the head may be further.
     const end = settled().position;
     const before = journal.map(({ event, erased, place }) => erased || place > end ? undefined : event);
-    const left = withoutPerson(before, wish);
+    const left = withoutPerson(before, request);
     for (const [index, journaled] of journal.entries()) {
       if (before[index] === undefined || left[index] === before[index]) continue;
       if (left[index] === undefined) journaled.erased = true;

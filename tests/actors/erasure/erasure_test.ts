@@ -4,16 +4,23 @@ import { FOLD_VERSION } from "../../../domain/profile/fact.ts";
 import { LIMITS } from "../../../actors/limits.ts";
 import { clockAt, stillClock } from "../clocks.ts";
 import type { Chunk } from "../../../actors/journal/chunk.ts";
-import { MAX_WISHES } from "../../../actors/erasure/requests_api.ts";
+import { MAX_REQUESTS } from "../../../actors/erasure/requests_api.ts";
 import { LostFence, takeFence } from "../../../actors/store/lease.ts";
 import { createJournal, NOTHING_SETTLED } from "../../../actors/journal/journal_state.ts";
-import { actorKey, type Key, REBUILD, SETTLED, SUPPRESSED, wishKey } from "../../../actors/store/keys.ts";
+import {
+  actorKey,
+  erasureRequestKey,
+  type Key,
+  REBUILD,
+  SETTLED,
+  SUPPRESSED,
+} from "../../../actors/store/keys.ts";
 import { beginRebuild, rebuildAll, type RebuildOptions } from "../../../actors/replay/replay_all.ts";
 import { generationsIn, type Rebuild } from "../../../actors/settling/generation.ts";
 import type { Store } from "../../../actors/store/store.ts";
 import { MAX_SUPPRESSED } from "../../../actors/erasure/suppressed_records.ts";
 import type { System } from "../../../actors/system.ts";
-import { type Person, type Wish, wishedErasures } from "../../../actors/erasure/requests.ts";
+import { type ErasureRequest, type Person, requestedErasures } from "../../../actors/erasure/requests.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import { oracleOf, withoutPerson } from "./erased.ts";
 import { A, erasureContract, plantedHistory, textOf, U, verified } from "./erasure_contract.ts";
@@ -433,17 +440,17 @@ Deno.test("who asks again while an erasure waits joins it, up to the head that t
   await fence!.write({});
   const person = { kind: "user", id: U } as const;
   const asked = [system.erasure.erase(person, { suppress: false })];
-  while (await wishedErasures(store) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (await requestedErasures(store) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   await system.commit([eventWith({ userId: U })], "key");
   asked.push(system.erasure.erase(person, { suppress: "all" }));
-  while (!(await store.get<Wish>(wishKey(1))).value!.suppress) {
+  while (!(await store.get<ErasureRequest>(erasureRequestKey(1))).value!.suppress) {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   clock.ms += 60_000;
   for (const { erased, suppressed } of await Promise.all(asked)) {
     deepStrictEqual([erased.events, suppressed], [2, true]);
   }
-  strictEqual(await wishedErasures(store), 1);
+  strictEqual(await requestedErasures(store), 1);
   await system.close();
 });
 
@@ -451,7 +458,7 @@ Deno.test("no more than so many erasures wait", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const system = await openOn(store);
-  await store.commit({ checks: [], sets: [[["erasing"] as Key, { pushed: MAX_WISHES }]] });
+  await store.commit({ checks: [], sets: [[["erasing"] as Key, { pushed: MAX_REQUESTS }]] });
   await rejects(system.erasure.erase({ kind: "user", id: U }, { suppress: false }), {
     name: "NotServing",
     code: "erasure_under_way",
@@ -479,7 +486,7 @@ Deno.test("who asks for an erasure waits for 30 s, and is told that it goes on",
   let told: string | undefined;
   const asked = system.erasure.erase({ kind: "user", id: U }, { suppress: false })
     .catch((error) => told = error.message);
-  while (await wishedErasures(store) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (await requestedErasures(store) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   add(29_999);
   await new Promise((resolve) => setTimeout(resolve, 200));
   strictEqual(told, undefined);

@@ -2,7 +2,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { stillClock } from "../clocks.ts";
-import { type Judged, nothingSeen } from "../../../actors/erasure/suppression.ts";
+import { type Judged, nothingNoted } from "../../../actors/erasure/suppression.ts";
 import { MAX_SPANS } from "../../../actors/erasure/suppressed_records.ts";
 import { SUPPRESSED } from "../../../actors/store/keys.ts";
 import type { System } from "../../../actors/system.ts";
@@ -18,7 +18,8 @@ const page = (anonymousId: string, atMs: number) => eventWith({ type: "page", an
 const link = (userId: string, anonymousId: string, atMs: number) =>
   eventWith({ type: "identify", userId, anonymousId, atMs });
 
-const judge = async ({ suppression }: System, event: Judged) => await suppression.judge(event, nothingSeen());
+const judge = async ({ suppression }: System, event: Judged) =>
+  await suppression.judge(event, nothingNoted());
 
 /** A device that was the person's, then another's, then the person's again; and one that was another's first. */
 const HISTORY = [
@@ -116,7 +117,7 @@ Deno.test("within one request a log-in frees the device for what comes behind it
   const system = await openOn(await place.open());
   await system.commit(HISTORY, "key");
   await system.erasure.erase({ kind: "user", id: U }, { suppress: "all" });
-  const seen = nothingSeen();
+  const seen = nothingNoted();
   const request = [
     page("own", 40),
     link(U, "own", 40),

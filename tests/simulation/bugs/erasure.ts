@@ -29,9 +29,9 @@ export const ERASURE_BUGS: readonly Bug[] = [
     rule: "Erasure: what was begun is finished, by whomever",
     patches: [{
       file: "actors/erasure/execute.ts",
-      find: "if (wish === null || target !== null || position < wish.upTo) return false;",
+      find: "if (request === null || target !== null || position < request.upTo) return false;",
       replace:
-        "if (wish === null || target !== null || position < wish.upTo || wish.plan !== undefined) return false;",
+        "if (request === null || target !== null || position < request.upTo || request.plan !== undefined) return false;",
     }],
   },
   {
@@ -39,8 +39,8 @@ export const ERASURE_BUGS: readonly Bug[] = [
     rule: "Erasure: the plan is stored before anything changes, as its logs are going to go",
     patches: [{
       file: "actors/erasure/execute.ts",
-      find: "if (wish.plan === undefined) wish =",
-      replace: "wish =",
+      find: "if (request.plan === undefined) {\n    request =",
+      replace: "{\n    request =",
     }],
   },
   {
@@ -48,7 +48,7 @@ export const ERASURE_BUGS: readonly Bug[] = [
     rule: "Erasure: after settling past it",
     patches: [{
       file: "actors/erasure/execute.ts",
-      find: "|| position < wish.upTo) return false;",
+      find: "|| position < request.upTo) return false;",
       replace: ") return false;",
     }],
   },
@@ -76,7 +76,7 @@ export const ERASURE_BUGS: readonly Bug[] = [
     rule: "Erasure: what a user owned of anonymous ids goes too",
     patches: [{
       file: "actors/erasure/execute.ts",
-      find: "  await deleteParts(place, partsOf(place, wish, plan));\n",
+      find: "  await deleteParts(place, partsOf(place, request, plan));\n",
       replace: "",
     }],
   },
