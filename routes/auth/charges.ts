@@ -46,6 +46,8 @@ export interface Charges {
   refuseKey(payer: Required<Payer>): Problem | undefined;
   /** Charges work that was for nothing. */
   charge(payer: Payer, work: Work): void;
+  /** Counts work that was for nothing and that nobody pays for, for the log and the figures. */
+  note(payer: Payer, work: Work): void;
   /** Seconds of the thread that refused requests took since the start, of senders that are known and of others. */
   seconds(): { known: number; unknown: number };
   /** Requests that were refused before they were read, since the start. */
@@ -76,14 +78,14 @@ export function createCharges({ limits, log, now }: ChargesOptions): Charges {
   let unread = 0;
 
   /** Adds up for the log and the figures, whether it was charged or not. */
-  function note({ address, keyId }: Payer, ms: number): void {
+  function add({ address, keyId }: Payer, ms: number): void {
     totalMs[keyId === undefined ? "unknown" : "known"] += ms;
     watch.add({ network: networksOf(address).narrow, ...keyId !== undefined && { writeKeyId: keyId } }, ms);
   }
 
   function refuse(payer: Payer, { detail, retryAfterS }: { detail: string; retryAfterS: number }): Problem {
     unread++;
-    note(payer, REQUEST_MS);
+    add(payer, REQUEST_MS);
     return { reason: "rate_limited", code: "too_much_refused", detail, retryAfterS };
   }
 
@@ -107,9 +109,10 @@ export function createCharges({ limits, log, now }: ChargesOptions): Charges {
       const retryAfterS = keys.secondsUntil(payer.keyId, REQUEST_MS);
       return refuse(payer, { detail: KEY_IN_DEBT, retryAfterS });
     },
-    charge(payer, { bytes, ms }) {
-      const cost = REQUEST_MS + bytes * MS_PER_BYTE + ms;
-      note(payer, cost);
+    note: (payer, work) => add(payer, costOf(work)),
+    charge(payer, work) {
+      const cost = costOf(work);
+      add(payer, cost);
       if (payer.keyId !== undefined) return void keys.charge(payer.keyId, cost);
       const networks = networksOf(payer.address);
       narrow.charge(networks.narrow, cost);
@@ -124,6 +127,8 @@ export function createCharges({ limits, log, now }: ChargesOptions): Charges {
 const ADDRESS_IN_DEBT =
   "Rejected requests from this address took too much work. Send the write key in a header, or retry later.";
 const KEY_IN_DEBT = "Rejected requests of this write key took too much work. Retry later.";
+
+const costOf = ({ bytes, ms }: Work) => REQUEST_MS + bytes * MS_PER_BYTE + ms;
 
 type Sender = { network: string; writeKeyId?: string };
 

@@ -33,7 +33,7 @@ export interface Receiving {
   send(parts: Parts, c: RouteContext, sent: Sent): Promise<Outcome>;
 }
 
-/** Refusals that the server's own state is the reason of: nobody pays for these. */
+/** Refusals that the server's own state is the reason of: nobody pays for these, but the log names who causes most. */
 const NOBODYS_FAULT: ReadonlySet<Reason> = new Set(["unavailable", "internal"]);
 
 const NO_WORK: Work = { bytes: 0, ms: 0 };
@@ -120,12 +120,12 @@ async function receiveUnnamed(parts: Parts, c: RouteContext, receiving: Receivin
         refusal: { ...refusal, headers: { ...refusal.headers, ...body.problem?.headers } },
         work: body.work,
       });
-    if (body.problem !== undefined && NOBODYS_FAULT.has(body.problem.reason)) return body.problem;
+    if (body.problem !== undefined && NOBODYS_FAULT.has(body.problem.reason)) return refuse(body.problem);
     // Whatever else is wrong: without a key in what has come it is 401.
     if (beginsAsGzip(body.bytes)) return refuse(COMPRESSED);
     const looking = bodies.look(body, writtenKeys);
     const looked = looking instanceof Promise ? await looking : looking;
-    if (looked.problem !== undefined) return looked.problem;
+    if (looked.problem !== undefined) return refuse(looked.problem);
     const named = await callerNamed(parts, looked.found);
     const refusal = authentication.refuse(named.caller, "send", () => address) ?? body.problem;
     if (refusal !== undefined) return refuse(refusal);
@@ -212,7 +212,11 @@ function refuseSpent(
   const payer = { address: peerOf(c), keyId: caller.writeKeyId };
   const inDebt = charges.refuseKey(payer);
   if (inDebt !== undefined) return inDebt;
-  const tell = (refusal: Refusal | undefined) => refusal && problemOfRefusal(refusal);
+  const tell = (refusal: Refusal | undefined) => {
+    if (refusal === undefined) return undefined;
+    charges.note(payer, NO_WORK);
+    return problemOfRefusal(refusal);
+  };
   const refusal = pipeline.open(caller);
   return refusal instanceof Promise ? refusal.then(tell) : tell(refusal);
 }
@@ -224,8 +228,11 @@ function refuseUnnamed(
   { refusal, work }: { refusal: Problem; work: Work },
 ): Problem {
   const { charges, peerOf } = parts;
-  if (NOBODYS_FAULT.has(refusal.reason)) return refusal;
   const address = peerOf(c);
+  if (NOBODYS_FAULT.has(refusal.reason)) {
+    charges.note({ address }, work);
+    return refusal;
+  }
   charges.charge({ address }, work);
   // Draining what is left of its body would be more work for nothing.
   return charges.isInDebt(address) ? { ...refusal, headers: { ...refusal.headers, ...CLOSES } } : refusal;
@@ -248,9 +255,13 @@ function refuseKnown(
   { refusal, body, caller, isUnnamed = false, paidEvents = 0 }: Refused,
 ): Problem {
   const { charges, pipeline } = parts;
-  if (NOBODYS_FAULT.has(refusal.reason)) return refusal;
   const address = parts.peerOf(c);
-  charges.charge({ address, keyId: caller.writeKeyId }, body.work);
+  const payer = { address, keyId: caller.writeKeyId };
+  if (NOBODYS_FAULT.has(refusal.reason)) {
+    charges.note(payer, body.work);
+    return refusal;
+  }
+  charges.charge(payer, body.work);
   if (isUnnamed) charges.charge({ address }, body.work);
   // A sender that has to wait for its turn does not pay for asking: it would wait the longer.
   if (refusal.reason === "rate_limited") return refusal;

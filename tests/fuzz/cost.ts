@@ -11,8 +11,18 @@ import { bytesOf, headersOf, KNOWN_SHAPES, nameOf, type Shape } from "./cost_sha
 import { measured, quiet } from "./cost_thread.ts";
 import { type Honest, type HonestSeen, watchHonest } from "./cost_watch.ts";
 
-/** The bars of issue and SECURITY.md; an attack that takes `worthNaming` of the thread must be named. */
-export const BARS = { healthMs: 500, honestP99Ms: 1_000, price: 3, namedS: 10, worthNaming: 0.1 };
+/**
+ * The bars of SECURITY.md. A flood that takes `worthNaming` of the thread must be named where `mostlyRefused` of its
+ * requests are: what is taken and paid for is no attack.
+ */
+export const BARS = {
+  healthMs: 500,
+  honestP99Ms: 1_000,
+  price: 3,
+  namedS: 10,
+  worthNaming: 0.15,
+  mostlyRefused: 0.9,
+};
 
 /** Requests at once. */
 const AT_ONCE = 60;
@@ -257,15 +267,19 @@ function shown(result: CostResult): string {
 
 /** Judges one flood. A percentile of few events says little: those of short floods are judged together. */
 function judge(result: CostResult, found: (what: string) => void): void {
-  const { name, how, timesHonest, healthNetMs, eventNetMs, refusedS, tookMs, logS, metricsS } = result;
+  const { name, how, timesHonest, healthNetMs, eventNetMs, logS, metricsS } = result;
   const at = `${name} | ${how}`;
   if (timesHonest > BARS.price) found(`${at}: bytes buy ${timesHonest.toFixed(1)} times what honest ones do`);
   if (healthNetMs > BARS.healthMs) found(`${at}: /healthz took ${healthNetMs} ms`);
   if (eventNetMs.length >= ENOUGH_EVENTS) judgeEvents(at, eventNetMs, found);
-  const isAttack = refusedS > (tookMs / 1000) * BARS.worthNaming;
-  if (!isAttack || tookMs < BARS.namedS * 1000) return;
+  if (!mustBeNamed(result)) return;
   const latestS = Math.max(logS ?? Infinity, metricsS ?? Infinity);
   if (latestS > BARS.namedS) found(`${at}: named after ${logS} s by the log, ${metricsS} s by the figures`);
+}
+
+function mustBeNamed({ threadMs, tookMs, requests, statuses }: CostResult): boolean {
+  if (tookMs < BARS.namedS * 1000 || threadMs < tookMs * BARS.worthNaming) return false;
+  return requests - (statuses[200] ?? 0) >= requests * BARS.mostlyRefused;
 }
 
 function judgeEvents(at: string, eventMs: readonly number[], found: (what: string) => void): void {

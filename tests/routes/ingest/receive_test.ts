@@ -266,6 +266,32 @@ Deno.test("what the server itself could not take costs nobody anything", async (
   }
 });
 
+/** Requests that are more than 5 % of the work that 5 s have room for, by what any request costs. */
+const WORTH_A_WARNING = 2_600;
+
+Deno.test("the log names a key that goes on beyond its rate limit, which is no debt", async () => {
+  await using test = await openTestApp();
+  const rateLimit = { perSecond: 0.01, burst: 1 };
+  const { writeKey: { id }, key } = await test.system.writeKeys.create({ name: "eager", rateLimit });
+  const send = async () => (await test.send(ONE, text(TRACK), { headers: { "x-write-key": key } })).body.code;
+  await send();
+  for (let n = 0; n < WORTH_A_WARNING; n++) strictEqual(await send(), "rate_limited");
+  test.clock.nowMs += 5_000;
+  strictEqual(await send(), "rate_limited");
+  const { writeKeyId } = test.logged.find(({ code }) => code === "refused_work") ?? {};
+  strictEqual(writeKeyId, id);
+});
+
+Deno.test("the log names an address whose bodies find no room, which is no debt", async () => {
+  await using test = await openTestApp({ limits: { maxUnknownSmallBytes: 10 } });
+  const body = text({ ...TRACK, writeKey: WRITE_KEY });
+  const send = async () => (await test.send(ONE, body, { headers: {}, from: "192.0.2.7" })).body.code;
+  for (let n = 0; n < WORTH_A_WARNING; n++) strictEqual(await send(), "overloaded");
+  test.clock.nowMs += 5_000;
+  strictEqual(await send(), "overloaded");
+  strictEqual(test.logged.find(({ code }) => code === "refused_work")?.network, "192.0.2.7");
+});
+
 Deno.test("the log and the figures tell of refused work, and of who causes most of it", async () => {
   let ms = 0;
   await using test = await openTestApp({ elapsed: () => ms += 10 });
