@@ -58,7 +58,10 @@ export interface OpenOptions {
   onClockMoved?(message: string): void;
 }
 
-/** Opens signalfold: reads what is not settled yet, and goes on where it was left. */
+/**
+ * Opens signalfold: reads the unsettled events, and continues where the last process stopped. This function is long
+ * because it joins all rooms: one statement per part, without branches.
+ */
 export async function openSystem(options: OpenOptions): Promise<System> {
   const { clock, newId, observer, foldVersion = FOLD_VERSION } = options;
   const limits = { ...LIMITS, ...options.limits };

@@ -101,11 +101,62 @@ export interface App {
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/** Makes the routes. They hold no timer and no connection of their own. */
-export function createApp({ system, settings, log, now, newId, lookUp, ...deps }: AppDeps): App {
-  const limits = { ...LIMITS, ...deps.limits };
+/** Creates the app. It holds no timer and no connection of its own. */
+export function createApp(deps: AppDeps): App {
+  const { system, settings, log, now, newId } = deps;
   const metrics = deps.metrics ?? createMetrics({ startedAt: now(), memory: Deno.memoryUsage });
   const requests = createRequestCounts();
+  const parts = partsOf(deps, metrics);
+  const router = routerOf(deps, parts, { metrics, requests });
+  const countOther = requests.of("any", NO_ROUTE);
+  const hasHost = createHostCheck();
+  const lookForProxy = createProxyNotice({ publicUrl: settings.publicUrl, log });
+  let taken = 0;
+  let stopped: PromiseWithResolvers<void> | undefined;
+  const allAnswered = () => stopped?.resolve();
+
+  function refuse(request: Request, problem: Problem): Response {
+    countOther(STATUS_OF[problem.reason]);
+    return problemResponse(problem, { ...refusalFormOf(rawPath(request)), requestId: newId() });
+  }
+
+  async function fetch(request: Request, connection?: ConnectionInfo): Promise<Response> {
+    if (stopped !== undefined) return refuse(request, STOPPING);
+    taken++;
+    lookForProxy(request.headers);
+    try {
+      const response = hasHost(request)
+        ? await router.fetch(request, connection)
+        : refuse(request, INVALID_HOST);
+      if (request.method === "GET" || request.bodyUsed) return response;
+      // Nothing more is read from a sender that has cost too much: the connection is closed.
+      if (response.headers.get("connection") !== "close") await parts.bodies.drain(request);
+      return request.method === "HEAD" ? withoutLength(response) : response;
+    } finally {
+      taken--;
+      if (taken === 0) allAnswered();
+    }
+  }
+
+  return {
+    fetch,
+    request: (path, init, connection) =>
+      fetch(new Request(new URL(path, "http://localhost"), init), connection),
+    routes: router.routes.map(({ method, path }) => ({ method, path })),
+    stop() {
+      parts.bodies.stop();
+      // Streams have no end of their own.
+      system.live.end();
+      stopped ??= Promise.withResolvers();
+      if (taken === 0) stopped.resolve();
+      return stopped.promise;
+    },
+  };
+}
+
+/** Joins what all routes share: authentication, bodies, charges, and the pipeline with its stages and observers. */
+function partsOf({ system, settings, log, now, newId, lookUp, ...deps }: AppDeps, metrics: Metrics): Parts {
+  const limits = { ...LIMITS, ...deps.limits };
   const authentication = createAuthentication(settings, system.writeKeys, now);
   const peerOf = createPeerOf(settings.trustedProxies ?? 0);
   const bodies = createBodies({ limits, now, elapsed: deps.elapsed ?? now });
@@ -125,18 +176,22 @@ export function createApp({ system, settings, log, now, newId, lookUp, ...deps }
     liveObserver(system.live, statusOf),
     quarantineObserver(system, { statusOf, location }),
   ];
+  const pipeline = metrics.watch(createPipeline(stages.filter((stage) => stage !== undefined), observers));
   metrics.addGauge(
     "quarantine_dropped_events",
     "Rejected events that were not stored because the quarantine was full or an erasure was in progress.",
     system.quarantine.dropped,
   );
   addFiguresOfBodies(metrics, { charges, bodies });
-  const pipeline = metrics.watch(createPipeline(stages.filter((stage) => stage !== undefined), observers));
-  const parts: Parts = { system, authentication, charges, bodies, pipeline, peerOf, log, now, newId };
+  return { system, authentication, charges, bodies, pipeline, peerOf, log, now, newId };
+}
 
-  const hasHost = createHostCheck();
-  const lookForProxy = createProxyNotice({ publicUrl: settings.publicUrl, log });
-
+/** Joins the routes of all rooms, and the answers to requests that no route takes. */
+function routerOf(
+  { settings, heartbeatMs }: AppDeps,
+  parts: Parts,
+  { metrics, requests }: { metrics: Metrics; requests: ReturnType<typeof createRequestCounts> },
+): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
   routes.route("/", sendingRoutes(parts));
   routes.route("/", segmentRoutes(parts, { publicUrl: settings.publicUrl }));
@@ -146,14 +201,14 @@ export function createApp({ system, settings, log, now, newId, lookUp, ...deps }
   routes.route("/", contractRoutes(parts));
   routes.route("/", quarantineRoutes(parts));
   routes.route("/", statsRoutes(parts));
-  routes.route("/", liveRoutes(parts, deps.heartbeatMs));
+  routes.route("/", liveRoutes(parts, heartbeatMs));
   routes.route("/", traceRoutes(parts));
   routes.route("/", replayRoutes(parts));
   routes.route("/", healthRoutes(parts));
   routes.route("/", docsRoutes(parts, { publicUrl: settings.publicUrl }));
   routes.route("/", metricsRoutes(parts, { metrics, requests, open: settings.metricsOpen ?? false }));
 
-  // Hono's own choice goes back to a slow router, silently, where two routes are such that this one refuses them.
+  // Hono's own choice silently falls back to a slow router for routes that this one rejects.
   const byExpression = new Hono<RouteEnv>({ getPath: rawPath, router: new RegExpRouter() });
   const router = countedRoutes(routes, byExpression, requests);
   const countOther = requests.of("any", NO_ROUTE);
@@ -164,50 +219,7 @@ export function createApp({ system, settings, log, now, newId, lookUp, ...deps }
   };
   router.notFound((c) => answerOther(c, noRoute(router, c.req.path)));
   router.onError((error, c) => answerOther(c, problemOf(error)));
-
-  function refuseHost(request: Request): Response {
-    countOther(STATUS_OF.invalid);
-    return problemResponse(INVALID_HOST, { ...refusalFormOf(rawPath(request)), requestId: newId() });
-  }
-
-  let taken = 0;
-  let stopped: PromiseWithResolvers<void> | undefined;
-
-  const allAnswered = () => stopped?.resolve();
-
-  async function fetch(request: Request, connection?: ConnectionInfo): Promise<Response> {
-    if (stopped !== undefined) {
-      countOther(STATUS_OF.unavailable);
-      return problemResponse(STOPPING, { ...refusalFormOf(rawPath(request)), requestId: newId() });
-    }
-    taken++;
-    lookForProxy(request.headers);
-    try {
-      const response = hasHost(request) ? await router.fetch(request, connection) : refuseHost(request);
-      if (request.method === "GET" || request.bodyUsed) return response;
-      // Nothing more is read from who has cost too much: the connection is closed.
-      if (response.headers.get("connection") !== "close") await bodies.drain(request);
-      return request.method === "HEAD" ? withoutLength(response) : response;
-    } finally {
-      taken--;
-      if (taken === 0) allAnswered();
-    }
-  }
-
-  return {
-    fetch,
-    request: (path, init, connection) =>
-      fetch(new Request(new URL(path, "http://localhost"), init), connection),
-    routes: router.routes.map(({ method, path }) => ({ method, path })),
-    stop() {
-      bodies.stop();
-      // Streams have no end of their own.
-      system.live.end();
-      stopped ??= Promise.withResolvers();
-      if (taken === 0) stopped.resolve();
-      return stopped.promise;
-    },
-  };
+  return router;
 }
 
 function addFiguresOfBodies(metrics: Metrics, { charges, bodies }: Pick<Parts, "charges" | "bodies">): void {

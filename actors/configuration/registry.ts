@@ -1,6 +1,7 @@
 /**
- * A registry of configuration: named values that administrators change now and then and every process holds in memory.
- * One mark moves with each change, so one read tells whether anything is new, and one check keeps two changes apart.
+ * A registry of configuration: named values that administrators change now and then, and that every process holds in
+ * memory. One mark changes with every value, so one read tells whether anything is new, and one check keeps two changes
+ * apart.
  */
 import { createWatched } from "./cached_config.ts";
 import type { Clock } from "../store/clock.ts";
@@ -9,63 +10,63 @@ import type { Key } from "../store/keys.ts";
 import { createTurns } from "../store/serial_queue.ts";
 import type { Store } from "../store/store.ts";
 
-/** Who made a change, from where. */
+/** Who made a change, and from which address. */
 export interface Author {
   by: string;
   address: string;
 }
 
-/** One version of a value; `null` where it was removed. */
+/** One version of a value; `null` if it was removed. */
 export interface Version<T> extends Author {
   version: number;
   at: string;
   value: T | null;
-  /** The version that this one went back to. */
+  /** The version that was restored. */
   restored?: number;
 }
 
-/** What shall be: a value, or `null` to remove it. */
+/** A change: a new value, or `null` to remove it. */
 export interface Change<T> {
   id: string;
   value: T | null;
   restored?: number;
-  /** Keys that go with a value that is removed. */
+  /** Keys that are deleted with a removed value. */
   deletes?: Key[];
 }
 
-/** Where and how the values of one registry are stored. */
+/** How the values of one registry are stored. */
 export interface RegistryOptions<T> {
   store: Store;
   clock: Clock;
   newId(): string;
-  /** What the values are called in messages, in the plural. */
+  /** The name of the values in messages, in the plural. */
   named: string;
-  /** The mark that moves with each change, the keys of all values, and the key of one. */
+  /** The mark that changes with every value, the prefix of all values, and the key of one. */
   mark: Key;
   prefix: Key;
   keyOf(id: string): Key;
-  /** The versions of a value, where they are kept: their prefix, and the key of one. */
+  /** The versions of a value, if they are kept: their prefix, and the key of one. */
   versions?: { prefix(id: string): Key; keyOf(id: string, version: number): Key };
   /** The stored form of a version, and the way back: a stored format. */
   write(version: Version<T>): unknown;
   read(stored: unknown): Version<T>;
   idOf(value: T): string;
-  /** Called with all values before the first use, and after each change, by whomever. */
+  /** Called with all values before the first use, and after each change by any process. */
   onLoad(values: ReadonlyMap<string, Version<T>>): Promise<void> | void;
 }
 
 /** A registry. */
 export type Registry<T> = ReturnType<typeof createRegistry<T>>;
 
-/** A change that another process overtakes is tried again so often. */
+/** Attempts at a change that other processes overtake. */
 const TRIES = 10;
 
-/** Makes a registry; nothing is read before it is first asked. */
+/** Creates a registry. It reads nothing before its first use. */
 export function createRegistry<T>(options: RegistryOptions<T>) {
   const { store, clock, newId, mark, versions } = options;
   let values: ReadonlyMap<string, Version<T>> = new Map();
   const watched = createWatched(store, { clock, mark, load });
-  /** Changes that come at once would only get in each other's way. */
+  /** Changes that come at once would only overtake each other. */
   const inTurn = createTurns();
 
   async function load(): Promise<void> {
@@ -78,13 +79,6 @@ export function createRegistry<T>(options: RegistryOptions<T>) {
     values = found;
   }
 
-  async function newestVersion(id: string): Promise<number> {
-    if (versions === undefined) return 0;
-    const newest = store.list({ prefix: versions.prefix(id) }, { limit: 1, reverse: true });
-    for await (const { key } of newest) return key.at(-1) as number;
-    return 0;
-  }
-
   async function changeNow(author: Author, plan: () => Change<T>[]): Promise<void> {
     await update(store, { named: options.named, tries: TRIES }, async () => {
       const { stamp } = await store.get(mark);
@@ -94,7 +88,7 @@ export function createRegistry<T>(options: RegistryOptions<T>) {
       const sets: [Key, unknown][] = [[mark, newId()]];
       const deletes: Key[] = [];
       for (const { id, value, restored, deletes: more = [] } of changes) {
-        const next = await newestVersion(id) + 1;
+        const next = await newestVersion(options, id) + 1;
         const version = options.write({
           version: next,
           at: new Date(clock.now()).toISOString(),
@@ -106,7 +100,7 @@ export function createRegistry<T>(options: RegistryOptions<T>) {
         if (value === null) deletes.push(options.keyOf(id), ...more);
         else sets.push([options.keyOf(id), version]);
       }
-      // Every change moves the mark, so it alone tells whether another was faster.
+      // Every change moves the mark, so its stamp tells whether another change was faster.
       return { result: undefined, write: { checks: [{ key: mark, stamp }], sets, deletes } };
     });
     await watched.refresh();
@@ -119,29 +113,44 @@ export function createRegistry<T>(options: RegistryOptions<T>) {
     refresh: watched.refresh,
     refreshed: watched.refreshed,
     /**
-     * Makes changes, all or none. `plan` sees what is there (`values`) and gives what shall be; it is asked again where
-     * another process was faster, and where storage denied a write that it did: then it finds its change made.
+     * Makes changes, all or none. `plan` reads the current values (`values`) and gives the changes. It is called again if
+     * another process was faster, and if storage denied a write that it did: then it finds its change made.
      */
     change: (author: Author, plan: () => Change<T>[]): Promise<void> => inTurn(() => changeNow(author, plan)),
-    /** Versions of a value, newest first, before one; `undefined` where there never was such a value. */
-    async versions(
-      id: string,
-      { limit, before = Number.MAX_SAFE_INTEGER }: { limit: number; before?: number },
-    ): Promise<Version<T>[] | undefined> {
-      if (versions === undefined) return undefined;
-      const range = { start: versions.keyOf(id, 0), end: versions.keyOf(id, before) };
-      const found: Version<T>[] = [];
-      for await (const { value } of store.list(range, { limit, reverse: true })) {
-        found.push(options.read(value));
-      }
-      return found.length === 0 && await newestVersion(id) === 0 ? undefined : found;
-    },
-    /** What a value was in a version; `undefined` where there is no such version, or it was removed then. */
+    /** Versions of a value, newest first, before one; `undefined` if there never was such a value. */
+    versions: (id: string, query: VersionsQuery) => versionsOf(options, id, query),
+    /** The value in a version; `undefined` if there is no such version, or if it was removed then. */
     async valueIn(id: string, version: number): Promise<T | undefined> {
-      const { value } = versions === undefined
-        ? { value: null }
-        : await store.get(versions.keyOf(id, version));
+      if (versions === undefined) return undefined;
+      const { value } = await store.get(versions.keyOf(id, version));
       return value === null ? undefined : options.read(value).value ?? undefined;
     },
   };
+}
+
+/** A page of versions. */
+interface VersionsQuery {
+  limit: number;
+  before?: number;
+}
+
+/** The number of the newest version of a value; 0 if there is none. */
+async function newestVersion<T>({ store, versions }: RegistryOptions<T>, id: string): Promise<number> {
+  if (versions === undefined) return 0;
+  const newest = store.list({ prefix: versions.prefix(id) }, { limit: 1, reverse: true });
+  for await (const { key } of newest) return key.at(-1) as number;
+  return 0;
+}
+
+async function versionsOf<T>(
+  options: RegistryOptions<T>,
+  id: string,
+  { limit, before = Number.MAX_SAFE_INTEGER }: VersionsQuery,
+): Promise<Version<T>[] | undefined> {
+  const { store, versions } = options;
+  if (versions === undefined) return undefined;
+  const range = { start: versions.keyOf(id, 0), end: versions.keyOf(id, before) };
+  const found: Version<T>[] = [];
+  for await (const { value } of store.list(range, { limit, reverse: true })) found.push(options.read(value));
+  return found.length === 0 && await newestVersion(options, id) === 0 ? undefined : found;
 }

@@ -1,4 +1,4 @@
-/** Event contracts: kept with all their versions, held in memory, watched so that a change holds everywhere in 5 s. */
+/** Event contracts: stored with all versions, held in memory, refreshed so often that a change takes effect in 5 s. */
 import {
   type Checked,
   type Contract,
@@ -19,25 +19,32 @@ import {
 } from "../store/keys.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
-import { type Author, createRegistry } from "../configuration/registry.ts";
+import {
+  type Author,
+  type Change,
+  createRegistry,
+  type Registry,
+  type RegistryOptions,
+  type Version,
+} from "../configuration/registry.ts";
 import { TooManyContracts, UnsupportedSchema } from "../store/errors.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import type { Rejection } from "../../domain/event/rejection.ts";
 
-/** How often a contract was violated in this process since it started. */
+/** Number of violations of a contract in this process since it started. */
 export interface Violations {
-  /** Its name; `UNKNOWN_EVENTS` for events that no contract names. */
+  /** Its name; `UNKNOWN_EVENTS` for events without a contract. */
   contract: string;
   mode: "enforce" | "monitor";
   count: number;
 }
 
-/** A contract as it stands. */
+/** A contract as it is now. */
 export interface StoredContract extends Contract {
-  /** Counts its changes, from 1. */
+  /** Number of its changes, from 1. */
   version: number;
   updatedAt: string;
-  /** Why it checks nothing, and so only monitors, where its schema is not supported. */
+  /** Why it checks nothing and only monitors, if its schema is not supported. */
   notice?: string;
 }
 
@@ -45,117 +52,84 @@ export interface StoredContract extends Contract {
 export interface ContractVersion extends Author {
   version: number;
   at: string;
-  /** What it then was; `null` for one that was deleted. */
+  /** The contract after the change; `null` if it was deleted. */
   contract: Contract | null;
   /** The version that was restored. */
   restored?: number;
 }
 
-/** Event contracts: changes hold at once in this process, elsewhere within 5 s. */
+/** Event contracts: a change takes effect at once in this process, elsewhere within 5 s. */
 export interface EventContracts {
-  /** Resolves when what is known is fresh enough to judge by; nothing where it is already. */
+  /** Resolves when the contracts are fresh enough; `undefined` if they already are. */
   fresh(): Promise<void> | undefined;
-  /** Why an event is not taken, or nothing. Reads no storage. */
+  /** Why an event is rejected; `undefined` if it is accepted. Reads no storage. */
   judge(
     event: StoredEvent,
     options: { writeKeyId: string; unknown: UnknownEvents },
   ): Rejection | undefined;
-  /** The names of the contracts that mean an event. */
+  /** The names of the contracts that apply to an event. */
   namesFor(event: StoredEvent, writeKeyId: string): string[];
   violations(): Violations[];
   list(): Promise<StoredContract[]>;
   get(name: string): Promise<StoredContract | undefined>;
-  /** Makes or changes contracts, all or none. What is so already makes no version. Throws {@link TooManyContracts}. */
+  /** Creates or changes contracts, all or none. An equal contract makes no version. Throws {@link TooManyContracts}. */
   put(contracts: readonly Contract[], author: Author): Promise<StoredContract[]>;
   remove(name: string, author: Author): Promise<boolean>;
-  /** Changes, newest first, at most `limit` of them before a version; `undefined` where there never was such a contract. */
+  /** Changes, newest first, at most `limit` of them before a version; `undefined` if there never was such a contract. */
   versions(name: string, query: { limit: number; before?: number }): Promise<ContractVersion[] | undefined>;
   /**
-   * Goes back to what a contract was in a version; `undefined` where there is none, or it was deleted then. Throws
+   * Restores a version of a contract; `undefined` if there is none, or if it was deleted then. Throws
    * {@link UnsupportedSchema}.
    */
   restore(name: string, version: number, author: Author): Promise<StoredContract | undefined>;
-  /** Holds a draft against the last events of the journal. */
+  /** Checks a draft with the last events of the journal. */
   check(draft: Draft & { name: string }, last: number): Promise<DraftCheck>;
 }
 
-/** All contracts are in the memory of each process, and read again with each change: far more than there are events. */
+/** Each process holds all contracts in memory and reads them again after a change: far more than there are events. */
 export const MAX_CONTRACTS = 200;
 
-/** What events that no contract names are counted under: the setting that says what becomes of them. */
+/** The name under which events without a contract are counted: the setting for them. */
 export const NO_CONTRACT = "UNKNOWN_EVENTS";
 
-/** What stands under a contract's key and its versions': the contract as JSON in UTF-8, whose size has a bound. */
+/** The value of a contract's key and of its versions' keys: the contract as JSON in UTF-8, whose size is bounded. */
 type StoredVersion = Omit<ContractVersion, "contract"> & { contract: Uint8Array | null };
 
-/** Makes the contracts of a store. They are read before the first event. */
-export function createEventContracts(
-  { store, clock, newId }: { store: Store; clock: Clock; newId(): string },
-): EventContracts {
+/** What contracts are given. */
+export interface ContractsOptions {
+  store: Store;
+  clock: Clock;
+  newId(): string;
+}
+
+/** Creates the contracts of a store. They are read before the first event. */
+export function createEventContracts(options: ContractsOptions): EventContracts {
   let held = new Map<string, Held>();
   let contracts = createContracts([]);
   const counts = new Map<string, Violations>();
-  const registry = createRegistry<Contract>({
-    store,
-    clock,
-    newId,
-    named: "contracts",
-    mark: CONTRACTS_CHANGED,
-    prefix: CONTRACTS,
-    keyOf: contractKey,
-    versions: { prefix: contractVersions, keyOf: contractVersionKey },
-    write: ({ value, ...rest }): StoredVersion => ({ ...rest, contract: value && encode(value) }),
-    read(stored) {
-      const { contract, ...rest } = stored as StoredVersion;
-      return { ...rest, value: contract && decode(contract) };
-    },
-    idOf: ({ name }) => name,
-    async onLoad(values) {
-      const found = new Map<string, Held>();
-      for (const [name, { value, version, at }] of values) {
-        const known = held.get(name);
-        // The same object, and so the code that was made of it.
-        const isSame = known?.shown.version === version;
-        found.set(name, isSame ? known : await hold({ ...value!, version, updatedAt: at }));
-      }
-      held = found;
-      contracts = createContracts([...found.values()].map(({ checked }) => checked));
-    },
+  const registry = registryOf(options, async (values) => {
+    held = await heldOf(values, held);
+    contracts = createContracts([...held.values()].map(({ checked }) => checked));
   });
-
-  function count(contract: string | null, mode: ContractMode): void {
-    const key = `${mode}/${contract ?? NO_CONTRACT}`;
-    const known = counts.get(key);
-    if (known !== undefined) known.count++;
-    else counts.set(key, { contract: contract ?? NO_CONTRACT, mode, count: 1 });
-  }
 
   async function put(
     given: readonly Contract[],
     author: Author,
     restored?: number,
   ): Promise<StoredContract[]> {
-    await registry.change(author, () => {
-      const changes = given.filter((contract) => !isSame(contract, held.get(contract.name)?.shown));
-      const added = changes.filter(({ name }) => !held.has(name)).length;
-      if (held.size + added > MAX_CONTRACTS && added > 0) {
-        throw new TooManyContracts(`Contract limit reached (${MAX_CONTRACTS}).`);
-      }
-      return changes.map((contract) => ({
-        id: contract.name,
-        value: contract,
-        ...restored !== undefined && { restored },
-      }));
-    });
+    await registry.change(author, () => changesTo(given, { held, restored }));
     return given.flatMap(({ name }) => held.get(name)?.shown ?? []);
   }
 
   return {
     fresh: registry.fresh,
     judge(event, options) {
-      // All that an event pays where there are none.
+      // The whole cost of an event if there are no contracts.
       if (contracts.size === 0 && options.unknown === "allow") return undefined;
-      return judge(contracts, event, { ...options, count });
+      return judge(contracts, event, {
+        ...options,
+        count: (contract, mode) => count(counts, contract ?? NO_CONTRACT, mode),
+      });
     },
     namesFor: (event, writeKeyId) => contracts.meeting(event, writeKeyId).map(({ name }) => name),
     violations: () => [...counts.values()].map((each) => ({ ...each })),
@@ -169,7 +143,7 @@ export function createEventContracts(
     },
     put: (given, author) => put(given, author),
     async remove(name, author) {
-      // Where storage denied a write that it did, it is gone at the second look: it was there at the first.
+      // If storage denied a deletion that it did, the contract is gone at the second look: it was there at the first.
       let wasThere = false;
       await registry.change(author, () => {
         if (!held.has(name)) return [];
@@ -185,23 +159,87 @@ export function createEventContracts(
     async restore(name, version, author) {
       const contract = await registry.valueIn(name, version);
       if (contract === undefined) return undefined;
-      const { readSchema } = await import("../../domain/contract/read_schema.ts");
-      const { problem } = readSchema(contract.schema);
-      if (problem !== undefined) throw new UnsupportedSchema(problem);
+      await refuseUnsupported(contract);
       return (await put([contract], author, version))[0];
     },
-    check: (draft, last) => checkDraft({ store, clock }, draft, last),
+    check: (draft, last) => checkDraft(options, draft, last),
   };
 }
 
-/** A contract as it is shown, and as events are held against it. */
+function registryOf(
+  options: ContractsOptions,
+  onLoad: RegistryOptions<Contract>["onLoad"],
+): Registry<Contract> {
+  return createRegistry<Contract>({
+    ...options,
+    named: "contracts",
+    mark: CONTRACTS_CHANGED,
+    prefix: CONTRACTS,
+    keyOf: contractKey,
+    versions: { prefix: contractVersions, keyOf: contractVersionKey },
+    write: ({ value, ...rest }): StoredVersion => ({ ...rest, contract: value && encode(value) }),
+    read(stored) {
+      const { contract, ...rest } = stored as StoredVersion;
+      return { ...rest, value: contract && decode(contract) };
+    },
+    idOf: ({ name }) => name,
+    onLoad,
+  });
+}
+
+/** Counts a violation. */
+function count(counts: Map<string, Violations>, contract: string, mode: ContractMode): void {
+  const key = `${mode}/${contract}`;
+  const known = counts.get(key);
+  if (known !== undefined) known.count++;
+  else counts.set(key, { contract, mode, count: 1 });
+}
+
+/** The changes that lead to the given contracts; an equal contract is no change. Throws {@link TooManyContracts}. */
+function changesTo(
+  given: readonly Contract[],
+  { held, restored }: { held: ReadonlyMap<string, Held>; restored: number | undefined },
+): Change<Contract>[] {
+  const changes = given.filter((contract) => !isSame(contract, held.get(contract.name)?.shown));
+  const added = changes.filter(({ name }) => !held.has(name)).length;
+  if (held.size + added > MAX_CONTRACTS && added > 0) {
+    throw new TooManyContracts(`Contract limit reached (${MAX_CONTRACTS}).`);
+  }
+  return changes.map((contract) => ({
+    id: contract.name,
+    value: contract,
+    ...restored !== undefined && { restored },
+  }));
+}
+
+async function refuseUnsupported(contract: Contract): Promise<void> {
+  const { readSchema } = await import("../../domain/contract/read_schema.ts");
+  const { problem } = readSchema(contract.schema);
+  if (problem !== undefined) throw new UnsupportedSchema(problem);
+}
+
+/** All contracts, ready to check events. An unchanged one stays the same object, with the code that was made of it. */
+async function heldOf(
+  values: ReadonlyMap<string, Version<Contract>>,
+  before: ReadonlyMap<string, Held>,
+): Promise<Map<string, Held>> {
+  const found = new Map<string, Held>();
+  for (const [name, { value, version, at }] of values) {
+    const known = before.get(name);
+    const isSame = known?.shown.version === version;
+    found.set(name, isSame ? known : await hold({ ...value!, version, updatedAt: at }));
+  }
+  return found;
+}
+
+/** A contract as it is shown, and ready to check events. */
 interface Held {
   shown: StoredContract;
   checked: Checked;
 }
 
 async function hold(contract: StoredContract): Promise<Held> {
-  // Not before there is one: the engine's presence alone costs the path of every event.
+  // Only if there is a contract: the engine's presence alone costs the path of every event.
   const { makeChecked } = await import("../../domain/contract/checked_contract.ts");
   const checked = makeChecked(contract);
   const { mode, notice } = checked;
@@ -211,7 +249,7 @@ async function hold(contract: StoredContract): Promise<Held> {
 const encode = (contract: Contract): Uint8Array => new TextEncoder().encode(JSON.stringify(contract));
 const decode = (bytes: Uint8Array): Contract => JSON.parse(new TextDecoder().decode(bytes));
 
-/** Whether a contract says what another does, members in whatever order. */
+/** Whether two contracts are equal, in whatever order their members are. */
 function isSame(contract: Contract, other: StoredContract | undefined): boolean {
   if (other === undefined || other.notice !== undefined) return false;
   const { version: _, updatedAt: __, ...standing } = other;

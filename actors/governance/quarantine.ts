@@ -97,6 +97,7 @@ interface Minute {
 
 /** What a quarantine remembers. */
 interface State {
+  rejected: ReturnType<typeof createRejected>;
   waiting: Waiting[];
   minute: Minute;
   dropped: number;
@@ -110,6 +111,7 @@ export function createQuarantine(options: QuarantineOptions) {
   const { store, clock, newId, erasures } = options;
   const rejected = createRejected(options);
   const state: State = {
+    rejected,
     waiting: [],
     minute: newMinute(-Infinity),
     dropped: 0,
@@ -124,7 +126,7 @@ export function createQuarantine(options: QuarantineOptions) {
       await clock.sleep(GATHER_MS);
       while (state.waiting.length > 0) {
         const batch = takeBatch(state);
-        state.dropped += batch.length - await writeBatch(state, batch, { store, rejected }).catch(() => 0);
+        state.dropped += batch.length - await writeBatch(state, batch, store).catch(() => 0);
       }
       await sweepIfDue().catch(() => {});
     } while (state.waiting.length > 0);
@@ -132,41 +134,26 @@ export function createQuarantine(options: QuarantineOptions) {
     working = undefined;
   }
 
-  async function sweepIfDue(): Promise<void> {
-    if (clock.monotonic() - state.sweptMs >= SWEEP_MS) await sweep();
-  }
-
-  /** From the oldest on: ids sort by time, and the first event that is young enough ends it. */
-  async function sweep(): Promise<void> {
-    state.sweptMs = clock.monotonic();
-    const old: string[] = [];
-    for await (const { key, value } of store.list<Stored>({ prefix: REJECTED }, { batchSize: 20 })) {
-      if (clock.now() - value!.at < KEPT_MS) break;
-      old.push(key[1] as string);
-    }
-    await rejected.removeAll(old);
-  }
-
+  const sweepIfDue = async (): Promise<void> => {
+    if (clock.monotonic() - state.sweptMs >= SWEEP_MS) await sweep(state, options);
+  };
   const written = async (): Promise<void> => {
     while (working !== undefined) await working;
   };
 
   return {
     hasRoom(writeKeyId: string): boolean {
-      if (clock.monotonic() - state.minute.began > MINUTE_MS) state.minute = newMinute(clock.monotonic());
-      const { all, keys } = state.minute;
-      const has = fits(1, { own: keys.get(writeKeyId) ?? NOTHING, all, max: OF_A_MINUTE });
+      const has = hasRoomInMinute(state, writeKeyId, clock.monotonic());
       if (!has) state.dropped++;
       return has;
     },
-    keep({ event, ...rest }: Omit<RejectedEvent, "id">): void {
-      const body = new TextEncoder().encode(JSON.stringify(event));
-      if (body.length > MAX_EVENT_BYTES) {
+    keep(event: Omit<RejectedEvent, "id">): void {
+      const stored = storedOf(event, clock.now());
+      if (stored === undefined) {
         state.dropped++;
         return;
       }
-      countInMinute(state.minute, rest.writeKeyId, body.length);
-      const stored = { ...rest, at: clock.now(), body };
+      countInMinute(state.minute, stored);
       state.waiting.push({ id: newId(), stored, erasures: Math.max(erasures(), state.searched) });
       working ??= work();
     },
@@ -178,11 +165,7 @@ export function createQuarantine(options: QuarantineOptions) {
     },
     async get(id: string) {
       await written();
-      const { value } = await store.get<Stored>(rejectedKey(id));
-      if (value === null || clock.now() - value.at >= KEPT_MS) return undefined;
-      const whole = shown(id, value);
-      if (whole === undefined) throw new StorageFault(DAMAGED);
-      return whole;
+      return await readOne(options, id);
     },
     /** Number of events that would be erased with a person. */
     async count(names: ErasedNames) {
@@ -193,11 +176,43 @@ export function createQuarantine(options: QuarantineOptions) {
       await written();
       return await rejected.removeAll([id]) === 1;
     },
-    sweep,
+    sweep: () => sweep(state, options),
     /** Resolve when nothing waits to be written. */
     flush: written,
     close: written,
   } satisfies Quarantine & Counting & { flush(): Promise<void>; close(): Promise<void> };
+}
+
+/** The stored form of a rejected event; `undefined` if it is too large. */
+function storedOf({ event, ...rest }: Omit<RejectedEvent, "id">, now: number): Stored | undefined {
+  const body = new TextEncoder().encode(JSON.stringify(event));
+  return body.length > MAX_EVENT_BYTES ? undefined : { ...rest, at: now, body };
+}
+
+async function readOne({ store, clock }: QuarantineOptions, id: string): Promise<RejectedEvent | undefined> {
+  const { value } = await store.get<Stored>(rejectedKey(id));
+  if (value === null || clock.now() - value.at >= KEPT_MS) return undefined;
+  const whole = shown(id, value);
+  if (whole === undefined) throw new StorageFault(DAMAGED);
+  return whole;
+}
+
+/** Deletes old events from the oldest on: ids sort by time, and the first event that is young enough ends it. */
+async function sweep(state: State, options: QuarantineOptions): Promise<void> {
+  const { store, clock } = options;
+  state.sweptMs = clock.monotonic();
+  const old: string[] = [];
+  for await (const { key, value } of store.list<Stored>({ prefix: REJECTED }, { batchSize: 20 })) {
+    if (clock.now() - value!.at < KEPT_MS) break;
+    old.push(key[1] as string);
+  }
+  await state.rejected.removeAll(old);
+}
+
+function hasRoomInMinute(state: State, writeKeyId: string, nowMs: number): boolean {
+  if (nowMs - state.minute.began > MINUTE_MS) state.minute = newMinute(nowMs);
+  const { all, keys } = state.minute;
+  return fits(1, { own: keys.get(writeKeyId) ?? NOTHING, all, max: OF_A_MINUTE });
 }
 
 function newMinute(began: number): Minute {
@@ -205,7 +220,7 @@ function newMinute(began: number): Minute {
 }
 
 /** Counts an event that a process keeps in this minute. */
-function countInMinute({ all, keys }: Minute, writeKeyId: string, bytes: number): void {
+function countInMinute({ all, keys }: Minute, { writeKeyId, body: { length: bytes } }: Stored): void {
   addTo(all, bytes);
   let own = keys.get(writeKeyId);
   if (own === undefined) keys.set(writeKeyId, own = { ...NOTHING });
@@ -228,8 +243,9 @@ function takeBatch(state: State): Waiting[] {
 async function writeBatch(
   state: State,
   batch: readonly Waiting[],
-  { store, rejected }: { store: Store; rejected: ReturnType<typeof createRejected> },
+  store: Store,
 ): Promise<number> {
+  const { rejected } = state;
   let kept: Waiting[] = [];
   await rejected.move(async (total) => {
     // Ids are used once: if one is there, the write that was denied was done, and all of it.

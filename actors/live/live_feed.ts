@@ -72,19 +72,17 @@ export interface LiveOptions {
 export function createLive(options: LiveOptions) {
   const { journal, clock, limits } = options;
   const listeners = new Set<FeedListener>();
-  const { pace, listenedMs } = limits;
   const wakeAll = () => listeners.forEach((listener) => listener.wake());
-  const notes = createNotes({ ...options, pace, listenedMs, onNotes: wakeAll });
+  const notes = createNotes({ ...options, ...limits, onNotes: wakeAll });
   const feed = createWatch(options, { listeners, notes, wakeAll });
-  let stopWaking: (() => void) | undefined;
+  const waking = createWaking(clock, wakeAll);
   let ended = false;
 
   function leave(listener: FeedListener): void {
     listeners.delete(listener);
     if (listeners.size > 0) return;
     notes.here(false);
-    stopWaking?.();
-    stopWaking = undefined;
+    waking.stop();
     feed.endPause();
   }
 
@@ -92,12 +90,12 @@ export function createLive(options: LiveOptions) {
     wanted: notes.wanted,
     tell: notes.tell,
     async listen({ after, mayWant }): Promise<Listener> {
-      if (listeners.size >= MAX_LISTENERS) throw new TooManyListeners(`${MAX_LISTENERS} listen already`);
+      refuseTooMany(listeners.size);
       const listener = createListener({
         ...options,
         notes,
         mayWant,
-        maxBehindEvents: limits.maxBehindEvents,
+        ...limits,
         lostNotes: feed.lostNotes,
         count: () => listeners.size,
         onClose: () => leave(listener),
@@ -127,11 +125,7 @@ export function createLive(options: LiveOptions) {
     live,
     /** Call it after each commit of this process. */
     moved(): void {
-      if (listeners.size === 0 || stopWaking !== undefined) return;
-      stopWaking = clock.timer(WAKE_MS, () => {
-        stopWaking = undefined;
-        wakeAll();
-      });
+      if (listeners.size > 0) waking.start();
     },
     /** Call it when somebody is erased: notes of any process may name them, and notes may be lost. */
     forget: notes.forget,
@@ -141,6 +135,27 @@ export function createLive(options: LiveOptions) {
       await notes.close();
     },
   };
+}
+
+/** Wakes all listeners after {@link WAKE_MS}; one wake-up for all commits until then. */
+function createWaking(clock: Clock, wakeAll: () => void) {
+  let cancel: (() => void) | undefined;
+  return {
+    start(): void {
+      cancel ??= clock.timer(WAKE_MS, () => {
+        cancel = undefined;
+        wakeAll();
+      });
+    },
+    stop(): void {
+      cancel?.();
+      cancel = undefined;
+    },
+  };
+}
+
+function refuseTooMany(count: number): void {
+  if (count >= MAX_LISTENERS) throw new TooManyListeners(`${MAX_LISTENERS} listen already`);
 }
 
 /** Watches the head, the notes of other processes and the listeners, while there are listeners. */

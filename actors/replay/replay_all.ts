@@ -83,7 +83,7 @@ export interface Rebuilding {
 
 /** Begins a rebuild in a generation that nothing uses, whatever an abandoned one left there. */
 export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding> {
-  const { source, target, journal, limits, foldVersion } = options;
+  const { source, target, journal, limits } = options;
   const empty: Rebuild = { ...NO_CHECKPOINT, fold: options.foldVersion, generation: 0 };
   const fence = await takeFence({ ...options, store: target, key: REBUILD, empty });
   if (fence === undefined) {
@@ -105,10 +105,16 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
     if (unused === live.generation) continue;
     await deleteGeneration(target, unused, { write: fence.write, limits });
   }
-  let position = BEGINNING;
-  let done = 0;
-  const written = new Set<ActorName>();
-  const members = new Set<string>();
+  const folding: Folding = {
+    ...options,
+    fence,
+    generation,
+    events: live.events,
+    position: BEGINNING,
+    done: 0,
+    written: new Set(),
+    members: new Set(),
+  };
   return {
     generation,
     replaced: live.generation,
@@ -123,43 +129,60 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
       await fence.write({ change: { until: 0 } });
     },
     async advance(to) {
-      while (position < to) {
-        const report = (events: number) =>
-          options.onProgress(done + Math.floor(events), Math.max(live.events, done));
-        let read = 0;
-        const round = await gather(source, {
-          after: position,
-          upTo: to,
-          maxEvents: limits.replayedEvents,
-          maxBytes: ROUND_BYTES,
-          onEntry: (events) => report((read += events) * GATHER_SHARE),
-        });
-        const place = {
-          store: target,
-          generation,
-          write: fence.write,
-          factsAt: journal.events.factsAt,
-          renew: fence.renew,
-          limits,
-          foldVersion,
-          onSettled: (share: number) => report(read * (GATHER_SHARE + share * (1 - GATHER_SHARE))),
-          isNew: (name: ActorName) => written.size < limits.rememberedActors && !written.has(name),
-          isNewMember: (member: string) =>
-            members.size < limits.rememberedActors && members.size < members.add(member).size,
-        };
-        await workUnder(fence, () => settleRound(place, round.mail));
-        for (const kind of ACTOR_KINDS) {
-          for (const id of round.mail.ids(kind)) {
-            if (written.size < limits.rememberedActors) written.add(`${kind}/${id}`);
-          }
-        }
-        await fence.write({ change: { position: round.end } });
-        position = round.end;
-        done += read;
-        options.onProgress(done, Math.max(live.events, done));
-      }
+      while (folding.position < to) await foldRound(folding, to);
     },
   };
+}
+
+/** How far a rebuild has folded. */
+interface Folding extends RebuildOptions {
+  fence: Fence<Rebuild>;
+  generation: number;
+  /** Events of the journal at the beginning, and events that are folded. */
+  events: number;
+  done: number;
+  position: Position;
+  /** Actors and members that this rebuild has written, as many as it remembers. */
+  written: Set<ActorName>;
+  members: Set<string>;
+}
+
+/** Folds one round of events up to a position. */
+async function foldRound(folding: Folding, to: Position): Promise<void> {
+  const { source, target, journal, fence, generation, limits, foldVersion, written, members } = folding;
+  const total = () => Math.max(folding.events, folding.done);
+  const report = (events: number) => folding.onProgress(folding.done + Math.floor(events), total());
+  let read = 0;
+  const round = await gather(source, {
+    after: folding.position,
+    upTo: to,
+    maxEvents: limits.replayedEvents,
+    maxBytes: ROUND_BYTES,
+    onEntry: (events) => report((read += events) * GATHER_SHARE),
+  });
+  const place = {
+    store: target,
+    generation,
+    write: fence.write,
+    factsAt: journal.events.factsAt,
+    renew: fence.renew,
+    limits,
+    foldVersion,
+    onSettled: (share: number) => report(read * (GATHER_SHARE + share * (1 - GATHER_SHARE))),
+    isNew: (name: ActorName) => written.size < limits.rememberedActors && !written.has(name),
+    isNewMember: (member: string) =>
+      members.size < limits.rememberedActors && members.size < members.add(member).size,
+  };
+  await workUnder(fence, () => settleRound(place, round.mail));
+  for (const kind of ACTOR_KINDS) {
+    for (const id of round.mail.ids(kind)) {
+      if (written.size < limits.rememberedActors) written.add(`${kind}/${id}`);
+    }
+  }
+  await fence.write({ change: { position: round.end } });
+  folding.position = round.end;
+  folding.done += read;
+  folding.onProgress(folding.done, total());
 }
 
 /**

@@ -56,102 +56,28 @@ const REST_MS = 1_000;
 /** A replay that is to stop looks at that whenever it waits, and so ends sooner than this. */
 const CLOSE_MS = 1_000;
 
+/** What the functions of the replays share. */
+interface State {
+  options: ReplaysOptions;
+  /** This process, as a holder of leases. */
+  owner: string;
+  stopping: ReturnType<typeof createStop>;
+  /** A clock whose waits end at the stop. */
+  clock: Clock;
+  running: Promise<void> | undefined;
+}
+
 /** Makes what carries out replays in this process. */
 export function createReplays(options: ReplaysOptions): Replays {
   const { store, newId } = options;
   const stopping = createStop();
-  const clock = stopping.heeding(options.clock);
-  const owner = newId();
-  let running: Promise<void> | undefined;
-
-  function wake(): Promise<void> {
-    if (stopping.stopped()) return Promise.resolve();
-    return running ??= work().catch((error) => {
-      if (!stopping.stopped() && !(error instanceof StorageUnavailable)) options.onFault(error);
-    }).finally(() => running = undefined);
-  }
-
-  async function work(): Promise<void> {
-    for (let claim = await claimNext(); claim !== undefined; claim = await claimNext()) await carryOut(claim);
-  }
-
-  /** The oldest replay that is not over, once it is this process's. */
-  async function claimNext(): Promise<Claim | undefined> {
-    for (;;) {
-      const entry = (await entriesIn(store)).findLast(({ value }) => !isOver(value!));
-      if (entry === undefined) return undefined;
-      const leftMs = entry.value!.until - clock.now();
-      // A lease that ends later than one can is of a clock that was wrong.
-      if (leftMs > 0 && leftMs <= LEASE_MS) return undefined;
-      const claim = createClaim(entry as Entry<Replay> & { value: Replay }, { store, clock, owner });
-      const { tries } = entry.value!;
-      const begun = tries < MAX_TRIES
-        ? { state: "running" as const, tries: tries + 1, startedAt: clock.now(), events: 0 }
-        : over("failed", clock.now(), {
-          error: entry.value!.error ?? INTERRUPTED,
-        });
-      if (await claim.write(begun) && tries < MAX_TRIES) return claim;
-    }
-  }
-
-  async function carryOut(claim: Claim): Promise<void> {
-    let progress: Partial<Replay> = {};
-    const stopBeat = beat(claim, () => progress);
-    const { scope, verify, tries } = claim.value();
-    const end = await runReplay({
-      ...options,
-      clock,
-      owner: newId(),
-      onProgress(events, totalEvents) {
-        if (stopping.stopped() || claim.isLost()) {
-          throw new ReplayStopped("The replay was deleted, or another process runs it.");
-        }
-        progress = { events, totalEvents };
-      },
-    }, { scope, verify }).then(
-      (outcome) => over("done", clock.now(), { ...outcome, totalEvents: undefined, error: undefined }),
-      (error) => afterFailure(error, tries),
-    );
-    await stopBeat();
-    await claim.write(end);
-    if (end.state === "waiting") await clock.sleep(REST_MS * tries);
-  }
-
-  function afterFailure(error: unknown, tries: number): Partial<Replay> & Pick<Replay, "state"> {
-    const waiting = { state: "waiting" as const, until: 0 };
-    // Another process goes on, and this is none of its tries.
-    if (stopping.stopped()) return { ...waiting, tries: tries - 1 };
-    const failed = (error: string) => over("failed", clock.now(), { error });
-    if (error instanceof UnknownActor) return failed(error.message);
-    // Another replay, an erasure, storage that does not answer: these pass.
-    const passes = [ReplayRefused, ReplayStopped, StorageUnavailable, LostFence].some((kind) =>
-      error instanceof kind
-    );
-    if (passes) {
-      const { message } = error as Error;
-      return tries < MAX_TRIES ? { ...waiting, error: message } : failed(message);
-    }
-    options.onFault(error);
-    return failed("An internal error occurred; see the server's log.");
-  }
-
-  /** Says that the replay goes on, and how far it is, until the function that it returns is called. */
-  function beat(claim: Claim, progress: () => Partial<Replay>): () => Promise<void> {
-    let writing: Promise<unknown> = Promise.resolve();
-    let cancel = options.clock.timer(BEAT_MS, next);
-    function next(): void {
-      writing = claim.write(progress()).catch(() => {}).then(() => {
-        if (!done) cancel = options.clock.timer(BEAT_MS, next);
-      });
-    }
-    let done = false;
-    return async () => {
-      done = true;
-      cancel();
-      await writing;
-    };
-  }
-
+  const state: State = {
+    options,
+    owner: newId(),
+    stopping,
+    clock: stopping.heeding(options.clock),
+    running: undefined,
+  };
   return {
     async request({ scope, verify }) {
       const entries = await entriesIn(store);
@@ -160,7 +86,16 @@ export function createReplays(options: ReplaysOptions): Replays {
       }
       const id = newId();
       const requestedAt = options.clock.now();
-      const replay: Replay = { id, scope, verify, state: "waiting", requestedAt, tries: 0, owner, until: 0 };
+      const replay: Replay = {
+        id,
+        scope,
+        verify,
+        state: "waiting",
+        requestedAt,
+        tries: 0,
+        owner: state.owner,
+        until: 0,
+      };
       const deletes = entries.slice(KEPT - 1).filter(({ value }) => isOver(value!)).map(({ key }) => key);
       const key = replayKey(id);
       const write = {
@@ -170,20 +105,118 @@ export function createReplays(options: ReplaysOptions): Replays {
       };
       // Nobody else writes under this id: a write that is denied was done.
       await store.commit(write);
-      void wake();
+      void wake(state);
       return id;
     },
     async list() {
       const replays = (await entriesIn(store)).map(({ value }) => value!);
       // Whoever asks how far one is brings it on, where the process that worked on it is gone.
-      if (replays.some((each) => !isOver(each))) void wake();
+      if (replays.some((each) => !isOver(each))) void wake(state);
       return replays.slice(0, KEPT);
     },
-    tick: (ms) => withTimeout(wake(), { clock: options.clock, ms, onTimeout() {} }),
+    tick: (ms) => withTimeout(wake(state), { clock: options.clock, ms, onTimeout() {} }),
     async close() {
       stopping.stop();
-      await withTimeout(running ?? Promise.resolve(), { clock: options.clock, ms: CLOSE_MS, onTimeout() {} });
+      await withTimeout(state.running ?? Promise.resolve(), {
+        clock: options.clock,
+        ms: CLOSE_MS,
+        onTimeout() {},
+      });
     },
+  };
+}
+
+function wake(state: State): Promise<void> {
+  if (state.stopping.stopped()) return Promise.resolve();
+  return state.running ??= work(state).catch((error) => {
+    if (!state.stopping.stopped() && !(error instanceof StorageUnavailable)) state.options.onFault(error);
+  }).finally(() => state.running = undefined);
+}
+
+async function work(state: State): Promise<void> {
+  for (let claim = await claimNext(state); claim !== undefined; claim = await claimNext(state)) {
+    await carryOut(state, claim);
+  }
+}
+
+/** The oldest replay that is not over, once it is this process's. */
+async function claimNext(state: State): Promise<Claim | undefined> {
+  for (;;) {
+    const entry = (await entriesIn(state.options.store)).findLast(({ value }) => !isOver(value!));
+    if (entry === undefined) return undefined;
+    const leftMs = entry.value!.until - state.clock.now();
+    // A lease that ends later than one can is of a clock that was wrong.
+    if (leftMs > 0 && leftMs <= LEASE_MS) return undefined;
+    const claim = createClaim(entry as Entry<Replay> & { value: Replay }, {
+      store: state.options.store,
+      clock: state.clock,
+      owner: state.owner,
+    });
+    const { tries } = entry.value!;
+    const begun = tries < MAX_TRIES
+      ? { state: "running" as const, tries: tries + 1, startedAt: state.clock.now(), events: 0 }
+      : over("failed", state.clock.now(), {
+        error: entry.value!.error ?? INTERRUPTED,
+      });
+    if (await claim.write(begun) && tries < MAX_TRIES) return claim;
+  }
+}
+
+async function carryOut(state: State, claim: Claim): Promise<void> {
+  let progress: Partial<Replay> = {};
+  const stopBeat = beat(state, claim, () => progress);
+  const { scope, verify, tries } = claim.value();
+  const end = await runReplay({
+    ...state.options,
+    clock: state.clock,
+    owner: state.options.newId(),
+    onProgress(events, totalEvents) {
+      if (state.stopping.stopped() || claim.isLost()) {
+        throw new ReplayStopped("The replay was deleted, or another process runs it.");
+      }
+      progress = { events, totalEvents };
+    },
+  }, { scope, verify }).then(
+    (outcome) => over("done", state.clock.now(), { ...outcome, totalEvents: undefined, error: undefined }),
+    (error) => afterFailure(state, error, tries),
+  );
+  await stopBeat();
+  await claim.write(end);
+  if (end.state === "waiting") await state.clock.sleep(REST_MS * tries);
+}
+
+function afterFailure(state: State, error: unknown, tries: number): Partial<Replay> & Pick<Replay, "state"> {
+  const waiting = { state: "waiting" as const, until: 0 };
+  // Another process goes on, and this is none of its tries.
+  if (state.stopping.stopped()) return { ...waiting, tries: tries - 1 };
+  const failed = (error: string) => over("failed", state.clock.now(), { error });
+  if (error instanceof UnknownActor) return failed(error.message);
+  // Another replay, an erasure, storage that does not answer: these pass.
+  const passes = [ReplayRefused, ReplayStopped, StorageUnavailable, LostFence].some((kind) =>
+    error instanceof kind
+  );
+  if (passes) {
+    const { message } = error as Error;
+    return tries < MAX_TRIES ? { ...waiting, error: message } : failed(message);
+  }
+  state.options.onFault(error);
+  return failed("An internal error occurred; see the server's log.");
+}
+
+/** Says that the replay goes on, and how far it is, until the function that it returns is called. */
+function beat(state: State, claim: Claim, progress: () => Partial<Replay>): () => Promise<void> {
+  let writing: Promise<unknown> = Promise.resolve();
+  let cancel = state.options.clock.timer(BEAT_MS, next);
+  function next(): void {
+    writing = claim.write(progress()).catch(() => {}).then(() => {
+      if (!done) cancel = state.options.clock.timer(BEAT_MS, next);
+    });
+  }
+  let done = false;
+  return async () => {
+    done = true;
+    cancel();
+    await writing;
   };
 }
 

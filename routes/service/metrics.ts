@@ -52,18 +52,83 @@ export interface Metrics {
 /** The media type of OpenMetrics 1.0. */
 export const OPENMETRICS = Registry.OPENMETRICS_CONTENT_TYPE;
 
-/** Makes the figures of a process, in a registry of their own. */
-export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
+/** A registry, and the functions that make its metrics. */
+type Makers = ReturnType<typeof makersOf>;
+
+function makersOf() {
   const registry = new Registry<OpenMetricsContentType>();
   registry.setContentType(OPENMETRICS);
   const registers = [registry];
-  const histogram = (name: string, help: string, buckets: number[]) =>
-    new Histogram({ name: `signalfold_${name}`, help, buckets, registers });
-  const counter = (name: string, help: string, labelNames: string[] = []) =>
-    new Counter({ name: `signalfold_${name}_total`, help, labelNames, registers });
-  const gauge = (name: string, help: string, labelNames: string[] = []) =>
-    new Gauge({ name, help, labelNames, registers });
+  return {
+    registry,
+    histogram: (name: string, help: string, buckets: number[]) =>
+      new Histogram({ name: `signalfold_${name}`, help, buckets, registers }),
+    counter: (name: string, help: string, labelNames: string[] = []) =>
+      new Counter({ name: `signalfold_${name}_total`, help, labelNames, registers }),
+    gauge: (name: string, help: string, labelNames: string[] = []) =>
+      new Gauge({ name, help, labelNames, registers }),
+  };
+}
 
+/** Creates the figures of a process, in a registry of their own. */
+export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
+  const makers = makersOf();
+  const { registry, counter, gauge } = makers;
+  const observer = observerOf(makers);
+  const setEvents = eventsOf(makers);
+  const refused = counter(
+    "refused_events",
+    "Events of requests that were rejected as a whole before validation.",
+    ["status", "code"],
+  );
+  const requestsTotal = counter("requests", "Requests answered, HEAD as GET.", ["method", "route", "status"]);
+  const setGauges = gaugesOf(gauge);
+  const setMemory = memoryOf(gauge);
+  gauge("process_start_time_seconds", "Start time of the process since the Unix epoch.").set(
+    startedAt / 1000,
+  );
+  const others: { gauge: Gauge; read: () => number }[] = [];
+  const otherCounters: { counter: Counter; read: () => readonly Sample[] }[] = [];
+
+  function countRefused(refusal: Refusal | undefined, times: number): Refusal | undefined {
+    if (refusal !== undefined) refused.inc({ status: STATUS_OF[refusal.reason], code: refusal.code }, times);
+    return refusal;
+  }
+
+  return {
+    observer,
+    watch: (pipeline) => ({
+      ...pipeline,
+      reserve(source, times) {
+        const refusal = pipeline.reserve(source, times);
+        return refusal instanceof Promise
+          ? refusal.then((known) => countRefused(known, times))
+          : countRefused(refusal, times);
+      },
+    }),
+    addGauge: (name, help, read) => void others.push({ gauge: gauge(`signalfold_${name}`, help), read }),
+    addCounter(name, help, read) {
+      const labelNames = [...new Set(read().flatMap(({ labels }) => Object.keys(labels)))];
+      otherCounters.push({ counter: counter(name, help, labelNames), read });
+    },
+    async text(system, requests) {
+      setGauges(await system.gauges());
+      setEvents(system);
+      requestsTotal.reset();
+      for (const { count, ...labels } of requests.all()) requestsTotal.inc(labels, count);
+      setMemory(memory());
+      for (const { gauge, read } of others) gauge.set(read());
+      for (const { counter, read } of otherCounters) {
+        counter.reset();
+        for (const { labels, value } of read()) counter.inc(labels, value);
+      }
+      return await registry.metrics();
+    },
+  };
+}
+
+/** The figures of commits and of settling, and the observer that sets them. */
+function observerOf({ histogram, counter }: Makers): Observer {
   const commitDuration = histogram(
     "commit_duration_seconds",
     "Storage time of a commit to the journal.",
@@ -86,38 +151,27 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
     SETTLE_EVENTS,
   );
   const settleFailures = counter("settle_failures", "Settling rounds that failed; they are retried.");
-  const requestsTotal = counter("requests", "Requests answered, HEAD as GET.", ["method", "route", "status"]);
+  return {
+    committed({ durationMs, events, bytes }) {
+      commitDuration.observe(durationMs / 1000);
+      commitEvents.observe(events);
+      commitBytes.observe(bytes);
+    },
+    retried: () => commitRetries.inc(),
+    settled({ durationMs, events }) {
+      settleDuration.observe(durationMs / 1000);
+      settleEvents.observe(events);
+    },
+    settlingFailed: () => settleFailures.inc(),
+  };
+}
+
+/** The figures of events by outcome, and the function that sets them from the counts of this process. */
+function eventsOf({ counter }: Makers): (system: System) => void {
   const events = counter("events", "Events received, by outcome.", ["outcome", "type"]);
   const rejected = counter("rejected_events", "Rejected events, by reason.", ["status", "code"]);
-  const refused = counter(
-    "refused_events",
-    "Events of requests that were rejected as a whole before validation.",
-    [
-      "status",
-      "code",
-    ],
-  );
   const violations = counter("contract_violations", "Events that violate a contract.", ["mode"]);
-  const stands = gaugesOf(gauge);
-  const resident = gauge("process_resident_memory_bytes", "Resident memory of the process.");
-  const heapUsed = gauge("signalfold_heap_used_bytes", "Used heap of the server's thread.");
-  const heapTotal = gauge("signalfold_heap_total_bytes", "Total heap of the server's thread.");
-  const external = gauge(
-    "signalfold_external_memory_bytes",
-    "Memory outside the heap that is held by heap objects.",
-  );
-  gauge("process_start_time_seconds", "Start time of the process since the Unix epoch.").set(
-    startedAt / 1000,
-  );
-  const others: { gauge: Gauge; read: () => number }[] = [];
-  const otherCounters: { counter: Counter; read: () => readonly Sample[] }[] = [];
-
-  function countRefused(refusal: Refusal | undefined, times: number): Refusal | undefined {
-    if (refusal !== undefined) refused.inc({ status: STATUS_OF[refusal.reason], code: refusal.code }, times);
-    return refusal;
-  }
-
-  function readCounts(system: System): void {
+  return function set(system) {
     for (const each of [events, rejected, violations]) each.reset();
     const counts = system.counts.sinceStart();
     for (const { type, accepted, duplicate } of takenCells(counts)) {
@@ -131,59 +185,29 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
       if (outcome === "rejected") rejected.inc({ status: STATUS_OF[reason as Reason], code }, count);
     }
     for (const { mode, count } of violationsOf(counts)) violations.inc({ mode }, count);
-  }
+  };
+}
 
-  return {
-    observer: {
-      committed({ durationMs, events, bytes }) {
-        commitDuration.observe(durationMs / 1000);
-        commitEvents.observe(events);
-        commitBytes.observe(bytes);
-      },
-      retried: () => commitRetries.inc(),
-      settled({ durationMs, events }) {
-        settleDuration.observe(durationMs / 1000);
-        settleEvents.observe(events);
-      },
-      settlingFailed: () => settleFailures.inc(),
-    },
-    watch: (pipeline) => ({
-      ...pipeline,
-      reserve(source, times) {
-        const refusal = pipeline.reserve(source, times);
-        return refusal instanceof Promise
-          ? refusal.then((known) => countRefused(known, times))
-          : countRefused(refusal, times);
-      },
-    }),
-    addGauge: (name, help, read) => void others.push({ gauge: gauge(`signalfold_${name}`, help), read }),
-    addCounter(name, help, read) {
-      const labelNames = [...new Set(read().flatMap(({ labels }) => Object.keys(labels)))];
-      otherCounters.push({ counter: counter(name, help, labelNames), read });
-    },
-    async text(system, requests) {
-      stands(await system.gauges());
-      readCounts(system);
-      requestsTotal.reset();
-      for (const { count, ...labels } of requests.all()) requestsTotal.inc(labels, count);
-      const { rss, ...bytes } = memory();
-      resident.set(rss);
-      heapUsed.set(bytes.heapUsed);
-      heapTotal.set(bytes.heapTotal);
-      external.set(bytes.external);
-      for (const { gauge, read } of others) gauge.set(read());
-      for (const { counter, read } of otherCounters) {
-        counter.reset();
-        for (const { labels, value } of read()) counter.inc(labels, value);
-      }
-      return await registry.metrics();
-    },
+/** The gauges of memory, and the function that sets them. */
+function memoryOf(gauge: Makers["gauge"]): (now: ReturnType<MetricsOptions["memory"]>) => void {
+  const resident = gauge("process_resident_memory_bytes", "Resident memory of the process.");
+  const heapUsed = gauge("signalfold_heap_used_bytes", "Used heap of the server's thread.");
+  const heapTotal = gauge("signalfold_heap_total_bytes", "Total heap of the server's thread.");
+  const external = gauge(
+    "signalfold_external_memory_bytes",
+    "Memory outside the heap that is held by heap objects.",
+  );
+  return function set(now) {
+    resident.set(now.rss);
+    heapUsed.set(now.heapUsed);
+    heapTotal.set(now.heapTotal);
+    external.set(now.external);
   };
 }
 
 /** Gauges of the journal, settling and the dedup index: makes them, and gives what sets them. */
 function gaugesOf(
-  gauge: (name: string, help: string, labelNames?: string[]) => Gauge,
+  gauge: Makers["gauge"],
 ): (now: Gauges) => void {
   const storage = gauge("signalfold_storage_up", "Whether storage answered within a second (1) or not (0).");
   const head = gauge("signalfold_journal_events", "Events in the journal, of all processes.");
