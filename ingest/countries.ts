@@ -1,11 +1,11 @@
-/** Databases that say where an address is. */
+/** Databases of the locations of addresses. */
 import { Buffer } from "node:buffer";
 import { Reader } from "mmdb-lib";
 import type { LookUp } from "../domain/enrichment/location.ts";
 
 /**
- * A database in MaxMind's format (`.mmdb`), from its bytes. Throws where they are none. One of IPv4 alone knows no IPv6
- * address: the reader would follow the first 32 bits of one to somebody else's country.
+ * A database in MaxMind's format (`.mmdb`), from its bytes. Throws if they are invalid. A database of IPv4 alone knows
+ * no IPv6 addresses: its reader would follow the first 32 bits of one to a wrong country.
  */
 export function lookUpIn(bytes: Uint8Array): LookUp {
   const reader = new Reader(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
@@ -13,7 +13,7 @@ export function lookUpIn(bytes: Uint8Array): LookUp {
   return (address) => knowsIpv6 || !address.includes(":") ? reader.get(address) : null;
 }
 
-/** The database of countries that is installed with signalfold; read when it is first asked for, so that tasks don't. */
+/** The installed database of countries; read at its first use, so that tasks do not read it. */
 export async function installedCountries(): Promise<LookUp> {
   const { default: bytes } = await import(
     "@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb",

@@ -1,7 +1,7 @@
 /**
- * The pipeline: what an event passes between its sender and the journal. Stages may refuse, delay or enrich events;
- * observers are told what became of them. HTTP and imports run it alike, and each names the stages that it leaves out.
- * No stage reads storage for an ordinary event.
+ * The pipeline that an event passes between its sender and the journal. Stages may reject, delay or enrich events;
+ * observers are told the outcome. HTTP and imports run the same pipeline, and name the stages that they leave out. No
+ * stage reads storage for an ordinary event.
  */
 import type { RateDecision } from "../actors/governance/rate_limits.ts";
 import type { Receipt } from "../actors/journal/appender.ts";
@@ -10,40 +10,40 @@ import type { EventType, StoredEvent } from "../domain/event/event.ts";
 import type { Rejection } from "../domain/event/rejection.ts";
 import type { RateLimit } from "../domain/limits/token_bucket.ts";
 
-/** Who sends. */
+/** The sender of events. */
 export interface Sender {
-  /** What stands beside the events that this sender sends. */
+  /** The id that is stored with the sender's events. */
   writeKeyId: string;
   /** Types that it may send; absent means all. */
   allowedTypes?: readonly EventType[];
-  /** What it may send; absent means no limit. */
+  /** No limit if absent. */
   rateLimit?: RateLimit;
 }
 
-/** What a rate limit came to for some events. */
+/** The result of a rate limit for some events. */
 export interface Quota {
   limit: RateLimit;
   decision: RateDecision;
 }
 
-/** Where some events come from. */
+/** The source of some events. */
 export interface Source {
   sender: Sender;
   /** Milliseconds since 1970. */
   receivedAt: number;
-  /** The address of the peer, where it is the user's own: a browser's, not a server's. */
+  /** The address of the peer, if it is the user's own: a browser's, not a server's. */
   peer?: (() => string | undefined) | undefined;
   /** The type that the route implies. */
   type?: EventType | undefined;
-  /** What the batch says for all its events. */
+  /** The defaults of the batch for all its events. */
   defaults?: BatchDefaults | undefined;
   /** An event of the quarantine, which is there already. */
   isResent?: boolean;
-  /** What the sender's rate limit came to; absent without one. */
+  /** The result of the sender's rate limit; absent without one. */
   quota?: Quota;
 }
 
-/** Why events may not come now, as a whole. */
+/** Why a request is refused as a whole. */
 export interface Refusal {
   reason: "rate_limited";
   /** Stable, in snake_case. */
@@ -55,42 +55,42 @@ export interface Refusal {
   quota?: Quota;
 }
 
-/** Why an event is not taken; nothing where it is. */
+/** Why an event is rejected; `undefined` if it is accepted. */
 export type Verdict = Rejection | undefined;
 
-/** Something that may refuse what comes. */
+/** A step of the pipeline that may reject events. */
 export interface Stage {
   /** Why this sender may send nothing at all now (429), or nothing. Before its body is read or parsed. */
   open?(sender: Sender): Refusal | undefined | Promise<Refusal | undefined>;
-  /** Told that a request was refused whole after work that so many events would have been. */
+  /** Called after a request was refused as a whole, after work that was worth this many events. */
   charge?(sender: Sender, events: number): void;
-  /** Why so many events may not come from this sender now (429), or nothing. Before any of them is looked at. */
+  /** Why this many events of this sender are refused now (429), if they are. Called before any event is read. */
   reserve?(source: Source, events: number): Refusal | undefined | Promise<Refusal | undefined>;
-  /** Last before the commit: may enrich the event in place, then says why it is not taken (403, 422), or nothing. */
+  /** Called before the commit: may enrich the event in place, and gives the reason if it is rejected (403, 422). */
   check?(event: StoredEvent, source: Source): Verdict | Promise<Verdict>;
-  /** Told that events which it reserveted are not taken after all, as a whole (413, 503), and may come again. */
+  /** Called if reserved events are refused after all, as a whole (413, 503), and may come again. */
   refund?(source: Source, events: number): void;
 }
 
-/** Something that is told what became of events; it never throws, and is quick. */
+/** A step of the pipeline that is only told the outcome of events. It never throws, and is quick. */
 export interface Observer {
-  /** Told of events that the journal has, after the commit and before the answer. */
+  /** Called with events that the journal has, after the commit and before the answer. */
   committed?(events: readonly StoredEvent[], receipts: readonly Receipt[], source: Source): void;
-  /** Told of an event that is not taken; `item` is what was sent, without its write key. */
+  /** Called with a rejected event; `item` is what was sent, without its write key. */
   rejected?(item: unknown, rejection: Rejection, source: Source): void;
 }
 
 /** All stages and observers as one. */
 export type Pipeline = Required<Stage & Observer>;
 
-/** Asks the stages in their order, and the first that refuses decides; tells every observer. */
+/** Calls the stages in order, and the first that rejects decides; calls every observer. */
 export function createPipeline(stages: readonly Stage[], observers: readonly Observer[]): Pipeline {
   const reserving = stages.filter(({ reserve }) => reserve !== undefined);
   const checking = stages.filter(({ check }) => check !== undefined);
   const watching = observers.filter(({ committed }) => committed !== undefined);
   const noting = observers.filter(({ rejected }) => rejected !== undefined);
 
-  /** Only a stage that has to wait makes the request wait. */
+  /** The request waits only if a stage has to wait. */
   function open(sender: Sender, at = 0): Refusal | undefined | Promise<Refusal | undefined> {
     for (; at < stages.length; at++) {
       const refusal = stages[at]!.open?.(sender);
@@ -101,7 +101,7 @@ export function createPipeline(stages: readonly Stage[], observers: readonly Obs
     return undefined;
   }
 
-  /** From the stage `at` on: only one that has to wait makes the request wait. */
+  /** From the stage `at` on. The request waits only if a stage has to wait. */
   function reserve(
     source: Source,
     events: number,
@@ -132,7 +132,7 @@ export function createPipeline(stages: readonly Stage[], observers: readonly Obs
     return undefined;
   }
 
-  /** To the stages that have reserveted: all, or those before one that failed. */
+  /** To the stages that have reserved: all, or those before one that failed. */
   function refund(source: Source, events: number, end = reserving.length): void {
     for (let at = 0; at < end; at++) reserving[at]!.refund?.(source, events);
   }

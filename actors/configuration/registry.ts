@@ -3,11 +3,11 @@
  * memory. One mark changes with every value, so one read tells whether anything is new, and one check keeps two changes
  * apart.
  */
-import { createWatched } from "./cached_config.ts";
+import { createCachedConfig } from "./cached_config.ts";
 import type { Clock } from "../store/clock.ts";
 import { update } from "../store/conditional_update.ts";
 import type { Key } from "../store/keys.ts";
-import { createTurns } from "../store/serial_queue.ts";
+import { createSerialQueue } from "../store/serial_queue.ts";
 import type { Store } from "../store/store.ts";
 
 /** Who made a change, and from which address. */
@@ -65,9 +65,9 @@ const TRIES = 10;
 export function createRegistry<T>(options: RegistryOptions<T>) {
   const { store, clock, newId, mark, versions } = options;
   let values: ReadonlyMap<string, Version<T>> = new Map();
-  const watched = createWatched(store, { clock, mark, load });
+  const cached = createCachedConfig(store, { clock, mark, load });
   /** Changes that come at once would only overtake each other. */
-  const inTurn = createTurns();
+  const inTurn = createSerialQueue();
 
   async function load(): Promise<void> {
     const found = new Map<string, Version<T>>();
@@ -82,7 +82,7 @@ export function createRegistry<T>(options: RegistryOptions<T>) {
   async function changeNow(author: Author, plan: () => Change<T>[]): Promise<void> {
     await update(store, { named: options.named, tries: TRIES }, async () => {
       const { stamp } = await store.get(mark);
-      await watched.refresh();
+      await cached.refresh();
       const changes = plan();
       if (changes.length === 0) return { result: undefined };
       const sets: [Key, unknown][] = [[mark, newId()]];
@@ -103,15 +103,15 @@ export function createRegistry<T>(options: RegistryOptions<T>) {
       // Every change moves the mark, so its stamp tells whether another change was faster.
       return { result: undefined, write: { checks: [{ key: mark, stamp }], sets, deletes } };
     });
-    await watched.refresh();
+    await cached.refresh();
   }
 
   return {
     /** The values as this process knows them, by id. */
     values: () => values,
-    fresh: watched.fresh,
-    refresh: watched.refresh,
-    refreshed: watched.refreshed,
+    fresh: cached.fresh,
+    refresh: cached.refresh,
+    refreshed: cached.refreshed,
     /**
      * Makes changes, all or none. `plan` reads the current values (`values`) and gives the changes. It is called again if
      * another process was faster, and if storage denied a write that it did: then it finds its change made.

@@ -6,7 +6,7 @@ import { erasedKey, ERASING, erasureRequestKey, HEAD } from "../store/keys.ts";
 import type { Settling } from "../settling/backpressure.ts";
 import type { Store } from "../store/store.ts";
 import { personDigest, type Suppression } from "./suppression.ts";
-import { createTurns } from "../store/serial_queue.ts";
+import { createSerialQueue } from "../store/serial_queue.ts";
 import type { ErasureLimits } from "./erasure_limits.ts";
 import { previewErasure, type PreviewOptions, type WouldErase } from "./preview.ts";
 import {
@@ -90,7 +90,7 @@ export function createErasure(options: ErasureOptions): Erasure {
   const { store, journal, settling, suppression, secret, clock } = options;
   const erasers: Eraser[] = [];
   /** Requests that come at once would only get in each other's way. */
-  const inTurn = createTurns();
+  const inTurn = createSerialQueue();
   return {
     onErase: (eraser) => void erasers.push(eraser),
     async erase(person: Person, { suppress }) {

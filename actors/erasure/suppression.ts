@@ -9,7 +9,7 @@ import { linkedBy, namesOf } from "../../domain/profile/fact.ts";
 import { DIGEST_BYTES, digestOf, digestsIn, wordsOfHex } from "../journal/chunk.ts";
 import { createDigestSet } from "../journal/digest_set.ts";
 import type { Settled } from "../journal/journal_state.ts";
-import { createWatched } from "../configuration/cached_config.ts";
+import { createCachedConfig } from "../configuration/cached_config.ts";
 import type { Clock } from "../store/clock.ts";
 import { update } from "../store/conditional_update.ts";
 import { TooManySuppressed } from "../store/errors.ts";
@@ -110,7 +110,7 @@ interface State extends Pick<SuppressionOptions, "secret" | "limits" | "linkedSi
   digests: ReturnType<typeof createDigestSet>;
   /** The spans of suppressions that are limited in time; none for a lifted one. */
   spans: Map<string, Span[]>;
-  watched: ReturnType<typeof createWatched>;
+  cached: ReturnType<typeof createCachedConfig>;
 }
 
 /** Opens the suppression of a store. */
@@ -121,14 +121,14 @@ export async function openSuppression(
   const digests = createDigestSet(0);
   const spans = new Map<string, Span[]>();
   let known = 0;
-  const watched = createWatched(store, { clock, mark: SUPPRESSED, load });
+  const cached = createCachedConfig(store, { clock, mark: SUPPRESSED, load });
   const state: State = {
     spans,
     secret,
     digests,
     linkedSince,
     store,
-    watched,
+    cached,
     limits,
   };
   async function load(): Promise<void> {
@@ -145,7 +145,7 @@ export async function openSuppression(
     }
     known = count;
   }
-  await watched.refresh();
+  await cached.refresh();
   return {
     isEmpty: () => digests.size() === 0,
     isSuppressed({ userId, anonymousId }) {
@@ -154,8 +154,8 @@ export async function openSuppression(
       return anonymousId !== undefined && isListed(state, { kind: "anonymous", id: anonymousId });
     },
     judge: (event, noted) => judge(state, event, noted),
-    fresh: watched.fresh,
-    refresh: watched.refresh,
+    fresh: cached.fresh,
+    refresh: cached.refresh,
     async add(person) {
       const digest = digestFor(state, person);
       await write(
@@ -166,7 +166,7 @@ export async function openSuppression(
     },
     async lift(person) {
       const digest = digestFor(state, person);
-      await watched.refresh();
+      await cached.refresh();
       const wasListed = isListed(state, person);
       await write(state, { digest, span: LIFTED }, () => !isListed(state, person));
       return wasListed;
@@ -232,7 +232,7 @@ function noteLink(state: State, { links }: Noted, digest: string, atMs: number):
 async function write(state: State, record: SuppressedRecord, isDone: () => boolean): Promise<void> {
   const how = { named: "the suppression list", tries: TRIES, retriesUnanswered: true };
   await update(state.store, how, async () => {
-    await state.watched.refresh();
+    await state.cached.refresh();
     if (isDone()) return { result: undefined };
     const { added, checks, sets } = await addition({ store: state.store, limits: state.limits }, [record]);
     if (added === 0) {
@@ -240,7 +240,7 @@ async function write(state: State, record: SuppressedRecord, isDone: () => boole
     }
     return { result: undefined, write: { checks, sets } };
   });
-  await state.watched.refresh();
+  await state.cached.refresh();
 }
 
 const NO_SPANS: readonly Span[] = [];

@@ -7,9 +7,9 @@ import { readJournal } from "../journal/read_journal.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
 
-/** What a draft would do to events that there are. */
+/** The effect of a draft on existing events. */
 export interface DraftCheck {
-  /** Of the last events, those that the draft names and that were looked at. */
+  /** The last events to which the draft applies, as far as they were checked. */
   checked: number;
   failed: number;
   /** Whether all requested events were checked; `false` if that would take longer than 10 s. */
@@ -23,13 +23,13 @@ const MAX_EXAMPLES = 20;
 /** Entries read at once: some 32 KB of JSON each. */
 const ENTRIES_AT_ONCE = 8;
 
-/** Other requests get their turn after so long. */
+/** Other requests get their turn after this time. */
 const TURN_MS = 10;
 
-/** What was looked at by then is answered: a schema may be slow, and events large. */
+/** The answer covers the events that were checked by then: a schema may be slow, and events large. */
 const DEADLINE_MS = 10_000;
 
-/** Holds a draft against those of the last `last` events that it names, newest first. Reads the journal and nothing else. */
+/** Checks a draft with the last `last` events to which it applies, newest first. Reads only the journal. */
 export async function checkDraft(
   { store, clock }: { store: Store; clock: Clock },
   draft: Draft & { name: string },

@@ -7,13 +7,13 @@ import type { Entry, Store } from "../store/store.ts";
 /** The id of the write key that the environment gives; it is not stored. */
 export const DEFAULT_KEY_ID = "default";
 
-/** What is written of a key's use is this much behind at the most; so often at most is it written by a process. */
+/** A process stores the use of a key at most this often; the stored time is at most this old. */
 export const USE_WRITTEN_MS = 30_000;
 
-/** Keys whose use is remembered: more than there can be at once, and those that came first are forgotten. */
+/** Keys whose use is remembered: more than can exist at once; beyond it the oldest are forgotten. */
 export const MAX_USED_KEYS = 2_000;
 
-/** A write that another process was ahead of is tried so often; the next use tries again. */
+/** Attempts at a write that other processes overtake; the next use tries again. */
 const TRIES = 3;
 
 interface Use {
@@ -24,7 +24,7 @@ interface Use {
 
 /** The use of write keys. */
 export interface KeyUse {
-  /** Notes a use, ms since 1970. Costs a look into a map. */
+  /** Notes a use (ms since 1970). Costs one lookup in a map. */
   used(id: string, at: number): void;
   /** When each of these was last used, ms since 1970. */
   lastUsed(ids: readonly string[]): Promise<(number | undefined)[]>;
@@ -33,7 +33,7 @@ export interface KeyUse {
   close(): Promise<void>;
 }
 
-/** Makes it over a store. */
+/** Creates the use of write keys of a store. */
 export function createKeyUse(store: Store): KeyUse {
   const uses = new Map<string, Use>();
 
@@ -62,7 +62,7 @@ export function createKeyUse(store: Store): KeyUse {
       if (at - use.writtenAt < USE_WRITTEN_MS || use.writing !== undefined) return;
       const written = use;
       written.writtenAt = at;
-      // A hint for people: where storage does not answer, it is written the next time.
+      // A hint for people: if storage does not answer, the next use writes it.
       written.writing = write(id, written).catch(() => {}).finally(() => written.writing = undefined);
     },
     async lastUsed(ids) {

@@ -1,26 +1,26 @@
 /**
- * Whether a rejected event names somebody who is erased, anywhere: it was refused for being other than it should be, so its
- * ids may stand in any member, in a key, or within a longer text.
+ * Whether a rejected event names an erased person anywhere. The event may be invalid, so their ids may be in any
+ * member, in a key, or within a longer text.
  */
 import { idText, MAX_ID_LENGTH } from "../../domain/event/event.ts";
 import { isShortText, type JsonObject } from "../../domain/event/json.ts";
 
-/** Shorter ids stand in much text by chance: they are found where no letter and no digit is beside them. */
+/** Shorter ids occur in text by chance: they count only without a letter or digit next to them. */
 const SHORT_UNITS = 6;
 
-/** Text is compared with all ids only where one of them begins with as much. */
+/** Text is compared with all ids only if one of them begins with this many characters of it. */
 const START_UNITS = 4;
 
-/** The members in which an id stands as it should: there it is compared whole, and one that is longer names another. */
+/** The members for ids: there an id is compared as a whole, and a longer one names somebody else. */
 const ID_MEMBERS = ["userId", "anonymousId", "previousId", "groupId"] as const;
 
 /** The members that another person's event can lose. */
 export const LOSABLE_MEMBERS = ["anonymousId", "previousId"] as const;
 
-/** What becomes of a rejected event when somebody is erased. */
+/** The fate of a rejected event when a person is erased. */
 export type Fate = "stays" | "goes" | "loses its names";
 
-/** Who is erased, ready to be looked for. */
+/** The erased person, prepared for the search. */
 export interface Erased {
   userId: string | undefined;
   /** All ids: the user's own, and anonymous ones. */
@@ -28,7 +28,7 @@ export interface Erased {
   isIn(text: string): boolean;
 }
 
-/** Prepares who is erased, to be looked for in many events. */
+/** Prepares an erased person for the search in many events. */
 export function erasedBy(
   { userId, anonymousIds = [] }: { userId?: string; anonymousIds?: readonly string[] },
 ): Erased {
@@ -39,7 +39,7 @@ export function erasedBy(
   return { userId, ids, isIn: (text) => hasLong(text) || hasShort(text) };
 }
 
-/** What becomes of a rejected event; `text` is its JSON, `words` what was said of it. */
+/** Decides the fate of a rejected event; `text` is its JSON, `words` its error message. */
 export function fateOf(
   event: JsonObject,
   { text, words }: { text: string; words: string },
@@ -62,20 +62,20 @@ export function fateOf(
   return losesNames ? "loses its names" : "stays";
 }
 
-/** An id as it is read: numbers are their text; `undefined` where there is none, or something that can't be one. */
+/** An id as it is read: numbers become text; `undefined` if there is none or if it is invalid. */
 export function idIn(value: unknown): string | undefined {
   const id = idText(value);
   return id !== undefined && isShortText(id, MAX_ID_LENGTH) ? id : undefined;
 }
 
-/** An id as it stands within a string of JSON. */
+/** An id as it is written in a string of JSON. */
 function inJson(id: string): string {
   return JSON.stringify(id).slice(1, -1);
 }
 
 /**
- * Makes what looks for any of many texts at once. They are in order, and none begins with another: so the one that text
- * begins with, if any does, is the last that is not after it. A person may have thousands of anonymous ids.
+ * Creates a search for any of many texts. They are sorted, and none begins with another: so if the input begins with
+ * one, it is the last that is not after the input. A person may have thousands of anonymous ids.
  */
 function finderOf(texts: readonly string[]): (text: string) => boolean {
   const sorted: string[] = [];
@@ -106,7 +106,7 @@ function lastUpTo(sorted: readonly string[], text: string): string | undefined {
   return sorted[low - 1];
 }
 
-/** Makes what looks for short texts that no letter and no digit is beside. */
+/** Creates a search for short texts without a letter or digit next to them. */
 function wordFinderOf(texts: readonly string[]): (text: string) => boolean {
   const words = new Set(texts);
   const isInWord = (unit: string | undefined) => unit !== undefined && LETTER_OR_DIGIT.test(unit);

@@ -2,7 +2,7 @@
 import { update } from "../store/conditional_update.ts";
 import type { Clock } from "../store/clock.ts";
 import { type Key, REJECTED_COUNT, rejectedCountKey, rejectedKey } from "../store/keys.ts";
-import { createTurns } from "../store/serial_queue.ts";
+import { createSerialQueue } from "../store/serial_queue.ts";
 import type { Store } from "../store/store.ts";
 import { count, NOTHING, type Share, type Stored, writeKeyOf } from "./rejected_event.ts";
 
@@ -53,7 +53,7 @@ export interface RejectedOptions {
 /** Creates the changes of a store's rejected events. */
 export function createRejected({ store, clock, newId, renew }: RejectedOptions) {
   /** One change at a time in this process: all move the total. */
-  const inTurn = createTurns();
+  const inTurn = createSerialQueue();
 
   async function move(plan: Plan): Promise<void> {
     await renew?.();

@@ -1,8 +1,8 @@
 /**
  * Rate limits of write keys, shared between processes. Each process has a copy of every bucket that it uses and decides
- * by it alone; what it took is taken from the bucket in the store a few times a second, behind answers, and what the
- * others took is learnt there. So no request waits for storage but the first of a key in a process. What two took of the
- * same copy at once is a debt, which is paid back: in the long run the limit is exact.
+ * by it alone. A few times a second, after responses, it subtracts what it used from the stored bucket, and learns what
+ * the others used. So only the first request of a key in a process waits for storage. If two processes use the same
+ * budget at once, the excess is a debt, which is paid back: in the long run the limit is exact.
  */
 import { forgetOldest } from "../../domain/limits/bounded_map.ts";
 import {
@@ -16,27 +16,27 @@ import { rateLimitKey, writeKeyKey } from "../store/keys.ts";
 import { tryUpdate } from "../store/conditional_update.ts";
 import type { Entry, Store, Write } from "../store/store.ts";
 
-/** Whether so many events may come. */
+/** Whether events are admitted. */
 export interface RateDecision {
   admitted: boolean;
   /** How many more may come now. */
   remaining: number;
-  /** Whole seconds until the whole burst is there again, and until there is enough for what was refused; at least 1. */
+  /** Whole seconds until the burst is full again, and until there is enough for the refused events; at least 1. */
   fullInS: number;
   enoughInS: number;
 }
 
 /** Rate limits of write keys, shared between processes: exact in the long run, approximate within a second. */
 export interface RateLimits {
-  /** Takes events from what a key may send, all or none. Answers at once, but for the first time in a process. */
+  /** Takes events from a key's budget, all or none. Answers at once, except for the first time in a process. */
   take(
     writeKeyId: string,
     limit: RateLimit,
     taking: { events: number; now: number },
   ): RateDecision | Promise<RateDecision>;
-  /** Gives back what was taken for events that were not taken after all, and says what is left then. */
+  /** Gives back the budget of events that were not accepted after all; gives the remaining budget. */
   giveBack(writeKeyId: string, limit: RateLimit, events: number): RateDecision;
-  /** Takes events whether they are there or not, for work that was done already: what is missing is a debt. */
+  /** Takes events even beyond the budget, for work that was done already: the excess is a debt. */
   charge(writeKeyId: string, limit: RateLimit, events: number): RateDecision;
   /** How many keys are remembered. */
   size(): number;
@@ -46,22 +46,22 @@ export interface RateLimits {
 /** A bucket is brought together with the stored one this often at most: 2.5 % of 10 s. */
 export const SYNC_MS = 250;
 
-/** A process that took nothing for so long is gone, or idle: it is not shared with. */
+/** A process that has used nothing for this long is gone or idle: it gets no share. */
 const ACTIVE_MS = 4 * SYNC_MS;
 
-/** Processes that are kept beside a bucket: with more of them the oldest are forgotten, and shares are a little larger. */
+/** Processes that are stored with a bucket: beyond it the oldest are forgotten, and shares become a little larger. */
 const MAX_SHARERS = 64;
 
 /**
- * Copies in memory, some 200 bytes each: there are at most 1,000 write keys at once (`write_keys.ts`), but they come and go.
- * Beyond it those that came first are forgotten: their keys then begin with what is stored.
+ * Copies in memory, some 200 bytes each: there are at most 1,000 write keys at once (`write_keys.ts`), but they come
+ * and go. Beyond it the oldest copies are forgotten: their keys begin with the stored bucket again.
  */
 export const MAX_BUCKETS = 2_000;
 
-/** A write that others were ahead of is tried so often; what was taken is then left for the next time. */
+/** Attempts at a write that other processes overtake; the rest is left for the next time. */
 const TRIES = 5;
 
-/** What stands in the store for a write key. */
+/** The stored bucket of a write key. */
 interface Stored extends Bucket {
   /** When each process last took of it, by the bucket's time. */
   by: Record<string, number>;
@@ -71,32 +71,32 @@ interface Stored extends Bucket {
 interface Copy {
   bucket: Bucket;
   limit: RateLimit;
-  /** Taken, and not told to the store yet. */
+  /** Used, and not yet subtracted from the stored bucket. */
   untold: number;
   /**
-   * How far the bucket's time is ahead of this process's clock. Buckets have a time of their own: that of whichever clock
-   * is furthest ahead, so that no process waits for what another has filled already. Only what passes by a clock matters
-   * then, not what it shows.
+   * How far the bucket's time is ahead of this process's clock. A bucket has its own time: that of the clock that is
+   * furthest ahead, so that no process waits for a refill that another has counted already. So only the passing of time
+   * matters, not what a clock shows.
    */
   aheadMs: number;
-  /** The stored bucket as it was left, to see by the next what the others took. */
+  /** The stored bucket after the last write: the next read shows what the others used. */
   left: Bucket | undefined;
-  /** Whether it began with what is stored. */
+  /** Whether it began with the stored bucket. */
   loaded: boolean;
-  /** What the others are thought to take, events a second. */
+  /** Estimated use by the others, events per second. */
   others: number;
   syncedAt: number;
   syncing: Promise<void> | undefined;
 }
 
-/** What the limits need: `owner` tells this process from others, `now` is the clock that requests are stamped by. */
+/** What the limits are given: `owner` identifies this process, `now` is the clock of requests. */
 export interface RateLimitsOptions {
   store: Store;
   owner: string;
   now(): number;
 }
 
-/** A debt is paid back within so long: what was taken while storage was away for minutes was nobody's fault. */
+/** Longest time to pay back a debt: senders are not to blame for what was used during an outage of storage. */
 const DEBT_S = 10;
 
 const mostDebt = ({ burst, perSecond }: RateLimit): number => burst + DEBT_S * perSecond;
@@ -106,7 +106,7 @@ interface State extends RateLimitsOptions {
   copies: Map<string, Copy>;
 }
 
-/** Makes the limits over a store. */
+/** Creates the limits of a store. */
 export function createRateLimits(options: RateLimitsOptions): RateLimits {
   const copies = new Map<string, Copy>();
   const state: State = {
@@ -118,7 +118,7 @@ export function createRateLimits(options: RateLimitsOptions): RateLimits {
       const known = copies.get(id);
       const copy = known ?? copyOf(state, id, limit, now);
       if (known !== undefined && isChanged(known.limit, limit)) {
-        // What was left of a larger burst is more than this one may have; the rest goes on as it was.
+        // The rest of a larger burst is more than this one allows; everything else stays.
         known.limit = limit;
         known.others = Math.min(known.others, limit.perSecond / 2);
       }
@@ -154,13 +154,13 @@ export function createRateLimits(options: RateLimitsOptions): RateLimits {
   };
 }
 
-/** Brings a copy and the stored bucket together. Throws where storage does not answer; the copy then stays as it is. */
+/** Synchronizes a copy with the stored bucket. Throws if storage does not answer; the copy then stays as it is. */
 async function sync(state: State, id: string, copy: Copy, now: number): Promise<void> {
   const updated = await tryUpdate(state.store, { tries: TRIES }, async () => {
     const { limit, untold: told } = copy;
     const keys = [rateLimitKey(id), writeKeyKey(id)];
     const [entry, writeKey] = await state.store.getMany(keys) as [Entry<Stored>, Entry];
-    // Now, not when it was asked for: what others wrote meanwhile would be taken for a clock that is ahead.
+    // The time now, not of the request: what others wrote meanwhile would look like a clock that is ahead.
     const here = state.now();
     copy.aheadMs = Math.max(copy.aheadMs, (entry.value?.at ?? -Infinity) - here);
     const found = foundBucket(entry, limit, here + copy.aheadMs);
@@ -168,7 +168,8 @@ async function sync(state: State, id: string, copy: Copy, now: number): Promise<
     delete by[state.owner];
     const sharers = Object.keys(by).length + 1;
     const level = Math.min(mostStored(limit), Math.max(found.level - told, -mostDebt(limit)));
-    // It is less than nothing where more was given back than taken. Of a key that is deleted nothing is left: it is gone here, or its stamp is when this is written.
+    // It is negative if more was given back than used. Nothing is kept of a deleted key: it is gone here, or its stamp
+    // changes before this is written.
     const result = { limit, told, found, sharers, level };
     if (told === 0 || writeKey.stamp === null) return { result };
     by[state.owner] = found.at;
@@ -184,14 +185,14 @@ async function sync(state: State, id: string, copy: Copy, now: number): Promise<
   copy.others = othersRate(copy, found, sharers);
   copy.left = { level, at: found.at };
   copy.untold -= told;
-  // Taken while this was under way.
+  // Used during the synchronization.
   const there = Math.min(limit.burst, level) - copy.untold;
   copy.bucket = { level: Math.min(limit.burst, there), at: found.at };
   copy.syncedAt = now;
 }
 
 function syncBehind(state: State, id: string, copy: Copy, now: number): void {
-  // Where storage does not answer, nothing is committed either; the copy is good enough until it does.
+  // If storage does not answer, nothing is committed either; the copy is good enough until then.
   copy.syncing ??= sync(state, id, copy, now).catch(() => {}).finally(() => copy.syncing = undefined);
 }
 
@@ -226,7 +227,7 @@ function decide(
     copy.bucket.level -= events;
     copy.untold += events;
   }
-  // What is taken first is told at once; a look before it is not.
+  // The first use is written at once; a look before it is not.
   const isTold = copy.untold !== 0 || copy.syncedAt !== -Infinity;
   if (isTold && Math.abs(now - copy.syncedAt) >= SYNC_MS) syncBehind(state, id, copy, now);
   return {
@@ -242,8 +243,8 @@ function isChanged(one: RateLimit, other: RateLimit): boolean {
 }
 
 /**
- * A stored bucket holds what comes in two rounds of telling even if the burst is less: what was taken meanwhile is told
- * later, and would otherwise be taken from what was never filled.
+ * A stored bucket can hold the events of two synchronizations even if the burst is smaller: they are subtracted later,
+ * and would otherwise be subtracted from a bucket that was never filled.
  */
 function mostStored({ burst, perSecond }: RateLimit): number {
   return Math.max(burst, (perSecond * 2 * SYNC_MS) / 1000);
@@ -266,8 +267,8 @@ function newest(by: Record<string, number>): Record<string, number> {
 }
 
 /**
- * What the others took since this process last looked, events a second: what is missing in the bucket. No more than their
- * equal share, or two that both took all would each leave all to the other.
+ * Events per second that the others used since this process last read the bucket: what is missing in it. At most their
+ * equal share, or two processes that both used everything would each leave everything to the other.
  */
 function othersRate({ left, limit }: Copy, found: Bucket, sharers: number): number {
   if (left === undefined || sharers === 1) return 0;

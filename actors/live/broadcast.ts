@@ -12,7 +12,7 @@ import { createListening } from "./listening.ts";
 import { createRing, type Ring } from "./note_ring.ts";
 import { createWindows, type Note, WINDOW_NOTES } from "./note_windows.ts";
 
-/** Time between two looks of another process, while it answers requests, for whether somebody listens. */
+/** Interval at which another process checks, while it answers requests, whether somebody listens. */
 export const LOOK_MS = 2_000;
 
 /** Notes are published together, after this time. */
@@ -91,7 +91,7 @@ export function createNotes(options: NotesOptions) {
     tell(notes: readonly Note[]): void {
       if (state.closed || notes.length === 0) return;
       if (state.isHere) keep(state, notes);
-      // During a look they are held back: where few events come, every note comes with a look.
+      // They are held back during a check: if few events come, every note comes with a check.
       if (!state.isLooking && !listening.isElsewhere()) return;
       out.push(notes);
       if (!state.isLooking) publishSoon(state);
@@ -139,7 +139,7 @@ function isWanted(state: State, atMs: number): boolean {
   // In both directions, since the clock of the requests may be set back.
   if (Math.abs(atMs - state.lookedMs) > LOOK_MS * state.options.pace) {
     state.lookedMs = atMs;
-    // A process with listeners looks with each beat.
+    // A process with listeners checks with each beat.
     if (!state.isHere) {
       state.isLooking = true;
       void inTurn(state, () => look(state));

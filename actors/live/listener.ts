@@ -19,13 +19,13 @@ export interface LivePosition {
   count: number;
 }
 
-/** What is new since a listener last asked: events in their order, and notes. */
+/** News since a listener's last call: events in their order, and notes. */
 export interface News {
   /** Events and notes that were skipped, because the listener had fallen too far behind. */
   skipped: number;
   events: { event: StoredEvent; writeKeyId: string; position: LivePosition }[];
   notes: Note[];
-  /** Everything up to here was looked at. */
+  /** Everything up to here was read. */
   position: LivePosition;
 }
 
@@ -72,7 +72,7 @@ export interface ListenerOptions {
 
 /** How far a listener got. */
 interface Progress {
-  /** Everything up to here was looked at. */
+  /** Everything up to here was read. */
   reached: LivePosition;
   nextNote: number;
   lostNotes: number;

@@ -1,5 +1,5 @@
 /**
- * Whether a process has listeners, for the other processes: it moves one key every {@link BEAT_MS}, and the others look at
+ * Tells other processes whether this one has listeners: it changes one key every {@link BEAT_MS}, and the others read
  * that key now and then. Clocks of two machines are never compared.
  */
 import type { Clock } from "../store/clock.ts";
@@ -7,21 +7,21 @@ import { LISTENING } from "../store/keys.ts";
 import { tryUpdate } from "../store/conditional_update.ts";
 import type { Entry, Store } from "../store/store.ts";
 
-/** A process with listeners says so this often. */
+/** Interval at which a process with listeners changes the key. */
 export const BEAT_MS = 2_000;
 
-/** A process retries so often if another one says the same at the same time. */
+/** Attempts at a change of the key that other processes overtake. */
 const BEAT_TRIES = 5;
 
-/** Somebody listens as long as the key has moved within this time: a beat and a look may each be late once. */
+/** Somebody listens if the key has changed within this time: one beat and one read may be late. */
 export const LISTENED_MS = 6_000;
 
-/** What stands under the key: the process that moved it last. */
+/** The value of the key: the process that changed it last. */
 interface Beat {
   by: string;
 }
 
-/** What one process knows of the listeners of others. */
+/** What a process knows of the listeners of others. */
 export function createListening(
   { store, id, clock, listenedMs }: { store: Store; id: string; clock: Clock; listenedMs: number },
 ) {
@@ -41,7 +41,10 @@ export function createListening(
       notice(await store.get<Beat>(LISTENING));
       if (clock.monotonic() - heardMs >= listenedMs) heardMs = -Infinity;
     },
-    /** Says that this process listens. Of two that say so at once the second says it again, or the first never knew of it. */
+    /**
+     * Tells that this process listens. If two processes do so at once, the second retries, since the first must see its
+     * beat.
+     */
     async beat(): Promise<void> {
       const updated = await tryUpdate(store, { tries: BEAT_TRIES }, async () => {
         const entry = await store.get<Beat>(LISTENING);

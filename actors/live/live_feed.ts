@@ -127,7 +127,7 @@ export function createLive(options: LiveOptions) {
     moved(): void {
       if (listeners.size > 0) waking.start();
     },
-    /** Call it when somebody is erased: notes of any process may name them, and notes may be lost. */
+    /** Call it when a person is erased: notes of any process may name them. Losing notes is fine. */
     forget: notes.forget,
     async close(): Promise<void> {
       live.end();

@@ -4,10 +4,10 @@ import { NOTES, notesKey } from "../store/keys.ts";
 import type { Entry, Store } from "../store/store.ts";
 import type { Ring } from "./note_ring.ts";
 
-/** What became of an event that did not go into the journal: told to whoever listens just then, and kept nowhere. */
+/** The outcome of an event that did not go into the journal. Current listeners see it; it is not stored. */
 export interface Note {
   status: "duplicate" | "rejected";
-  /** `null` where the sender gave none that can be one. */
+  /** `null` if the sender gave none or an invalid one. */
   messageId: string | null;
   type: string | null;
   event?: string;
@@ -16,21 +16,21 @@ export interface Note {
   groupId?: string;
   writeKeyId: string;
   receivedAt: string;
-  /** Of what was rejected: as a batch's answer says it. */
+  /** The error of a rejected event, as in a batch's answer. */
   error?: { status: number; code: string; message: string; path?: string };
 }
 
-/** Notes under a process's key: they cover what a listener, who reads it twice a second, has not read; a value has 64 KiB. */
+/** Notes under a process's key: more than come between two reads of a listener; a value has 64 KiB. */
 export const WINDOW_NOTES = 200;
 const WINDOW_BYTES = 48_000;
 
 /** Processes whose notes are read. */
 const MAX_PROCESSES = 64;
 
-/** Notes of a process that has written none for so long, and did not clear up, are deleted by any other. */
+/** Age at which the notes of a process that did not delete them are deleted by any other. */
 const STALE_MS = 60_000;
 
-/** What stands under a key: the last notes of a process, of which `first` is the number of the first. */
+/** The value of a key: the last notes of a process; `first` is the number of the first. */
 interface Window {
   id: string;
   at: number;
@@ -72,14 +72,14 @@ export function createWindows({ store, id, clock }: { store: Store; id: string; 
       const stamp = await store.commit({ checks: [{ key, stamp: own.stamp }], sets: [[key, value]] });
       own = stamp === null ? undefined : { stamp };
     },
-    /** Takes back what this process has published. */
+    /** Deletes the published notes of this process. */
     async clear(): Promise<void> {
       if (own === undefined) return;
       const entry = await store.get(notesKey(id));
       if (entry.stamp !== null) await remove(entry);
       own = undefined;
     },
-    /** What others have noted since the last time, and how many of it were gone; the first time it only begins. */
+    /** The notes of others since the last call, and how many were gone; the first call only begins. */
     async takeIn(isFirst: boolean): Promise<{ notes: Note[]; lost: number }> {
       const next = new Map<string, number>();
       const taken: Note[] = [];
@@ -92,7 +92,7 @@ export function createWindows({ store, id, clock }: { store: Store; id: string; 
         const end = first + all.length;
         const known = nextOf.get(by) ?? first;
         next.set(by, end);
-        // What was there when this process began to listen is of before.
+        // Notes that existed when this process began to listen are old.
         if (isFirst || known >= end) continue;
         lost += Math.max(0, first - known);
         taken.push(...all.slice(Math.max(0, known - first)));
@@ -100,7 +100,7 @@ export function createWindows({ store, id, clock }: { store: Store; id: string; 
       nextOf = next;
       return { notes: taken, lost };
     },
-    /** Deletes what dead processes have left. */
+    /** Deletes the notes of dead processes. */
     async sweep(): Promise<void> {
       for await (const entry of windows()) await removeStale(entry);
     },

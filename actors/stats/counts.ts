@@ -1,7 +1,6 @@
 /**
- * Counts of events as a process keeps them: in memory by the minute, and from there into the store every few seconds
- * while events come, each process under keys of its own. What is written is the whole of a minute, so that a write may be
- * repeated.
+ * Counts of events in a process: per minute in memory, and written to the store every few seconds while events come,
+ * each process under its own keys. A write has the whole minute, so it can be repeated.
  */
 import { countRejected, type Counts, countTaken, countViolations } from "../../domain/stats/counts.ts";
 import { tryUpdate } from "../store/conditional_update.ts";
@@ -15,7 +14,7 @@ import type { EventType, StoredEvent } from "../../domain/event/event.ts";
 import type { Rejection } from "../../domain/event/rejection.ts";
 import type { Receipt } from "../journal/appender.ts";
 
-/** Who sent an event, when it came (ms), and the type that its route implies. */
+/** The sender of an event, its time (ms), and the type that its route implies. */
 export interface Sending {
   writeKeyId: string;
   receivedAt: number;
@@ -23,37 +22,37 @@ export interface Sending {
 }
 
 /**
- * Counts of events over all processes. They are in memory first: storage has them within some 5 s, and a process that
- * dies at once loses what it had counted meanwhile.
+ * Counts of events of all processes. They are in memory first: storage has them within some 5 s, and a process that is
+ * killed loses the rest.
  */
 export interface EventCounts {
   /** Counts events that the journal has, with their receipts. Quick, and never throws. */
   taken(events: readonly StoredEvent[], receipts: readonly Receipt[], sending: Sending): void;
-  /** Counts an event that is not taken; `item` is what was sent. Likewise. */
+  /** Counts a rejected event; `item` is what was sent. Likewise. */
   rejected(item: unknown, rejection: Rejection, sending: Sending): void;
-  /** Where violations of contracts are counted from now on. */
+  /** Sets the source of the violations of contracts. */
   watch(violations: () => Iterable<Violations>): void;
-  /** Reads the periods of a span. Where another process changed what was being read, `begin` is called again. */
+  /** Reads the periods of a span. If another process changed them during the read, `begin` is called again. */
   read<T>(span: CountsSpan, begin: () => Reading<T>): Promise<T>;
-  /** What this process alone has counted since it started. */
+  /** The counts of this process since it started. */
   sinceStart(): Counts;
 }
 
-/** What was counted stands in the store after this time: what a process that is killed may lose. */
+/** Counts are written within this time: a process that is killed loses the rest. */
 const WRITE_MS = 5_000;
 
-/** A process that stops waits so long for its counts to be written. */
+/** A process that stops waits this long for its counts to be written. */
 const CLOSE_MS = 1_000;
 
-/** A write that seems not to be done is tried so often. */
+/** Attempts at a write. */
 const TRIES = 3;
 
-/** Makes the counts of a process. */
+/** Creates the counts of a process. */
 export function createCounts(options: CountsStoreOptions): EventCounts & { close(): Promise<void> } {
   const { clock } = options;
   const kept = createCountsStore(options);
   const minutes = noMinutes(options.owner);
-  /** When what was counted is written next (ms). */
+  /** The time of the next write (ms). */
   let dueMs = Infinity;
   let cancel = () => {};
   let writing: Promise<void> | undefined;
@@ -71,13 +70,16 @@ export function createCounts(options: CountsStoreOptions): EventCounts & { close
       void Promise.resolve().then(written);
     } else if (dueMs === Infinity && !closed) {
       dueMs = receivedAt + WRITE_MS;
-      // A hint, for when nothing more comes: where timers don't fire, the next event or the end brings it about.
+      // For when no more events come. If timers do not fire, the next event or the end causes the write.
       cancel = clock.timer(WRITE_MS, written);
     }
     return minute.counts;
   }
 
-  /** Writes what was counted, and sums up what is due; callers share a write, and see all that was counted before. */
+  /**
+   * Writes the counts, and sums up hours that are due. Callers share a write, and see everything that was counted
+   * before.
+   */
   async function written(): Promise<void> {
     while (writing !== undefined) await writing;
     await (writing = write().finally(() => writing = undefined));
@@ -95,7 +97,7 @@ export function createCounts(options: CountsStoreOptions): EventCounts & { close
       }
       if (isOver(minute, clock.now())) letGo(minutes, minute);
     }
-    // What fails now is done by the next, in whatever process.
+    // The next call retries a failure, in any process.
     await kept.upkeep().catch(() => {});
   }
 
@@ -119,7 +121,7 @@ export function createCounts(options: CountsStoreOptions): EventCounts & { close
   };
 }
 
-/** Whether a minute stands in the store, all of it, or comes too late. */
+/** Writes a minute. True if the store has all of it, or if it is too late. */
 async function writeMinute(
   store: Store,
   kept: ReturnType<typeof createCountsStore>,
@@ -130,8 +132,8 @@ async function writeMinute(
   try {
     const updated = await tryUpdate(store, { tries: TRIES }, async (failed) => {
       if (failed > 0) {
-        // Nobody else writes this key: an answer was lost, or a write came late. If the key is gone, another process
-        // has joined it with those of others: a second write would count twice.
+        // No other process writes this key: an answer was lost, or a write was late. If the key is gone, another
+        // process has joined it with those of others: a second write would count twice.
         const { stamp } = await store.get(key);
         if (minute.stamp !== null && stamp === null) return { result: true };
         minute.stamp = stamp;

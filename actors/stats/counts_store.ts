@@ -1,4 +1,4 @@
-/** Counts as the store has them: each process writes its minutes, and all read what all have written. */
+/** Counts in the store: each process writes its minutes, and all read everything. */
 import { addCounts, type Counts, type Period, PERIOD_MS, PERIODS } from "../../domain/stats/counts.ts";
 import { COUNTS_SUMMED, type Key } from "../store/keys.ts";
 import { LostFence } from "../store/lease.ts";
@@ -26,22 +26,22 @@ export interface PeriodCounts {
   counts: Counts;
 }
 
-/** What is made of counts while they are read: one period after the other, those in which something was counted. */
+/** A result that is built while counts are read: one period after the other, without empty ones. */
 export interface Reading<T> {
   take(period: PeriodCounts): void;
   result(): T;
 }
 
-/** Where an hour was summed up while others were read, the reading begins again, so often at the most. */
+/** Attempts at a read during which an hour was summed up. */
 const READS = 5;
 
 /** Opens the counts of a store. */
 export function createCountsStore(options: CountsStoreOptions) {
   const { store, clock } = options;
-  /** When it was last looked at what is due: the first write looks. */
+  /** Time of the last check for due hours: the first write checks. */
   let lookedMs = -Infinity;
   return {
-    /** The write of what a process has counted in a minute; `undefined` where its hour is summed up already. */
+    /** The write of a process's minute; `undefined` if its hour is summed up already. */
     async writeOf(
       minute: number,
       { key, stamp }: { key: Key; stamp: string | null },
@@ -54,11 +54,11 @@ export function createCountsStore(options: CountsStoreOptions) {
       return { checks: [{ key, stamp }, { key: COUNTS_SUMMED, stamp: summed.stamp }], sets };
     },
 
-    /** Sums up and drops what is due, if anything is. */
+    /** Sums up hours and drops old counts, if any are due. */
     async upkeep(): Promise<void> {
       // Either way: the clock may have been set back.
       if (Math.abs(clock.now() - lookedMs) < PERIOD_MS.minute) return;
-      // Not sooner where it fails, either: a minute later is early enough.
+      // After a failure too: a minute later is early enough.
       lookedMs = clock.now();
       try {
         await keepUp(options);
@@ -82,7 +82,7 @@ export function createCountsStore(options: CountsStoreOptions) {
   };
 }
 
-/** Gives each period of a span that has counts, in order, where hours before `summed` are summed up. */
+/** Gives each period of a span that has counts, in order; hours before `summed` are summed up. */
 async function readSpan(
   store: Store,
   { per, summed, ...span }: CountsSpan & { summed: number },

@@ -1,7 +1,7 @@
 /**
- * What is done with counts once an hour is over: whoever is due sums its minutes up into the hour and the day, joins what
- * several processes have of one minute, and drops what is too old. All of that is done under a lease, so that two at once,
- * a repeated write or a crash in the middle count nothing twice.
+ * Upkeep of counts after each hour: sums minutes up into the hour and the day, joins the minutes of several processes,
+ * and drops old counts. It works under a lease, so that two processes at once, a repeated write or a crash count
+ * nothing twice.
  */
 import { addCounts, newCounts, type Period, PERIOD_MS, PERIODS } from "../../domain/stats/counts.ts";
 import type { Clock } from "../store/clock.ts";
@@ -24,15 +24,15 @@ import {
 } from "./counts_values.ts";
 
 /**
- * The newest days that have counts are kept whatever the clock says: one that was wrong must not drop them all. There are
- * as many of them as of the days that are kept by the clock, so that no more is stored than if something came each day.
+ * The newest days with counts are kept whatever the clock shows: a wrong clock must not drop them all. Their number is
+ * that of the days to keep, so that no more is stored than with events on each day.
  */
 const KEPT_DAYS = COUNTS_KEPT_MS / PERIOD_MS.day;
 
 /** Values that are dropped by one operation: each is read for its key. */
 const DROP_AT_ONCE = 100;
 
-/** What the counts of a store need. */
+/** What the counts of a store are given. */
 export interface CountsStoreOptions {
   store: Store;
   /** This process. */
@@ -43,7 +43,7 @@ export interface CountsStoreOptions {
   newId(): string;
 }
 
-/** Sums up and drops what is due, if anything is and no other process is at it. */
+/** Sums up hours and drops old counts, if any are due and no other process does it. */
 export async function keepUp(options: CountsStoreOptions): Promise<void> {
   const { store, clock } = options;
   const end = endHour(clock.now());
@@ -74,7 +74,7 @@ async function nextHour(store: Store, from: number, end: number): Promise<number
   return end;
 }
 
-/** Sums an hour up, and the day that it is of as far as it is summed up. Done again it comes to the same. */
+/** Sums up an hour, and its day so far. Repeating it gives the same result. */
 async function sumUp(store: Store, fence: Fence<Summed>, hour: number): Promise<void> {
   const sum = newCounts();
   const joined: FoundCounts[] = [];
@@ -111,7 +111,7 @@ async function firstKept(store: Store, nowMs: number): Promise<number> {
   return days.length < KEPT_DAYS ? 0 : Math.min(firstShown(nowMs), days.at(-1)!);
 }
 
-/** Drops what is of days that are not kept. */
+/** Drops the counts of old days. */
 async function drop(
   store: Store,
   fence: Fence<Summed>,

@@ -20,12 +20,12 @@ import type { Store } from "../store/store.ts";
 export const COUNTS_KEPT_MS = 30 * PERIOD_MS.day;
 
 /**
- * An hour is summed up when it has been over for so long: requests of its last minute are answered by then, and counted by
- * processes whose clocks are not far behind. What comes later is not counted.
+ * An hour is summed up this long after its end: by then requests of its last minute are answered, and counted by
+ * processes whose clocks are not far behind. Later events are not counted.
  */
 const SUM_MS = 3 * PERIOD_MS.minute;
 
-/** A process's hour may be so many behind the one that is summed up before it says that another's clock ran ahead. */
+/** A process whose hour is further behind than this assumes that another's clock ran ahead. */
 const AHEAD_HOURS = 2;
 
 /** Longest value of counts: one in KV has 64 KiB. */
@@ -41,7 +41,7 @@ export const NOTHING_SUMMED: Summed = { fold: 0, owner: "", until: 0, op: "", ho
 export const MINUTES_PER_HOUR = PERIOD_MS.hour / PERIOD_MS.minute;
 export const HOURS_PER_DAY = PERIOD_MS.day / PERIOD_MS.hour;
 
-/** Counts as one value: where they are too large, fewer names are kept, and at last write keys are not told apart. */
+/** Counts as one value. If they are too large, fewer names are kept, and finally write keys are merged. */
 export function encodeCounts(counts: Counts): Uint8Array {
   for (let names = MAX_NAMES;; names = Math.floor(names / 2)) {
     const stored = toStored(names > 0 ? counts : joinKeys(counts), names);
@@ -54,7 +54,7 @@ function decodeCounts(value: Uint8Array): Counts {
   return fromStored(JSON.parse(decompress(value).toString()) as StoredCounts);
 }
 
-/** Counts of one period over all processes, and the keys that they stand under. */
+/** Counts of one period of all processes, and their keys. */
 export interface FoundCounts {
   /** The number of the period since 1970. */
   n: number;
@@ -83,7 +83,7 @@ export async function* listCounts(
   if (last !== undefined) yield last;
 }
 
-/** The hour before which all is summed up, and the stamp of the key that says so. */
+/** The hour up to which counts are summed up, and the stamp of its key. */
 export async function summedTo(store: Store): Promise<{ hour: number; stamp: string | null }> {
   const { value, stamp } = await store.get<Summed>(COUNTS_SUMMED);
   return { hour: value?.hour ?? 0, stamp };
@@ -94,7 +94,7 @@ export function endHour(nowMs: number): number {
   return Math.floor((nowMs - SUM_MS) / PERIOD_MS.hour);
 }
 
-/** Whether a clock that ran ahead has said what is summed up: until its hour came, nothing that is counted would be taken. */
+/** Whether a clock that ran ahead wrote the hour: until then no counts would be accepted. */
 export function isAhead(summed: number, nowMs: number): boolean {
   return summed > endHour(nowMs) + AHEAD_HOURS;
 }

@@ -1,4 +1,4 @@
-/** How things stand in this process, for figures: what is asked for while storage is down is answered too. */
+/** The state of this process, for figures: it is available even if storage is down. */
 import type { Clock } from "../store/clock.ts";
 import { withTimeout } from "../store/timeout.ts";
 import type { Journal } from "../journal/journal_state.ts";
@@ -12,17 +12,17 @@ export interface Stats {
   subscriptions: Record<string, { lagEvents: number }>;
 }
 
-/** How things stand in this process. */
+/** The state of this process. */
 export interface Gauges extends Stats {
   /** Whether storage answered just now: if not, head, settled and unsettled are as last known. */
   storageAnswers: boolean;
-  /** What is not settled, as this process holds it. */
+  /** The unsettled events, as this process holds them. */
   tail: { events: number; bytes: number };
   /** The dedup index: its runs, the message ids in them, and the bytes of memory of its filters. */
   seen: { runs: number; ids: number; filterBytes: number };
 }
 
-/** Figures are told with what is known where storage does not answer in this time: who asks for them does not wait much longer. */
+/** If storage does not answer in this time, figures are reported with what is known. */
 const STORAGE_MS = 1_000;
 
 /** Journal positions as a process knows them. */

@@ -23,14 +23,14 @@ export interface OpenMinutes {
   current: OpenMinute | undefined;
   /** How many were ever opened. */
   opened: number;
-  /** What was counted in those that are let go. */
+  /** The counts of minutes that were released. */
   readonly past: Counts;
 }
 
 /** Minutes that are counted at once: requests that came in one are answered in the next. Beyond it a clock was moved. */
 const MAX_OPEN = 8;
 
-/** A minute that has been over for so long is let go once it is written: nothing more is counted in it. */
+/** Time after its end at which a written minute is released: nothing more is counted in it. */
 const LATE_MS = 30_000;
 
 /** No minute yet. */
@@ -38,7 +38,7 @@ export function noMinutes(owner: string): OpenMinutes {
   return { owner, open: new Map(), current: undefined, opened: 0, past: newCounts() };
 }
 
-/** The minute of a moment (ms), opened if need be; where there are too many, the first is let go. */
+/** The minute of a moment (ms), opened if necessary; if there are too many, the first is released. */
 export function minuteAt(minutes: OpenMinutes, atMs: number): OpenMinute {
   const minute = Math.floor(atMs / PERIOD_MS.minute);
   if (minutes.current?.minute === minute) return minutes.current;
@@ -54,7 +54,7 @@ function openMinute(minutes: OpenMinutes, minute: number): OpenMinute {
   return opened;
 }
 
-/** Whether a minute is written, and over for so long that nothing more is counted in it. */
+/** Whether a minute is written, and so old that nothing more is counted in it. */
 export function isOver({ minute, changed }: OpenMinute, nowMs: number): boolean {
   return !changed && nowMs >= (minute + 1) * PERIOD_MS.minute + LATE_MS;
 }

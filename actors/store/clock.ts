@@ -1,18 +1,18 @@
 /**
- * Time and chance, as an argument: whoever waits or looks at the time is handed a clock. So a test sets the time, and the
- * simulation decides what happens when. This file alone reads the real clock; `main.ts` and the tasks pass it in.
+ * Time and chance, as an argument. So a test sets the time, and the simulation decides what happens when. Only this
+ * file reads the real clock; `main.ts` and the tasks pass it in.
  */
 import { setImmediate } from "node:timers";
 
-/** What the actors know of time. */
+/** The time, for all actors. */
 export interface Clock {
   /** Time of day, in ms since 1970. It can be set, forward and back. */
   now(): number;
   /** Ms since some moment, by a clock that nobody can set. */
   monotonic(): number;
-  /** Resolves after so many ms. */
+  /** Resolves after this many ms. */
   sleep(ms: number): Promise<void>;
-  /** Calls `act` after so many ms, unless the function that it returns is called before. */
+  /** Calls `act` after this many ms, unless the returned function is called before. */
   timer(ms: number, act: () => void): () => void;
   /** Resolves after everything else that is ready has had its turn of the event loop. */
   turn(): Promise<void>;

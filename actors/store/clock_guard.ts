@@ -1,11 +1,10 @@
 /**
- * A guard over the clock of a process. Times of receipt, and the age of message ids in the dedup index, come from the wall
- * clock; the monotonic one says whether it ran or was moved. While the two diverge the process commits nothing: what it
- * would stamp stays in the journal for ever.
+ * A guard over the clock of a process. Times of receipt, and the age of message ids in the dedup index, come from the
+ * wall clock; the monotonic clock tells whether it ran or was moved. While the two diverge the process commits nothing,
+ * since its timestamps would stay in the journal for ever.
  *
- * A machine that slept looks the same from within, and so does a clock that was wrong and is set right. So a move that
- * is not large is believed once both clocks have kept step for a while; a large one only if the clock comes back, or
- * somebody starts the process again.
+ * From within, a sleep of the machine looks like a wrong clock that is corrected. So a small move is trusted once both
+ * clocks have run alike for a while; a large one only if the clock comes back, or if the process is restarted.
  */
 
 import type { Clock } from "./clock.ts";
@@ -13,36 +12,39 @@ import type { Clock } from "./clock.ts";
 /** More than setting the time over the network steps by, and less than the hour of a wrong time zone. */
 const MAX_STEP_MS = 10 * 60_000;
 
-/** A move up to this is believed after {@link BELIEVE_MS}: a weekend's sleep. The dedup index bears it (`dedup_index.ts`). */
+/**
+ * A move up to this is trusted after {@link BELIEVE_MS}: a weekend's sleep. The dedup index tolerates it
+ * (`dedup_index.ts`).
+ */
 const MAX_BELIEVED_MS = 3 * 86_400_000;
 
-/** Both clocks keep step for so long before a move is believed. */
+/** Time for which both clocks must run alike before a move is trusted. */
 const BELIEVE_MS = 60_000;
 
-/** How often the clocks are looked at though nothing is committed, so that a sleep is noticed when it ends. */
+/** Interval of checks while nothing is committed, so that a sleep is noticed when it ends. */
 const LOOK_MS = 5_000;
 
 /** What the guard is given. */
 export interface ClockGuardOptions {
   clock: Pick<Clock, "now" | "monotonic" | "timer">;
-  /** Told in one line when the clock was moved, when it is trusted again, and why. */
+  /** Called with one line when the clock was moved, and when it is trusted again, with the reason. */
   onMoved(message: string): void;
 }
 
 /** A guard over a clock. */
 export interface ClockGuard {
-  /** What is wrong with the clock, in a sentence without its end; `undefined` where it can be trusted. Costs well under 1 µs. */
+  /** What is wrong with the clock, without a final period; `undefined` if it can be trusted. Costs well under 1 µs. */
   fault(): string | undefined;
-  /** Looks now and then from now on, until `close`. */
+  /** Checks the clock now and then until `close`. */
   start(): void;
   close(): void;
 }
 
-/** Makes the guard; it trusts the clock as it is now. */
+/** Creates the guard; it trusts the clock as it is now. */
 export function createClockGuard({ clock, onMoved }: ClockGuardOptions): ClockGuard {
   /** Wall clock less monotonic clock, as it was when last trusted. */
   let trusted = clock.now() - clock.monotonic();
-  /** What it is since the clock was moved, and the monotonic time when that was first seen. */
+  /** The offset since the clock was moved, and the monotonic time of its discovery. */
   let moved: { offset: number; sinceMs: number } | undefined;
   let stop = () => {};
 
@@ -106,8 +108,8 @@ const MAX_BEHIND_MS = MAX_STEP_MS;
 const MAX_AHEAD_MS = 86_400_000;
 
 /**
- * What a start should say of a clock and the newest commit of the journal (`at`, ms; 0 where there is none), or nothing. No
- * process can know which of the two was wrong, so that it goes on either way: stamps in the journal never go back.
+ * The notice of a start about the clock and the newest commit of the journal (`at`, ms; 0 if there is none), if any. No
+ * process can know which of the two was wrong, so it continues either way: timestamps in the journal never go back.
  */
 export function startNotice(nowMs: number, at: number): string | undefined {
   if (at === 0) return undefined;

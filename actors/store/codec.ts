@@ -1,6 +1,6 @@
 /**
- * Compression of what is stored. Compressed bytes name their codec by their first bytes, so every version of Deno reads
- * what any other wrote: Deno 2.5.0, which Deno Deploy runs, has the functions of zstd, and they throw.
+ * Compression of stored bytes. Their first bytes identify the codec, so every version of Deno reads what any other
+ * wrote. Deno 2.5.0, which Deno Deploy runs, has the functions of zstd, but they throw.
  */
 import { Buffer } from "node:buffer";
 import { constants, deflateSync, inflateSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
@@ -22,13 +22,13 @@ const hasZstd = (() => {
   }
 })();
 
-/** Makes a compressor: by zstd where that is to be had, else by deflate. */
+/** Creates a compressor: zstd if the runtime has it, otherwise deflate. */
 export function createCodec({ zstd }: { zstd: boolean }) {
   return {
     /** Compresses bytes. */
     compress: (raw: Uint8Array): Uint8Array =>
       new Uint8Array(zstd ? zstdCompressSync(raw, ZSTD) : deflateSync(raw, DEFLATE)),
-    /** The bytes that were compressed, by whatever codec. Throws where they are damaged. */
+    /** Decompresses, by whatever codec. Throws if the bytes are damaged. */
     decompress(bytes: Uint8Array): Buffer {
       if (bytes.length < 4 || Buffer.from(bytes.buffer, bytes.byteOffset).readUInt32LE() !== ZSTD_MAGIC) {
         return inflateSync(bytes);

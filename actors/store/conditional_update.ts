@@ -3,7 +3,7 @@ import type { Clock } from "./clock.ts";
 import { NotServing, StorageFault, StorageUnavailable } from "./errors.ts";
 import type { Store, Write } from "./store.ts";
 
-/** What an attempt has decided: a result, and what to write before the result is true. Without a write it is true already. */
+/** The decision of an attempt: a result, and the write that makes it true. Without a write it is true already. */
 export interface Attempt<T> {
   result: T;
   write?: Write;
@@ -28,7 +28,7 @@ const MAX_PAUSE_MS = 200;
 
 /**
  * Attempts an update until its write is done; gives `undefined` after `tries` attempts that other processes overtook.
- * Use it where an update may be left undone. `attempt` gets the number of failed attempts before it. On KV Connect a
+ * Use it for an update that can be skipped. `attempt` gets the number of failed attempts before it. On KV Connect a
  * write that was refused may be done: the next attempt must recognize that.
  */
 export async function tryUpdate<T>(
@@ -47,9 +47,9 @@ export async function tryUpdate<T>(
 }
 
 /**
- * Like {@link tryUpdate}, but throws {@link NotServing} where other processes keep changing `named`. With
- * `retriesUnanswered` a write that storage did not answer counts as refused; if the last one was so,
- * {@link StorageUnavailable} is thrown.
+ * Like {@link tryUpdate}, but throws {@link NotServing} if other processes keep changing `named`. With
+ * `retriesUnanswered` a write without an answer counts as refused; if the last one was so, it throws {@link
+ * StorageUnavailable}.
  */
 export async function update<T>(
   store: Pick<Store, "commit">,
@@ -62,7 +62,7 @@ export async function update<T>(
     try {
       return await store.commit(write);
     } catch (error) {
-      // Another attempt does not help where the disk is full.
+      // Another attempt does not help if the disk is full.
       const isRetried = error instanceof StorageUnavailable && !(error instanceof StorageFault);
       if (!isRetried || !options.retriesUnanswered) throw error;
       unanswered = error;

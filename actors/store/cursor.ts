@@ -1,7 +1,7 @@
-/** Cursors: where a page ended, as text that a URL can hold. */
+/** Cursors: the end of a page, as text for a URL. */
 import { InvalidCursor } from "./errors.ts";
 
-/** A cursor that says a JSON value. */
+/** Encodes a JSON value as a cursor. */
 export function encodeCursor(value: unknown): string {
   return new TextEncoder().encode(JSON.stringify(value)).toBase64({
     alphabet: "base64url",
@@ -9,7 +9,7 @@ export function encodeCursor(value: unknown): string {
   });
 }
 
-/** What a cursor says. Throws {@link InvalidCursor} for what is none. */
+/** Decodes a cursor. Throws {@link InvalidCursor}. */
 export function decodeCursor(cursor: string): unknown {
   try {
     return JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(cursor, { alphabet: "base64url" })));

@@ -1,22 +1,24 @@
-/** The database as a file, where it is one: who may read it. */
+/** Access rights of a database file. */
 
-/** Whether a place of storage is a file: not memory, a KV Connect server or (`undefined`) the platform's own. */
+/**
+ * Whether a storage setting names a file: not memory, a KV Connect server or (`undefined`) the platform's own storage.
+ */
 export function isDatabaseFile(storage: string | undefined): storage is string {
   return storage !== undefined && storage !== ":memory:" && !/^https?:/i.test(storage);
 }
 
-/** Makes a database file that its owner alone can read; SQLite gives the -wal and -shm beside it the same mode. */
+/** Creates a database file that only its owner can read; SQLite gives the -wal and -shm files the same mode. */
 export async function createPrivately(path: string): Promise<void> {
   try {
     (await Deno.open(path, { write: true, createNew: true, mode: 0o600 })).close();
   } catch {
-    // It is there, or opening it tells why it can't be.
+    // It exists, or opening it reports why it cannot be created.
   }
 }
 
 /**
- * One line where a database file that was made before, or by other means, can be read by other users of the machine. Its
- * mode is left: the operator may have given it for a purpose.
+ * A notice if an existing database file can be read by other users of the machine. Its mode is not changed: the
+ * operator may have set it on purpose.
  */
 export function otherUsersMayRead(storage: string | undefined): string | undefined {
   // Windows has no such modes.

@@ -1,11 +1,11 @@
-/** What may be said of an error in a log. */
+/** Errors as they may appear in a log. */
 
-/** Errors of the language quote what they stumbled over (a text that is no JSON, a URL): it may be a sender's. */
+/** Errors of the language quote their input (invalid JSON, a URL), which may be a sender's. */
 const QUOTING: readonly unknown[] = [TypeError, SyntaxError, RangeError, URIError, EvalError, ReferenceError];
 
-/** An error with the places it came through. Its message is left out where it may quote what a sender gave. */
+/** An error with its stack. The message is omitted if it may quote a sender's data. */
 export function traceOf(error: unknown): string {
-  // What a thread says of its own error is such a trace already.
+  // A thread reports its own error as such a text already.
   if (typeof error === "string") return error;
   if (!(error instanceof Error)) return typeof error;
   const { stack = "", name, message } = error;

@@ -23,7 +23,9 @@ export class StorageFault extends StorageUnavailable {
 /** A disk that is full stays so for a while, in s. */
 const FAULT_RETRY_S = 5;
 
-/** Why a process refuses work though storage answers, and after how many seconds a retry makes sense. */
+/**
+ * Reasons for which a process refuses work although storage answers, and the seconds after which a retry makes sense.
+ */
 const NOT_SERVING = {
   /** The clock of this process was moved, or is behind the newest event. */
   clock_moved: FAULT_RETRY_S,
@@ -33,7 +35,7 @@ const NOT_SERVING = {
   erasure_under_way: FAULT_RETRY_S,
   /** Too much is waiting. */
   overloaded: 1,
-  /** Settling is too far behind for what is asked. */
+  /** Settling is too far behind for the request. */
   settling: 1,
   /** Settling has failed again and again. */
   settling_fails: FAULT_RETRY_S,
@@ -48,8 +50,8 @@ export type NotServingCode = keyof typeof NOT_SERVING;
 export const NOT_SERVING_CODES = Object.keys(NOT_SERVING) as NotServingCode[];
 
 /**
- * Thrown where this process cannot do its work for a reason that is not storage. `code` and message are for the answer;
- * nothing was acknowledged. Whoever retries an outage of storage retries this too.
+ * Thrown if this process cannot do its work for a reason other than storage. `code` and message are for the answer;
+ * nothing was acknowledged. Clients retry it like an outage of storage.
  */
 export class NotServing extends StorageUnavailable {
   override name = "NotServing";
@@ -68,22 +70,22 @@ export class InvalidCursor extends RangeError {
   override name = "InvalidCursor";
 }
 
-/** Thrown where there are as many write keys as there may be. */
+/** Thrown at the limit of write keys. */
 export class TooManyWriteKeys extends RangeError {
   override name = "TooManyWriteKeys";
 }
 
-/** Thrown where as many people are suppressed as there may be. */
+/** Thrown at the limit of suppressed people. */
 export class TooManySuppressed extends RangeError {
   override name = "TooManySuppressed";
 }
 
-/** Thrown where there are as many contracts as there may be. */
+/** Thrown at the limit of contracts. */
 export class TooManyContracts extends RangeError {
   override name = "TooManyContracts";
 }
 
-/** Thrown where a version of a contract has a schema that is no longer supported. */
+/** Thrown if a version of a contract has a schema that is no longer supported. */
 export class UnsupportedSchema extends Error {
   override name = "UnsupportedSchema";
   constructor(readonly problem: SchemaProblem) {
@@ -91,7 +93,7 @@ export class UnsupportedSchema extends Error {
   }
 }
 
-/** Thrown where as many listen as may. */
+/** Thrown at the limit of listeners. */
 export class TooManyListeners extends RangeError {
   override name = "TooManyListeners";
 }

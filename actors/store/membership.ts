@@ -7,10 +7,10 @@ import { withTimeout } from "./timeout.ts";
 /** A process that commits announces itself this often, and counts as gone after three times as long. */
 const BEAT_MS = 3_000;
 
-/** A process that stops waits so long for its announcement to be taken back. */
+/** A process that stops waits this long for the deletion of its announcement. */
 const CLOSE_MS = 1_000;
 
-/** What stands under a process's key. */
+/** The value of a process's key. */
 interface Beat {
   id: string;
   at: number;

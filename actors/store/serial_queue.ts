@@ -1,10 +1,10 @@
-/** Acts that take turns. */
+/** A queue that runs one task at a time. */
 
 /**
- * Makes a line: what is given to it is done one after the other, in the order in which it came. One that fails rejects
- * its own promise, and holds up nobody.
+ * Creates a queue: it runs tasks one after the other, in the order in which they came. A failed task rejects its own
+ * promise, and does not stop the others.
  */
-export function createTurns(): <T>(act: () => Promise<T>) => Promise<T> {
+export function createSerialQueue(): <T>(act: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();
   return function inTurn(act) {
     const mine = last.then(act);

@@ -1,7 +1,7 @@
-/** A bound on how long a promise is waited for. What it stands for goes on; only the waiting ends. */
+/** A limit on the wait for a promise. The work itself continues; only the wait ends. */
 import type { Clock } from "./clock.ts";
 
-/** How long to wait, and what then: `onTimeout` gives the result, or throws. */
+/** The time to wait, and what happens then: `onTimeout` gives the result, or throws. */
 export interface Timeout<L> {
   clock: Clock;
   ms: number;

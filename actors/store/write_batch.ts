@@ -3,8 +3,8 @@ import { type Key, keyBytes } from "./keys.ts";
 import type { Range, Store } from "./store.ts";
 
 /**
- * Bounds of what is gathered into one operation; what must be in one may be more, up to what KV takes (1,000 mutations,
- * 800 KiB).
+ * Bounds of the writes that are collected into one operation. Writes that must be together may exceed them, up to the
+ * limits of KV (1,000 mutations, 800 KiB).
  */
 export const BATCH_LIMITS = {
   writeBytes: 500_000,
@@ -33,9 +33,12 @@ export interface Size {
 
 /** Writes that are gathered. */
 export interface Operations {
-  /** Adds writes that must be in one operation; `size` where it is known. Those before go first where both have no room in one. */
+  /**
+   * Adds writes that must be in one operation; `size` if it is known. Earlier writes are written first if there is no
+   * room for both.
+   */
   add(writes: Writes, size?: Size): Promise<void>;
-  /** Writes what is left. */
+  /** Writes the rest. */
   flush(): Promise<void>;
 }
 
@@ -76,12 +79,12 @@ export async function deleteRange(
   await operations.flush();
 }
 
-/** Whether an operation has room for so much. */
+/** Whether an operation has room for this size. */
 export function fits({ mutations, bytes, keyBytes }: Size, limits: BatchLimits): boolean {
   return bytes <= limits.writeBytes && keyBytes <= WRITE_KEY_BYTES && mutations <= limits.writeMutations;
 }
 
-/** How much writes take; a value that is no bytes is taken for a small one. */
+/** The size of writes; a value that is not bytes counts as a small one. */
 export function sizeOf({ sets, deletes }: Writes): Size {
   let bytes = 0;
   let ofKeys = 0;

@@ -3,10 +3,10 @@ import type { Clock } from "./clock.ts";
 import { PROBE } from "./keys.ts";
 import type { Store } from "./store.ts";
 
-/** Whoever asks within this time shares one write: the asking needs no credential. */
+/** Callers within this time share one write, since the route needs no credential. */
 const PROBE_MS = 1_000;
 
-/** Makes the probe: it resolves where storage takes a small write, and throws what the store throws. */
+/** Creates the probe: it resolves if storage accepts a small write, and throws the error of the store. */
 export function createProbe(
   store: Store,
   { clock, newId }: { clock: Clock; newId(): string },
@@ -16,7 +16,7 @@ export function createProbe(
 
   async function probe(): Promise<void> {
     const { stamp } = await store.get(PROBE);
-    // Where another process probes at the same time, one of the two has written.
+    // If another process probes at the same time, one of the two has written.
     await store.commit({ checks: [{ key: PROBE, stamp }], sets: [[PROBE, newId()]] });
   }
 

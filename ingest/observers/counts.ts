@@ -1,8 +1,8 @@
-/** Counts what comes. */
+/** The observer that counts events. */
 import type { EventCounts } from "../../actors/stats/counts.ts";
 import type { Observer } from "../pipeline.ts";
 
-/** Counts every event that is sent, whatever becomes of it. */
+/** Counts every event that is sent, whatever its outcome. */
 export function countsObserver(counts: EventCounts): Observer {
   return {
     committed: (events, receipts, { sender: { writeKeyId }, receivedAt }) =>

@@ -2,7 +2,7 @@
 import type { System } from "../../actors/system.ts";
 import type { Observer } from "../pipeline.ts";
 
-/** `isAdmin` tells the administrator's own id, which is no write key. */
+/** `isAdmin` recognizes the administrator's id, which is not a write key. */
 export function keyUseObserver(
   { writeKeys }: Pick<System, "writeKeys">,
   isAdmin: (writeKeyId: string) => boolean,

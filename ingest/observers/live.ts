@@ -1,4 +1,4 @@
-/** Tells the live view of what does not go into the journal. */
+/** The observer that reports duplicates and rejected events to the live view. */
 import type { Note } from "../../actors/live/note_windows.ts";
 import type { Live } from "../../actors/live/live_feed.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
@@ -7,13 +7,13 @@ import { isObject, type JsonObject } from "../../domain/event/json.ts";
 import { type Rejection, sentType } from "../../domain/event/rejection.ts";
 import type { Observer, Source } from "../pipeline.ts";
 
-/** The HTTP status of a reason for which an event is rejected: what a batch's answer says of it. */
+/** The HTTP status of a reason for rejection, as in a batch's answer. */
 export type StatusOf = (reason: Rejection["reason"]) => number;
 
-/** Longest text that is shown, in UTF-16 units: an id has at most as many, and what is refused may be of any length. */
+/** Longest text that is shown, in UTF-16 units: ids are no longer, and rejected values may have any length. */
 export const MAX_SHOWN = 512;
 
-/** Tells the live view of duplicates and rejections. Where nobody listens, anywhere, it looks at no event. */
+/** Creates the observer. While nobody listens in any process, it reads no event. */
 export function liveObserver(live: Live, statusOf: StatusOf): Observer {
   return {
     committed(events, receipts, { sender: { writeKeyId }, receivedAt: atMs }) {
@@ -38,7 +38,7 @@ function rejectedNote(
   { source: { sender, receivedAt, type: impliedType }, statusOf }: { source: Source; statusOf: StatusOf },
 ): Note {
   const { reason, code, message, path } = rejection;
-  // Of somebody who was erased nothing is shown: not even a message id, which a sender may have made of an id.
+  // Nothing is shown of an erased person, not even a message id, which a sender may have derived from an id.
   const isHidden = code === "suppressed";
   const messageId = isHidden ? null : rejection.messageId ?? null;
   const sent = isObject(item) && !isHidden ? item : {};

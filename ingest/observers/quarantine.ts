@@ -12,13 +12,13 @@ import type { StatusOf } from "./live.ts";
 /** UTF-16 units of the name that is kept of an event that is too large to be kept. */
 const MAX_NAME_LENGTH = 256;
 
-/** The ids that are kept of it: whole, so that an erasure finds them; what is longer than an id may be is nobody's. */
+/** Its ids, whole, so that an erasure finds them; a text longer than an id may be is omitted. */
 const KEPT_IDS = ["messageId", "userId", "anonymousId", "groupId", "previousId"] as const;
 
 /**
- * Keeps what is refused, if it is an object: of one that is too large only its ids and its name, of a person whose
- * events are suppressed nothing at all, and of what came from here nothing new. It is located first, as an event that is
- * taken is: an address that must not be kept is not kept here either.
+ * Keeps a rejected event if it is an object: only the ids and the name of one that is too large, nothing of a
+ * suppressed person, and nothing that came from the quarantine. It is located first, like an accepted event: an address
+ * that must not be kept is not kept here either.
  */
 export function quarantineObserver(
   { quarantine, suppression }: Pick<System, "quarantine" | "suppression">,
@@ -48,20 +48,20 @@ export function quarantineObserver(
       // First of all: a flood must cost next to nothing.
       if (!quarantine.hasRoom(source.sender.writeKeyId)) return;
       if (suppression.isEmpty()) return keep(item, rejection, source);
-      // It may have been refused for something else, before anybody asked whose it is.
+      // It may have been rejected for another reason, before suppression was checked.
       if (namesSuppressed(item, suppression)) return;
       const isTheirs = suppression.judge(judgedAs(item, source), nothingNoted());
       if (!(isTheirs instanceof Promise)) {
         if (!isTheirs) keep(item, rejection, source);
         return;
       }
-      // Nobody was promised that it is kept.
+      // Rejected events are kept on a best-effort basis.
       isTheirs.then((yes) => yes ? undefined : keep(item, rejection, source)).catch(() => {});
     },
   };
 }
 
-/** Whom what was sent is about, as the event would say it. */
+/** The ids in a sent item, as the event would have them. */
 function judgedAs(item: JsonObject, { receivedAt }: Source): Judged {
   const [userId, anonymousId] = [item.userId, item.anonymousId].map(idText);
   const atMs = typeof item.timestamp === "string" ? parseTimestamp(item.timestamp) : undefined;
@@ -73,10 +73,10 @@ function judgedAs(item: JsonObject, { receivedAt }: Source): Judged {
   };
 }
 
-/** Values that are looked at in an event that was refused; each costs two digests. */
+/** Values of a rejected event that are checked; each costs two digests. */
 const LOOKED_AT = 100;
 
-/** Whether any value of what was sent, but for its own `anonymousId`, is the id of somebody who is suppressed. */
+/** Whether any value of a sent item, except its own `anonymousId`, is the id of a suppressed person. */
 function namesSuppressed({ anonymousId: _, ...item }: JsonObject, { isSuppressed }: Suppression): boolean {
   let left = LOOKED_AT;
   const isIn = (value: unknown): boolean => {
@@ -90,7 +90,7 @@ function namesSuppressed({ anonymousId: _, ...item }: JsonObject, { isSuppressed
   return isIn(item);
 }
 
-/** What can be told of an event by its ids and its name, in well-formed Unicode: a cut may fall within a character. */
+/** The ids and the name of an event, in well-formed Unicode: a cut may be within a character. */
 function cutOf(item: JsonObject, type: unknown): JsonObject {
   const kept: JsonObject = {};
   for (const [member, value] of [["type", type], ...KEPT_IDS.map((id) => [id, item[id]] as const)] as const) {

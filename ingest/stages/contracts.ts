@@ -3,7 +3,7 @@ import type { System } from "../../actors/system.ts";
 import type { UnknownEvents } from "../../domain/contract/contract.ts";
 import type { Stage } from "../pipeline.ts";
 
-/** `unknown` says what becomes of events that no contract names. */
+/** `unknown` decides on events without a contract. */
 export function contractStage({ contracts }: Pick<System, "contracts">, unknown: UnknownEvents): Stage {
   return {
     reserve: () => contracts.fresh()?.then(() => undefined),

@@ -1,4 +1,4 @@
-/** The stage that says where events come from. */
+/** The stage that adds the location of events. */
 import { type AddressPolicy, locate, type LookUp } from "../../domain/enrichment/location.ts";
 import type { Stage } from "../pipeline.ts";
 
@@ -9,9 +9,9 @@ export interface LocationOptions {
 }
 
 /**
- * A stage that refuses nothing and puts `context.location` into events; `undefined` where there is nothing to do. The
- * peer's address counts for a browser alone, which says its origin with each request that sends: a server's address says
- * nothing of its user.
+ * Creates the stage: it rejects nothing and adds `context.location` to events; `undefined` if there is nothing to do.
+ * The peer's address counts for browsers only, which send their origin with each request: a server's address says
+ * nothing about its user.
  */
 export function locationStage({ lookUp, policy }: LocationOptions): Stage | undefined {
   if (lookUp === undefined && policy === "keep") return undefined;

@@ -3,7 +3,7 @@ import type { RateDecision } from "../../actors/governance/rate_limits.ts";
 import type { System } from "../../actors/system.ts";
 import type { Quota, Refusal, Stage } from "../pipeline.ts";
 
-/** Refuses what a write key may not send now. */
+/** The stage that enforces the rate limits of write keys. */
 export function rateLimitStage({ rateLimits }: Pick<System, "rateLimits">, now: () => number): Stage {
   return {
     open({ writeKeyId, rateLimit: limit }) {
@@ -12,7 +12,7 @@ export function rateLimitStage({ rateLimits }: Pick<System, "rateLimits">, now: 
       const refuse = (decision: RateDecision) => refusalOf({ limit, decision }, 1);
       const tell = ({ remaining }: RateDecision) => {
         if (remaining > 0) return undefined;
-        // Nothing is taken where there is not one; the answer says how long that takes.
+        // Nothing is charged if one is not available; the answer tells how long that takes.
         const decision = look(1);
         return decision instanceof Promise ? decision.then(refuse) : refuse(decision);
       };

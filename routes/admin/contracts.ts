@@ -18,7 +18,7 @@ import {
   type RouteContext,
   type RouteEnv,
 } from "../handler/handle.ts";
-import { createLane } from "../body/semaphore.ts";
+import { createSemaphore } from "../body/semaphore.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
 import type { NO_QUERY } from "../http/query.ts";
 import { pathParam } from "../http/path_params.ts";
@@ -91,7 +91,7 @@ export const versionsQuery = z.object({
 export function contractRoutes(parts: Parts): Hono<RouteEnv> {
   const { system: { contracts }, now } = parts;
   const routes = new Hono<RouteEnv>();
-  const checks = createLane(CHECKS_AT_ONCE, now);
+  const checks = createSemaphore(CHECKS_AT_ONCE, now);
   const named = <Query extends z.ZodObject = typeof NO_QUERY>(
     handler: (c: RouteContext, name: string, query: z.output<Query>) => Promise<Outcome>,
     query?: Query,

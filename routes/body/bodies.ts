@@ -22,7 +22,7 @@ import {
   valuesOf,
 } from "./load.ts";
 import type { Problem } from "../http/problem.ts";
-import { createLane, type Lane } from "./semaphore.ts";
+import { createSemaphore, type Semaphore } from "./semaphore.ts";
 
 /**
  * A plain body of at most so many bytes waits for nobody: it costs 0.4 ms at the worst, which is little more than the
@@ -75,13 +75,13 @@ interface State {
   reader: BodyReader;
   anyStructure: { most: number; problem: Problem };
   elapsed: () => number;
-  tiny: Lane;
+  tiny: Semaphore;
 }
 
 /** Makes the bodies of a process. */
 export function createBodies({ limits, now, elapsed }: BodiesOptions): Bodies {
   const reader = createBodyReader(limits, now);
-  const tiny = createLane(limits.maxParsedSmallBytes, now);
+  const tiny = createSemaphore(limits.maxParsedSmallBytes, now);
   const queue = createFairQueue({
     room: limits.maxParsedBytes,
     turnMs: limits.turnMs,

@@ -8,10 +8,10 @@ export const WAIT_MS = 10_000;
 export const MAX_WAITING = 10_000;
 
 /** What only so much of may be under way. */
-export interface Lane {
+export interface Semaphore {
   /**
    * Asks for room: `true` at once where there is some and nobody waits, otherwise a promise of whether there was some
-   * in time. Who came in must {@link Lane.leave}.
+   * in time. Who came in must {@link Semaphore.leave}.
    */
   enter(weight: number): true | Promise<boolean>;
   /** Gives room back, all that was asked for or some of it. */
@@ -24,7 +24,7 @@ interface Waiting {
 }
 
 /** Makes a lane with room for weights of `room` in all; one alone may weigh more. Who came first goes first. */
-export function createLane(room: number, now: () => number, { waitMs = WAIT_MS } = {}): Lane {
+export function createSemaphore(room: number, now: () => number, { waitMs = WAIT_MS } = {}): Semaphore {
   const deadlines = createDeadlines(now);
   const line: Waiting[] = [];
   let taken = 0;

@@ -2,7 +2,7 @@
 import { setImmediate } from "node:timers";
 import { Hono } from "hono";
 import { z } from "zod";
-import { createTurns } from "../../actors/store/serial_queue.ts";
+import { createSerialQueue } from "../../actors/store/serial_queue.ts";
 import { accept, type BatchDefaults } from "../../domain/event/accept.ts";
 import { type EventType, MAX_EVENT_BYTES, type StoredEvent } from "../../domain/event/event.ts";
 import { ownMessageId, type Rejection } from "../../domain/event/rejection.ts";
@@ -269,7 +269,7 @@ export async function sendBatch(
 }
 
 /** Of all batches that take long: one goes on in each turn of the event loop, as it is one thread that they share. */
-const inTurn = createTurns();
+const inTurn = createSerialQueue();
 
 /** Lets requests that wait go on, so that none waits for all of a batch that takes long. */
 function othersTurn(): Promise<void> {

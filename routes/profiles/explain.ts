@@ -14,7 +14,7 @@ import {
   withAccess,
 } from "../handler/handle.ts";
 import { pathParam } from "../http/path_params.ts";
-import { createLane, type Lane } from "../body/semaphore.ts";
+import { createSemaphore, type Semaphore } from "../body/semaphore.ts";
 import { jsonResponse, type Problem } from "../http/problem.ts";
 import { illFormed, MAX_ID_UNITS, neverSeen } from "./actor_id.ts";
 import { inTurn, PROFILE_WEIGHT, READS_AT_ONCE } from "./read_turns.ts";
@@ -43,8 +43,8 @@ export const traceQuery = z.object({ before });
 /** `GET /api/v1/admin/events/{messageId}` and `GET /api/v1/users/{userId}/traits/{name}/why`. */
 export function traceRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
-  const traces = createLane(TRACES_AT_ONCE, parts.now, { waitMs: TRACE_WAIT_MS });
-  const traits = createLane(READS_AT_ONCE, parts.now, { waitMs: TRACE_WAIT_MS });
+  const traces = createSemaphore(TRACES_AT_ONCE, parts.now, { waitMs: TRACE_WAIT_MS });
+  const traits = createSemaphore(READS_AT_ONCE, parts.now, { waitMs: TRACE_WAIT_MS });
   routes.get(
     "/api/v1/admin/events/:messageId",
     adminOnly(parts, (c, { before }) => showTrace(parts, c, { traces, before }), traceQuery),
@@ -59,7 +59,7 @@ export function traceRoutes(parts: Parts): Hono<RouteEnv> {
 async function showTrace(
   { system }: Parts,
   c: RouteContext,
-  { traces, before }: { traces: Lane; before: TraceBefore | undefined },
+  { traces, before }: { traces: Semaphore; before: TraceBefore | undefined },
 ): Promise<Outcome> {
   const messageId = pathParam(c, "messageId");
   if (messageId === undefined) return illFormed("message id");
@@ -104,7 +104,7 @@ function unfinished(position: Position): Problem {
   };
 }
 
-async function showTrait({ system }: Parts, c: RouteContext, traits: Lane): Promise<Outcome> {
+async function showTrait({ system }: Parts, c: RouteContext, traits: Semaphore): Promise<Outcome> {
   const userId = pathParam(c, "id");
   const name = pathParam(c, "name");
   if (userId === undefined) return illFormed("id");

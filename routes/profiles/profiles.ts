@@ -5,7 +5,7 @@ import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { type Outcome, type Parts, type RouteContext, type RouteEnv, withAccess } from "../handler/handle.ts";
 import { cursor, limit, moment } from "../http/paging.ts";
 import { pathParam } from "../http/path_params.ts";
-import { createLane, type Lane } from "../body/semaphore.ts";
+import { createSemaphore, type Semaphore } from "../body/semaphore.ts";
 import { invalid, jsonResponse } from "../http/problem.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
 import { InvalidCursor } from "../../actors/store/errors.ts";
@@ -46,9 +46,9 @@ const KINDS: readonly (readonly [string, ActorKind])[] = [
 /** Everything under `/api/v1/users`, `/api/v1/anonymous` and `/api/v1/groups`. */
 export function readingRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
-  const ofPersons = createLane(READS_AT_ONCE, parts.now, { waitMs: READ_WAIT_MS });
+  const ofPersons = createSemaphore(READS_AT_ONCE, parts.now, { waitMs: READ_WAIT_MS });
   // Reads of groups may wait for settling, and others must not wait for them.
-  const ofGroups = createLane(READS_AT_ONCE, parts.now, { waitMs: READ_WAIT_MS });
+  const ofGroups = createSemaphore(READS_AT_ONCE, parts.now, { waitMs: READ_WAIT_MS });
   const read = <Query extends z.ZodObject>(
     path: string,
     query: Query,
@@ -74,7 +74,7 @@ export function readingRoutes(parts: Parts): Hono<RouteEnv> {
 interface Named {
   kind: ActorKind;
   id: string;
-  reads: Lane;
+  reads: Semaphore;
 }
 
 /** Hands over the id in the path. */

@@ -1,7 +1,7 @@
 /** Bounds how many reads run at once, by the memory and time that they may take. */
 import type { Outcome } from "../handler/handle.ts";
 import type { Problem } from "../http/problem.ts";
-import type { Lane } from "../body/semaphore.ts";
+import type { Semaphore } from "../body/semaphore.ts";
 
 /**
  * Reads under way at once; others wait in line. What is shown can be some MB of JSON, and twenty times as much memory, and
@@ -19,7 +19,11 @@ export const PROFILE_WEIGHT = 3;
 export const PAST_WEIGHT = 4;
 
 /** Reads when it is its turn. */
-export async function inTurn(reads: Lane, weight: number, read: () => Promise<Outcome>): Promise<Outcome> {
+export async function inTurn(
+  reads: Semaphore,
+  weight: number,
+  read: () => Promise<Outcome>,
+): Promise<Outcome> {
   const entered = reads.enter(weight);
   if (entered !== true && !await entered) return TOO_MANY_READS;
   try {

@@ -1,8 +1,8 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { createLane, MAX_WAITING, WAIT_MS } from "../../../routes/body/semaphore.ts";
+import { createSemaphore, MAX_WAITING, WAIT_MS } from "../../../routes/body/semaphore.ts";
 
 Deno.test("a lane lets in what fits, and who waits in the order in which they came", async () => {
-  const lane = createLane(10, Date.now);
+  const lane = createSemaphore(10, Date.now);
   strictEqual(lane.enter(6), true);
   strictEqual(lane.enter(4), true);
   const came: string[] = [];
@@ -20,7 +20,7 @@ Deno.test("a lane lets in what fits, and who waits in the order in which they ca
 });
 
 Deno.test("a lane lets in alone what weighs more than its room", async () => {
-  const lane = createLane(10, Date.now);
+  const lane = createSemaphore(10, Date.now);
   strictEqual(lane.enter(25), true);
   const next = lane.enter(1);
   strictEqual(next instanceof Promise, true);
@@ -30,7 +30,7 @@ Deno.test("a lane lets in alone what weighs more than its room", async () => {
 
 Deno.test("who waits longer than a request may take is told that there is no room, and the next goes on", async () => {
   const clock = { nowMs: 0 };
-  const lane = createLane(10, () => clock.nowMs);
+  const lane = createSemaphore(10, () => clock.nowMs);
   strictEqual(lane.enter(4), true);
   const tooLong = lane.enter(8);
   clock.nowMs = WAIT_MS / 2;
@@ -41,7 +41,7 @@ Deno.test("who waits longer than a request may take is told that there is no roo
 });
 
 Deno.test("a line is bounded: one more is told no at once", async () => {
-  const lane = createLane(1, Date.now);
+  const lane = createSemaphore(1, Date.now);
   strictEqual(lane.enter(1), true);
   const line = Array.from({ length: MAX_WAITING }, () => lane.enter(1));
   strictEqual(await lane.enter(1), false);
