@@ -13,8 +13,9 @@ import { probe } from "./load/probe.ts";
 import { barTable, outcomes, shapeTable } from "./load/report.ts";
 import type { Server } from "./load/server.ts";
 import { type Shape, SHAPES } from "./load/shapes.ts";
-import { startTarget, type TargetName, TARGETS, WRITE_KEY } from "./load/target.ts";
+import { ON_POSTGRES, startTarget, type TargetName, TARGETS, WRITE_KEY } from "./load/target.ts";
 import { hasWrk } from "./load/wrk.ts";
+import { installPostgresRival } from "./rivals/postgres_install.ts";
 import { type Cluster, startCluster } from "./rivals/postgres_cluster.ts";
 
 /** Length of a measurement, in seconds, where `--seconds` does not say. */
@@ -130,7 +131,8 @@ async function conditions(dir: string, cluster: Cluster | undefined): Promise<st
       : [],
     ...cluster === undefined ? [] : [
       `${cluster.version}: ${cluster.settings.join(", ")}; else its defaults`,
-      "its client npm:pg, 8 connections, one transaction per request; its MB are those of its HTTP server alone",
+      "its clients: Node and pg, 20 connections, one statement per request; postgres-grouped: 4 connections, one " +
+      "statement for all that waits; their MB are those of the HTTP server alone",
     ],
   ];
 }
@@ -164,12 +166,18 @@ async function main(): Promise<number> {
 async function measureAll(run: Run, stage: Stage): Promise<number> {
   // With --json standard output has nothing but the figures.
   const say = run.json ? console.error : console.log;
-  if (run.targets.includes("postgres")) stage.cluster = await startCluster(stage.dir);
-  if (run.targets.includes("postgres") && stage.cluster === undefined) {
-    say(
-      "PostgreSQL is left out: no initdb on the path or in /usr/lib/postgresql (apt-get install postgresql)",
-    );
-    run.targets = run.targets.filter((name) => name !== "postgres");
+  const onPostgres = run.targets.some((name) => ON_POSTGRES.includes(name));
+  if (onPostgres) stage.cluster = await startCluster(stage.dir);
+  const lacking = !onPostgres
+    ? undefined
+    : stage.cluster === undefined
+    ? "no initdb on the path or in /usr/lib/postgresql (apt-get install postgresql)"
+    : await installPostgresRival(stage.dir)
+    ? undefined
+    : "npm could not install its client, or Node is missing";
+  if (lacking !== undefined) {
+    say(`PostgreSQL is left out: ${lacking}`);
+    run.targets = run.targets.filter((name) => !ON_POSTGRES.includes(name));
   }
   const lines = await conditions(stage.dir, stage.cluster);
   say([...lines, ""].join("\n"));

@@ -3,8 +3,8 @@
 /** How to start one. */
 export interface Start {
   name: string;
-  /** The module that serves, seen from the root of the repository. */
-  main: string;
+  /** The module that serves, seen from the root of the repository; or the words of a command. */
+  main: string | readonly string[];
   env: Record<string, string>;
   adminToken: string;
   /** Where its standard output and error go. */
@@ -46,8 +46,11 @@ export async function startServer(start: Start): Promise<Server> {
   const port = freePort();
   const log = await Deno.open(start.logFile, { write: true, create: true, append: true });
   const args = ["run", "--frozen", "--quiet", "--allow-net", "--allow-env", "--allow-read", "--allow-write"];
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [...args, "--allow-sys", V8_FLAGS, start.main],
+  const [program, ...words] = typeof start.main === "string"
+    ? [Deno.execPath(), ...args, "--allow-sys", V8_FLAGS, start.main]
+    : start.main;
+  const child = new Deno.Command(program!, {
+    args: words,
     cwd: ROOT,
     env: { ...start.env, ADMIN_TOKEN: start.adminToken, HOST: "127.0.0.1", PORT: String(port) },
     stdin: "null",

@@ -117,19 +117,19 @@ export const BARS: Bar[] = [
     says: "batches over 10,000 users: PostgreSQL",
     figure: own("batch-10k"),
     against: rival("postgres", "batch-10k"),
-    atLeast: 1.5,
+    atLeast: 2,
   },
   {
     says: "batches over 20 users: PostgreSQL",
     figure: own("batch-20"),
     against: rival("postgres", "batch-20"),
-    atLeast: 1.2,
+    atLeast: 1.5,
   },
   {
     says: "batches over 200,000 users: PostgreSQL",
     figure: own("batch-200k"),
     against: rival("postgres", "batch-200k"),
-    atLeast: 1,
+    atLeast: 1.2,
   },
   {
     says: "batches over 200,000 users, p99: PostgreSQL's",
