@@ -1,4 +1,4 @@
-/** What the tasks work with: a store, and what can be done to all of it while servers run on it. */
+/** The tools of the tasks: a store, and work on all of it while servers run. */
 import type { Position } from "../domain/event/position.ts";
 import type { Clock } from "./store/clock.ts";
 import { createJournal, type Journal } from "./journal/journal_state.ts";
@@ -15,10 +15,10 @@ import { type Comparison, verifyAll } from "./replay/verify.ts";
 import type { ActorKind } from "../domain/profile/fact.ts";
 import { StorageUnavailable } from "./store/errors.ts";
 
-/** A task waits for what is not settled yet as long as settling goes on, and for so long where nothing moves. */
+/** A task waits for settling as long as it makes progress, and this long without progress. */
 const STANDSTILL_MS = 30_000;
 
-/** A task waits so long for an erasure that is under way. */
+/** Longest wait of a task for a running erasure. */
 const ERASED_MS = 600_000;
 
 /** What the tools are given. */
@@ -31,11 +31,11 @@ export interface ToolsOptions {
   limits?: Partial<Limits>;
   /** The version of the folds: a test has processes of several versions. */
   foldVersion?: number;
-  /** Called with what made a round of settling fail; it is done again. */
+  /** Called with the error of a failed round of settling, which is retried. */
   onFault(error: unknown): void;
 }
 
-/** After so many failed rounds with nothing settled between them, a task gives up: a fault that passes is over before. */
+/** Failed rounds without progress after which a task gives up: a temporary fault ends earlier. */
 const MAX_FAULTS = 20;
 
 /** The tools over one store. */
@@ -50,8 +50,7 @@ export interface Tools {
 }
 
 /**
- * Opens the tools. What is not settled yet is settled first, by whatever process; throws {@link StorageUnavailable} where
- * that fails.
+ * Opens the tools. Unsettled events are settled first, by any process; throws {@link StorageUnavailable} if that fails.
  */
 export async function openTools(options: ToolsOptions): Promise<Tools> {
   const { storage, clock, newId, onFault, foldVersion = FOLD_VERSION } = options;
@@ -104,8 +103,8 @@ export async function openTools(options: ToolsOptions): Promise<Tools> {
 }
 
 /**
- * Resolves when all that is in the journal now is settled, and who is requested to be erased is; throws
- * {@link StorageUnavailable} where nothing moves.
+ * Resolves when all events of the journal are settled and all requested erasures are done; throws {@link
+ * StorageUnavailable} if there is no progress.
  */
 async function untilSettled(store: Store, journal: Journal, settling: Settling): Promise<void> {
   await settling.untilErased(await requestedErasures(store), ERASED_MS);
@@ -126,7 +125,7 @@ async function untilSettled(store: Store, journal: Journal, settling: Settling):
   }
 }
 
-/** A store that is given open, or the one at a place. */
+/** An open store, or the one of a storage setting. */
 async function storeAt(storage: string | undefined | Store, options: StoreOptions): Promise<Store> {
   return typeof storage === "object" ? storage : await openStore(storage, options);
 }

@@ -30,7 +30,7 @@ import { requestedErasures } from "./erasure/requests.ts";
 import { openWriteKeys } from "./governance/write_keys.ts";
 import { NotServing } from "./store/errors.ts";
 
-/** A tick settles for so long at the most; the next goes on. */
+/** Longest settling of one tick; the next continues. */
 const TICK_MS = 60_000;
 
 /** What the actors are given: time and randomness come from outside. */
@@ -42,18 +42,18 @@ export interface OpenOptions {
   randomBytes(bytes: Uint8Array): void;
   /** The window of dedup in ms; 0 is for ever. */
   dedupMs: number;
-  /** Called with what made a round of settling fail; it is done again. */
+  /** Called with the error of a failed round of settling, which is retried. */
   onFault(error: unknown): void;
   observer?: Observer;
   /** Tests take smaller bounds. */
   limits?: Partial<Limits>;
   /** The version of the folds: a test has processes of several versions. */
   foldVersion?: number;
-  /** Begins the thread that settles; without it there is one where a thread can open the same storage. */
+  /** Begins the settling thread. By default there is one if a thread can open the same storage. */
   beginThread?(settings: ThreadSettings): SettlerThread;
   /**
-   * Told in a line that the time of day was set while the process ran, and that it is right again. Without it nothing
-   * guards the clock: it is believed whatever it does, as one that a test sets.
+   * Called with one line if the time of day was set while the process ran, and when it is right again. Without it
+   * nothing guards the clock.
    */
   onClockMoved?(message: string): void;
 }
@@ -143,7 +143,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     foldVersion,
     countRejected: quarantine.count,
   });
-  // So that those which wait here are found too.
+  // So that waiting events are found too.
   erasure.onErase(quarantine.flush);
   erasure.onErase(feed.forget);
   const rateLimits = createRateLimits({ store, owner, now: clock.now });
@@ -192,7 +192,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       clockGuard?.close();
       feed.live.end();
       await replays.close();
-      // First of all: who waits for room in the tail gets it, or is told that there is none.
+      // First: requests that wait for room in the tail get it, or are refused.
       const closing = settling.close();
       await committer.idle();
       await counts.close();
@@ -204,7 +204,10 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   };
 }
 
-/** The guard over the clock, if there is one, at work; it is told what a start has to say. `at` is of the newest commit. */
+/**
+ * The running guard of the clock, if there is one. It first reports what a start must say; `at` is the time of the
+ * newest commit.
+ */
 function guardOf({ clock, onClockMoved }: OpenOptions, at: number): ClockGuard | undefined {
   if (onClockMoved === undefined) return undefined;
   const notice = startNotice(clock.now(), at);
@@ -215,8 +218,8 @@ function guardOf({ clock, onClockMoved }: OpenOptions, at: number): ClockGuard |
 }
 
 /**
- * A settler in a thread of its own where it can open the same storage; in this one for what is in memory, for a store
- * that is given open, and for the platform's own, where threads can't be counted on.
+ * A settler in its own thread if that can open the same storage; otherwise in this one: for memory, for an open store,
+ * and for the platform's storage, where threads are not certain.
  */
 function settlerOf(
   { storage, beginThread: begin }: OpenOptions,

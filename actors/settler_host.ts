@@ -1,4 +1,4 @@
-/** A settler in a thread of its own: how its thread begins, and what it does there. It speaks with `settler_thread.ts`. */
+/** The settling thread: how it begins, and what it does. Its counterpart is `settler_thread.ts`. */
 import { leaseTasks } from "./lease_tasks.ts";
 import type { Limits } from "./limits.ts";
 import { createSettler, type Settler } from "./settling/settler.ts";
@@ -7,7 +7,7 @@ import type { Clock } from "./store/clock.ts";
 import { traceOf } from "./store/error_trace.ts";
 import type { Store } from "./store/store.ts";
 
-/** What a thread is told first. */
+/** The first message to a thread. */
 export interface ThreadSettings {
   storage: string | undefined;
   /** The settler's name. */
@@ -17,7 +17,7 @@ export interface ThreadSettings {
   foldVersion: number;
 }
 
-/** What its process tells a thread. */
+/** A message of the process to the thread. */
 export type ToThread = ToSettler | { type: "open"; settings: ThreadSettings };
 
 /** A thread as its own code sees it. */
@@ -27,14 +27,14 @@ export interface ThreadSelf {
   close(): void;
 }
 
-/** What a thread has of its own: nothing but messages passes between threads. */
+/** What a thread creates for itself: only messages pass between threads. */
 export interface ThreadMeans {
   clock: Clock;
   newId(): string;
   openStore(storage: string | undefined): Promise<Store>;
 }
 
-/** Begins a thread. Throws where the platform has none. */
+/** Begins a thread. Throws if the platform has none. */
 export function beginThread(settings: ThreadSettings): SettlerThread {
   const entry = new URL("./settler_worker.ts", import.meta.url);
   const worker = new Worker(entry, { type: "module", name: "settler" });
@@ -42,7 +42,7 @@ export function beginThread(settings: ThreadSettings): SettlerThread {
   return worker as SettlerThread;
 }
 
-/** Settles in a thread, from when it is told to open its store until it is told to close. */
+/** Settles in a thread, from the message to open its store until the message to close. */
 export function settleIn(thread: ThreadSelf, { clock, newId, openStore }: ThreadMeans): void {
   let settler: Settler | undefined;
   let store: Store | undefined;

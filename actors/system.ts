@@ -14,7 +14,7 @@ import type { EventCounts } from "./stats/counts.ts";
 import type { Gauges, Stats } from "./stats/gauges.ts";
 import type { StoredEvent } from "../domain/event/event.ts";
 
-/** Told of what the actors do, so that somebody may count it. Called once for each commit or round; must never throw. */
+/** Observes the actors, for figures. Called once per commit or round; must never throw. */
 export interface Observer extends AppendObserver {
   /** This process settled a round. */
   settled?(round: { durationMs: number; events: number }): void;
@@ -25,8 +25,8 @@ export interface Observer extends AppendObserver {
 /** signalfold behind the routes. */
 export interface System {
   /**
-   * Makes a request's events durable, all or none, and gives a receipt for each in order. Throws
-   * {@link StorageUnavailable} where nothing was acknowledged.
+   * Makes a request's events durable, all or none, and gives a receipt for each in order. Throws {@link
+   * StorageUnavailable} if nothing was acknowledged.
    */
   commit(events: StoredEvent[], writeKeyId: string): Promise<Receipt[]>;
   reader: Reader;
@@ -44,12 +44,12 @@ export interface System {
   gauges(): Promise<Gauges>;
   counts: EventCounts;
   /**
-   * Resolves where this process can take events and settle them: storage takes a write, the clock was not moved, and
-   * settling does not fail. Throws {@link StorageUnavailable} otherwise, {@link NotServing} where the reason is known.
+   * Resolves if this process can accept and settle events: storage accepts a write, the clock was not moved, and
+   * settling does not fail. Otherwise throws {@link StorageUnavailable}, or {@link NotServing} if the reason is known.
    */
   ready(): Promise<void>;
-  /** Settles what is left, for a schedule outside the process: idempotent, by any process at any time. */
+  /** Settles the rest, for a schedule outside the process: idempotent, by any process at any time. */
   tick?(): Promise<void>;
-  /** Takes nothing more, finishes what it took, closes storage. */
+  /** Accepts nothing more, finishes accepted work, closes storage. */
   close(): Promise<void>;
 }

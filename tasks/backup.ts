@@ -10,7 +10,7 @@ Writes a consistent, checked copy of the database file (KV_URL) to FILE while se
 was acknowledged before the backup began. FILE must not exist; only its owner can read it (mode 0600). To restore it,
 stop the servers and replace the database file with it.`;
 
-/** A server that writes is waited for so long. */
+/** Longest wait for a server that writes. */
 const BUSY_MS = 10_000;
 
 /** More pages than a database has: all in one step. */
@@ -31,7 +31,7 @@ if (isKvConnect(storage)) {
 if (exists(file)) fail(`${file} already exists; choose another name`);
 
 const began = performance.now();
-// Until it is whole and checked it has another name, so that nobody takes half of a copy for a backup.
+// It has another name until it is complete and checked, so that a partial copy is not mistaken for a backup.
 const part = `${file}.part`;
 const parts = ["", "-wal", "-shm", "-journal"].map((suffix) => part + suffix);
 const inTheWay = parts.find(exists);
@@ -41,7 +41,7 @@ if (inTheWay !== undefined) {
   );
 }
 try {
-  // Its owner alone can read it; SQLite gives the files that it lays beside it the same mode.
+  // Only its owner can read it; SQLite gives its other files the same mode.
   Deno.openSync(part, { write: true, createNew: true, mode: 0o600 }).close();
 } catch (error) {
   fail(`Backup failed; nothing was written: ${messageOf(error)}`);
@@ -58,8 +58,8 @@ const megabytes = (Deno.statSync(file).size / 1024 / 1024).toFixed(1);
 say(`backed up ${megabytes} MB in ${((performance.now() - began) / 1000).toFixed(1)} s`);
 
 /**
- * One read transaction over all of the source, whose writers go on: what is in the WAL is taken in too. In one step, as
- * SQLite begins a copy anew each time that another process writes between two.
+ * One read transaction over the whole source, whose writers continue; it includes the WAL. In one step, since SQLite
+ * restarts a copy whenever another process writes between two steps.
  */
 async function copy(from: string, to: string): Promise<void> {
   using source = new DatabaseSync(from, { readOnly: true, timeout: BUSY_MS });
@@ -67,8 +67,7 @@ async function copy(from: string, to: string): Promise<void> {
 }
 
 /**
- * Makes the copy one file, without a WAL of its own, and throws where SQLite finds it damaged: then so is what it was
- * made from.
+ * Makes the copy one file, without a WAL of its own; throws if SQLite finds it damaged: then the source is damaged too.
  */
 function check(path: string): void {
   using copied = new DatabaseSync(path);

@@ -1,4 +1,4 @@
-/** `deno task dev`: makes what a first start needs, serves, and prints how to send an event. */
+/** `deno task dev`: creates what a first start needs, serves, and prints how to send an event. */
 import { newWriteKey } from "../actors/governance/write_keys.ts";
 import { DEV_KV_URL, readConfig, type Settings } from "../config.ts";
 import { readEnvironment, refuse, serve } from "../main.ts";
@@ -7,7 +7,7 @@ import { printable } from "../routes/http/printable.ts";
 const DATA = ".data";
 const SECRETS = `${DATA}/dev.json`;
 
-/** What is made on the first start and kept. */
+/** The secrets that the first start creates and stores. */
 interface Made {
   WRITE_KEY?: string;
   ADMIN_TOKEN?: string;
@@ -19,7 +19,7 @@ const config = readConfig({ ...environment, ...made }, { dev: true, deploy: fals
 if ("problem" in config) refuse(config.problem);
 await serve(config.settings, (url) => console.log(greeting(url, config.settings)));
 
-/** The secrets that the environment does not give, from the file where they are kept, or made and put there. */
+/** The secrets that the environment does not set: from their file, or created and stored there. */
 function keepSecrets(env: Record<string, string | undefined>): Made {
   const missing = (["WRITE_KEY", "ADMIN_TOKEN"] as const).filter((name) => !env[name]);
   if (missing.length === 0 && env.KV_URL) return {};
@@ -62,7 +62,7 @@ function makeToken(): string {
   return crypto.getRandomValues(new Uint8Array(24)).toHex();
 }
 
-/** What every start prints. Just one line begins with the command, so that it can be found and run by a program too. */
+/** The output of every start. Exactly one line begins with the command, so that a program can find and run it. */
 function greeting(url: string, { kvUrl = DEV_KV_URL }: Settings): string {
   const ofFile = `(created on first start, stored in ${SECRETS})`;
   const keys = [

@@ -14,7 +14,7 @@ Writes all events accepted so far to standard output, one JSON line each, in jou
 same database (KV_URL). "deno task import" imports them again. If standard output is a new file, only its owner can
 read it (mode 0600).`;
 
-/** What users of a machine may do who do not own a file. */
+/** The rights of users who do not own a file. */
 const OTHERS = 0o077;
 
 if (Deno.args.includes("--help")) {
@@ -34,12 +34,12 @@ try {
   for await (const { lines, done, total } of exportEvents(store)) {
     // JSON writes the characters that a terminal obeys, or that some readers end a line at, by their codes too.
     await writer.write(encoder.encode(lines.map(escaped).join("\n") + "\n"));
-    // Not `done`, which counts what was erased too.
+    // Not `done`, which includes erased events.
     events += lines.length;
     progress.update(done, total);
   }
 } catch (error) {
-  // Who reads (`head`, say) may have had enough.
+  // The reader (`head`, for example) may have stopped.
   if (error instanceof Deno.errors.BrokenPipe) Deno.exit(0);
   if (error instanceof StorageUnavailable) fail(`${error.message} (after ${events} events)`);
   throw error;
@@ -49,8 +49,8 @@ store.close();
 warn(`exported ${events} events`);
 
 /**
- * An export holds all that is known of people, and the shell made its file by a mask that was not meant for that. A file
- * with something in it has a mode that somebody chose; a pipe or a terminal has none.
+ * An export contains everything that is known about people, and the shell created its file with a general mask. The
+ * mode of a file with content was chosen by somebody; a pipe or a terminal has none.
  */
 function keepToOwner(): void {
   if (Deno.build.os === "windows") return;

@@ -1,4 +1,6 @@
-/** `deno task import`: takes in events, a line of JSON each, as "deno task export" and Segment's raw exports have them. */
+/**
+ * `deno task import`: imports events, a line of JSON each, as `deno task export` and Segment's raw exports write them.
+ */
 import { Buffer } from "node:buffer";
 import { createReadStream, statSync } from "node:fs";
 import process from "node:process";
@@ -28,10 +30,10 @@ on standard error and skipped; the task then ends with status 1.`;
 /** Events in a commit: as many as a batch over HTTP has. */
 const BATCH_EVENTS = 500;
 
-/** What follows every failure. */
+/** The advice after every failure. */
 const KEPT = "Events imported so far were kept; run the import again to continue.";
 
-/** Bytes of JSON in a commit: what does not compress at all must fit one too. */
+/** Bytes of JSON in a commit: incompressible events must fit too. */
 const BATCH_BYTES = 500_000;
 
 /** Commits that are waited for at once; they keep their order. */
@@ -55,26 +57,26 @@ const system = await openSystem({
   randomBytes: (bytes) => void crypto.getRandomValues(bytes),
 }).catch((error) => fail(`failed to open storage: ${error.message}`));
 /**
- * Of the pipeline, what holds for the past too. Left out: rate limits, which are about senders; location and contracts,
- * which events passed when they first came; and all observers, as nothing of it is news.
+ * The stages of the pipeline that apply to the past too. Left out: rate limits, which concern senders; location and
+ * contracts, which the events passed when they first came; and all observers, since nothing is news.
  */
 const pipeline = createPipeline(
   [placeholderStage(Deno.env.get("PLACEHOLDER_IDS") ?? ""), suppressionStage(system.suppression, "refuse")]
     .filter((stage) => stage !== undefined),
   [],
 );
-/** One source for all files, so that a link in one line holds for those behind it. */
+/** One source for all files, so that a link in one line applies to later lines. */
 const source: Source = { sender: { writeKeyId: "import" }, receivedAt: settings.clock.now() };
 const progress = showProgress("import", "bytes");
 let bytes = 0;
-/** Where the line that is being read stands, as it is told. */
+/** The position of the current line, for messages. */
 let place = "";
 let refused = 0;
 let imported = 0;
 let known = 0;
 let batch: StoredEvent[] = [];
 let batchBytes = 0;
-/** Where the first line of the batch stands. */
+/** The position of the first line of the batch. */
 let batchPlace = "";
 const waiting: { receipts: Promise<Receipt[]>; from: string }[] = [];
 
@@ -82,7 +84,7 @@ for (const file of files) {
   try {
     await take(file);
   } catch (error) {
-    // Errors of reading and of inflating bear a code; what has none was not foreseen.
+    // Errors of reading and of inflating have a code; others are unexpected.
     const { code, message } = error as { code?: unknown; message: string };
     if (code === undefined) throw error;
     failIn(file, String(code).startsWith("Z_") ? "decompress" : "read", message);
@@ -137,7 +139,7 @@ async function take(file: string): Promise<void> {
   }
 }
 
-/** A file's text, inflated where its first bytes are those of gzip (RFC 1952, section 2.3.1), whatever its name. */
+/** A file's text; inflated if its first bytes are those of gzip (RFC 1952, section 2.3.1), whatever its name. */
 async function open(file: string): Promise<Readable> {
   const chunks: AsyncIterator<Buffer> = (file === "-" ? process.stdin : createReadStream(file))
     [Symbol.asyncIterator]();

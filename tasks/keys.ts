@@ -39,7 +39,7 @@ const OPTIONS = {
   help: { type: "boolean" },
 } as const;
 
-/** What each command takes: its argument, and its options. */
+/** The argument and the options of each command. */
 const COMMANDS: Record<string, { argument?: string; options: readonly (keyof typeof OPTIONS)[] }> = {
   list: { options: [] },
   create: { argument: "NAME", options: ["types", "rate", "burst"] },
@@ -62,7 +62,7 @@ const OPTION_OF: Record<string, string> = {
 /** The author of changes made by this task. */
 const TASK = { by: "deno task keys", address: "" };
 
-/** What a command gives: a value for programs, and lines for people. */
+/** The output of a command: a value for programs, and lines for people. */
 interface Said {
   value: unknown;
   lines: string[];
@@ -74,7 +74,7 @@ if (values.help) {
   Deno.exit(0);
 }
 const [command = "", argument] = readCommand();
-// Before the database is opened: what is wrong changes nothing.
+// Before the database is opened: invalid arguments change nothing.
 const act = plan();
 const { storage, clock, newId } = existingSettings();
 const store = await openStore(storage).catch((error) => fail(`failed to open storage: ${error.message}`));
@@ -111,7 +111,7 @@ function readCommand(): [string, string?] {
   return [name, ...rest] as [string, string?];
 }
 
-/** What is to be done, with all that was given checked by the rules of the API. */
+/** The action, after all arguments were checked by the rules of the API. */
 function plan(): (keys: WriteKeys) => Promise<Said> {
   const id = argument ?? "";
   switch (command) {
@@ -157,7 +157,7 @@ function changing(id: string): (keys: WriteKeys) => Promise<Said> {
   };
 }
 
-/** Types and limit as they were given: what is there, and `null` for what is taken away. */
+/** The given types and limit; `null` for one that is removed. */
 function restrictions(): Record<string, unknown> {
   const { types, rate, burst } = values;
   if (types !== undefined && values["all-types"]) fail("use either --types or --all-types");
@@ -174,7 +174,7 @@ function restrictions(): Record<string, unknown> {
   };
 }
 
-/** NaN for what is no number, which the schema refuses. */
+/** A number, or NaN, which the schema rejects. */
 function numberOf(text: string): number {
   return text.trim() === "" ? NaN : Number(text);
 }

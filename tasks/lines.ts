@@ -1,4 +1,4 @@
-/** Lines of a file of events: bytes in, text out, whatever else its text contains. */
+/** Lines of a file of events: bytes in, text out. */
 import { Buffer } from "node:buffer";
 
 /**
@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
  */
 export const MAX_LINE_BYTES = 1024 * 1024;
 
-/** A line's text, or what is wrong with it. */
+/** A line's text, or its problem. */
 export type Line = { text: string; problem?: undefined } | { text?: undefined; problem: string };
 
 const LINE_FEED = 0x0a;

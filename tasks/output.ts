@@ -1,5 +1,5 @@
 /**
- * What the tasks print. Names of files, keys and people, and what errors quote, come from outside: every line passes
+ * The output of the tasks. Names of files, keys and people, and quotes in errors, come from outside: every line passes
  * through here, and no control character and no password reaches the terminal.
  */
 import { printable } from "../routes/http/printable.ts";
@@ -14,14 +14,14 @@ export function warn(line: string): void {
   console.error(printable(line));
 }
 
-/** Says in one line what was wrong, with the task's help after it where that helps, and ends the task with status 2. */
+/** Prints one line about the error, followed by the task's help if that is useful, and ends the task with status 2. */
 export function fail(problem: string, help?: string): never {
   warn(`signalfold: ${problem}`);
   if (help !== undefined) console.error(`\n${help}`);
   Deno.exit(2);
 }
 
-/** What nobody foresaw ends a task with its trace, which Deno itself would print as it is. */
+/** An unexpected error ends a task with its trace, which Deno itself would print unmasked. */
 function failUnforeseen(error: unknown): never {
   const trace = error instanceof Error ? error.stack ?? error.message : String(error);
   for (const line of `signalfold: unexpected error: ${trace}`.split("\n")) warn(line);

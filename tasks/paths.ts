@@ -1,7 +1,8 @@
 /**
- * Prints what a task may read and write, for its permissions: the database, where it is a file, and what the arguments
- * name: paths, and `scratch` for the folder of scratch files. The task's shell has no way to say "if it is set", and Deno
- * takes no empty path. A URL is no path, and must not be in the list of processes: it may hold a secret.
+ * Prints the paths that a task may read and write, for its permissions: the database, if it is a file, and the paths
+ * that the arguments name; `scratch` is the folder of scratch files. The task's shell has no way to say "if it is set",
+ * and Deno accepts no empty path. A URL is not a path, and must not be in the list of processes: it may contain a
+ * secret.
  */
 import { DEV_KV_URL, isKvConnect } from "../config.ts";
 

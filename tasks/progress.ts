@@ -1,7 +1,7 @@
 /** Progress of a task on standard error: a bar on a terminal, a plain line now and then elsewhere. */
 import { Presets, SingleBar } from "cli-progress";
 
-/** Lines are at least so far apart where there is no terminal. */
+/** Least time between lines without a terminal. */
 const LINE_MS = 2_000;
 
 /** Shows progress until `end`. */

@@ -1,4 +1,4 @@
-/** `deno task replay`: folds logs again while servers run, or compares what is kept with what the logs fold to. */
+/** `deno task replay`: folds logs again while servers run, or compares stored data with the fold of the logs. */
 import { parseArgs } from "node:util";
 import { ReplayRefused } from "../actors/replay/replay_all.ts";
 import { openTools, type Tools } from "../actors/maintenance.ts";

@@ -1,4 +1,4 @@
-/** What the tasks share: settings from the environment, and one clear line for what keeps a task from its work. */
+/** Shared by all tasks: settings from the environment, and one clear line for an error. */
 import { monotonicFactory } from "ulid";
 import { type Clock, systemClock } from "../actors/store/clock.ts";
 import { otherUsersMayRead } from "../actors/store/database_file.ts";
@@ -34,8 +34,8 @@ export function taskSettings(): TaskSettings {
 }
 
 /**
- * The settings of a task on a database that is there. Opening a file that is not there would make one, and a misspelt
- * `KV_URL` would pass for an empty database.
+ * The settings of a task on an existing database. Opening a missing file would create one, and a misspelt `KV_URL`
+ * would look like an empty database.
  */
 export function existingSettings(): TaskSettings {
   const settings = taskSettings();
@@ -51,7 +51,7 @@ function isThere(path: string): boolean {
     Deno.statSync(path);
     return true;
   } catch (error) {
-    // What else there is about it, opening it tells.
+    // Opening it reports everything else.
     return !(error instanceof Deno.errors.NotFound);
   }
 }

@@ -1,7 +1,7 @@
 /**
- * `deno task vacuum`: writes the database file anew without what was deleted, while servers run. SQLite attaches a second
- * database for it, which Deno lets no process do that was started with less than all permissions. So this loads no package,
- * and gives up every permission once the file is open: what runs then can reach the database, and nothing else.
+ * `deno task vacuum`: rewrites the database file without deleted data, while servers run. SQLite attaches a second
+ * database for it, which Deno allows only to a process that was started with all permissions. So this loads no package,
+ * and gives up every permission once the file is open: later code can reach only the database.
  */
 import { DatabaseSync } from "node:sqlite";
 import { fail, say } from "./output.ts";
@@ -11,7 +11,7 @@ const HELP = `deno task vacuum
 Rewrites the database file (KV_URL) without free pages, which may hold deleted or erased data, and empties its -wal file.
 Servers can keep running; they wait some 0.1 s for each 10 MB. Needs free disk space for a copy of the file.`;
 
-/** A server that writes is waited for so long. */
+/** Longest wait for a server that writes. */
 const BUSY_MS = 30_000;
 
 const PERMISSIONS = ["read", "write", "net", "env", "sys", "run", "ffi", "import"] as const;
@@ -38,7 +38,7 @@ try {
   };
   const before = megabytes();
   database.exec("VACUUM");
-  // The new file stands in the WAL; where a reader still needs the old pages this says that it is busy.
+  // The new file is in the WAL; if a reader still needs the old pages, this reports that it is busy.
   const { busy } = database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() as { busy: number };
   if (busy !== 0) fail("Vacuum is incomplete because a server was reading all the time. Run it again.");
   const seconds = ((performance.now() - began) / 1000).toFixed(1);

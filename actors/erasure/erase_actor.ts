@@ -1,6 +1,6 @@
 /**
- * Takes events out of actors: out of their logs, and, by folding what is left again, out of their states. All of it can be
- * done twice, and is done under the fence: who takes over a half of it does it all again.
+ * Erases events from actors: from their logs and, by folding the rest again, from their states. Every step can be
+ * repeated, and is done under the lease: the next holder repeats a partial erasure.
  */
 import { BEGINNING, type Position } from "../../domain/event/position.ts";
 import { actorKey, type Key, logPrefix } from "../store/keys.ts";
@@ -20,8 +20,8 @@ import type { Entry, Range, Store } from "../store/store.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
 
 /**
- * Takes the erased places out of actors, many in one operation. One of which nothing is left is deleted; nobody writes
- * actors without the fence, so that no late write can bring it back.
+ * Erases positions from actors, many in one operation. An actor without events is deleted; nobody writes actors without
+ * the lease, so no late write can bring it back.
  */
 export async function eraseActors(
   place: Place,
@@ -56,7 +56,7 @@ export async function eraseActors(
   }
 }
 
-/** What an actor comes to without the erased places. Pages keep their keys, so that who reads them misses nothing. */
+/** An actor without the erased positions. Pages keep their keys, so that readers miss nothing. */
 async function unitWithout(
   place: Place,
   actor: LogPlace,
@@ -85,7 +85,10 @@ async function unitWithout(
   return await unitAgain(place, actor, { loaded, head: { ...head, version, position, open }, pages });
 }
 
-/** What deletes an actor: its own value last of all, by which it is found, and with its pieces, as it can't be read without. */
+/**
+ * The writes that delete an actor: last its own value, by which it is found, with its pieces, since it cannot be read
+ * without them.
+ */
 async function deletion(store: Store, { key, raw, pieces }: Loaded<ActorHead>, range: Range): Promise<Unit> {
   const pages: Unit["ahead"] = [];
   for await (const page of store.list(range, { batchSize: 16 })) {
@@ -94,7 +97,7 @@ async function deletion(store: Store, { key, raw, pieces }: Loaded<ActorHead>, r
   return { key, old: raw, ahead: pages, sets: [], deletes: [...pieces, key], members: [] };
 }
 
-/** Entries without those that are erased; `undefined` where none is. */
+/** Entries without the erased ones; `undefined` if none is erased. */
 function without(bytes: Uint8Array, isErased: (place: Position) => boolean): Uint8Array | undefined {
   const entries = decodeEntries(bytes);
   const left = entries.filter((entry) => !isErased(entry.place));

@@ -1,6 +1,6 @@
 /**
- * What an erasure takes out: worked out from the logs of a person, of the anonymous ids that are theirs, and of who else is
- * named there. Everything up to one position of the journal must be settled.
+ * The plan of an erasure: made from the logs of a person, of their anonymous ids, and of everybody else who is named
+ * there. Everything up to one position of the journal must be settled.
  */
 import {
   anonymousFromJson,
@@ -19,21 +19,21 @@ import type { ErasurePlace } from "./erasure_limits.ts";
 import type { Erased } from "./requests.ts";
 import { type ActorHead, complete, isStale, load, type Loaded, loadHeads } from "../settling/snapshot.ts";
 
-/** Where a plan is made. One that is only looked at writes nothing, not even what is folded again. */
+/** What a plan is made from. A read-only plan writes nothing, not even a state that is folded again. */
 export type PlanPlace = ErasurePlace & { isReadOnly?: true };
 
 /** A plan in memory. */
 export interface Plan {
-  /** Places of events that go, and of others' events that lose the name. */
+  /** Positions of events to erase, and of others' events that lose the name. */
   places: Position[];
   mentions: Position[];
-  /** The actors that lose something, and of an anonymous id the users whom it was linked to. */
+  /** The actors that lose events, and for an anonymous id the users that it was linked to. */
   names: [ActorKind, string][];
   /** The anonymous ids of which a user owns something. */
   owned: string[];
 }
 
-/** What a plan comes to: events that go, logs of people of which nothing is left, and groups that are folded again. */
+/** What a plan erases: events, logs of people that become empty, and groups that are folded again. */
 export function sizeOfPlan({ places, names }: Plan, kind: "user" | "anonymous"): Omit<Erased, "rejected"> {
   const count = (isOne: (kind: ActorKind) => boolean) => names.filter(([each]) => isOne(each)).length;
   return {
@@ -51,13 +51,13 @@ export interface Owned {
   events: number;
 }
 
-/** What is planned, and what a user owns of anonymous ids. */
+/** A plan, and what a user owns of anonymous ids. */
 export interface Planned {
   plan: Plan;
   owned: Owned[];
 }
 
-/** All that a user's log names, and what the user owns of anonymous ids. */
+/** Everything that a user's log names, and what the user owns of anonymous ids. */
 export async function planUser(place: PlanPlace, id: string): Promise<Planned> {
   const plan: Plan = { places: [], mentions: [], names: [], owned: [] };
   const linked = new Set<string>();
@@ -89,7 +89,7 @@ export async function planUser(place: PlanPlace, id: string): Promise<Planned> {
   return { plan, owned };
 }
 
-/** What a user owns of an anonymous id: for how long, each time. */
+/** The intervals in which a user owns an anonymous id. */
 async function planOwned(
   place: PlanPlace,
   { anonymousId, loaded }: { anonymousId: string; loaded: Loaded<ActorHead> },
@@ -124,7 +124,7 @@ async function planOwned(
   }));
 }
 
-/** All events of an anonymous id, whoever owns them; others' events, which name it too, lose the name. */
+/** All events of an anonymous id, whoever owns them; others' events that name it lose the name. */
 export async function planAnonymous(place: PlanPlace, id: string): Promise<Planned> {
   const plan: Plan = { places: [], mentions: [], names: [], owned: [] };
   const groups = new Set<string>();
@@ -156,7 +156,7 @@ interface Named {
   head: ActorHead;
 }
 
-/** Plans those entries of a log that are `mine`, and the groups that they name. */
+/** Plans the entries of a log that are `mine`, and the groups that they name. */
 async function planEntries(
   place: PlanPlace,
   { kind, id, head }: Named,
@@ -196,7 +196,7 @@ async function* facts(
   yield* await factsAt(places);
 }
 
-/** A state of an older fold can't say who was in which group, once its events are gone: it is folded first. */
+/** A state of an older fold cannot tell the members of groups once its events are erased: it is folded first. */
 async function replayIfStale(
   place: PlanPlace,
   kind: ActorKind,

@@ -1,4 +1,4 @@
-/** What an erasure would take out, without anything being changed. */
+/** A preview of an erasure. It changes nothing. */
 import type { Journal } from "../journal/journal_state.ts";
 import type { Settling } from "../settling/backpressure.ts";
 import { NotServing } from "../store/errors.ts";
@@ -8,19 +8,19 @@ import type { ErasedNames } from "./execute.ts";
 import { type Owned, planAnonymous, type PlanPlace, planUser, sizeOfPlan } from "./plan.ts";
 import type { Erased, Person } from "./requests.ts";
 
-/** It waits so long for what was sent before to be settled. */
+/** Time to wait for earlier events to be settled. */
 const SETTLE_MS = 10_000;
 
-/** A replay of everything may put another generation in the place of the one that is read; then it is read again. */
+/** A full replay may replace the generation during the read; then the read is repeated. */
 const TRIES = 3;
 
-/** What would go; of a user also how long each linked anonymous id was theirs. */
+/** What would be erased; for a user also when each linked anonymous id was theirs. */
 export interface WouldErase extends Erased {
   anonymousIds: string[];
   intervals: Owned[];
 }
 
-/** What a preview needs. */
+/** What a preview is given. */
 export interface PreviewOptions {
   store: Store;
   journal: Journal;
@@ -31,7 +31,7 @@ export interface PreviewOptions {
   countRejected(names: ErasedNames): Promise<number>;
 }
 
-/** Works out what an erasure would take out. Writes nothing. */
+/** Finds what an erasure would remove. Writes nothing. */
 export async function previewErasure(
   person: Person,
   { store, journal, settling, limits, foldVersion, countRejected }: PreviewOptions,

@@ -1,7 +1,7 @@
 /**
- * Who is suppressed, as it is stored: records that are only added to, so that each process reads what is new. A record is
- * the digest of a person. Of an anonymous id it may hold for the time only in which somebody owned it: then its span
- * stands beside it. A record with a span of no time lifts all records of its digest before it.
+ * The stored records of suppression. They are only added to, so each process reads just the new ones. A record is the
+ * digest of a person. A record of an anonymous id may be limited to the time in which somebody owned it: then it has a
+ * span. A record with an empty span lifts all earlier records of its digest.
  */
 import { Buffer } from "node:buffer";
 import { BEGINNING, pack, type Position, unpack } from "../../domain/event/position.ts";
@@ -25,12 +25,12 @@ export const MAX_SPANS = 100_000;
 export const SUPPRESSION_LIMITS = {
   /** Digests in a page: 48 KB. */
   pageDigests: 3_000,
-  /** Records whose spans stand in one value: 32 KB. */
+  /** Records whose spans are in one value: 32 KB. */
   valueSpans: 1_000,
 };
 export type SuppressionLimits = typeof SUPPRESSION_LIMITS;
 
-/** Where records stand. */
+/** Where records are stored. */
 export interface Records {
   store: Store;
   limits: SuppressionLimits;
@@ -43,7 +43,7 @@ const SPAN_NUMBERS = 4;
 export interface Span {
   fromMs: number;
   untilMs: number;
-  /** Links after this place of the journal free the anonymous id, from their own times on. */
+  /** Links after this position free the anonymous id, from the times of the links on. */
   after: Position;
 }
 
@@ -54,10 +54,10 @@ export interface SuppressedRecord {
   span: Span;
 }
 
-/** A person, whatever the time. */
+/** A person at any time. */
 export const ALWAYS: Span = { fromMs: -Infinity, untilMs: Infinity, after: BEGINNING };
 
-/** What lifts the records before it. */
+/** The span that lifts earlier records. */
 export const LIFTED: Span = { fromMs: Infinity, untilMs: -Infinity, after: BEGINNING };
 
 /** Whether two spans are the same. */
@@ -65,10 +65,10 @@ export function isSameSpan(a: Span, b: Span): boolean {
   return a.fromMs === b.fromMs && a.untilMs === b.untilMs && a.after === b.after;
 }
 
-/** What the mark says. */
+/** The value of the mark. */
 interface Mark {
   count: number;
-  /** How many records have a span; absent is none. */
+  /** Number of records with a span; none if absent. */
   spans?: number;
 }
 
@@ -77,7 +77,7 @@ export async function countOfRecords(store: Store): Promise<number> {
   return (await store.get<Mark>(SUPPRESSED)).value?.count ?? 0;
 }
 
-/** The write that adds records, as far as there is room, with what it must check; and how many it adds. */
+/** The write that adds records, as far as there is room, with its checks; and the number of added records. */
 export async function addition(
   { store, limits }: Records,
   records: readonly SuppressedRecord[],
@@ -103,7 +103,7 @@ async function pagesWith(
 ): Promise<[Key, Uint8Array][]> {
   const sets: [Key, Uint8Array][] = [];
   for (const { value: page, from, some } of slicesOf(added, before, limits.pageDigests)) {
-    // Beyond what the mark counts a page holds nothing.
+    // A page has no records beyond the number in the mark.
     const old = from === 0 ? null : (await store.get<Uint8Array>(suppressedKey(page))).value;
     const bytes = Buffer.from(some.map(({ digest }) => digest).join(""), "hex");
     sets.push([suppressedKey(page), new Uint8Array(Buffer.concat([old ?? new Uint8Array(), bytes]))]);
@@ -111,7 +111,7 @@ async function pagesWith(
   return sets;
 }
 
-/** The spans stand by the numbers of their records; where none has one, nothing stands. */
+/** Spans are stored by the numbers of their records; without spans nothing is stored. */
 async function spansWith(
   { store, limits }: Records,
   added: readonly SuppressedRecord[],
@@ -133,7 +133,7 @@ async function spansWith(
   return sets;
 }
 
-/** The records that go into each value: which value that is, and where in it they begin. */
+/** The records for each value: which value, and where in it they begin. */
 function* slicesOf(added: readonly SuppressedRecord[], before: number, perValue: number) {
   for (let next = 0; next < added.length;) {
     const value = Math.floor((before + next) / perValue);
@@ -144,7 +144,7 @@ function* slicesOf(added: readonly SuppressedRecord[], before: number, perValue:
   }
 }
 
-/** The numbers that stand in bytes, which may begin anywhere in their buffer. */
+/** The numbers in bytes, which may begin anywhere in their buffer. */
 function numbersIn(bytes: Uint8Array): Float64Array {
   return new Float64Array(bytes.slice().buffer);
 }

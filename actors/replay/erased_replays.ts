@@ -1,4 +1,4 @@
-/** What an erasure does with replays: those that name the person, in their scope or their outcome, go. */
+/** Erases replays that name the person in their scope or outcome. */
 import type { EraseParticipant } from "../erasure/execute.ts";
 import { REPLAYS } from "../store/keys.ts";
 import type { Replay } from "./record.ts";

@@ -1,10 +1,10 @@
-/** A replay that somebody asked for, as it stands in the store, and the claim of the process that works on it. */
+/** A requested replay as it is stored, and the claim of the process that works on it. */
 import type { Clock } from "../store/clock.ts";
 import { REPLAYS } from "../store/keys.ts";
 import type { Entry, Store } from "../store/store.ts";
 import type { Outcome } from "./run.ts";
 
-/** What somebody asks for: everything where there is no scope. */
+/** The request: everything if there is no scope. */
 export interface ReplayRequest {
   /** An actor, as `user/ID`. */
   scope: string | null;
@@ -16,7 +16,7 @@ export interface ReplayRequest {
 export interface Replay extends ReplayRequest, Partial<Outcome> {
   id: string;
   state: "waiting" | "running" | "done" | "failed";
-  /** When it was asked for, begun (for the last time), and over (ms). */
+  /** When it was requested, last begun, and finished (ms). */
   requestedAt: number;
   startedAt?: number;
   finishedAt?: number;
@@ -30,7 +30,7 @@ export interface Replay extends ReplayRequest, Partial<Outcome> {
   until: number;
 }
 
-/** A process says so often that it is alive, and others leave its replay to it for so long. */
+/** Interval at which a process reports that it is alive, and the time for which others leave its replay to it. */
 export const BEAT_MS = 2_000;
 export const LEASE_MS = 15_000;
 
@@ -44,7 +44,7 @@ export function isOver({ state }: Replay): boolean {
   return state === "done" || state === "failed";
 }
 
-/** What ends one. */
+/** The end of a replay. */
 export function over(
   state: "done" | "failed",
   finishedAt: number,
@@ -53,10 +53,10 @@ export function over(
   return { ...rest, state, finishedAt, until: 0 };
 }
 
-/** A replay that this process works on, until another has taken it. */
+/** A replay that this process works on until another has taken it. */
 export type Claim = ReturnType<typeof createClaim>;
 
-/** Claims a replay by its first write, which checks that nobody else has. */
+/** Claims a replay by its first write, which checks that no other process has claimed it. */
 export function createClaim(
   entry: Entry<Replay> & { value: Replay },
   { store, clock, owner }: { store: Store; clock: Clock; owner: string },
@@ -67,13 +67,13 @@ export function createClaim(
     value: () => value,
     /** Whether another has it now, or it was deleted. */
     isLost: () => isLost,
-    /** Changes it; false where it is lost. */
+    /** Changes it; false if the claim is lost. */
     async write(change: Partial<Replay>): Promise<boolean> {
       const next: Replay = { ...value, owner, until: clock.now() + LEASE_MS, ...change };
       const { key } = entry;
       let written = await store.commit({ checks: [{ key, stamp }], sets: [[key, next]] });
       if (written === null) {
-        // Perhaps it was written all the same.
+        // It may have been written.
         const there = await store.get<Replay>(key);
         const isMine = there.value?.owner === owner && there.value.until === next.until &&
           there.value.tries === next.tries;

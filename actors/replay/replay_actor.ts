@@ -1,15 +1,15 @@
-/** Replaying one user, group or anonymous id: its log is folded again, and those of what belongs to it. */
+/** Replays one user, group or anonymous id: its log is folded again, and those of its parts. */
 import { partPrefix } from "../store/keys.ts";
 import { type RebuildOptions, refuseErasing, stopSettling } from "./replay_all.ts";
 import { replayActor } from "../settling/actor_update.ts";
 import { type PartHead, whole } from "../settling/snapshot.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
 
-/** What replaying came to. */
+/** The result of a replay. */
 export interface ReplaySummary {
   actors: number;
   events: number;
-  /** The actors whose kept state was not what their log folds to. */
+  /** The actors whose stored state differed from the fold of their log. */
   differences: string[];
 }
 

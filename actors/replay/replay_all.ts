@@ -1,6 +1,6 @@
 /**
- * Folds the whole journal again: into another generation of actor keys, which then takes the place of the live one in
- * one operation; or into another store, to be compared with the live one. Meanwhile the live one goes on as ever.
+ * Folds the whole journal again: into another generation of actor keys, which then replaces the live one in one
+ * operation; or into another store, to be compared. The live generation stays in use meanwhile.
  */
 import { NO_CHECKPOINT } from "../journal/subscription.ts";
 import { BEGINNING, type Position } from "../../domain/event/position.ts";
@@ -22,12 +22,12 @@ import { ROUND_LIMITS } from "../settling/fold_round.ts";
 import { settleRound } from "../settling/round.ts";
 import type { Store, Write } from "../store/store.ts";
 
-/** Thrown where something that the operator can see to keeps a replay from its work. */
+/** Thrown if an operator must act before a replay can run. */
 export class ReplayRefused extends Error {
   override name = "ReplayRefused";
 }
 
-/** Bounds of a replay of everything, besides those of a round. */
+/** Bounds of a full replay, in addition to those of a round. */
 export const REPLAY_LIMITS = {
   ...ROUND_LIMITS,
   ...GENERATION_LIMITS,
@@ -41,17 +41,17 @@ export type ReplayLimits = typeof REPLAY_LIMITS;
 /** Bytes of memory for the events of a round. */
 const ROUND_BYTES = 192 * 1024 * 1024;
 
-/** The share of a round's time that goes by until its events are gathered, for who watches the progress. */
+/** The share of a round's time for reading its events, for the progress report. */
 const GATHER_SHARE = 0.3;
 
 /** Upper bound on a round's duration while its owner is alive. */
 const ROUND_MS = 60_000;
 
-/** What rebuilding needs. */
+/** What a rebuild is given. */
 export interface RebuildOptions {
   /** The store of the journal. */
   source: Store;
-  /** Where the actors go: the same store, or another. */
+  /** The target of the actors: the same store, or another. */
   target: Store;
   journal: Journal;
   owner: string;
@@ -60,7 +60,7 @@ export interface RebuildOptions {
   limits: ReplayLimits;
   /** The version of the folds that this process has. */
   foldVersion: number;
-  /** Told now and then how many events of how many are folded. */
+  /** Called now and then with the number of folded events, and of all. */
   onProgress(done: number, total: number): void;
 }
 
@@ -73,7 +73,7 @@ export interface Rebuilding {
   advance(to: Position): Promise<void>;
   /** Keeps its lease through long work: call it now and then. */
   renew(): Promise<void>;
-  /** Renews its lease, and gives what to check where its generation is put to use: that nobody has begun another. */
+  /** Renews its lease, and gives the checks for the switch of generations: that no other rebuild has begun. */
   hold(): Promise<Write["checks"]>;
   /** Gives its lease back, so that the next replay need not wait for its end. */
   release(): Promise<void>;
@@ -81,7 +81,7 @@ export interface Rebuilding {
   discard(): Promise<void>;
 }
 
-/** Begins a rebuild in a generation that nothing uses, whatever an abandoned one left there. */
+/** Begins a rebuild in an unused generation, whatever an abandoned rebuild left there. */
 export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding> {
   const { source, target, journal, limits } = options;
   const empty: Rebuild = { ...NO_CHECKPOINT, fold: options.foldVersion, generation: 0 };
@@ -98,10 +98,10 @@ export async function beginRebuild(options: RebuildOptions): Promise<Rebuilding>
   const live = (await source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
   const generation = Math.max(live.generation, abandoned) + 1;
   await fence.write({ change: { generation, position: BEGINNING, target: null } });
-  // Who erases somebody takes this fence last of all: what is read from now on is without those before.
+  // An erasure takes this lease last: everything that is read from now on is without the erased events.
   journal.events.forget();
   for (const unused of await generationsIn(target)) {
-    // Of replays that were killed there may be several: also while they deleted what others had left.
+    // Several replays may have been killed, also while they deleted the generations of others.
     if (unused === live.generation) continue;
     await deleteGeneration(target, unused, { write: fence.write, limits });
   }
@@ -186,8 +186,8 @@ async function foldRound(folding: Folding, to: Position): Promise<void> {
 }
 
 /**
- * Stops whoever settles and holds the fence, for a while: the caller must be quick. With `betweenRounds` it waits for the
- * end of a round under way, so that all that is kept is of one moment; a round that nobody goes on with is cut off.
+ * Stops settling and holds the lease for a while: the caller must be quick. With `betweenRounds` it waits for the end
+ * of a running round, so that all stored data is of one moment; an abandoned round is cut off.
  */
 export async function stopSettling(
   options: RebuildOptions,
@@ -219,7 +219,7 @@ export async function stopSettling(
   }
 }
 
-/** Folds everything again and puts the result in the place of the live generation. Gives the number of events. */
+/** Folds everything again and replaces the live generation. Gives the number of events. */
 export async function rebuildAll(options: RebuildOptions): Promise<number> {
   const { source, limits } = options;
   const { rebuilding, events } = await rebuildOnce(options);
@@ -232,14 +232,14 @@ export async function rebuildAll(options: RebuildOptions): Promise<number> {
       // The next replay need not wait for this one's lease.
       await cleaning.write({ change: { until: 0 } });
     } catch (error) {
-      // Who erases somebody deletes what is left of other generations; who replays everything, too.
+      // An erasure, and the next full replay, delete what is left of other generations.
       if (!(error instanceof LostFence)) throw error;
     }
   }
   return events;
 }
 
-/** Waits for work of a rebuild; where that fails the rebuild gives its lease back. */
+/** Waits for work of a rebuild; if that fails, the rebuild gives its lease back. */
 async function releasing<T>(rebuilding: Rebuilding, work: Promise<T>): Promise<T> {
   try {
     return await work;
@@ -249,7 +249,7 @@ async function releasing<T>(rebuilding: Rebuilding, work: Promise<T>): Promise<T
   }
 }
 
-/** Folds everything and puts it to use; again where somebody was erased meanwhile, whose events it may have read. */
+/** Folds everything and switches to it; again if somebody was erased meanwhile, whose events it may have read. */
 async function rebuildOnce(
   options: RebuildOptions,
 ): Promise<{ rebuilding: Rebuilding; events: number }> {
@@ -257,11 +257,11 @@ async function rebuildOnce(
     const before = await erasuresIn(options.source);
     try {
       const rebuilding = await beginRebuild(options);
-      // Where it fails its generation stays: nobody knows whether a switch whose answer was lost was done.
+      // After a failure its generation stays: if the answer to a switch was lost, the switch may have been done.
       return { rebuilding, events: await releasing(rebuilding, putToUse(options, rebuilding)) };
     } catch (error) {
       if (!(error instanceof LostFence)) throw error;
-      // Who erases takes the fence away shortly before the erasure counts as fulfilled.
+      // An erasure takes the lease shortly before it counts as completed.
       let erasures = await erasuresIn(options.source);
       for (let n = 0; n < ERASE_LOOKS && erasures.fulfilled < erasures.requested; n++) {
         await options.clock.sleep(ERASE_LOOK_MS);
@@ -272,7 +272,7 @@ async function rebuildOnce(
   }
 }
 
-/** A replay that was stopped looks so often, and at such intervals, whether the erasure that stopped it is over. */
+/** Attempts of a stopped replay, and their interval, to see whether the erasure that stopped it is over. */
 const ERASE_LOOKS = 600;
 const ERASE_LOOK_MS = 200;
 
@@ -282,18 +282,18 @@ export async function erasuresIn(source: Store): Promise<{ requested: number; fu
   return { requested, fulfilled: erasuresOf(settled.value ?? NOTHING_SETTLED) };
 }
 
-/** Throws {@link ReplayRefused} where somebody is being erased, or was since: what was read would seem to differ. */
+/** Throws {@link ReplayRefused} if somebody is being erased, or was since: what was read would seem to differ. */
 export async function refuseErasing(source: Store, since?: number): Promise<number> {
   const { requested, fulfilled } = await erasuresIn(source);
   if (requested === fulfilled && fulfilled === (since ?? fulfilled)) return fulfilled;
   throw new ReplayRefused("An erasure is in progress. Retry when it is done.");
 }
 
-/** Folds what is still to be folded and switches the generation, in a moment in which nobody settles. */
+/** Folds the remaining events and switches the generation, in a moment without settling. */
 async function putToUse(options: RebuildOptions, rebuilding: Rebuilding): Promise<number> {
   for (;;) {
     const settled = (await options.source.get<Settled>(SETTLED)).value ?? NOTHING_SETTLED;
-    // The answer to a switch was lost, and settling went on before it was looked for: it has taken place all the same.
+    // The answer to a switch was lost, and settling went on before the check: the switch was done.
     if (settled.generation === rebuilding.generation) return settled.events;
     await rebuilding.advance(settled.position);
     const fence = await stopSettling(options);
@@ -305,19 +305,19 @@ async function putToUse(options: RebuildOptions, rebuilding: Rebuilding): Promis
     try {
       await rebuilding.advance(position);
       const checks = await rebuilding.hold();
-      // What a round that was stopped has written stands in the old generation: it begins anew in this one.
+      // A stopped round has written into the old generation: it begins again in this one.
       const change = { generation: rebuilding.generation, target: null, until: 0 };
       await fence.write({ checks, change });
       return events;
     } catch (error) {
       if (!(error instanceof LostFence)) throw error;
-      // Settling has gone on; but where another replay has begun, this one is over, and this throws.
+      // Settling went on. If another replay has begun, this one is over, and this throws.
       await rebuilding.hold();
     }
   }
 }
 
-/** Whether an erasure is half done: what was folded before it and after it would not fit together. */
+/** Whether an erasure is partially done: folds before and after it would not fit together. */
 async function isHalfErased(source: Store, settled: Settled): Promise<boolean> {
   const { value } = await source.get<ErasureRequest>(erasureRequestKey(erasuresOf(settled) + 1));
   return value?.plan !== undefined;

@@ -1,6 +1,7 @@
 /**
- * Replays that administrators ask for over HTTP. Each is a value in the store: one process at a time works on the oldest
- * that is not over. Where it dies, another begins that one anew. Nothing relies on a timer: requests and ticks wake this.
+ * Replays that administrators request over HTTP. Each is a value in the store: one process at a time works on the
+ * oldest unfinished one. If it dies, another begins that replay again. Nothing relies on a timer: requests and ticks
+ * wake this.
  */
 import type { Clock } from "../store/clock.ts";
 import { NotServing, StorageUnavailable } from "../store/errors.ts";
@@ -24,36 +25,36 @@ import { ReplayRefused } from "./replay_all.ts";
 
 /** Replays as the routes see them. */
 export interface Replays {
-  /** Writes down that a replay shall run, and gives its id. Throws {@link NotServing} where too many wait. */
+  /** Requests a replay and gives its id. Throws {@link NotServing} if too many are pending. */
   request(request: ReplayRequest): Promise<string>;
   /** The latest, newest first. */
   list(): Promise<Replay[]>;
-  /** Works on what waits, for so long at the most; what is under way then goes on. */
+  /** Works on pending replays, at most this long; a running one then continues. */
   tick(ms: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What replays need. */
+/** What replays are given. */
 export interface ReplaysOptions extends Omit<RunOptions, "onProgress" | "owner"> {
   onFault(error: unknown): void;
 }
 
-/** Replays that are kept: those who ask look at the last few. */
+/** Stored replays: callers look at the last few. */
 const KEPT = 20;
 
 /** Replays that may wait: each takes a pass over the journal. */
 const MAX_WAITING = 10;
 
-/** A replay is begun so often: processes die, erasures come in between, storage fails for a while. */
+/** Attempts at a replay: processes die, erasures interrupt, storage fails for a while. */
 const MAX_TRIES = 5;
 
-/** Said of one that was begun so often, where nothing else is known: its processes died. */
+/** The error after the last attempt if nothing else is known: its processes died. */
 const INTERRUPTED = "Each process that ran it stopped before it was done.";
 
-/** Before it is begun again it rests for so long, times the number of tries. */
+/** Pause before another attempt, times the number of attempts. */
 const REST_MS = 1_000;
 
-/** A replay that is to stop looks at that whenever it waits, and so ends sooner than this. */
+/** Longest wait for a replay to stop: it checks for that whenever it waits. */
 const CLOSE_MS = 1_000;
 
 /** What the functions of the replays share. */
@@ -67,7 +68,7 @@ interface State {
   running: Promise<void> | undefined;
 }
 
-/** Makes what carries out replays in this process. */
+/** Creates the replays of this process. */
 export function createReplays(options: ReplaysOptions): Replays {
   const { store, newId } = options;
   const stopping = createStop();
@@ -103,14 +104,14 @@ export function createReplays(options: ReplaysOptions): Replays {
         sets: [[key, replay] as [typeof key, Replay]],
         deletes,
       };
-      // Nobody else writes under this id: a write that is denied was done.
+      // No other process writes under this id: a write that is denied was done.
       await store.commit(write);
       void wake(state);
       return id;
     },
     async list() {
       const replays = (await entriesIn(store)).map(({ value }) => value!);
-      // Whoever asks how far one is brings it on, where the process that worked on it is gone.
+      // A request for the list continues a replay whose process died.
       if (replays.some((each) => !isOver(each))) void wake(state);
       return replays.slice(0, KEPT);
     },
@@ -187,7 +188,7 @@ async function carryOut(state: State, claim: Claim): Promise<void> {
 
 function afterFailure(state: State, error: unknown, tries: number): Partial<Replay> & Pick<Replay, "state"> {
   const waiting = { state: "waiting" as const, until: 0 };
-  // Another process goes on, and this is none of its tries.
+  // Another process continues, and this does not count as an attempt.
   if (state.stopping.stopped()) return { ...waiting, tries: tries - 1 };
   const failed = (error: string) => over("failed", state.clock.now(), { error });
   if (error instanceof UnknownActor) return failed(error.message);
@@ -203,7 +204,7 @@ function afterFailure(state: State, error: unknown, tries: number): Partial<Repl
   return failed("An internal error occurred; see the server's log.");
 }
 
-/** Says that the replay goes on, and how far it is, until the function that it returns is called. */
+/** Reports that the replay is running, and its progress, until the returned function is called. */
 function beat(state: State, claim: Claim, progress: () => Partial<Replay>): () => Promise<void> {
   let writing: Promise<unknown> = Promise.resolve();
   let cancel = state.options.clock.timer(BEAT_MS, next);

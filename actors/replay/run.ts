@@ -1,4 +1,4 @@
-/** Runs one replay in a server, beside its other work: of everything or of one actor, in earnest or to compare. */
+/** Runs one replay in a server, alongside its other work: of everything or of one actor, to replace or to compare. */
 import { ACTOR_KINDS, type ActorKind } from "../../domain/profile/fact.ts";
 import { requestedErasures } from "../erasure/requests.ts";
 import type { Settling } from "../settling/backpressure.ts";
@@ -7,17 +7,17 @@ import { replayOne } from "./replay_actor.ts";
 import { rebuildAll, type RebuildOptions } from "./replay_all.ts";
 import { verifyAll, type VerifyLimits } from "./verify.ts";
 
-/** What a replay came to. */
+/** The outcome of a replay. */
 export interface Outcome {
   events: number;
   /** Values that were compared; not of a full replay that verifies nothing. */
   compared: number;
-  /** How many of them differed from what their events fold to, and the names of the first few. */
+  /** The number of actors that differed from the fold of their events, and the names of the first few. */
   differences: number;
   examples: string[];
 }
 
-/** What running needs. */
+/** What a run is given. */
 export interface RunOptions
   extends Pick<RebuildOptions, "journal" | "clock" | "newId" | "foldVersion" | "owner" | "onProgress"> {
   store: Store;
@@ -30,12 +30,12 @@ export class ReplayStopped extends Error {
   override name = "ReplayStopped";
 }
 
-/** Thrown where a scope names nobody who is known. */
+/** Thrown if a scope names an unknown actor. */
 export class UnknownActor extends RangeError {
   override name = "UnknownActor";
 }
 
-/** What is not settled yet is waited for so long, and an erasure that is under way. */
+/** Longest wait for settling, and for a running erasure. */
 const SETTLED_MS = 60_000;
 const ERASED_MS = 60_000;
 
@@ -45,14 +45,14 @@ const ROUND_EVENTS = 100_000;
 /** Names that an outcome shows: ids have up to 256 characters, a value of the store 64 KiB. */
 const SHOWN = 10;
 
-/** The actor that a scope names; `undefined` where it names none. */
+/** The actor of a scope; `undefined` if it has none. */
 export function actorOf(scope: string): { kind: ActorKind; id: string } | undefined {
   const slash = scope.indexOf("/");
   const kind = ACTOR_KINDS.find((each) => each === scope.slice(0, slash));
   return slash === -1 || kind === undefined ? undefined : { kind, id: scope.slice(slash + 1) };
 }
 
-/** Runs a replay to its end; once what came before is settled, and who was to be erased is. */
+/** Runs a replay to its end, after earlier events are settled and pending erasures are done. */
 export async function runReplay(
   options: RunOptions,
   { scope, verify }: { scope: string | null; verify: boolean },

@@ -1,7 +1,7 @@
 /**
- * Compares what is kept with what the journal folds to: everything is folded into another store, or into another
- * generation of the same one, then each value of the live generation is held against its twin. Settling goes on meanwhile;
- * only what differs because it moved is looked at once more while settling is stopped for a moment.
+ * Compares stored data with the fold of the journal: everything is folded into another store, or into another
+ * generation of the same one, then each value of the live generation is compared with its twin. Settling goes on
+ * meanwhile; values that differ are compared once more while settling is stopped for a moment.
  */
 import { hash } from "node:crypto";
 import type { PersonJson } from "../../domain/profile/person.ts";
@@ -22,7 +22,7 @@ import { type ActorHead, type PartHead, whole } from "../settling/snapshot.ts";
 import type { Entry, Store } from "../store/store.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
 
-/** Bounds of a comparison, besides those of the replay. */
+/** Bounds of a comparison, in addition to those of the replay. */
 export const VERIFY_LIMITS = {
   ...REPLAY_LIMITS,
   /** Values that are held against their twins at once. */
@@ -30,18 +30,18 @@ export const VERIFY_LIMITS = {
 };
 export type VerifyLimits = typeof VERIFY_LIMITS;
 
-/** What a comparison came to. */
+/** The result of a comparison. */
 export interface Comparison {
   events: number;
   /** How many values were compared: actors with their logs, parts, members, their numbers. */
   compared: number;
-  /** The keys of those that differ, without the generation. */
+  /** The keys that differ, without the generation. */
   differences: Key[];
 }
 
 /**
- * Compares everything. `options.target` is an empty store of its own; or the live store, where no other is to be had: then
- * the generation for the comparison is deleted at the end.
+ * Compares everything. `options.target` is an empty store of its own; or the live store, if there is no other: then the
+ * generation for the comparison is deleted at the end.
  */
 export async function verifyAll(
   options: RebuildOptions & { limits: VerifyLimits },
@@ -51,14 +51,14 @@ export async function verifyAll(
   const rebuilding = await beginRebuild(options);
   try {
     const comparison = await compare(options, rebuilding);
-    // Where somebody erases, or replays, they delete what was compared with.
+    // An erasure or a replay deletes what was compared with.
     if (comparison.differences.length > 0) {
       await refuseErasing(source, erasures);
       await rebuilding.hold();
     }
     return comparison;
   } finally {
-    // Who took the lease away, or replays next, deletes it too.
+    // The process that took the lease, or the next replay, deletes it too.
     if (target === source) await rebuilding.discard().catch(() => {});
   }
 }
@@ -135,7 +135,7 @@ async function* namesIn(
   yield names;
 }
 
-/** Those names under which the two sides hold different things. */
+/** The names for which the two sides differ. */
 async function differing(
   pair: { live: Side; twin: Side },
   { names, limits: { comparedValues } }: { names: Name[]; limits: VerifyLimits },
@@ -154,7 +154,7 @@ async function printsOf(side: Side, names: Name[]): Promise<(string | undefined)
   return Promise.all(entries.map((entry) => printOf(side, entry)));
 }
 
-/** What a value says, in a form to be compared; `undefined` where nothing stands. */
+/** A value in comparable form; `undefined` if there is none. */
 async function printOf({ store, generation }: Side, entry: Entry): Promise<string | undefined> {
   if (entry.value === null) return undefined;
   if (entry.key[0] === "part") {

@@ -1,6 +1,6 @@
 /**
- * Who sends a request, and what they may: HTTP Basic (RFC 7617) with the write key as user name and an empty password,
- * Bearer (RFC 6750), `X-Write-Key`, or `writeKey` in the body, which a credential in a header outranks.
+ * The sender of a request and their rights: HTTP Basic (RFC 7617) with the write key as user name and an empty
+ * password, Bearer (RFC 6750), `X-Write-Key`, or `writeKey` in the body, which a credential in a header outranks.
  */
 import { hash, timingSafeEqual } from "node:crypto";
 import { Buffer } from "node:buffer";
@@ -12,13 +12,13 @@ import type { Problem } from "../http/problem.ts";
 import { DEFAULT_KEY_ID } from "../../actors/governance/key_use.ts";
 import type { WriteKey } from "../../actors/governance/stored_key.ts";
 
-/** What a route asks for. */
+/** The right that a route requires. */
 export type Right = "send" | "read" | "admin";
 
-/** Whoever presented a credential that is known and enabled. */
+/** The owner of a valid and enabled credential. */
 export interface Caller {
   rights: readonly Right[];
-  /** What stands beside the events that this caller sends. */
+  /** The id that is stored with this caller's events. */
   writeKeyId: string;
   /** Types that it may send; absent means all. */
   allowedTypes?: readonly EventType[];
@@ -35,10 +35,10 @@ export interface Secrets {
   authFailuresPerMinute: number;
 }
 
-/** What events that an administrator sends bear in place of a write key's id. */
+/** The id that is stored with an administrator's events in place of a write key's. */
 export const ADMIN_KEY_ID = "admin";
 
-/** Longest credential that is looked at: far above any key or token, far below what would be work to digest. */
+/** Longest credential that is checked: far above any key or token, and cheap to digest. */
 const MAX_CREDENTIAL_LENGTH = 1024;
 
 /** Headers whose digests are kept, so that a busy sender is digested once; only valid ones get in. */
@@ -49,20 +49,23 @@ const MAY_ALL: readonly Right[] = ["send", "read", "admin"];
 const MAY_READ: readonly Right[] = ["read"];
 const MAY_SEND: readonly Right[] = ["send"];
 
-/** Tells callers by their credentials. */
+/** Finds callers by their credentials. */
 export interface Authentication {
   /**
-   * The caller that the headers name: `undefined` where they hold no credential, `null` where it is wrong. Answers at
-   * once for one that was right before.
+   * The caller of the credential in the headers: `undefined` if there is none, `null` if it is invalid. Synchronous for
+   * a credential that was valid before.
    */
   byHeaders(headers: Headers): Caller | null | undefined | Promise<Caller | null>;
-  /** The caller that `writeKey` in a body names: `undefined` where it is absent, `null` where it is wrong. */
+  /** The caller of `writeKey` in a body: `undefined` if it is absent, `null` if it is invalid. */
   byBody(body: unknown): Caller | null | undefined | Promise<Caller | null>;
-  /** The caller that a write key names, wherever a path or a query has it; `null` where it is wrong. */
+  /** The caller of a write key in a path or a query; `null` if it is invalid. */
   byKey(writeKey: string): Caller | null | Promise<Caller | null>;
-  /** The caller that events bear the id of; `null` where its write key is deleted or disabled. */
+  /** The caller with the id of a write key; `null` if the key is deleted or disabled. */
   byId(writeKeyId: string): Promise<Caller | null>;
-  /** Why the caller may not do this, or nothing. `address` is the peer's, asked for only when a credential is wrong. */
+  /**
+   * The refusal if the caller does not have the right. `address`, the peer's, is called only if a credential is
+   * invalid.
+   */
   refuse(caller: Caller | null | undefined, right: Right, address: () => string): Problem | undefined;
   /** How many headers are remembered. */
   size(): number;
@@ -78,7 +81,7 @@ interface State {
   known: Map<string, string | Caller>;
 }
 
-/** Makes the authentication for the secrets of the environment and the stored write keys. */
+/** Creates the authentication for the secrets of the environment and the stored write keys. */
 export function createAuthentication(
   secrets: Secrets,
   writeKeys: System["writeKeys"],
@@ -95,7 +98,7 @@ export function createAuthentication(
   }
   const given = secrets.writeKey === undefined ? undefined : digestOf(secrets.writeKey);
   const givenCaller: Caller = { rights: MAY_SEND, writeKeyId: DEFAULT_KEY_ID };
-  /** Header values that were right: a token's caller, or the digest of a write key, which is asked for each time. */
+  /** Valid header values: a token's caller, or the digest of a write key, which is looked up each time. */
   const known = new Map<string, Caller | string>();
   const state: State = {
     writeKeys,
@@ -108,7 +111,7 @@ export function createAuthentication(
     byHeaders(headers) {
       const authorization = headers.get("authorization");
       const key = authorization === null ? headers.get("x-write-key") : null;
-      // No scheme has a colon in its name (RFC 9110, section 11.1), so the two can't be taken for one another.
+      // No scheme has a colon in its name (RFC 9110, section 11.1), so the two cannot be confused.
       const header = authorization ?? (key === null ? undefined : `:${key}`);
       if (header === undefined || header === "" || header === ":") return undefined;
 
@@ -167,7 +170,7 @@ function identify(state: State, secret: string, mayBeToken: boolean): Caller | s
 }
 
 function keep(state: State, header: string, identity: Caller | string): void {
-  // Blanks make a valid header as long as the runtime takes: a thousand of these would be hundreds of MB.
+  // With blanks a valid header can be as long as the runtime allows: a thousand of these would be hundreds of MB.
   if (header.length > MAX_KNOWN_HEADER_LENGTH) return;
   if (state.known.size >= MAX_KNOWN_HEADERS) state.known.delete(state.known.keys().next().value!);
   state.known.set(header, identity);
@@ -199,7 +202,7 @@ function byKey(state: State, writeKey: string): Caller | null | Promise<Caller |
   return typeof identity === "string" ? find(state, identity) : identity;
 }
 
-/** One refusal for a credential that is missing, unknown or disabled, so that it tells nobody which. */
+/** One refusal for missing, unknown and disabled credentials, so that it does not reveal which. */
 const UNKNOWN_SENDER: Problem = {
   reason: "unauthorized",
   code: "unauthorized",
@@ -208,7 +211,7 @@ const UNKNOWN_SENDER: Problem = {
     "or as writeKey in the body.",
   headers: { "www-authenticate": 'Basic realm="signalfold", charset="UTF-8"' },
 };
-/** Not Basic: a browser that looks at a page of this origin would ask its user for a name and a password. */
+/** Not Basic: a browser that opens a page of this origin would ask its user for a name and a password. */
 const UNKNOWN_READER: Problem = {
   reason: "unauthorized",
   code: "unauthorized",
@@ -245,9 +248,9 @@ function callerOf(key: WriteKey | undefined): Caller | null {
 }
 
 /**
- * The user name, `null` for what is no credential of ours, `undefined` for an empty one: some clients send `:` where
- * they have no key. A password is refused to the letter of the specification ("write key as username, empty password"),
- * so that a key in the wrong place is noticed rather than half understood.
+ * The user name; `null` for an invalid credential, `undefined` for an empty one: some clients send `:` if they have no
+ * key. A password is refused, by the letter of the specification ("write key as username, empty password"), so that a
+ * key in the wrong field is noticed.
  */
 export function readBasic(authorization: string): string | null | undefined {
   const encoded = /^basic +([A-Za-z0-9+/_-]+={0,2}) *$/i.exec(authorization)?.[1];

@@ -7,7 +7,7 @@ import { networksOf } from "../http/network.ts";
 /** The window in which failures are counted. */
 const WINDOW_MS = 60_000;
 
-/** Addresses remembered at once, some 10 MB; beyond them those that came first are forgotten. */
+/** Addresses remembered at once, some 10 MB; beyond it the oldest are forgotten. */
 export const MAX_ADDRESSES = 50_000;
 
 interface Window {
@@ -15,21 +15,22 @@ interface Window {
   failures: number;
 }
 
-/** Counts failed authentications. It is asked only after a failure, so a valid credential is never refused by it. */
+/** Counts failed authentications. It is called only after a failure, so it never refuses a valid credential. */
 export interface AuthenticationLimit {
-  /** Counts a failure from an address, and says in how many seconds to come again if there were too many. */
+  /** Counts a failure from an address; gives the seconds until a retry if there were too many. */
   fail(address: string): number | undefined;
   /** How many addresses are remembered. */
   size(): number;
 }
 
 /**
- * Makes a limit of so many failures a minute and address (of IPv6: and /64), and of more in a /48; 0 is no limit.
+ * Creates a limit on failures per minute and address (for IPv6 per address and /64), with a higher one per /48; 0 is no
+ * limit.
  */
 export function createAuthenticationLimit(perMinute: number, now: () => number): AuthenticationLimit {
   const windows = new Map<string, Window>();
 
-  /** Counts a failure in a network, and says in how many ms its window ends if there were more than `most`. */
+  /** Counts a failure in a network; gives the ms until its window ends if there were more than `most`. */
   function failIn(network: string, most: number): number {
     const nowMs = now();
     let window = windows.get(network);

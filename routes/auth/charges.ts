@@ -1,7 +1,7 @@
 /**
- * What refused requests cost, and who pays for it. Where no header names a valid credential it is the network that a
- * request comes from: one in debt is refused before its body is read. A sender that is known is never refused for its
- * address; what its refused requests cost is counted by its write key.
+ * The cost of refused requests, and who pays for it. Without a valid credential in a header it is the network of the
+ * request: one in debt is refused before its body is read. A known sender is never refused because of its address; its
+ * write key pays for its refused requests.
  */
 import { type AccountLimits, createAccounts } from "../body/accounts.ts";
 import { CLOSES, type Work } from "../body/body.ts";
@@ -10,10 +10,10 @@ import type { Log } from "../http/logger.ts";
 import { networksOf } from "../http/network.ts";
 import type { Problem } from "../http/problem.ts";
 
-/** What any request costs, in ms: a refused one of 200 bytes takes 0.06 ms. */
+/** Cost of any request, in ms: a refused one of 200 bytes takes 0.06 ms. */
 const REQUEST_MS = 0.1;
 
-/** What reading a byte costs, in ms: 0.7 to 1.1 ns. */
+/** Cost of reading a byte, in ms: 0.7 to 1.1 ns. */
 const MS_PER_BYTE = 1e-6;
 
 /** Time over which refused work is added up for the log. */
@@ -22,17 +22,17 @@ const WATCH_MS = 5_000;
 /** The part of that time from which on the log warns: less is not felt. */
 const WORTH_A_WARNING = 0.05;
 
-/** A sender is named once in so long, and no more than so many are. */
+/** Time between two warnings about one sender, and the number of senders in warnings. */
 const NAMED_FOR_MS = 60_000;
 const MAX_NAMED = 10;
 
-/** Senders that are told apart for a warning. */
+/** Senders that are counted separately for warnings. */
 const MAX_WATCHED = 1_000;
 
-/** Who sent a request that was refused. */
+/** The sender of a refused request. */
 export interface Payer {
   address: string;
-  /** Where a valid credential named it. */
+  /** Set if a valid credential named it. */
   keyId?: string;
 }
 
@@ -42,11 +42,11 @@ export interface Charges {
   refuseAddress(address: string): Problem | undefined;
   /** Whether {@link refuseAddress} would refuse it. */
   isInDebt(address: string): boolean;
-  /** Why nothing that must be parsed is taken by a write key with a limit now (429), or nothing. */
+  /** The refusal (429) if a write key with a limit may not send a body to be parsed now. */
   refuseKey(payer: Required<Payer>): Problem | undefined;
   /** Charges work that was for nothing. */
   charge(payer: Payer, work: Work): void;
-  /** Counts work that was for nothing and that nobody pays for, for the log and the figures. */
+  /** Counts work in vain that nobody pays for, for the log and the figures. */
   note(payer: Payer, work: Work): void;
   /** Seconds of the thread that refused requests took since the start, of senders that are known and of others. */
   seconds(): { known: number; unknown: number };
@@ -56,14 +56,14 @@ export interface Charges {
   inDebt(): number;
 }
 
-/** What {@link createCharges} needs. */
+/** What the charges are given. */
 export interface ChargesOptions {
   limits: Limits;
   log: Pick<Log, "line">;
   now: () => number;
 }
 
-/** Makes the accounts of a process. */
+/** Creates the charges of a process. */
 export function createCharges({ limits, log, now }: ChargesOptions): Charges {
   const { refusedMs, refusedMsPerS, wideFactor } = limits;
   const ofSender: AccountLimits = { most: refusedMs, perSecond: refusedMsPerS };
@@ -89,7 +89,7 @@ export function createCharges({ limits, log, now }: ChargesOptions): Charges {
     return { reason: "rate_limited", code: "too_much_refused", detail, retryAfterS };
   }
 
-  /** Seconds until an address is out of debt; `undefined` where it is in none. */
+  /** Seconds until an address is out of debt; `undefined` if it has none. */
   function debtOf(address: string): number | undefined {
     const networks = networksOf(address);
     if (narrow.level(networks.narrow) <= 0) return narrow.secondsUntil(networks.narrow, REQUEST_MS);

@@ -1,21 +1,21 @@
-/** A look for the write key in the text of a body, which needs no parsing: nobody unknown has a body parsed. */
+/** Finds the write key in the text of a body without parsing it: bodies of unknown senders are not parsed. */
 
 import { parseExact } from "../../domain/event/exact_json.ts";
 
 /** The name of the member, as nearly all senders write it. */
 const NAME = '"writeKey"';
 
-/** The same where letters of it may be written as escapes, which takes 10 times as long to look for. */
+/** The same if letters may be escaped, which takes 10 times as long. */
 const NAME_WITH_ESCAPES =
   /"(?:w|\\u0077)(?:r|\\u0072)(?:i|\\u0069)(?:t|\\u0074)(?:e|\\u0065)(?:K|\\u004[bB])(?:e|\\u0065)(?:y|\\u0079)"/g;
 
-/** Different keys that are looked at, as some clients put their key into each event too. */
+/** Different keys that are checked: some clients put their key into each event too. */
 const MAX_KEYS = 8;
 
-/** Places that are looked at: the events of the largest batch, and the batch itself. */
+/** Occurrences that are checked: the events of the largest batch, and the batch itself. */
 const MAX_PLACES = 2_501;
 
-/** Characters of a key as it is written: of the longest credential, each an escape. */
+/** Characters of a written key: the longest credential, fully escaped. */
 const MAX_WRITTEN = 6 * 1024;
 
 const decoder = new TextDecoder();
@@ -23,7 +23,7 @@ const decoder = new TextDecoder();
 /** Blanks of JSON (RFC 8259, section 2). */
 const BLANKS = new Set([" ", "\n", "\r", "\t"]);
 
-/** Whatever stands as text behind the name `writeKey`, wherever that is: each once, those that come first. */
+/** The texts after the name `writeKey`, wherever it is: each once, the first ones. */
 export function writtenKeys(bytes: Uint8Array): string[] {
   // Decoding and searching a string takes 0.05 to 0.3 ms for 512 KB; searching bytes takes 2.6.
   const text = decoder.decode(bytes);
@@ -37,7 +37,7 @@ export function writtenKeys(bytes: Uint8Array): string[] {
   return keys;
 }
 
-/** Where each name in a text ends. */
+/** The ends of each name in a text. */
 function* namesIn(text: string): Generator<number> {
   if (text.includes("\\u00")) {
     for (const { index, 0: { length } } of text.matchAll(NAME_WITH_ESCAPES)) yield index + length;

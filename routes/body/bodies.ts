@@ -24,16 +24,13 @@ import {
 import type { Problem } from "../http/problem.ts";
 import { createSemaphore, type Semaphore } from "./semaphore.ts";
 
-/**
- * A plain body of at most so many bytes waits for nobody: it costs 0.4 ms at the worst, which is little more than the
- * request around it.
- */
+/** A plain body of at most this size does not wait: it costs at most 0.4 ms, little more than the request itself. */
 const NO_TURN_BYTES = 4096;
 
-/** Time of the thread is so much dearer for senders that are not known yet than for those that are. */
+/** Price of thread time for unknown senders, relative to known ones. */
 const UNKNOWN_PRICE = 3;
 
-/** A body's JSON value and the bytes that it was parsed from, or why there is none. */
+/** A body's JSON value and the number of its bytes, or the reason why there is none. */
 export type Parsed = { value: unknown; bytes: number; problem?: undefined } | { problem: Problem };
 
 /** How a body is to be parsed. */
@@ -42,29 +39,29 @@ export interface Parsing {
   keyId: string;
   /** Most structural bytes, and the refusal of more; default: {@link Limits.maxStructure}. */
   structure?: { most: number; problem: Problem };
-  /** Why it is not parsed after all, asked when its turn has come. */
+  /** Called when its turn has come: the reason if it is not parsed after all. */
   refuse?: () => Problem | undefined;
 }
 
 /** Reads and parses bodies within {@link Limits}. */
 export interface Bodies extends BodyReader {
-  /** Inflates what is gzip, by the request's header or by its first bytes, decodes and parses. */
+  /** Inflates gzip, by the request's header or by the first bytes; decodes and parses. */
   parse(body: Body, parsing: Parsing): Parsed | Promise<Parsed>;
-  /** Looks at the bytes of an unknown sender's body. */
+  /** Examines the bytes of an unknown sender's body. */
   look<T>(body: Body, look: (bytes: Uint8Array) => T): Looked<T> | Promise<Looked<T>>;
   /** How many bodies wait for their turn. */
   waiting(): number;
 }
 
-/** What a look found, or why there was none. */
+/** The result of an examination, or the reason why there is none. */
 export type Looked<T> = { found: T; problem?: undefined } | { problem: Problem };
 
-/** What {@link createBodies} needs. */
+/** What bodies are given. */
 export interface BodiesOptions {
   limits: Limits;
   /** Milliseconds since 1970. */
   now: () => number;
-  /** Milliseconds of a clock that nobody moves, to measure work by. */
+  /** Milliseconds of a monotonic clock, to measure work. */
   elapsed: () => number;
 }
 
@@ -78,7 +75,7 @@ interface State {
   tiny: Semaphore;
 }
 
-/** Makes the bodies of a process. */
+/** Creates the bodies of a process. */
 export function createBodies({ limits, now, elapsed }: BodiesOptions): Bodies {
   const reader = createBodyReader(limits, now);
   const tiny = createSemaphore(limits.maxParsedSmallBytes, now);
@@ -132,7 +129,7 @@ export function createBodies({ limits, now, elapsed }: BodiesOptions): Bodies {
   };
 }
 
-/** Most bytes that a compressed body may become: what its own bytes and its key's credit pay for. */
+/** The largest size of an inflated body: what its own bytes and its key's credit pay for. */
 function mostInflated({ limits, credit }: State, wireBytes: number, keyId: string) {
   return Math.min(
     limits.maxBytes,
@@ -140,7 +137,7 @@ function mostInflated({ limits, credit }: State, wireBytes: number, keyId: strin
   );
 }
 
-/** Has a key pay for load, or says when it can. */
+/** Charges a key for load, or tells when it can pay. */
 function pay({ credit }: State, keyId: string, load: number): Problem | undefined {
   return load <= 0 || credit.take(keyId, load) ? undefined : tooDense(credit.secondsUntil(keyId, load));
 }
@@ -228,7 +225,7 @@ function decodeTiny(state: State, body: Body, parsing: Parsing): Parsed {
   return decode(state, body, "identity", parsing);
 }
 
-/** Some proxies inflate nothing and drop the header all the same. */
+/** Some proxies drop the header without inflating the body. */
 function codingOfBody({ bytes, request }: Body): Coding {
   const coding = codingOf(request.headers.get("content-encoding"));
   return coding === "identity" && beginsAsGzip(bytes) ? "gzip" : coding;
@@ -247,7 +244,7 @@ function tooMuchStructure(most: number): Problem {
   };
 }
 
-/** Not 413: clients drop what is too large, and this body can be taken later. */
+/** Not 413: clients drop a body that is too large, and this one can be accepted later. */
 function tooDense(retryAfterS: number): Problem {
   return {
     reason: "rate_limited",

@@ -15,11 +15,11 @@ import type { Limits } from "./limits.ts";
 import { invalid, type Problem } from "../http/problem.ts";
 import type { Turn } from "./fair_queue.ts";
 
-/** Work that was done for a body: what a sender is charged for, where it was for nothing. */
+/** Work that was done for a body. A sender is charged for it if the body is refused. */
 export interface Work {
-  /** Bytes that were read, or looked at once they were inflated. */
+  /** Bytes that were read, or examined after inflating. */
   bytes: number;
-  /** Time of the thread, where it was measured. */
+  /** Thread time, if it was measured. */
   ms: number;
 }
 
@@ -28,7 +28,7 @@ export interface Body {
   readonly request: Request;
   readonly sender: BodySender;
   readonly hold: Hold;
-  /** What was read. Of an unknown sender's body that is too large, its beginning. */
+  /** The bytes that were read; the beginning of an unknown sender's body that is too large. */
   bytes: Uint8Array;
   readonly work: Work;
   /** Its turn to be parsed, which it keeps until it is released. */
@@ -38,12 +38,12 @@ export interface Body {
 
 /** Reads bodies within {@link Limits}. */
 export interface BodyReader {
-  /** Reads a body as sent, or says in `problem` why not. Release it when the answer is ready. */
+  /** Reads a body as sent, or sets `problem`. Release it when the answer is ready. */
   read(request: Request, sender: BodySender): Promise<Body>;
   /** Counts bytes that a body became by inflating. */
   addInflated(body: Body, bytes: number): void;
   release(body: Body): void;
-  /** Reads and forgets a body that nobody has read, and gives how many bytes of it there were. */
+  /** Reads and discards an unread body, and gives the number of its bytes. */
   drain(request: Request): Promise<number>;
   /** From now on a body that breaks off is the server's doing, which is about to close its connections. */
   stop(): void;
@@ -61,7 +61,7 @@ const BROKEN_OFF: Problem = {
   ...invalid("broken_body", "", "The body ended before it was complete."),
   headers: CLOSES,
 };
-/** A sender must not take the end of the server for a fault of its own: on a 400 it would drop what it has. */
+/** A sender must not mistake the end of the server for its own fault: on a 400 it would drop the events. */
 export const STOPPING: Problem = {
   reason: "unavailable",
   code: "stopping",
@@ -109,7 +109,7 @@ interface Reader {
   brokenOff: Problem;
 }
 
-/** Makes a reader of bodies; its timer ends by itself soon after the last body is read. */
+/** Creates a reader of bodies; its timer ends soon after the last body is read. */
 export function createBodyReader(limits: Limits, now: () => number): BodyReader {
   const deadlines = createDeadlines(now);
   const memory = createBodyMemory(limits);
@@ -156,8 +156,8 @@ export function createBodyReader(limits: Limits, now: () => number): BodyReader 
 }
 
 /**
- * In one go, the fastest way. It can't be called off: what a stalled body has sent is kept for as long as its sender
- * keeps the connection, so its whole length counts among {@link Limits.maxReadingBytes} until then.
+ * Reads in one go, which is fastest. It cannot be cancelled: the bytes of a stalled body stay as long as its sender
+ * keeps the connection, so its whole length counts towards {@link Limits.maxReadingBytes} until then.
  */
 async function readSmall(state: Reader, body: Body, declared: number): Promise<Body> {
   state.readingBytes += declared;
@@ -187,7 +187,7 @@ async function readStream(state: Reader, body: Body, declared: number): Promise<
   const isUnknown = sender.keyId === undefined;
   const most = isUnknown ? state.limits.maxUnknownBytes : state.limits.maxBytes;
   const chunks: Uint8Array[] = [];
-  // A key is looked for in the beginning of an unknown sender's body, however long the body is.
+  // The key is searched for in the beginning of an unknown sender's body, however long the body is.
   if (!isUnknown && declared > most) body.problem = tooLarge(most, `${declared} bytes`);
   let read = 0;
   const drop = (problem: Problem) => {

@@ -1,12 +1,12 @@
-/** The memory that bodies may take, in shares: no kind of sender can take what is there for another. */
+/** The memory for bodies, in shares: no kind of sender can use the share of another. */
 import type { Limits } from "./limits.ts";
 
-/** A body of at most so many bytes is small: nearly every single event. */
+/** Bodies up to this size are small: nearly every single event. */
 export const SMALL_BODY_BYTES = 64 * 1024;
 
-/** Who sends a body, as far as it is known before the body is read. */
+/** The sender of a body, as far as it is known before the body is read. */
 export interface BodySender {
-  /** The id of the write key that a header or the query names. Where it is absent the sender is unknown. */
+  /** The id of the write key in a header or in the query. Without it the sender is unknown. */
   keyId?: string;
   /** The network that the body comes from. */
   network(): string;
@@ -20,7 +20,7 @@ interface Share {
   holders: number;
 }
 
-/** What one body takes. */
+/** The memory of one body. */
 export interface Hold {
   readonly sender: BodySender;
   bytes: number;
@@ -32,9 +32,9 @@ export interface Hold {
 
 /** The memory of all bodies. */
 export interface BodyMemory {
-  /** A hold of nothing, for a body that says its length, or `NaN`. */
+  /** An empty hold for a body with this declared length, or `NaN`. */
   open(sender: BodySender, declaredBytes: number): Hold;
-  /** Counts more bytes, or says that there is no room for them. */
+  /** Adds bytes; false if there is no room for them. */
   add(hold: Hold, bytes: number): boolean;
   /** Counts more bytes, which are there already. */
   addAnyway(hold: Hold, bytes: number): void;
@@ -42,7 +42,7 @@ export interface BodyMemory {
   release(hold: Hold): void;
 }
 
-/** Makes the memory of a process. */
+/** Creates the memory of a process. */
 export function createBodyMemory(limits: Limits): BodyMemory {
   const shareOf = (most: number): Share => ({ most, bytes: 0, holders: 0 });
   const all = shareOf(limits.maxHeldBytes);
@@ -66,7 +66,7 @@ export function createBodyMemory(limits: Limits): BodyMemory {
     hold.bytes += bytes;
   }
 
-  /** A hold takes its place among the large ones, with all that it counts. */
+  /** Moves a hold to the large ones, with all its bytes. */
   function enlarge(hold: Hold): boolean {
     const { sender: { keyId, network }, bytes } = hold;
     const own = keyId === undefined ? unknownLarge : ofKey(keyId);

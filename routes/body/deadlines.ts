@@ -1,16 +1,16 @@
-/** Deadlines for what may never come, such as the rest of a body. */
+/** Deadlines for work that may never end, such as reading the rest of a body. */
 
-/** How often deadlines are looked at while there are some. */
+/** Interval of checks while there are deadlines. */
 const SWEEP_MS = 250;
 
-/** What a promise is rejected with whose deadline has passed; a class of its own, so that no other error is taken for it. */
+/** The error of a passed deadline; a class of its own, so that it is not mistaken for another error. */
 export class DeadlinePassed extends Error {
   override name = "DeadlinePassed";
 }
 
 /** Promises with deadlines. */
 export interface Deadlines {
-  /** Settles as `work` does, or is rejected with {@link DeadlinePassed} soon after `atMs`; `work` itself goes on. */
+  /** Settles like `work`, or is rejected with {@link DeadlinePassed} soon after `atMs`; `work` itself continues. */
   within<T>(work: Promise<T>, atMs: number): Promise<T>;
 }
 
@@ -20,8 +20,8 @@ interface Deadline {
 }
 
 /**
- * Many deadlines on one timer: one each would cost more than reading the body does. The timer ends by itself when it
- * finds nothing to wait for.
+ * Creates deadlines on one timer: one timer each would cost more than reading a body. The timer ends when there are no
+ * deadlines.
  */
 export function createDeadlines(now: () => number): Deadlines {
   const waiting = new Set<Deadline>();

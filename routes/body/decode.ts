@@ -31,7 +31,7 @@ export const UNKNOWN_ENCODING: Problem = invalid(
   "Content-Encoding must be gzip or identity.",
 );
 
-/** Inflating stops at `maxBytes`, whatever the compressed bytes would make: a bomb costs no more than a large body. */
+/** Inflating stops at `maxBytes`, so a decompression bomb costs no more than a large body. */
 export function inflate(
   bytes: Uint8Array,
   maxBytes: number,
@@ -45,7 +45,7 @@ export function inflate(
 }
 
 const decoder = new TextDecoder();
-/** Slower than the other, and needed only where a replacement character shows that something may have been replaced. */
+/** Slower than the other decoder, and needed only if there is a replacement character. */
 const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
 /** The text of a body in UTF-8, with or without a byte order mark. */

@@ -1,8 +1,8 @@
 /**
- * Turns at the one thread: who may work on a body next. Work is shared out by the time that it took (start-time fair
- * queueing): between the groups at the top, then between the members of a group, and so on, so that a thousand senders
- * of one group get no more than one of another. Between pieces of work the event loop gets its turn, so that I/O, and
- * whatever needs no turn here, comes between.
+ * Turns on the one thread: which body is processed next. Work is shared by the time that it took (start-time fair
+ * queueing): between the top groups, then between the members of a group, and so on. So a thousand senders of one group
+ * get no more than one of another. The event loop has a turn between pieces of work, for I/O and for everything that
+ * needs no turn here.
  */
 import { setImmediate } from "node:timers";
 import { createDeadlines, DeadlinePassed, type Deadlines } from "./deadlines.ts";
@@ -23,9 +23,9 @@ const MS_PER_BYTE = 1e-5;
 
 /** A turn, and room for a weight. Work begins at once and is synchronous up to {@link Turn.spent}. */
 export interface Turn {
-  /** Says that the work is done, and how many ms it took. The next may begin. */
+  /** Reports that the work is done, and its duration. The next may begin. */
   spent(ms: number): void;
-  /** Gives room back, all but so much. */
+  /** Releases room, except this weight. */
   shrink(weight: number): void;
   /** Gives back all that is left. */
   leave(): void;
@@ -34,21 +34,21 @@ export interface Turn {
 /** A queue for turns. */
 export interface FairQueue {
   /**
-   * Asks for a turn: one at once where nobody waits and there is room, otherwise a promise of one, or of `undefined` if
-   * none came in time. `path` names the group at the top, its member, and so on.
+   * Requests a turn: at once if nobody waits and there is room, otherwise a promise of one, or of `undefined` if none
+   * came in time. `path` names the top group, its member, and so on.
    */
   enter(path: readonly string[], weight: number): Turn | Promise<Turn | undefined>;
   /** How many wait. */
   waiting(): number;
 }
 
-/** What {@link createFairQueue} needs. */
+/** What a queue is given. */
 export interface FairQueueOptions {
   /** Weights that may be in at once; one alone may weigh more. */
   room: number;
   /** Work after which the event loop gets a turn, in ms. */
   turnMs: number;
-  /** How much the time of a group at the top counts; 1 where nothing is said. */
+  /** The price of time for each top group; 1 by default. */
   prices?: Readonly<Record<string, number>>;
   now: () => number;
 }
@@ -57,7 +57,7 @@ export interface FairQueueOptions {
 interface Node {
   price: number;
   members: Map<string, Node>;
-  /** Of a sender: who waits, in the order in which they came. */
+  /** The waiting bodies of a sender, in order of arrival. */
   line: Waiting[];
   waiting: number;
   /** Time that was used, by the clock of the group that it is in. */
@@ -84,7 +84,7 @@ interface Queue extends Pick<FairQueueOptions, "room" | "turnMs" | "now"> {
   isTurnDue: boolean;
 }
 
-/** Makes a queue. Its timers end by themselves when nobody waits. */
+/** Creates a queue. Its timers end when nobody waits. */
 export function createFairQueue({ room, turnMs, prices = {}, now }: FairQueueOptions): FairQueue {
   const deadlines = createDeadlines(now);
   const root = nodeOf(1);
@@ -224,7 +224,7 @@ function forgetIdle({ members }: Node): void {
   for (const [name, node] of members) if (node.waiting === 0) members.delete(name);
 }
 
-/** The clock of each group on the way to who is served shows that member's time. */
+/** Sets the clock of each group on the path to the time of the served member. */
 function advanceClocks(root: Node, nodes: readonly Node[]): void {
   let group = root;
   for (const node of nodes) {
@@ -233,7 +233,7 @@ function advanceClocks(root: Node, nodes: readonly Node[]): void {
   }
 }
 
-/** Who goes next: in each group the member that has used least. */
+/** The next body: in each group, of the member that has used least. */
 function first(root: Node): Waiting {
   let node = root;
   while (node.line.length === 0) {

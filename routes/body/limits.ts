@@ -1,6 +1,6 @@
 /**
- * Every bound of what senders can make a process hold and do, in one record. `PROCESS_LIMITS` are of all senders
- * together, or of one sender over time: processes that share a machine will have to divide them. `BODY_LIMITS` are of
+ * All bounds on the memory and work that senders can cause, in one record. `PROCESS_LIMITS` apply to all senders
+ * together, or to one sender over time: processes that share a machine will have to divide them. `BODY_LIMITS` apply to
  * one body, whatever the number of processes.
  */
 
@@ -17,8 +17,8 @@ export interface OneBodyLimits {
   /** Time for a whole body: 4 MiB over a line of 560 kbit/s. */
   totalMs: number;
   /**
-   * Bytes a second that a body must arrive at. What came faster counts for {@link OneBodyLimits.idleMs} at most, so that
-   * a byte now and then does not hold memory for {@link OneBodyLimits.totalMs}.
+   * The least rate of arrival of a body, in bytes per second. A faster beginning extends the time by at most {@link
+   * OneBodyLimits.idleMs}, so that a byte now and then does not hold memory for {@link OneBodyLimits.totalMs}.
    */
   minBytesPerS: number;
   /** Objects, arrays and members: 2,500 events with 120 of them each. They cost 80 to 200 ms to parse. */
@@ -43,16 +43,16 @@ export interface AllBodiesLimits {
   maxUnknownSmallBytes: number;
   /** Bytes of small bodies that are read in one go: memory that a stalled one keeps. */
   maxReadingBytes: number;
-  /** Bytes of JSON that are parsed and not yet answered, of bodies that wait their turn and of those that don't. */
+  /** Bytes of parsed JSON that is not answered yet, of bodies with and without a turn. */
   maxParsedBytes: number;
   maxParsedSmallBytes: number;
   /** Work after which the event loop gets a turn, so that I/O comes between bodies. */
   turnMs: number;
 }
 
-/** Bounds of what senders may cost. Load is defined in `load.ts`; a unit of it costs some 0.25 µs. */
+/** Bounds on the cost of senders. Load is defined in `load.ts`; a unit of it costs some 0.25 µs. */
 export interface ChargeLimits {
-  /** Load beyond what its bytes pay for that a write key can send at once: 0.12 s of the thread. */
+  /** Load beyond the free load of its bytes that a write key can send at once: 0.12 s of the thread. */
   loadCredit: number;
   /** The part of it that comes back each second. */
   loadCreditPerS: number;
@@ -60,7 +60,7 @@ export interface ChargeLimits {
   refusedMs: number;
   /** The part of it that comes back each second: 2.5 % of the thread. */
   refusedMsPerS: number;
-  /** A /48 may hold many sites; so it is allowed this many times what a /64 is, for failures too. */
+  /** A /48 may contain many sites, so it has this many times the allowance of a /64, for failures too. */
   wideFactor: number;
 }
 

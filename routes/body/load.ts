@@ -1,28 +1,27 @@
 /**
- * The load of a body: what parsing it and taking its events costs, in units of one structural byte, some 0.25 µs. It is
- * known before the body is parsed, but for the number of its events.
+ * The load of a body: the cost of parsing it and accepting its events, in units of one structural byte, some 0.25 µs.
+ * It is known before the body is parsed, except for the number of events.
  */
 
 /** Inflated bytes that cost as much as a structural byte: texts, numbers and short strings parse at 1 to 15 ns a byte. */
 export const BYTES_PER_UNIT = 16;
 
 /**
- * Units of a value where a text holds an integer beyond 2^53: it is then parsed twice and gone through, to keep the
- * digits.
+ * Units of a value in a text with an integer beyond 2^53: the text is parsed twice and traversed, to keep the digits.
  */
 export const UNITS_PER_EXACT_VALUE = 3;
 
-/** Units of an event beside its structure: checking and storing the smallest takes 3 to 8 µs. */
+/** Units of an event in addition to its structure: checking and storing the smallest takes 3 to 8 µs. */
 export const UNITS_PER_EVENT = 24;
 
-/** Units that are free for any body, so that small ones need not be looked at. */
+/** Free units of any body, so that small ones need no examination. */
 const FREE_UNITS = 500;
 
 /** Units that a byte on the wire pays for. Honest events need 0.07 a byte plain, and 0.8 to 1.5 compressed. */
 const UNITS_PER_BYTE = 1;
 const UNITS_PER_COMPRESSED_BYTE = 4;
 
-/** The load that a body may have by its bytes on the wire. Beyond it somebody's credit must pay. */
+/** The free load of a body by its size on the wire. A credit must pay for more. */
 export function freeLoad(wireBytes: number, isCompressed: boolean): number {
   return FREE_UNITS + wireBytes * (isCompressed ? UNITS_PER_COMPRESSED_BYTE : UNITS_PER_BYTE);
 }
@@ -35,9 +34,9 @@ const BRACKET = 0x5b;
 const BRACE = 0x7b;
 
 /**
- * Counts `{`, `[` and `:` outside strings, that is objects, arrays and members: they are what makes JSON dear to parse.
- * Commas between numbers are not: 4 MiB of `1,` parse as fast as events do. Up to `enough` the count may include
- * what is in strings, which is faster; beyond `most` it does not count on.
+ * Counts `{`, `[` and `:` outside strings, that is objects, arrays and members: they make JSON expensive to parse.
+ * Commas between numbers do not: 4 MiB of `1,` parse as fast as events. Up to `enough` the count may include characters
+ * in strings, which is faster; it stops beyond `most`.
  */
 export function structureOf(bytes: Uint8Array, { enough, most }: { enough: number; most: number }): number {
   if (bytes.length <= enough) return bytes.length;

@@ -1,20 +1,20 @@
-/** A bound on what is under way at once: who finds no room waits in line, for a while. */
+/** A semaphore: it bounds the work in progress; the rest waits in line for a while. */
 import { createDeadlines, DeadlinePassed } from "./deadlines.ts";
 
-/** Longest time in line, where nothing else is said: as long as a request may take to be committed. */
+/** Longest wait by default: as long as a request may take to be committed. */
 export const WAIT_MS = 10_000;
 
-/** Most who wait in one line: beyond them the answer is no at once. */
+/** Longest line: beyond it the answer is no at once. */
 export const MAX_WAITING = 10_000;
 
-/** What only so much of may be under way. */
+/** A bound on work in progress. */
 export interface Semaphore {
   /**
-   * Asks for room: `true` at once where there is some and nobody waits, otherwise a promise of whether there was some
-   * in time. Who came in must {@link Semaphore.leave}.
+   * Requests room: `true` at once if there is some and nobody waits, otherwise a promise of whether there was some in
+   * time. After `true` the caller must {@link Semaphore.leave}.
    */
   enter(weight: number): true | Promise<boolean>;
-  /** Gives room back, all that was asked for or some of it. */
+  /** Releases room, all or some of it. */
   leave(weight: number): void;
 }
 
@@ -23,7 +23,7 @@ interface Waiting {
   resolve: (hasRoom: boolean) => void;
 }
 
-/** Makes a lane with room for weights of `room` in all; one alone may weigh more. Who came first goes first. */
+/** Creates a semaphore with room for weights of `room` in all; one alone may weigh more. First come, first served. */
 export function createSemaphore(room: number, now: () => number, { waitMs = WAIT_MS } = {}): Semaphore {
   const deadlines = createDeadlines(now);
   const line: Waiting[] = [];

@@ -1,4 +1,4 @@
-/** What all routes share: a handler gives an answer or a problem, and this makes a response of either and logs it. */
+/** The frame of all routes: a handler gives an answer or a problem; this makes a response of it and logs it. */
 import type { Context } from "hono";
 import type { z } from "zod";
 import { matchedRoutes } from "hono/route";
@@ -15,38 +15,38 @@ import { NO_QUERY, readQuery } from "../http/query.ts";
 import { type Problem, problemResponse } from "../http/problem.ts";
 import { NotServing, StorageFault, StorageUnavailable } from "../../actors/store/errors.ts";
 
-/** Who is at the other end of the connection, as `Deno.serve` tells it. */
+/** The peer of the connection, as `Deno.serve` gives it. */
 export interface ConnectionInfo {
   remoteAddr?: Deno.Addr;
 }
 
-/** What the router carries for a request; `counts` is what the log may say of it. */
+/** The variables of a request; `counts` may appear in the log. */
 export type RouteEnv = { Bindings: ConnectionInfo; Variables: { counts: LogMembers } };
 
-/** What a handler is given by the router. */
+/** The router's context of a request. */
 export type RouteContext = Context<RouteEnv>;
 
-/** What the groups of routes are made from. */
+/** What the groups of routes are given. */
 export interface Parts {
   system: System;
   authentication: Authentication;
-  /** What refused requests cost their senders. */
+  /** The charges for refused requests. */
   charges: Charges;
   bodies: Bodies;
   pipeline: Pipeline;
-  /** The address of whoever sends a request, past the proxies that are trusted. */
+  /** The address of the sender of a request, behind trusted proxies. */
   peerOf(c: RouteContext): string;
   log: Log;
   now: () => number;
   newId: () => string;
 }
 
-/** What a handler gives. */
+/** The result of a handler. */
 export type Outcome = Response | Problem;
 
 /**
- * Makes a handler of the router from one that gives an {@link Outcome}. An error that is thrown is storage that does
- * not answer (503), or a bug of ours (500, logged with its stack).
+ * Makes a handler of the router from one that gives an {@link Outcome}. A thrown error means that storage does not
+ * answer (503), or a bug (500, logged with its stack).
  */
 export function handle(
   { log, now, newId }: Parts,
@@ -108,15 +108,15 @@ function logProblem(log: Log, problem: Problem, members: LogMembers & { status: 
   log.count(level, level === "info" ? "refused" : "failed", { code, ...members, ...why });
 }
 
-/** What a route that is no sending route asks of a request before its handler is called. */
+/** What a route requires of a request before its handler is called. */
 export interface Access<Query extends z.ZodObject> {
-  /** What the credential in the header must allow; `open` asks for none. */
+  /** The right that the credential in the header must have; `open` needs none. */
   right: Right | "open";
   /** The query parameters that the route takes; default: none. */
   query?: Query;
 }
 
-/** Makes a handler that gets the query, once the credential has the right and every parameter is known and valid. */
+/** Makes a handler that gets the query, after the right and all parameters were checked. */
 export function withAccess<Query extends z.ZodObject = typeof NO_QUERY>(
   parts: Parts,
   { right, query = NO_QUERY as unknown as Query }: Access<Query>,
@@ -134,7 +134,7 @@ export function withAccess<Query extends z.ZodObject = typeof NO_QUERY>(
   });
 }
 
-/** Makes a handler that administrators alone may ask for; see {@link withAccess}. */
+/** Makes a handler for administrators only; see {@link withAccess}. */
 export function adminOnly<Query extends z.ZodObject = typeof NO_QUERY>(
   parts: Parts,
   handler: (c: RouteContext, query: z.output<Query>) => Outcome | Promise<Outcome>,
@@ -148,7 +148,7 @@ export function authorOf({ peerOf }: Pick<Parts, "peerOf">, c: RouteContext): Au
   return { by: ADMIN_KEY_ID, address: peerOf(c) };
 }
 
-/** Writes what an administrator did into the log. People stand there as digests. */
+/** Logs an act of an administrator. People appear as digests. */
 export function logAct(
   { log, peerOf }: Pick<Parts, "log" | "peerOf">,
   c: RouteContext,

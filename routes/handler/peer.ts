@@ -1,16 +1,17 @@
-/** Who is at the other end: the peer of the connection, or whoever a trusted proxy says that it speaks for. */
+/** The peer: of the connection, or of a trusted proxy. */
 import { readAddress, withoutPort } from "../../domain/enrichment/address.ts";
 import type { RouteContext } from "./handle.ts";
 
-/** Most entries of `X-Forwarded-For` that are looked at, from its end: a sender may have put any number before. */
+/** Entries of `X-Forwarded-For` that are read, from its end: a sender may have added any number before. */
 export const MAX_PROXIES = 10;
 
 /**
- * Makes a function that tells the address of a request's peer; `""` where there is none.
+ * Makes a function that gives the address of a request's peer; `""` if there is none.
  *
- * Each proxy puts the address that it was reached from at the end of `X-Forwarded-For`. So with so many proxies that are
- * trusted, the entry at that place from the end was written by one of them, and everything before it by anybody. Where
- * there are fewer entries, or that one is no address, the request did not come through them all: the connection counts.
+ * Each proxy appends the address that connected to it to `X-Forwarded-For`. So with this many trusted proxies, the
+ * entry at that index from the end was written by one of them, and everything before it by anybody. If there are fewer
+ * entries, or if that one is not an address, the request did not pass all proxies: then the connection's address
+ * counts.
  */
 export function createPeerOf(trustedProxies: number): (c: RouteContext) => string {
   return function peerOf(c) {

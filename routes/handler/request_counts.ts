@@ -6,7 +6,7 @@ import { nameSpan } from "../http/tracing.ts";
 /** Counts the answers of one route. */
 export type CountAnswer = (status: number) => void;
 
-/** What one route has answered so often. */
+/** The number of answers of a route with one status. */
 export interface RequestCount {
   method: string;
   route: string;
@@ -14,17 +14,17 @@ export interface RequestCount {
   count: number;
 }
 
-/** Answers by route: as many counters as there are routes and statuses, whatever comes. */
+/** Counts of answers by route: the number of counters is that of routes and statuses, whatever requests come. */
 export interface RequestCounts {
   /** The counter of a route, as the router names it. */
   of(method: string, route: string): CountAnswer;
   all(): RequestCount[];
 }
 
-/** Stands for the route of a request that none takes. */
+/** The route of requests that no route takes. */
 export const NO_ROUTE = "none";
 
-/** Makes counters of which nothing is counted yet. */
+/** Creates the counters. */
 export function createRequestCounts(): RequestCounts {
   const routes: { method: string; route: string; counts: Map<number, number> }[] = [];
   return {
@@ -40,7 +40,7 @@ export function createRequestCounts(): RequestCounts {
   };
 }
 
-/** The same routes, each counted, and named where it is traced: where all of them are known, so that none is forgotten and none has to count itself. */
+/** Wraps all routes in one place so that each is counted, and named in traces. */
 export function countedRoutes(
   routes: Hono<RouteEnv>,
   into: Hono<RouteEnv>,

@@ -29,10 +29,10 @@ export const MAX_SEGMENT_BATCH_EVENTS = 2500;
 /** Bytes of a batch once its `context` and `integrations` are filled into its events: as of a body, 4 MiB. */
 const MAX_FILLED_BYTES = BODY_LIMITS.maxBytes;
 
-/** A batch may be judged for so long, the turns of others counted: as long as it may then wait for its commit. */
+/** Longest time for checking a batch, including the turns of others: it may then wait as long for its commit. */
 const JUDGING_MS = 10_000;
 
-/** A batch whose events take longer than this goes on after the requests that wait: contracts may be slow, events large. */
+/** A batch yields to waiting requests after this time: contracts may be slow, events large. */
 const TURN_MS = 5;
 
 /** Each header here is a microsecond on every event's path. */
@@ -63,18 +63,18 @@ export interface Taking {
   segment?: {
     /** The type that the route implies. */
     type?: EventType;
-    /** Whether the key may stand in the query. */
+    /** Whether the key may be in the query. */
     keyInQuery?: boolean;
   };
 }
 
-/** A body that was read from a sender who may send, on a route. */
+/** A body of a sender that may send, on a route. */
 interface Taken {
   sent: Sent;
   segment: Taking["segment"];
 }
 
-/** An event has no more structural bytes than bytes: a body with more holds none that could be taken. */
+/** An event has at most as many structural bytes as bytes: a body with more contains no valid event. */
 const EVENT_STRUCTURE: Receiving["structure"] = {
   most: MAX_EVENT_BYTES,
   problem: {
@@ -99,7 +99,7 @@ function keyInQuery(url: string) {
   return read.problem === undefined ? { writeKey: read.query.writeKey } : read;
 }
 
-/** One event, of the type that its route implies or that it says itself. */
+/** One event, whose type is given by its route or by itself. */
 export async function sendOne(
   parts: Parts,
   c: RouteContext,
@@ -128,13 +128,16 @@ export async function sendOne(
 /** How {@link takeOne} is to take an event. */
 interface TakingOne {
   source: Source;
-  /** Makes a message id for an event that has none. */
+  /** Creates a message id for an event without one. */
   newId: () => string;
-  /** When it was first sent, in ms, where that was another time: skew is corrected by it, and it is the default of `timestamp`. */
+  /**
+   * When it was first sent (ms), if that was at another time: clock skew is corrected by it, and it is the default of
+   * `timestamp`.
+   */
   firstSentAt?: number;
 }
 
-/** Takes an event that was admitted: checks and judges it, commits it, and tells who wants to know what became of it. */
+/** Accepts an admitted event: checks it, commits it, and tells the observers. */
 export async function takeOne(
   { system, pipeline }: Parts,
   value: unknown,
@@ -183,13 +186,13 @@ function sourceOf(
   c: RouteContext,
   { sender, type, defaults }: Pick<Source, "sender" | "type" | "defaults">,
 ): Source {
-  // By `get`: the runtime makes a list of all headers to answer `has`, on the path of every event. A server's address
-  // says nothing of its user; a browser says its origin with each request that sends.
+  // `get`, since `has` makes the runtime build a list of all headers, for each event. A server's address says nothing
+  // about its user; a browser sends its origin with each request.
   const peer = () => c.req.raw.headers.get("origin") === null ? undefined : peerOf(c);
   return { sender, type, defaults, receivedAt: now(), peer };
 }
 
-/** What a batch says of an event that it does not accept. */
+/** The entry of a rejected event in a batch's answer. */
 interface EventError {
   index: number;
   status: number;
@@ -222,7 +225,7 @@ export async function sendBatch(
   const options = { receivedAt: source.receivedAt, newId, allowedTypes: caller.allowedTypes, defaults };
   const events: StoredEvent[] = [];
   const rejected: { index: number; rejection: Rejection }[] = [];
-  // Measured only where a quick sum, as if each had been given all of the defaults, says that they may be too large.
+  // Measured only if a quick sum, as if each event had all the defaults, may be too large.
   let filledBytes = mayExceedFilled(bytes, batch) ? 0 : undefined;
   let turnEndsAt = source.receivedAt + TURN_MS;
   for (let index = 0; index < items.length; index++) {
@@ -238,7 +241,7 @@ export async function sendBatch(
     else rejected.push({ index, rejection: { ...refused, ...ownMessageId(items[index]) } });
     if (now() > turnEndsAt) {
       await othersTurn();
-      // Nothing is given back: its sender had what the limit is for, the server's time.
+      // Nothing is given back: the sender has used what the limit protects, the server's time.
       if (now() - source.receivedAt > JUDGING_MS) return refusalOf(TOO_LONG, source);
       turnEndsAt = now() + TURN_MS;
     }
@@ -268,7 +271,7 @@ export async function sendBatch(
   return receiptOf(answer, source);
 }
 
-/** Of all batches that take long: one goes on in each turn of the event loop, as it is one thread that they share. */
+/** One long batch continues in each turn of the event loop, since all share one thread. */
 const inTurn = createSerialQueue();
 
 /** Lets requests that wait go on, so that none waits for all of a batch that takes long. */
@@ -276,7 +279,7 @@ function othersTurn(): Promise<void> {
   return inTurn(() => new Promise((resolve) => setImmediate(resolve)));
 }
 
-/** A batch's events, and what it says for all of them. */
+/** A batch's events, and its defaults for all of them. */
 interface Batch {
   items: unknown[];
   defaults: BatchDefaults | undefined;

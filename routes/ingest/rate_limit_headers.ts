@@ -12,7 +12,7 @@ const POLICY = '"events"';
 /** A browser reads them only if they are exposed; keys without a limit have none. */
 const EXPOSED = `${CORS_HEADERS["access-control-expose-headers"]}, RateLimit, RateLimit-Policy`;
 
-/** The headers that tell a sender what its rate limit came to. */
+/** The headers that report the result of a rate limit. */
 export function rateLimitHeaders(
   { limit: { burst, perSecond }, decision: { remaining, fullInS } }: Quota,
 ): Record<string, string> {

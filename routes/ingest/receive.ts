@@ -1,6 +1,6 @@
 /**
- * Who sends a body, and whether it is worth reading and parsing: the key is looked for first, and what is refused is
- * charged to whoever sent it (docs/decisions/0020).
+ * The sender of a body, and whether the body is read and parsed: the key is searched for first, and a refused body is
+ * charged to its sender (docs/decisions/0020).
  */
 import type { Refusal } from "../../ingest/pipeline.ts";
 import { problemOfRefusal } from "./rate_limit_headers.ts";
@@ -14,26 +14,26 @@ import { beginsAsGzip, codingOf } from "../body/decode.ts";
 import { networksOf } from "../http/network.ts";
 import type { Problem, Reason } from "../http/problem.ts";
 
-/** A body that was parsed, from a sender who may send. */
+/** A parsed body of a sender that may send. */
 export interface Sent {
   value: unknown;
   bytes: number;
   caller: Caller;
-  /** Events that the limit of the write key paid for, and that were not given back; set by whoever takes them. */
+  /** Events that were charged to the write key's limit and not given back; set by whoever accepts them. */
   paidEvents: number;
 }
 
 /** How a route takes bodies. */
 export interface Receiving {
-  /** The write key that stands in the query, on the route where it may. */
+  /** The write key in the query, if the route allows it. */
   byQuery?: (url: string) => { writeKey: string | undefined; problem?: undefined } | { problem: Problem };
-  /** The bound of the route's bodies, where it is lower than for others. */
+  /** The route's own bound for bodies, if it is lower. */
   structure?: Parsing["structure"];
   /** Takes the events of a body. */
   send(parts: Parts, c: RouteContext, sent: Sent): Promise<Outcome>;
 }
 
-/** Refusals that the server's own state is the reason of: nobody pays for these, but the log names who causes most. */
+/** Refusals because of the server's own state: nobody pays for them, but the log names the largest senders. */
 const NOBODYS_FAULT: ReadonlySet<Reason> = new Set(["unavailable", "internal"]);
 
 const NO_WORK: Work = { bytes: 0, ms: 0 };
@@ -41,10 +41,10 @@ const NO_WORK: Work = { bytes: 0, ms: 0 };
 /** Of a sender whose credential is valid no failure is counted. */
 const NO_ADDRESS = () => "";
 
-/** An event of a key's limit is charged for so many bytes of a refused body: parsing them costs what a single event does. */
+/** Bytes of a refused body that cost one event of a key's limit: parsing them costs as much as a single event. */
 const BYTES_PER_EVENT = 4096;
 
-/** What an event that was paid for covers: the largest. */
+/** Bytes that one paid event covers: the largest event. */
 const COVERED_EVENTS = MAX_EVENT_BYTES / BYTES_PER_EVENT;
 
 /**
@@ -76,7 +76,7 @@ async function receiveOther(
   return refuseUnnamed(parts, c, { refusal: refusal!, work: NO_WORK });
 }
 
-/** A body from a sender whom a header or the query names: nothing of it is read where the sender has nothing left. */
+/** A body whose sender is named by a header or the query: it is not read if the sender has no budget left. */
 async function receiveFrom(
   parts: Parts,
   c: RouteContext,
@@ -103,7 +103,7 @@ async function receiveFrom(
   }
 }
 
-/** A body from a sender whom only its own text can name. */
+/** A body whose sender can be named only by its own text. */
 async function receiveUnnamed(parts: Parts, c: RouteContext, receiving: Receiving): Promise<Outcome> {
   const { authentication, bodies, charges } = parts;
   const address = parts.peerOf(c);
@@ -114,14 +114,14 @@ async function receiveUnnamed(parts: Parts, c: RouteContext, receiving: Receivin
   }
   const body = await bodies.read(c.req.raw, { network: () => networksOf(address).narrow });
   try {
-    // A body that was not read to its end closes the connection, whatever it is refused for.
+    // A body that was not read to its end closes the connection, whatever the reason.
     const refuse = (refusal: Problem) =>
       refuseUnnamed(parts, c, {
         refusal: { ...refusal, headers: { ...refusal.headers, ...body.problem?.headers } },
         work: body.work,
       });
     if (body.problem !== undefined && NOBODYS_FAULT.has(body.problem.reason)) return refuse(body.problem);
-    // Whatever else is wrong: without a key in what has come it is 401.
+    // Without a key in the part that was read the answer is 401, whatever else is wrong.
     if (beginsAsGzip(body.bytes)) return refuse(COMPRESSED);
     const looking = bodies.look(body, writtenKeys);
     const looked = looking instanceof Promise ? await looking : looking;
@@ -140,7 +140,7 @@ async function receiveUnnamed(parts: Parts, c: RouteContext, receiving: Receivin
   }
 }
 
-/** The caller that the first valid one of some keys names; `null` where none is, `undefined` where there are none. */
+/** The caller of the first valid key; `null` if none is valid, `undefined` if there are no keys. */
 async function callerNamed(
   { authentication }: Parts,
   writeKeys: readonly string[],
@@ -157,7 +157,7 @@ interface Received {
   body: Body;
   caller: Caller;
   receiving: Receiving;
-  /** The key that was found in the text of the body, where no header or query names the caller. */
+  /** The key in the text of the body, if no header or query names the caller. */
   writtenKey?: string;
 }
 
@@ -167,7 +167,7 @@ async function parseAndSend(
   { body, caller, receiving, writtenKey }: Received,
 ): Promise<Outcome> {
   const { structure } = receiving;
-  // What came at the same time may have used up all that was left.
+  // Requests at the same time may have used the rest.
   const refuse = () => {
     const refusal = refuseSpent(parts, c, caller);
     return refusal instanceof Promise ? undefined : refusal;
@@ -185,7 +185,7 @@ async function parseAndSend(
   const { value, bytes } = parsed;
   let sender = caller;
   if (isUnnamed && !isWrittenIn(value, writtenKey)) {
-    // The key that was found stands in an event or in a text: the body's own member says who sends.
+    // The key that was found may be in an event or in a text: the body's own member names the sender.
     const named = await parts.authentication.byBody(value);
     const refusal = parts.authentication.refuse(named, "send", () => parts.peerOf(c));
     if (refusal !== undefined) return refuseUnnamed(parts, c, { refusal, work: body.work });
@@ -221,7 +221,7 @@ function refuseSpent(
   return refusal instanceof Promise ? refusal.then(tell) : tell(refusal);
 }
 
-/** Charges an address for a refusal, and says what it is. */
+/** Charges an address for a refusal, and gives the refusal. */
 function refuseUnnamed(
   parts: Parts,
   c: RouteContext,
@@ -234,7 +234,7 @@ function refuseUnnamed(
     return refusal;
   }
   charges.charge({ address }, work);
-  // Draining what is left of its body would be more work for nothing.
+  // Draining the rest of its body would be more work in vain.
   return charges.isInDebt(address) ? { ...refusal, headers: { ...refusal.headers, ...CLOSES } } : refusal;
 }
 
@@ -248,7 +248,7 @@ interface Refused {
   paidEvents?: number;
 }
 
-/** Charges a write key for a refusal of a whole request: by its limit in events, and in time where it was parsed in vain. */
+/** Charges a write key for a refused request: by its limit in events, and in time if it was parsed in vain. */
 function refuseKnown(
   parts: Parts,
   c: RouteContext,
@@ -270,7 +270,7 @@ function refuseKnown(
   return refusal;
 }
 
-/** As {@link Authentication.refuse} says it, but for the reason, which everybody may know. */
+/** Like {@link Authentication.refuse}, except for the reason, which everybody may know. */
 const COMPRESSED: Problem = {
   reason: "unauthorized",
   code: "unauthorized",

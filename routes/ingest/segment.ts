@@ -1,6 +1,6 @@
 /**
- * The routes of Segment's clients and of those that grew from them (RudderStack's, Jitsu's, Dittofeed's, Customer.io's,
- * Hightouch's): they work by changing the host. What they send is taken as on the routes of the specification.
+ * The routes of Segment's clients and of their descendants (RudderStack's, Jitsu's, Dittofeed's, Customer.io's,
+ * Hightouch's): they work with another host name. Their events are handled as on the specification's routes.
  */
 import { Hono } from "hono";
 import { type Caller, readBasic } from "../auth/authentication.ts";
@@ -18,9 +18,9 @@ import {
   TYPED_PATHS,
 } from "../http/paths.ts";
 
-/** What the routes of Segment's clients are told besides. */
+/** What the routes of Segment's clients are given. */
 export interface SegmentOptions {
-  /** The origin that clients reach; that of the request where it is absent. */
+  /** The origin that clients reach; by default that of the request. */
   publicUrl?: string | undefined;
 }
 
@@ -45,8 +45,8 @@ export function segmentRoutes(parts: Parts, { publicUrl }: SegmentOptions): Hono
 }
 
 /**
- * Where a client is to send, and to whom else: nobody. A key that is not known is 404, and counts as a wrong credential
- * so that this is no way round the limit on guessing.
+ * Settings for a client: where to send, and no other destinations. An unknown key is 404, and counts as a failed
+ * authentication, so that this is no way around the limit on guessing.
  */
 async function showSettings(parts: Parts, c: RouteContext, origin: URL): Promise<Outcome> {
   const writeKey = pathParam(c, "writeKey");
@@ -66,7 +66,7 @@ async function showSettings(parts: Parts, c: RouteContext, origin: URL): Promise
   });
 }
 
-/** The same for RudderStack's clients. An administrator's name for the key may say more than the world is to read. */
+/** The same for RudderStack's clients. It omits the key's name, which administrators may not want to publish. */
 async function showSourceConfig(parts: Parts, c: RouteContext): Promise<Outcome> {
   const read = readQuery(c.req.raw.url, keyQuery, "passed over");
   if (read.problem !== undefined) return read.problem;
