@@ -58,7 +58,7 @@ function masked(text: string): string {
     .replaceAll(/\bc[a-z0-9]{24}\b/g, "WRITE_KEY")
     .replaceAll(/\b[0-9a-f]{48}\b/g, "TOKEN")
     .replaceAll(/127\.0\.0\.1:\d+/g, "127.0.0.1:PORT")
-    .replaceAll(/"(receivedAt|createdAt|from|to)": ?"[^"]*"/g, '"$1":"NOW"')
+    .replaceAll(/"(receivedAt|createdAt|at|from|to)": ?"[^"]*"/g, '"$1":"NOW"')
     .replaceAll(/"cursor": ?"[\w-]*"/g, '"cursor":"CURSOR"')
     .replaceAll(/\bin \d+\.\d s\b/g, "in SECONDS");
 }

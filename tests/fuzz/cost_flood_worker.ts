@@ -1,6 +1,8 @@
 /** The process of `cost_flood.ts`: its input is a line of JSON and the bytes of the body, its output is JSON. */
-import { work } from "./cost_flood.ts";
+import { setPriority } from "node:os";
+import { NICENESS, work } from "./cost_flood.ts";
 
+setPriority(NICENESS);
 const input = new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer());
 const end = input.indexOf("\n".charCodeAt(0));
 const options = JSON.parse(new TextDecoder().decode(input.subarray(0, end)));
