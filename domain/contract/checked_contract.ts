@@ -5,8 +5,9 @@ import { readSchema } from "./read_schema.ts";
 import { checkerOf } from "./schema_engine.ts";
 
 /**
- * Makes contracts ready: each is compiled when the first event meets it, and sees long integers as numbers. One whose schema this version cannot use (another
- * version stored it) lets its events pass, as if it were monitored, and says so in its `notice`.
+ * Prepares contracts: each is compiled when its first event comes, and sees long integers as numbers. A contract whose
+ * schema this version cannot use (another version stored it) accepts its events, as if it were monitored, and says so
+ * in its `notice`.
  */
 export function makeChecked(contract: Contract): Checked {
   const ready = readSchema(contract.schema);

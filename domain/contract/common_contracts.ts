@@ -1,7 +1,7 @@
 /**
- * Ready contracts for the eight common track events of the specification ("Common Track Events"). Each asks for what
- * says which thing the event is about, and that the properties of the table, where they are given, are of their kind;
- * the specification's own examples leave the others out. More properties are always allowed.
+ * Ready-made contracts for the eight common track events of the specification ("Common Track Events"). Each requires
+ * the properties that identify the subject, and the right kind of every given property of the table; the
+ * specification's own examples omit the others. More properties are always allowed.
  */
 import type { Contract, ContractMode } from "./contract.ts";
 import type { JsonObject } from "../event/json.ts";
@@ -20,7 +20,7 @@ const products = {
   },
 };
 
-/** The properties of each event, and those of them without which it says nothing. */
+/** The properties of each event, and the required ones. */
 const EVENTS: Record<string, { properties: JsonObject; required?: string[] }> = {
   "Signed Up": { properties: { plan: text, source: text } },
   "Logged In": { properties: { method: text } },

@@ -1,5 +1,5 @@
 /**
- * Event contracts: what events of a type, name and write key must look like, and what is made of one that does not.
+ * Event contracts: the shape of events of a type, name and write key, and what happens to an event that violates it.
  *
  * The specification: "422 Unprocessable Entity: Event rejected by contract validation".
  */
@@ -7,20 +7,20 @@ import type { EventType, StoredEvent } from "../event/event.ts";
 import { MAX_ERRORS, type Rejection } from "../event/rejection.ts";
 import type { Schema } from "./schema.ts";
 
-/** What is done with an event that breaks a contract: it is refused, or let pass and counted. */
+/** What happens to an event that violates a contract: it is rejected, or accepted and counted. */
 export const CONTRACT_MODES = ["enforce", "monitor"] as const;
 export type ContractMode = typeof CONTRACT_MODES[number];
 
-/** What is done with an event that no contract names. */
+/** What happens to an event without a contract. */
 export const UNKNOWN_EVENTS = ["allow", "monitor", "reject"] as const;
 export type UnknownEvents = typeof UNKNOWN_EVENTS[number];
 
-/** What a contract asks, and of which events. These names are a stored format: what was stored stays readable. */
+/** A contract: its rule and its events. The names are a stored format: stored contracts stay readable. */
 export interface Draft {
   type: EventType;
   /** The name of a track event; without it all events of the type are meant. */
   event?: string;
-  /** JSON Schema 2020-12 of the whole event as it is stored. */
+  /** JSON Schema 2020-12 of the whole stored event. */
   schema: Schema;
   mode: ContractMode;
   /** The write keys whose events are meant; absent means all. */
@@ -36,28 +36,28 @@ export interface Contract extends Draft {
 export interface Violation {
   /** Dotted from the value's root. */
   path: string;
-  /** What must be, to stand after the path. */
+  /** The rule, to follow the path in a message. */
   rule: string;
-  /** The keyword of the schema that says so. */
+  /** The violated keyword of the schema. */
   keyword: string;
-  /** What is instead, in short. */
+  /** The value found, shortened. */
   found: string;
 }
 
-/** Tells what is wrong with a value: nothing where it is right. */
+/** Gives the violations of a value; none if it is valid. */
 export type Checker = (value: unknown) => readonly Violation[];
 
 /** A contract that can be held against events. */
 export interface Checked extends Contract {
   check: Checker;
-  /** Why it checks nothing, where this version cannot use its schema. */
+  /** Why it checks nothing, if this version cannot use its schema. */
   notice?: string;
 }
 
-/** Told of each event that breaks a contract, or that none names (`contract` is `null`). */
+/** Called for each event that violates a contract, or that has none (`contract` is `null`). */
 export type Count = (contract: string | null, mode: ContractMode) => void;
 
-/** Contracts by what they name. */
+/** Contracts by type and name of event. */
 export type Contracts = ReturnType<typeof createContracts>;
 
 /** Whether a contract means an event. */
@@ -90,14 +90,17 @@ export function createContracts(all: readonly Checked[]) {
 
 const NONE: readonly Checked[] = [];
 
-/** What {@link judge} is told besides the event. */
+/** What {@link judge} is given in addition to the event. */
 export interface Judging {
   writeKeyId: string;
   unknown: UnknownEvents;
   count: Count;
 }
 
-/** Holds an event against all contracts that mean it. Gives why it is not taken, or nothing. Pure but for what is counted. */
+/**
+ * Checks an event with all contracts that apply to it. Gives the reason for rejection, if any. Pure, except for the
+ * counts.
+ */
 export function judge(contracts: Contracts, event: StoredEvent, judging: Judging): Rejection | undefined {
   const { writeKeyId, unknown, count } = judging;
   const meeting = contracts.meeting(event, writeKeyId);
@@ -129,7 +132,7 @@ function judgeUnknown(
   return { reason: "contract", code: "no_contract", path, message, errors: [{ path, message }] };
 }
 
-/** Path, rule and what was found, as all rejections have them, and whose rule it is. */
+/** Path, rule and value found, as in all rejections, and the contract. */
 function errorOf({ path, rule, keyword, found }: Violation, name: string): { path: string; message: string } {
   const subject = path === "" ? "Event" : path;
   return { path, message: `${subject} ${rule}; got ${found} (contract ${name}: ${keyword}).` };

@@ -1,9 +1,9 @@
 /**
- * Reads JSON Schemas from outside, once, when a contract is saved or loaded. A schema that this refuses cannot be held
- * against events in a bounded time, or says what the specification does not know. Events need no such care later.
+ * Reads JSON Schemas from outside, once, when a contract is saved or loaded. It rejects schemas that cannot be checked
+ * in bounded time, or that use unknown keywords. Events need no such care later.
  *
- * How it works: the schema itself is held against {@link SUPPORTED}. Then the target is put in the place of each
- * reference, and annotations are left out: what is left is a tree, and its worst case is a sum (`schema_cost.ts`).
+ * How it works: the schema itself is validated by {@link SUPPORTED}. Then each reference is replaced by its target, and
+ * annotations are removed: the result is a tree, and its worst case is a sum (`schema_cost.ts`).
  */
 import {
   beginLook,
@@ -38,7 +38,7 @@ import { type Pattern, readPattern } from "./schema_pattern.ts";
 
 type Path = readonly string[];
 
-/** A schema and where it stands in the document. */
+/** A schema and its path in the document. */
 interface Place {
   schema: Schema;
   path: Path;
@@ -84,7 +84,7 @@ function problemOf(given: unknown): SchemaProblem | undefined {
   return { path, message };
 }
 
-/** All schemas of a document, by what a reference to them may be: a JSON Pointer or an anchor. */
+/** All schemas of a document, by their possible references: a JSON Pointer or an anchor. */
 function placesIn(place: Place, places = new Map<string, Place>()): Map<string, Place> {
   const { schema, path } = place;
   places.set(path.map((key) => `/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`).join(""), place);
@@ -117,7 +117,7 @@ interface Expansion {
   patterns: Map<string, Pattern>;
 }
 
-/** Puts the target in the place of each reference, leaves annotations out, and makes the patterns. */
+/** Replaces each reference by its target, removes annotations, and compiles the patterns. */
 function expand(root: Schema): ReadySchema {
   const places = placesIn({ schema: root, path: [] });
   const patterns = new Map<string, Pattern>();
@@ -165,7 +165,7 @@ function expandKeywords(expansion: Expansion, schema: JsonObject, path: Path): S
   for (const [keyword, value] of Object.entries(schema)) {
     const at = [...path, keyword];
     if (NOTES.has(keyword) || keyword === "$ref") continue;
-    // The engine makes code of each of these names, and loops of other lists.
+    // The engine generates code for each of these names, and loops for other lists.
     expansion.keywords += keyword === "dependentRequired"
       ? Object.values(value as string[][]).flat().length + 1
       : 1;
@@ -225,7 +225,7 @@ function addPattern(expansion: Expansion, text: string, at: Path): void {
   expansion.patterns.set(text, pattern);
 }
 
-/** A fragment of a URI; one that cannot be decoded is as it is, and leads nowhere. */
+/** A fragment of a URI; one that cannot be decoded stays as it is, and refers to nothing. */
 function decoded(fragment: string): string {
   try {
     return decodeURIComponent(fragment);

@@ -1,4 +1,4 @@
-/** What a JSON Schema of a contract may say: its keywords, the values that they may have, and its bounds. */
+/** The supported JSON Schema: its keywords, their values, and its bounds. */
 import type { JsonObject } from "../event/json.ts";
 import { FORMATS } from "./schema_format.ts";
 import type { Pattern } from "./schema_pattern.ts";
@@ -9,19 +9,22 @@ export type Schema = JsonObject | boolean;
 /** Bytes of a schema as JSON: as of an event, and far more than a description of one needs. */
 export const MAX_SCHEMA_BYTES = 32 * 1024;
 
-/** Schemas within a schema, with the target of each reference in its place. Each becomes code. */
+/** Schemas in a schema, after references are replaced. Each becomes code. */
 export const MAX_SUBSCHEMAS = 500;
 
-/** Keywords within a schema, the names in `dependentRequired` counted. The engine makes code of so many in some 50 ms. */
+/**
+ * Keywords in a schema, including the names in `dependentRequired`. The engine generates code for this many in some 50
+ * ms.
+ */
 export const MAX_KEYWORDS = 1_000;
 
 /** Schemas within each other, by reference or not. An event has 32 levels; the engine's stack has room for some 320. */
 export const MAX_LEVELS = 64;
 
-/** Different patterns within a schema, those of property names counted. Each becomes a program. */
+/** Different patterns in a schema, including those of property names. Each becomes a program. */
 export const MAX_PATTERNS = 50;
 
-/** What is wrong with a schema, and where, dotted from its root. */
+/** A problem of a schema, and its path, dotted from the root. */
 export interface SchemaProblem {
   path: string;
   message: string;
@@ -37,7 +40,7 @@ export interface ReadySchema {
   problem?: undefined;
 }
 
-/** Thrown where a schema cannot be used. Only the reader of schemas throws and catches it. */
+/** Thrown for an unsupported schema. Only the reader of schemas throws and catches it. */
 export class Refusal extends Error {
   constructor(readonly path: readonly string[], message: string) {
     super(message);
@@ -62,7 +65,7 @@ export const SCHEMAS_IN = new Set(
   ],
 );
 
-/** Keywords that say nothing of what is valid, or only to what refers to them. */
+/** Keywords that do not affect validity, or only for schemas that refer to them. */
 export const NOTES = new Set(
   [
     "$schema",
@@ -80,7 +83,7 @@ export const NOTES = new Set(
   ),
 );
 
-/** Keywords of 2020-12 that contracts do not support, and what to write instead. */
+/** Keywords of 2020-12 that contracts do not support, and their replacements. */
 export const REFUSED: Readonly<Record<string, string>> = {
   unevaluatedProperties: "is not supported: list the properties in one schema, with additionalProperties",
   unevaluatedItems: "is not supported: describe the items in one schema, with prefixItems and items",
@@ -89,7 +92,7 @@ export const REFUSED: Readonly<Record<string, string>> = {
   $id: "is not supported in a subschema: use $defs or $anchor",
 };
 
-/** Stands in each ready schema, before its other keywords: where the engine can be asked to count. */
+/** The first keyword of each ready schema, where the engine can count. */
 export const EACH = "$each";
 
 const schema = { $ref: "#" };
@@ -107,7 +110,7 @@ const names = { type: "array", items: text, uniqueItems: true };
 const type = { enum: ["array", "boolean", "integer", "null", "number", "object", "string"] };
 const boolean = { type: "boolean" };
 
-/** A JSON Schema of the schemas that contracts support: as the specification's own, but what is unknown is refused. */
+/** A JSON Schema of the supported schemas: like the specification's own, but unknown keywords are rejected. */
 export const SUPPORTED: JsonObject = {
   type: ["object", "boolean"],
   additionalProperties: false,

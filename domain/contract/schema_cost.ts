@@ -1,10 +1,10 @@
 /**
- * What a schema may cost at most, whatever the event: in steps of some 3 ns, worked out when a contract is saved.
+ * The worst cost of a schema, for any event: in steps of some 3 ns, calculated when a contract is saved.
  *
- * How it works: a schema either applies to one place of an event, and is used once; or (under `items`,
- * `additionalProperties`, …) to any number of places, each of which takes some bytes of the event. So each keyword has
- * a fixed number of steps, and a number for each byte. A schema has the sum. Schemas that apply to different places
- * (`properties`) share the bytes: of these the most expensive counts.
+ * How it works: a schema either applies to one value of an event, and is used once; or (under `items`,
+ * `additionalProperties`, …) to any number of values, each of which takes some bytes of the event. So each keyword has
+ * a fixed number of steps, and a number per byte. A schema has their sum. Schemas that apply to different values
+ * (`properties`) share the bytes: only the most expensive one counts.
  */
 import { MAX_STORED_EVENT_BYTES } from "../event/accept.ts";
 import type { JsonObject } from "../event/json.ts";
@@ -12,8 +12,8 @@ import { Refusal, type Schema } from "./schema.ts";
 import type { Pattern } from "./schema_pattern.ts";
 
 /**
- * Steps that a contract may take for one event as it is stored. With an event of 32 KiB, the worst that we found took some
- * 40 ms (`bench/domain/contract/worst_bench.ts`); a typical one takes a microsecond.
+ * Most steps of a contract for one stored event. With an event of 32 KiB, the worst known case took some 40 ms
+ * (`bench/domain/contract/worst_bench.ts`); a typical one takes a microsecond.
  */
 export const MAX_STEPS = 16_000_000;
 
@@ -25,11 +25,11 @@ const MEMBER_BYTES = 5;
 const STEPS = {
   schema: 1,
   keyword: 1,
-  /** A name that is looked for. */
+  /** The lookup of a name. */
   name: 1,
-  /** One of several schemas of which one must hold: the engine makes an error of each that does not. */
+  /** One of several schemas of which one must match: the engine creates an error for each that does not. */
   branch: 7,
-  /** An item that `contains` looks at, and a text that a pattern looks at. */
+  /** An item that `contains` checks, and a text that a pattern checks. */
   contained: 10,
   text: 40,
   /** For each character of a value in the schema, with which others are compared. */
@@ -43,7 +43,7 @@ const STEPS = {
   instruction: 6,
 };
 
-/** Steps whatever the event is, and for each of its bytes. */
+/** Fixed steps, and steps per byte of the event. */
 interface Steps {
   fixed: number;
   perByte: number;
@@ -51,7 +51,7 @@ interface Steps {
 
 interface Costing {
   patterns: ReadonlyMap<string, Pattern>;
-  /** Where a keyword stands in the document. */
+  /** The path of a keyword in the document. */
   pathOf(schema: Schema, keyword: string): readonly string[];
 }
 
@@ -66,7 +66,7 @@ function worstOf({ fixed, perByte }: Steps): number {
   return Math.ceil(fixed + perByte * MAX_STORED_EVENT_BYTES);
 }
 
-/** The steps of a schema that applies to one place (`everyBytes` 0), or to one in so many bytes. */
+/** The steps of a schema that applies to one value (`everyBytes` 0), or to one value in this many bytes. */
 function costOf(costing: Costing, schema: Schema, everyBytes: number): Steps {
   if (typeof schema === "boolean") return at(STEPS.schema, everyBytes);
   const keywords = Object.keys(schema).map((keyword) => ({
@@ -159,7 +159,7 @@ function ofPattern(costing: Costing, text: string, everyBytes: number): Steps {
   );
 }
 
-/** Keywords that apply to different places: no member and no item is met by two of them. */
+/** Keywords that apply to different values: no two of them apply to the same member or item. */
 const PLACES = ["properties", "additionalProperties", "prefixItems", "items"];
 
 function tooCostly(steps: number): string {
@@ -179,7 +179,7 @@ function plus(one: Steps, other: Steps): Steps {
   return { fixed: one.fixed + other.fixed, perByte: one.perByte + other.perByte };
 }
 
-/** Of schemas that apply to different places of a value. */
+/** The steps of schemas that apply to different values. */
 function shared(all: readonly Steps[]): Steps {
   return all.reduce((sum, { fixed, perByte }) => ({
     fixed: sum.fixed + fixed,

@@ -1,6 +1,6 @@
 /**
- * Schemas as functions: Ajv makes code of a schema that was read (`read_schema.ts`), which tells all that is wrong with a
- * value. Reading has refused what could take long, so that nothing is counted here but what a bad event is told.
+ * Schemas as functions: Ajv compiles a schema that was read (`read_schema.ts`) into code that reports all violations of
+ * a value. Expensive schemas were rejected when they were read, so only the violations are counted here.
  */
 import {
   _,
@@ -17,7 +17,7 @@ import { EACH, type ReadySchema } from "./schema.ts";
 import { FORMATS } from "./schema_format.ts";
 import { containing, containsRule, isEqual, isUnique, multipleOf, oneOf } from "./schema_values.ts";
 
-/** What looking for all violations may make the engine note: each takes memory. */
+/** Most violations that the engine may collect: each takes memory. */
 const MAX_NOTES = 20_000;
 
 /** Values of an `enum` that a message lists. */
@@ -40,10 +40,10 @@ const OPTIONS: Options = {
   formats: { ...FORMATS },
 };
 
-/** What a checker is made of. */
+/** What a checker is given. */
 type Checkable = Pick<ReadySchema, "schema" | "patterns">;
 
-/** Stops at the first violation, so that most events, and hostile ones, cost little; then looks for the others. */
+/** Stops at the first violation, so that most events, and hostile ones, are cheap; then finds the others. */
 export function checkerOf(ready: Checkable): Checker {
   const first = engineOf({ patterns: ready.patterns, allErrors: false }).compile(ready.schema);
   let all: ((value: unknown) => readonly ErrorObject[] | undefined) | undefined;
@@ -57,7 +57,7 @@ export function checkerOf(ready: Checkable): Checker {
   };
 }
 
-/** Tells all that is wrong with a value, or nothing where that is too much to note. */
+/** Gives all violations of a value; `undefined` if there are too many to collect. */
 function allErrorsOf(
   { schema, patterns }: Checkable,
 ): (value: unknown) => readonly ErrorObject[] | undefined {
@@ -89,7 +89,7 @@ function allErrorsOf(
 
 const TOO_MUCH = new Error("too much is wrong");
 
-/** How many violations a schema may make of one value, but for those of its members. */
+/** Most violations of one value by a schema, without those of its members. */
 function notesOf(schema: JsonObject): number {
   return [...Object.values(schema), ...Object.values(schema.dependentRequired ?? {})].flat().length;
 }
@@ -99,22 +99,22 @@ function membersOf(value: unknown): number {
   return isObject(value) ? Object.keys(value).length : 0;
 }
 
-/** What {@link engineOf} makes an engine of. */
+/** What {@link engineOf} is given. */
 interface EngineOptions extends Pick<ReadySchema, "patterns"> {
   allErrors: boolean;
-  /** Is given each schema once; what it gives is called with each value that the schema is held against. */
+  /** Called once per schema; the result is called with each value that the schema checks. */
   each?(schema: JsonObject): (value: unknown) => void;
 }
 
 /** An engine for schemas that were read. */
 export function engineOf({ patterns, allErrors, each }: EngineOptions): Ajv2020 {
   const regExp = Object.assign(
-    // The engine tells patterns apart by their text.
+    // The engine identifies patterns by their text.
     (text: string) => ({ test: patterns.get(text)!.test, toString: () => text }),
     { code: "" },
   );
   const engine = new Ajv2020({ ...OPTIONS, allErrors, code: { ...OPTIONS.code, regExp } });
-  // No keyword asks for it.
+  // No keyword uses it.
   engine.opts.unevaluated = false;
   for (const own of OWN_KEYWORDS) {
     engine.removeKeyword(own.keyword as string);
@@ -132,7 +132,7 @@ export function engineOf({ patterns, allErrors, each }: EngineOptions): Ajv2020 
   return engine;
 }
 
-/** Keywords in the place of the engine's own. */
+/** Keywords that replace the engine's own. */
 const OWN_KEYWORDS: readonly CodeKeywordDefinition[] = [
   {
     keyword: "uniqueItems",
@@ -161,7 +161,7 @@ const OWN_KEYWORDS: readonly CodeKeywordDefinition[] = [
   },
 ];
 
-/** Code of a keyword that is a test of the value: `make` makes it, once, from what the schema says. */
+/** Code of a keyword that tests a value: `make` creates the test, once, from the keyword's value. */
 function test<T>(make: (context: KeywordCxt) => (value: T) => boolean): (context: KeywordCxt) => void {
   return (context) => {
     const holds = context.gen.scopeValue("func", { ref: make(context) });
@@ -183,7 +183,7 @@ function violationOf({ instancePath, keyword, params, message = "", schema, data
   return { path: dotted(path), rule: ruleOf(keyword, { schema, message }), keyword, found: shown(data) };
 }
 
-/** The engine's words, but where they don't say the rule. */
+/** The engine's message, except if it does not state the rule. */
 function ruleOf(keyword: string, { schema, message }: { schema: unknown; message: string }): string {
   if (keyword === "false schema") return "is not allowed";
   if (keyword === "const") return `must be ${shown(schema)}`;

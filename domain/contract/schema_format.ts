@@ -1,6 +1,6 @@
 /**
- * The formats that contracts assert. JSON Schema leaves `format` an annotation unless one says otherwise; here a format
- * that is named is checked, and one that can't be checked is refused. Each takes a time that grows with the text.
+ * The formats that contracts assert. In JSON Schema `format` is an annotation by default; here a format is checked, and
+ * an unknown one is rejected. Each check takes a time proportional to the text.
  */
 import { z } from "zod";
 import { parseTimestamp } from "../event/timestamp.ts";
@@ -17,7 +17,7 @@ const URI = /^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"{}|\\^`]*$/;
 /** RFC 1123: labels of 1 to 63 letters, digits and inner hyphens. */
 const LABEL = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 const MAX_HOSTNAME_LENGTH = 253;
-/** Not by zod's schemas, which make an error of each text that is of another format. */
+/** Not with zod's schemas, which create an error for each text that does not match. */
 const { email, guid, ipv4, ipv6 } = z.regexes;
 
 /** The longest text of an IPv6 address: eight groups of four digits, or six and an IPv4 address. */
@@ -35,7 +35,7 @@ const formats = {
   date: (text: string) => DATE.test(text) && parseTimestamp(text) !== undefined,
   time: (text: string) => TIME.test(text),
   email: (text: string) => email.test(text),
-  // RFC 3986 is ASCII; what is not is an IRI, and takes the URL parser long.
+  // RFC 3986 is ASCII; everything else is an IRI, and slow to parse.
   uri: (text: string) => URI.test(text) && !/[^!-~]/.test(text) && URL.canParse(text),
   uuid: (text: string) => guid.test(text),
   ipv4: (text: string) => ipv4.test(text),
@@ -44,7 +44,7 @@ const formats = {
     text.length <= MAX_HOSTNAME_LENGTH && text.split(".").every((label) => LABEL.test(label)),
 };
 
-/** What each format asks of a text. */
+/** The check of each format. */
 export const FORMATS: Readonly<Record<string, (text: string) => boolean>> = Object.fromEntries(
   Object.entries(formats).map((
     [name, isOf],

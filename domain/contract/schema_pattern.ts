@@ -1,16 +1,16 @@
 /**
- * Patterns of JSON Schemas, run by RE2: in a time that grows with the text alone, whatever the pattern. Those of
- * JavaScript's own engine can take for ever (`^(a+)+$`).
+ * Patterns of JSON Schemas, run by RE2: in a time proportional to the text, whatever the pattern. JavaScript's own
+ * engine can take for ever (`^(a+)+$`).
  */
 import { RE2JS, RE2JSException } from "re2js";
 
-/** UTF-16 units of a pattern: far above what one can read. */
+/** UTF-16 units of a pattern: far more than one can read. */
 export const MAX_PATTERN_LENGTH = 500;
 
 /** Instructions of a pattern's program: RE2's time for a text is its length times these. `{0,500}` is 1,000 of them. */
 export const MAX_PROGRAM = 200;
 
-/** As many instructions as RE2 goes through for a unit of text where it need not follow several ways at once. */
+/** Instructions that RE2 executes per unit of text if it need not follow several branches at once. */
 const ONE_WAY = 3;
 
 /** A pattern that can be run. */
@@ -21,7 +21,7 @@ export interface Pattern {
   problem?: undefined;
 }
 
-/** Reads a pattern, or says what is wrong with it, to stand after its path. Never throws. */
+/** Reads a pattern, or gives its problem, to follow its path. Never throws. */
 export function readPattern(text: string): Pattern | { problem: string } {
   if (text.length > MAX_PATTERN_LENGTH) {
     return { problem: `must be a pattern of at most ${MAX_PATTERN_LENGTH} characters; got ${text.length}` };
@@ -35,10 +35,10 @@ export function readPattern(text: string): Pattern | { problem: string } {
         problem: "must be a smaller pattern: use fewer repetitions, and limit lengths with maxLength",
       };
     }
-    // Most patterns of ids, codes and dates: what comes next is told by the next character alone.
+    // Most patterns of ids, codes and dates: the next character alone decides.
     const isOneWay = Boolean(compiled.re2().onepass);
     return {
-      // Not by `test`, whose automaton makes a new state for every character of some texts: ten times as slow.
+      // Not `test`, whose automaton creates a new state for every character of some texts: ten times as slow.
       test: (value) => compiled.matcher(value).find(),
       instructions: isOneWay ? ONE_WAY : program,
     };

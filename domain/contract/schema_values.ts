@@ -8,10 +8,10 @@ import { canonicalJson, isObject } from "../event/json.ts";
 const MAX_OFF_OF_VALUE = 1e-12;
 const MAX_OFF_OF_STEP = 0.01;
 
-/** What two roundings to a double and a division may be off, as a part of the quotient: 1.5 of its last digits. */
+/** Relative error of two roundings to a double and a division: 1.5 of the last digits. */
 const MAX_ROUNDED_OFF = 2 * Number.EPSILON;
 
-/** The most decimal places of which the power of ten is a double: 10 ** 22. */
+/** Most decimal places whose power of ten is an exact double: 10 ** 22. */
 const MAX_PLACES = 22;
 
 /** Whether no two items are equal. The engine's own compares each with each. */
@@ -25,14 +25,14 @@ export function isUnique(items: readonly unknown[]): boolean {
   return true;
 }
 
-/** The members of a schema that say how many items must hold, and may. */
+/** The members of a schema with the number of items that must and may match. */
 interface ContainsBounds {
   [keyword: string]: unknown;
   minContains?: number;
   maxContains?: number;
 }
 
-/** A test of whether as many items hold as `contains` asks; `holds` tells it of one. */
+/** A test of whether the right number of items match `contains`; `holds` tests one item. */
 export function containing(
   holds: (item: unknown) => boolean,
   { minContains = 1, maxContains = Infinity }: ContainsBounds,
@@ -49,13 +49,13 @@ export function containing(
   };
 }
 
-/** What `contains` asks, in words. */
+/** The rule of `contains`, in words. */
 export function containsRule({ minContains = 1, maxContains }: ContainsBounds): string {
   const most = maxContains === undefined ? "" : ` and no more than ${maxContains}`;
   return `must contain at least ${minContains}${most} valid item(s)`;
 }
 
-/** A test of whether a value is one of those listed: at once, but for objects and arrays, which are compared in turn. */
+/** A test of whether a value is in a list: at once, except for objects and arrays, which are compared in turn. */
 export function oneOf(values: readonly unknown[]): (value: unknown) => boolean {
   const plain = new Set(values.filter((each) => typeof each !== "object" || each === null));
   const others = values.filter((each) => typeof each === "object" && each !== null);
@@ -63,8 +63,8 @@ export function oneOf(values: readonly unknown[]): (value: unknown) => boolean {
 }
 
 /**
- * Whether two values are equal as JSON. Takes as long as the second is large. The engine's own asks a value for its
- * `valueOf` and `constructor`, which may be members that a sender names so.
+ * Whether two values are equal as JSON. Takes a time proportional to the second one. The engine's own comparison calls
+ * a value's `valueOf` and `constructor`, which may be members from a sender.
  */
 export function isEqual(value: unknown, expected: unknown): boolean {
   if (value === expected) return true;
@@ -79,9 +79,9 @@ export function isEqual(value: unknown, expected: unknown): boolean {
 }
 
 /**
- * A test of whether a number is a multiple of a step: the double that is nearest to one as it is written in decimal, or as
- * near to one as the sums of a sender are. The engine's own knows one error for every quotient, however large; but a
- * decimal amount and its step are both rounded to binary, so that their quotient is off by some of its own last digits.
+ * A test of whether a number is a multiple of a step: the double nearest to a decimal multiple, or as near to one as a
+ * sender's sums are. The engine's own test has one tolerance for every quotient, however large; but a decimal amount
+ * and its step are both rounded to binary, so the error of their quotient grows with it.
  */
 export function multipleOf(step: number): (value: number) => boolean {
   const { above, below } = fractionOf(step);
@@ -91,7 +91,7 @@ export function multipleOf(step: number): (value: number) => boolean {
     const nearest = Math.round(quotient);
     const off = Math.abs(quotient - nearest);
     const multiple = nearest * above;
-    // Beyond them doubles do not hold so many decimal places, and neighbours are not told apart; whole numbers are.
+    // Beyond it doubles cannot hold so many decimal places, so neighbours are equal; whole numbers are exact.
     if (Math.abs(multiple) > Number.MAX_SAFE_INTEGER) {
       return below > 1 && off <= Math.abs(quotient) * MAX_ROUNDED_OFF;
     }
@@ -101,7 +101,7 @@ export function multipleOf(step: number): (value: number) => boolean {
   };
 }
 
-/** A step as a fraction of whole numbers, the second a power of ten, where it is one as written. */
+/** A step as a fraction of whole numbers, the second a power of ten, if it is a decimal as written. */
 function fractionOf(step: number): { above: number; below: number } {
   for (let places = 0; places <= MAX_PLACES; places++) {
     const below = 10 ** places;

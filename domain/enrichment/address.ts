@@ -1,7 +1,7 @@
 /** IP addresses as senders and peers give them. */
 import ipaddr from "ipaddr.js";
 
-/** Bits of an address that are kept where it is truncated: a network, as RFC 6177 gives one to a site, and no person. */
+/** Bits that a truncated address keeps: the network of a site, by RFC 6177, not a person. */
 const KEPT_BITS = { ipv4: 24, ipv6: 48 } as const;
 
 /** No address in text is longer (RFC 4291, section 2.2, with an IPv4 address at its end). */

@@ -1,9 +1,9 @@
-/** Where an event comes from: what a database of addresses says, put into the event's context. */
+/** The location of an event: from a database of addresses into the event's context. */
 import { readSentAddress, truncated } from "./address.ts";
 import type { StoredEvent } from "../event/event.ts";
 import { isObject, type JsonObject } from "../event/json.ts";
 
-/** What an event's `context.location` says; names are English, the country is its code (ISO 3166-1 alpha-2). */
+/** An event's `context.location`; names are English, the country is its code (ISO 3166-1 alpha-2). */
 export interface Location {
   country: string;
   region?: string;
@@ -12,7 +12,7 @@ export interface Location {
   timezone?: string;
 }
 
-/** What may become of an address once it was looked up. */
+/** What happens to an address after the lookup. */
 export const ADDRESS_POLICIES = ["keep", "truncate", "drop"] as const;
 
 /** One of {@link ADDRESS_POLICIES}. */
@@ -22,18 +22,18 @@ export type AddressPolicy = typeof ADDRESS_POLICIES[number];
 export type LookUp = (address: string) => unknown;
 
 /**
- * Longest name that is taken from a database, in UTF-16 units of at most 3 bytes each: they are not ours, and four of them
- * with the stamps must fit the 2 KiB that `MAX_STORED_EVENT_BYTES` leaves.
+ * Longest name from a database, in UTF-16 units of at most 3 bytes each: databases come from outside, and four names
+ * with the timestamps must fit the 2 KiB that `MAX_STORED_EVENT_BYTES` leaves.
  */
 const MAX_NAME_LENGTH = 100;
 
-/** What JSON writes longer than it is, most of it in six bytes. */
+/** Characters that JSON escapes, most of them in six bytes. */
 // deno-lint-ignore no-control-regex -- these are what it looks for.
 const ESCAPED = /[\0-\x1f"\\]/;
 
 /**
- * The location in a record of a database in MaxMind's format, of its own shape (GeoLite2-City, GeoIP2) or of the flat
- * one of ip-location-db; nothing where it has no country.
+ * The location in a record of a database in MaxMind's format, with its own shape (GeoLite2-City, GeoIP2) or the flat
+ * one of ip-location-db; `undefined` if it has no country.
  */
 export function locationOf(record: unknown): Location | undefined {
   if (!isObject(record)) return undefined;
@@ -67,17 +67,17 @@ function nameIn(value: unknown): string | undefined {
 
 /** How events are located. */
 export interface LocateOptions {
-  /** Absent: nothing is looked up. */
+  /** Without it nothing is looked up. */
   lookUp?: LookUp | undefined;
   policy: AddressPolicy;
-  /** The address of whoever sent the request, where that is the user (a browser); asked for where the event has none. */
+  /** The address of the request's sender, if that is the user (a browser); called if the event has no address. */
   peer?: (() => string | undefined) | undefined;
 }
 
 /**
- * Puts `context.location` into an event where the database knows the event's `context.ip`, or its peer's address where it
- * has none, and then keeps, truncates or drops `context.ip`. A location that the sender gave stays. Never throws, whatever
- * stands in `context.ip`. The context may be shared with other events of a batch, so it is copied, not changed.
+ * Adds `context.location` to an event if the database knows the event's `context.ip`, or the peer's address if it has
+ * none; then keeps, truncates or drops `context.ip`. A location from the sender stays. Never throws, whatever is in
+ * `context.ip`. Events of a batch may share the context, so it is copied, not changed.
  */
 export function locate(event: StoredEvent, { lookUp, policy, peer }: LocateOptions): void {
   const { context } = event;
@@ -95,7 +95,7 @@ export function locate(event: StoredEvent, { lookUp, policy, peer }: LocateOptio
   if (settled !== undefined && settled !== context) event.context = settled;
 }
 
-/** A database that is damaged says nothing: it is no reason to refuse an event. */
+/** A damaged database gives no location: that is no reason to reject an event. */
 function find(lookUp: LookUp, address: string): Location | undefined {
   try {
     return locationOf(lookUp(address));

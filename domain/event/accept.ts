@@ -1,4 +1,4 @@
-/** The one place where what a sender gave becomes an event, or a typed reason why it does not. */
+/** The only place where a sender's item becomes an event, or a typed reason for rejection. */
 import {
   EVENT_TYPES,
   eventShapes,
@@ -28,8 +28,9 @@ import { fromIssue, fromJson, type Problem, refuse, type Rejection } from "./rej
 import { type Clocks, correctedTime, DAY_MS, formatTimestamp, parseTimestamp } from "./timestamp.ts";
 
 /**
- * Bytes of JSON that a stored event may have when it is read again: twice what was sent, as traits may have been taken
- * from `context.traits` and `originalTimestamp` from `timestamp`, and 2 KiB for the stamps and `context.location`.
+ * Bytes of JSON of a stored event when it is read again: twice the size that was sent, since traits may have been
+ * copied from `context.traits` and `originalTimestamp` from `timestamp`, and 2 KiB for the timestamps and
+ * `context.location`.
  */
 export const MAX_STORED_EVENT_BYTES = 2 * MAX_EVENT_BYTES + 2048;
 
@@ -39,24 +40,24 @@ export const MAX_STORED_EVENT_BYTES = 2 * MAX_EVENT_BYTES + 2048;
  */
 const MAX_SENT_AT_OFF_MS = 365 * DAY_MS;
 
-/** An event, or why there is none. */
+/** An event, or the reason for rejection. */
 export type Acceptance = { event: StoredEvent; rejection?: undefined } | {
   rejection: Rejection;
   event?: undefined;
 };
 
-/** What a batch says for all its events; what is `null` or of another shape is passed over. */
+/** A batch's defaults for all its events; `null` and other invalid values are ignored. */
 export interface BatchDefaults {
   context?: unknown;
   integrations?: unknown;
   sentAt?: unknown;
 }
 
-/** What {@link accept} is told besides the event. */
+/** What {@link accept} is given in addition to the event. */
 export interface AcceptOptions {
   /** When the request was received, in milliseconds since 1970. */
   receivedAt: number;
-  /** Makes a message id for an event that has none. */
+  /** Creates a message id for an event without one. */
   newId: () => string;
   /** The type that the route implies; it outranks the body's. */
   type?: EventType | undefined;
@@ -69,18 +70,18 @@ export interface AcceptOptions {
 }
 
 /**
- * Checks one event as a sender gave it (any JSON value) and stamps it, by the rules of "Sending" and "What an event
- * does" in the HTTP contract. Never throws on a JSON value. The event given is not changed; parts of it, and of a
- * batch's defaults, are shared with the event that is returned.
+ * Checks a sender's event (any JSON value) and stamps it, by the rules of "Sending" and "What an event does" in the
+ * HTTP contract. Never throws on a JSON value. The given event is not changed; parts of it, and of a batch's defaults,
+ * are shared with the returned event.
  *
- * A batch's `context` and `integrations` are filled in by top-level key: a key that the event has itself, even `null`,
- * keeps the event's value.
+ * A batch's `context` and `integrations` are filled in by top-level key: a key of the event, even if `null`, keeps the
+ * event's value.
  */
 export function accept(item: unknown, options: AcceptOptions): Acceptance {
   const checked = check(item, options);
   if (checked.rejection !== undefined) return checked;
   const stored = settleMembers(checked, options.newId);
-  // The server's own mark: a sender's member of that name says nothing.
+  // The server's own mark: a sender's member of that name is ignored.
   if ("neverLinks" in stored) delete stored.neverLinks;
   const { receivedAt, defaults } = options;
   const sentAt = readSentAt(stored.sentAt, receivedAt) ?? readSentAt(defaults?.sentAt, receivedAt);
@@ -91,12 +92,11 @@ export function accept(item: unknown, options: AcceptOptions): Acceptance {
 
 /**
  * Reads an event that was already stored once, from an exported journal: its `receivedAt`, `timestamp`, `messageId`,
- * `originalTimestamp` and `sentAt` stay as they are, so that importing what was exported gives equal events. What is
- * missing or cannot be read among them is made as {@link accept} makes it. But a line without a `receivedAt` keeps its
- * time, whatever its `sentAt`: it was received long ago, and nobody knows when. A stored `receivedAt` may lie after
- * `options.receivedAt`: clocks of two servers differ.
+ * `originalTimestamp` and `sentAt` stay, so that an import of an export gives equal events. Missing or invalid ones are
+ * made as in {@link accept}. But a line without a `receivedAt` keeps its time, whatever its `sentAt`: it was received
+ * long ago, at an unknown time. A stored `receivedAt` may be after `options.receivedAt`: clocks of two servers differ.
  *
- * The size that is allowed by default is {@link MAX_STORED_EVENT_BYTES}.
+ * The default limit of the size is {@link MAX_STORED_EVENT_BYTES}.
  */
 export function readStored(item: unknown, options: AcceptOptions): Acceptance {
   const { maxBytes = MAX_STORED_EVENT_BYTES } = options;
@@ -119,7 +119,7 @@ export function readStored(item: unknown, options: AcceptOptions): Acceptance {
   return { event: stored };
 }
 
-/** An item that can be stored, with what its batch says for it. */
+/** An item that can be stored, with the defaults of its batch. */
 interface Checked {
   type: EventType;
   filled: JsonObject;
@@ -127,8 +127,8 @@ interface Checked {
 }
 
 /**
- * Everything that can be refused, cheapest first. The look at all of the JSON comes before zod and before the batch's
- * defaults are filled in, because it stops at the size that is allowed: no later step meets more than that.
+ * All reasons for rejection, cheapest first. All of the JSON is checked before zod and before the batch's defaults are
+ * filled in, because that check stops at the size limit: no later step sees more.
  */
 function check(item: unknown, options: AcceptOptions): Checked | { rejection: Rejection } {
   if (!isObject(item)) {
@@ -177,7 +177,7 @@ function readType(value: unknown): EventType | undefined {
   return EVENT_TYPES.find((type) => type === value);
 }
 
-/** What an event of the type must have and this one has not: the rules that are about more than one member. */
+/** The missing members of an event, by its type: the rules about more than one member. */
 function findMissing(type: EventType, item: JsonObject): readonly Problem[] {
   if (type === "alias") {
     const noUser = isAbsent(item.userId);
@@ -222,8 +222,8 @@ interface Filling {
 }
 
 /**
- * An item that was not taken with what its route and its batch say for it, so that it can be sent by itself. `undefined`
- * where that is larger than an event may be, or has another problem that keeps it from being stored as it is.
+ * A rejected item with the defaults of its route and batch, so that it can be sent alone. `undefined` if it is larger
+ * than an event may be, or has another problem that keeps it from being stored.
  */
 export function withDefaults(
   item: JsonObject,
@@ -238,7 +238,7 @@ export function withDefaults(
   return { ...filled.item, ...type !== undefined && { type }, ...isBatchs && { sentAt } };
 }
 
-/** The item with what its batch says for it, which counts for its size; the item itself where that is nothing. */
+/** The item with its batch's defaults, which count towards its size; the item itself if there are none. */
 function fill(item: JsonObject, { defaults, look }: Filling): { item: JsonObject; problem?: JsonProblem } {
   if (defaults === undefined) return { item };
   let filled = item;
@@ -246,7 +246,7 @@ function fill(item: JsonObject, { defaults, look }: Filling): { item: JsonObject
     const given = defaults[member];
     if (!isObject(given)) continue;
     const own = isObject(item[member]) ? item[member] : undefined;
-    // Counted as an empty object first, and then what is put into it.
+    // Counted as an empty object first, then with its members.
     const problem = findInMember(member, {}, look) ?? findInGaps(given, { own, look });
     if (problem !== undefined) return { item, problem: under(member, problem) };
     filled = { ...filled, [member]: own === undefined ? given : { ...given, ...own } };
@@ -254,12 +254,12 @@ function fill(item: JsonObject, { defaults, look }: Filling): { item: JsonObject
   return { item: filled };
 }
 
-/** Looks at those members of the batch's map that the event has not itself, one by one, as the map may be huge. */
+/** Checks the members of the batch's map that the event does not have, one by one, since the map may be huge. */
 function findInGaps(
   given: JsonObject,
   { own, look }: { own: JsonObject | undefined; look: Look },
 ): JsonProblem | undefined {
-  // These maps stand below the event's root: on the second level.
+  // These maps are below the event's root: on the second level.
   look.depth += 2;
   for (const key in given) {
     if (own !== undefined && Object.hasOwn(own, key)) continue;
@@ -281,12 +281,12 @@ function withContextTraits(item: JsonObject, filled: JsonObject): Checked | { re
   return refuse(item, [{ code: "too_many_traits", rule, path: "context.traits", found: `${count}` }]);
 }
 
-/** Members where `null` and `""` count as absent, besides the ids. Of maps, `""` was refused. */
+/** Members for which `null` and `""` count as absent, in addition to the ids. For maps, `""` was rejected. */
 const NULLABLE_MEMBERS = ["event", ...MAP_MEMBERS, "timestamp"] as const;
 
 /**
- * A copy of a checked event with its type and message id, ids as strings, empty maps as objects, and without what counts
- * as absent. It is made by spreading, the one way of copying that keeps a member named `__proto__` a member.
+ * A copy of a checked event with its type and message id, ids as strings, empty maps as objects, and without absent
+ * members. It is made by spreading, the only copy that keeps a member named `__proto__`.
  */
 function settleMembers({ type, filled }: Checked, newId: () => string): StoredEvent {
   const stored: JsonObject = { ...filled, type };
@@ -306,13 +306,13 @@ function settleMembers({ type, filled }: Checked, newId: () => string): StoredEv
     if (stored.name === null) delete stored.name;
     if (stored.category === null) delete stored.category;
   }
-  // Several clients put the write key into each event; it is a credential, and no part of what happened.
+  // Several clients put the write key into each event; it is a credential, and not part of the event.
   if ("writeKey" in stored) delete stored.writeKey;
   stored.messageId = idText(stored.messageId) ?? newId();
   return stored as StoredEvent;
 }
 
-/** Sets when an event happened and was received, corrected where `sentAt` says when it was sent. */
+/** Sets the times when an event happened and was received, corrected if `sentAt` tells when it was sent. */
 function stampTimes(stored: StoredEvent, { receivedAt, sentAt }: Omit<Clocks, "timestamp">): void {
   const original = stored.timestamp ?? stored.originalTimestamp;
   const timestamp = readTime(original);
@@ -331,13 +331,13 @@ function settleSentAt(stored: StoredEvent, sentAt: number | undefined): void {
   else if ("sentAt" in stored) delete stored.sentAt;
 }
 
-/** The moment that a `sentAt` says, `undefined` where it is to be passed over. */
+/** The time of a `sentAt`; `undefined` if it is ignored. */
 function readSentAt(value: unknown, receivedAt: number): number | undefined {
   const sentAt = readTime(value);
   return sentAt !== undefined && Math.abs(sentAt - receivedAt) <= MAX_SENT_AT_OFF_MS ? sentAt : undefined;
 }
 
-/** The moment that a member says, `undefined` where it says none that can be read. */
+/** The time of a member; `undefined` if it has no valid one. */
 function readTime(value: unknown): number | undefined {
   return typeof value === "string" ? parseTimestamp(value) : undefined;
 }

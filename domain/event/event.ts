@@ -1,7 +1,7 @@
 /**
- * Events as senders give them and as the journal keeps them.
+ * Events as senders give them and as the journal stores them.
  *
- * These names are the stored format: what an old journal holds stays readable for ever. Change them with care.
+ * These names are the stored format: old journals stay readable for ever. Change them with care.
  */
 import { z } from "zod";
 import { numberText } from "./exact_json.ts";
@@ -14,7 +14,7 @@ export const EVENT_TYPES = ["track", "identify", "page", "screen", "group", "ali
 /** One of {@link EVENT_TYPES}. */
 export type EventType = typeof EVENT_TYPES[number];
 
-/** An event as it is stored: checked, stamped, never changed. Members that are not known are kept. */
+/** A stored event: checked, stamped, never changed. Unknown members are kept. */
 export interface StoredEvent {
   type: EventType;
   messageId: string;
@@ -81,7 +81,10 @@ export function isAbsent(value: unknown): value is undefined | null | "" {
   return value === undefined || value === null || value === "";
 }
 
-/** An id as text: a number becomes it, an integer with the digits that were sent. What is absent, or no id, is none. */
+/**
+ * An id as text: a number becomes text, an integer with the digits that were sent; `undefined` if it is absent or not
+ * an id.
+ */
 export function idText(value: unknown): string | undefined {
   if (typeof value === "string") return value === "" ? undefined : value;
   return numberText(value);
@@ -107,12 +110,12 @@ const TIMESTAMP_RULE = "must be an ISO 8601 date or date-time string";
 const EVENT_RULE = "must be a non-empty, well-formed string";
 const TEXT_RULE = "must be a string";
 
-/** The form of what `parseTimestamp` reads, as a regular expression of ECMA-262. */
+/** The form that `parseTimestamp` reads, as a regular expression of ECMA-262. */
 export const TIMESTAMP_PATTERN =
   "^\\d{4}-\\d\\d-\\d\\d([Tt]\\d\\d:\\d\\d(:\\d\\d([.,]\\d+)?)?([Zz]|[+-]\\d\\d(:?\\d\\d)?)?)?$";
 
-// What the refinements say is in `meta` too, as JSON Schema, for readers of the OpenAPI document. It can't say that text
-// is well-formed, nor that a day is in the calendar; a test holds the two against one another.
+// The rules of the refinements are in `meta` too, as JSON Schema, for the OpenAPI document. It cannot express that text
+// is well-formed, or that a day is in the calendar; a test compares the two.
 
 // One refinement, not a union of a string and a number: it takes half as long, and `z.number()` knows no long integers.
 const id = z.unknown().refine((value) => isAbsent(value) || isId(idText(value)), ID_RULE).meta({
@@ -198,7 +201,7 @@ const given = (member: string) => ({
   properties: { [member]: { not: { enum: [null, ""] } } },
 });
 
-/** What `accept` asks of several members at once, as JSON Schema. */
+/** The rules of `accept` about several members, as JSON Schema. */
 const NEEDS_SENDER = { anyOf: [given("userId"), given("anonymousId")] };
 const NEEDS = {
   track: NEEDS_SENDER,
@@ -210,10 +213,10 @@ const NEEDS = {
 } as const satisfies Record<EventType, object>;
 
 /**
- * The shape of an event of each type, without `type` itself, which a route may imply. Which of the ids must be there
- * is not a matter of one member, and is checked by `accept`. Members that are not known are let through.
+ * The shape of an event of each type, without `type` itself, which a route may imply. The required ids are not a rule
+ * about one member, and are checked by `accept`. Unknown members are accepted.
  *
- * For validation only: what zod puts out lacks a member named `__proto__`, which here is data. Store the input.
+ * For validation only: zod's output lacks a member named `__proto__`, which is data here. Store the input.
  */
 export const eventShapes = {
   track: z.looseObject({ ...common, event: eventName }).meta({ id: "Track", ...NEEDS.track }),
@@ -226,7 +229,7 @@ export const eventShapes = {
 
 const { track, identify, page, screen, group, alias } = eventShapes;
 
-/** An event as senders give it, of any type: what an OpenAPI document shows. */
+/** An event as senders give it, of any type, for the OpenAPI document. */
 export const eventSchema = z.discriminatedUnion("type", [
   z.looseObject({ type: z.literal("track"), ...track.shape }).meta({ id: "TrackEvent", ...NEEDS.track }),
   z.looseObject({ type: z.literal("identify"), ...identify.shape })

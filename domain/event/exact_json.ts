@@ -1,13 +1,13 @@
 /**
- * JSON whose integers keep their digits. `JSON.parse` rounds an integer beyond 2^53, so that two ids of a database become
- * one; here it becomes a {@link LongInteger}, which `JSON.stringify` writes back as it was sent.
+ * JSON whose integers keep their digits. `JSON.parse` rounds an integer beyond 2^53, so that two ids of a database
+ * become equal; here it becomes a {@link LongInteger}, which `JSON.stringify` writes as it was sent.
  *
- * Everything that reads an event, or what was folded from one, reads it by {@link parseExact}.
+ * Everything that reads an event, or a state that was folded from events, uses {@link parseExact}.
  */
 
 /**
- * Levels within which integers keep their digits: more than an event may have (32) with a batch, or a stored state, around
- * it. What is deeper is refused, so that it does not matter.
+ * Levels at which integers keep their digits: more than an event may have (32) in a batch or in a stored state. Deeper
+ * values are rejected anyway.
  */
 const EXACT_DEPTH = 64;
 
@@ -21,14 +21,14 @@ const ZERO = 48;
 const NINE = 57;
 const BACKSLASH = "\\";
 
-/** What stands before a number in JSON. */
+/** Characters before a number in JSON. */
 const BEFORE_NUMBER = ":,[ \n\r\t";
 
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
 
 /**
- * An integer that a double would show with other digits. A class, as `JSON.stringify` asks a value for `toJSON`, and
- * arithmetic for `valueOf`: so it is written exactly, and counts as the nearest number, whoever meets it.
+ * An integer that a double would show with other digits. A class, since `JSON.stringify` calls `toJSON`, and arithmetic
+ * `valueOf`: so it is written exactly, and counts as the nearest number everywhere.
  */
 export class LongInteger {
   constructor(readonly digits: string) {}
@@ -54,15 +54,18 @@ export function numberText(value: unknown): string | undefined {
   return value instanceof LongInteger ? value.digits : undefined;
 }
 
-/** As `JSON.parse`, but integers that a number can't hold become {@link LongInteger}s. Throws what `JSON.parse` throws. */
+/**
+ * Like `JSON.parse`, but integers that a number cannot hold become {@link LongInteger}s. Throws what `JSON.parse`
+ * throws.
+ */
 export function parseExact(text: string): unknown {
   const value: unknown = JSON.parse(text);
   return mayHoldLongInteger(text) ? exact(value, JSON.parse(quoted(text)), 0) : value;
 }
 
 /**
- * Whether a text may hold a long integer. A run of 16 digits covers a 16th unit, so only those are looked at: some 2 %
- * of what parsing takes.
+ * Whether a text may contain a long integer. A run of 16 digits covers a 16th unit, so only those are checked: some 2 %
+ * of the time for parsing.
  */
 export function mayHoldLongInteger(text: string): boolean {
   for (let at = LONG_DIGITS - 1; at < text.length; at += LONG_DIGITS) {
@@ -72,7 +75,7 @@ export function mayHoldLongInteger(text: string): boolean {
     let end = at + 1;
     while (isDigit(text.charCodeAt(end))) end++;
     if (end - start >= LONG_DIGITS && isLong(text, start, end)) return true;
-    // The next that is looked at stands behind the run.
+    // The next unit to check is after the run.
     at += Math.floor((end - at) / LONG_DIGITS) * LONG_DIGITS;
   }
   return false;
@@ -119,13 +122,13 @@ function stringEnd(text: string, start: number): number {
 }
 
 /**
- * The value, with the digits of its long integers: where it has a number, and the same JSON with long integers in quotes
- * has a string. Two trees, as a reviver with the source text takes seconds, and hundreds of megabytes, for a hostile body.
- * Mutates objects and arrays of `value`.
+ * The value with the digits of its long integers: those are numbers in it, and strings in the same JSON with long
+ * integers in quotes. It compares two trees, since a reviver with the source text takes seconds, and hundreds of
+ * megabytes, for a hostile body. Mutates objects and arrays of `value`.
  */
 function exact(value: unknown, quotedValue: unknown, depth: number): unknown {
   if (typeof value === "number") {
-    // What a number writes with the same digits stays one: each integer has one form.
+    // A number that is written with the same digits stays a number: each integer has one form.
     const isRounded = typeof quotedValue === "string" && String(value) !== quotedValue;
     return isRounded ? new LongInteger(quotedValue) : value;
   }
@@ -144,7 +147,7 @@ function exact(value: unknown, quotedValue: unknown, depth: number): unknown {
   return value;
 }
 
-/** A value with plain numbers, as schemas know no others: itself where it holds no long integer, else a copy. */
+/** A value with plain numbers, for schemas: itself if it has no long integer, otherwise a copy. */
 export function withPlainNumbers(value: unknown, depth = 0): unknown {
   if (typeof value !== "object" || value === null || depth > EXACT_DEPTH) return value;
   if (value instanceof LongInteger) return value.valueOf();

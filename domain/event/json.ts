@@ -1,4 +1,4 @@
-/** JSON values as they come from outside: what they are, what of them can be kept, how large they are. */
+/** JSON values from outside: which of them can be stored, and their size. */
 import { LongInteger } from "./exact_json.ts";
 
 /** Levels of objects and arrays in one event, the event itself being the first: the contract's bound (`JSON deeper than 32 levels`). */
@@ -7,7 +7,7 @@ export const MAX_DEPTH = 32;
 /** Characters of a value that a message shows: enough to recognise it, too few to flood a log. */
 const SHOWN_CHARACTERS = 60;
 
-/** Characters of a path that is told to a sender: keys may be as long as an event. */
+/** Longest path in a message: keys may be as long as an event. */
 const PATH_CHARACTERS = 256;
 
 /** A JSON object, not an array and not `null`. */
@@ -19,18 +19,18 @@ export function isObject(value: unknown): value is JsonObject {
     !(value instanceof LongInteger);
 }
 
-/** What keeps a value out of the journal, and where it stands. */
+/** The reason why a value cannot be stored, and its path. */
 export interface JsonProblem {
   code: "too_deep" | "invalid_number" | "ill_formed_key" | "event_too_large";
-  /** The rule that was broken, to stand after the path. */
+  /** The violated rule, to follow the path. */
   rule: string;
   /** The value found, in short. */
   found: string;
-  /** Keys and indices from the root; empty where the whole is too large. */
+  /** Keys and indices from the root; empty if the whole is too large. */
   path: string[];
 }
 
-/** How far a look at a value has come: how deep it is, and how much it has seen. */
+/** The progress of a check: its depth, and the size so far. */
 export interface Look {
   readonly maxBytes: number;
   /** Objects and arrays that it is inside of. */
@@ -52,19 +52,19 @@ const STRING_UNITS = 3;
 /** Quotes of a key and its colon; the comma counts with the value. */
 const KEY_UNITS = 3;
 
-/** Begins a look at a value that must not be larger than `maxBytes` of JSON. */
+/** Begins the check of a value of at most `maxBytes` of JSON. */
 export function beginLook(maxBytes: number): Look {
   return { maxBytes, depth: 0, units: 0 };
 }
 
 /**
- * Looks once at everything in an object or array, and gives the first thing that cannot be kept: deeper than
- * {@link MAX_DEPTH}, a number that is not finite (`JSON.parse` reads `1e999` as infinity, which would be stored as
- * `null`), a key that is not well-formed Unicode (a lone surrogate: storage and URLs would take two such keys for one),
- * or more than is allowed. Strings that are values may hold anything, as JSON writes lone surrogates as escapes.
+ * Checks everything in an object or array once, and gives the first thing that cannot be stored: deeper than {@link
+ * MAX_DEPTH}, a number that is not finite (`JSON.parse` reads `1e999` as infinity, which would be stored as `null`), a
+ * key that is not well-formed Unicode (a lone surrogate: storage and URLs would confuse two such keys), or too large.
+ * String values may contain anything, since JSON escapes lone surrogates.
  *
- * The work is bounded by the size that is allowed, and the recursion by the depth, whatever the value. What was not too
- * large for the look has still to be measured, by {@link findExcess}.
+ * The work is bounded by the size limit, and the recursion by the depth, whatever the value. The exact size is measured
+ * afterwards, by {@link findExcess}.
  */
 export function findProblem(value: object, look: Look): JsonProblem | undefined {
   if (look.depth === MAX_DEPTH) {
@@ -97,7 +97,7 @@ function findInObject(object: JsonObject, look: Look): JsonProblem | undefined {
   return undefined;
 }
 
-/** As {@link findProblem}, for one member of an object that is looked at. Three arguments, as it runs for every member. */
+/** Like {@link findProblem}, for one member of an object. Three arguments, since it runs for every member. */
 export function findInMember(key: string, value: unknown, look: Look): JsonProblem | undefined {
   look.units += key.length + KEY_UNITS;
   const found = key.isWellFormed()
@@ -125,7 +125,7 @@ function findInValue(value: unknown, look: Look): JsonProblem | undefined {
   return look.units > look.maxBytes * UNITS_PER_BYTE ? excess(look, `more than ${look.maxBytes}`) : undefined;
 }
 
-/** Measures a value that was looked at without finding a problem, unless it cannot be too large by what was seen. */
+/** Measures a value that was checked without a problem, unless it cannot be too large. */
 export function findExcess(value: object, look: Look): JsonProblem | undefined {
   if (look.units * BYTES_PER_UNIT <= look.maxBytes) return undefined;
   const bytes = jsonBytes(value);
@@ -141,15 +141,15 @@ function problem(code: JsonProblem["code"], words: { rule: string; found: string
 }
 
 /**
- * A problem as it stands in the whole of which `key` is the member. The path is put together only on the way back from
- * a problem: good events, which are nearly all, pay nothing for it.
+ * A problem in the parent, of which `key` is the member. The path is built only on the way back from a problem: valid
+ * events, nearly all, do not pay for it.
  */
 export function under(key: string, found: JsonProblem): JsonProblem {
   if (found.code !== "event_too_large") found.path.unshift(key);
   return found;
 }
 
-/** A path as senders see it: dotted, well-formed, shortened where keys are very long. */
+/** A path for senders: dotted, well-formed, shortened if keys are very long. */
 export function dotted(path: readonly PropertyKey[]): string {
   const text = path.map((key) => typeof key === "string" ? key.slice(0, PATH_CHARACTERS) : String(key)).join(
     ".",
@@ -181,7 +181,7 @@ export function jsonBytes(value: unknown): number {
   return encoder.encode(JSON.stringify(value)).length;
 }
 
-/** JSON that is the same for equal values, whatever the order of their members. */
+/** Canonical JSON: equal for equal values, whatever the order of their members. */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join()}]`;
   if (!isObject(value)) return JSON.stringify(value);

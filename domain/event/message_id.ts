@@ -1,13 +1,13 @@
-/** Message ids: opaque, but many say when they were made. */
+/** Message ids: opaque, but many contain their time. */
 import { decodeTime } from "ulid";
 
 /** Bounds of a time that is one: 2010 to 2100, in ms. */
 const [EARLIEST_MS, LATEST_MS] = [Date.UTC(2010, 0), Date.UTC(2100, 0)];
 
 /**
- * When a message id was made, in ms, as far as it says so: a ULID, a UUID of version 7 (RFC 9562, section 5.7), or one
- * with the milliseconds in it, as analytics.js makes them (`ajs-next-1700000000000-…`). By the clock of whoever made it, so
- * no more than a hint.
+ * When a message id was created (ms), if it tells: a ULID, a UUID of version 7 (RFC 9562, section 5.7), or one with
+ * milliseconds, as analytics.js creates them (`ajs-next-1700000000000-…`). It is by the creator's clock, so only a
+ * hint.
  */
 export function timeIn(messageId: string): number | undefined {
   const ms = ulidTime(messageId) ?? uuidTime(messageId) ?? writtenTime(messageId);

@@ -1,4 +1,4 @@
-/** A typed reason not to take an event, and the words that say so to its sender. */
+/** A typed reason for rejection, and its message for the sender. */
 import type { z } from "zod";
 import { type EventType, idText, isAbsent, isMessageId, TOO_MANY } from "./event.ts";
 import { dotted, isObject, type JsonObject, type JsonProblem, shown } from "./json.ts";
@@ -6,20 +6,20 @@ import { dotted, isObject, type JsonObject, type JsonProblem, shown } from "./js
 /** The problems that a rejection lists: a sender mends the first few, not thousands. */
 export const MAX_ERRORS = 20;
 
-/** Why an event is not taken. What HTTP makes of it is the routes' affair. */
+/** The reason for a rejection. The routes map it to HTTP. */
 export interface Rejection {
   reason: "invalid" | "forbidden" | "too_large" | "contract";
   /** Stable, in snake_case, for programs: `missing_id`, `invalid_timestamp`, … */
   code: string;
-  /** For people: what was wrong, the rule, the value found in short. */
+  /** For people: the problem, the rule, and the value found, shortened. */
   message: string;
   /** Dotted from the event's root (`traits.email`); `""` is the whole event. */
   path: string;
-  /** The event's own, where it is a valid one. */
+  /** The event's own, if it is valid. */
   messageId?: string;
   /** All problems found, the first of them the one above; at most {@link MAX_ERRORS}. */
   errors: { path: string; message: string }[];
-  /** Its sender is answered as if it had been taken. */
+  /** Its sender gets the answer of an accepted event. */
   isDropped?: true;
 }
 
@@ -56,15 +56,16 @@ export function refuse(item: unknown, problems: readonly Problem[]): { rejection
   return { rejection: { reason, code, ...errors[0]!, ...ownMessageId(item), errors } };
 }
 
-/** A problem of an event that a look at its JSON found. */
+/** A problem of an event that the check of its JSON found. */
 export function fromJson(problem: JsonProblem): Problem {
   const reason = problem.code === "event_too_large" ? "too_large" : "invalid";
   return { ...problem, reason, path: dotted(problem.path) };
 }
 
 /**
- * A problem of an event that zod found. All members that zod looks at stand at the top level, and each has one rule: so
- * the member's name makes the code (`invalid_user_id`), but for two that say more (`missing_event`, `too_many_traits`).
+ * A problem of an event that zod found. All members that zod checks are at the top level, and each has one rule: so the
+ * member's name makes the code (`invalid_user_id`), except for two more specific ones (`missing_event`,
+ * `too_many_traits`).
  */
 export function fromIssue(issue: z.core.$ZodIssue, item: JsonObject): Problem {
   const member = String(issue.path[0]);
@@ -86,14 +87,14 @@ export function memberCode(member: string): string {
 }
 
 /**
- * The type of what was sent: the one that its route implies outranks its own. All that show or count a rejected event
- * ask here; the type need not be one of ours, nor text.
+ * The type of a sent item: that of its route, or else its own. Everything that shows or counts a rejected event calls
+ * this; the type may be unknown, and need not be text.
  */
 export function sentType(item: unknown, implied: EventType | undefined): unknown {
   return implied ?? (isObject(item) ? item.type : undefined);
 }
 
-/** The message id that an event was sent with, where it is a valid one. */
+/** The message id that an event was sent with, if it is valid. */
 export function ownMessageId(item: unknown): { messageId?: string } {
   const id = isObject(item) ? idText(item.messageId) : undefined;
   return isMessageId(id) ? { messageId: id } : {};

@@ -1,6 +1,6 @@
-/** What is wrong with a text that should be JSON, in words of our own. */
+/** The problem of an invalid JSON text, in our own words. */
 
-/** What V8 says where it knows the position. Where it quotes the text instead, its message ends in other words. */
+/** V8's message if it knows the position. If it quotes the text instead, its message ends differently. */
 const POSITION = / in JSON at position (\d+) \(line (\d+) column (\d+)\)$/;
 
 /** Words an error that `JSON.parse` threw. The engine's message quotes the text, which may hold a key or a name. */

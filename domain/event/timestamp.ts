@@ -28,7 +28,7 @@ const DOT = 46;
 const COLON = 58;
 const UPPER_T = 84;
 const UPPER_Z = 90;
-/** What an ASCII letter in lower case has more than in upper case: `code & ~CASE_BIT` is the upper case. */
+/** The bit that a lower-case ASCII letter has and an upper-case one does not: `code & ~CASE_BIT` is the upper case. */
 const CASE_BIT = 32;
 
 /**
@@ -48,7 +48,7 @@ export function parseTimestamp(text: string): number | undefined {
 
   const hour = pair(text, 11);
   const minute = pair(text, 14);
-  // The comparisons are written so that NaN, which is what `pair` gives for a missing digit, fails them.
+  // The comparisons fail for NaN, which `pair` gives for a missing digit.
   if ((text.charCodeAt(10) & ~CASE_BIT) !== UPPER_T || text.charCodeAt(13) !== COLON) return undefined;
   if (!(hour <= 24) || !(minute <= 59)) return undefined;
   let timeMs = hour * HOUR_MS + minute * MINUTE_MS;
@@ -93,9 +93,9 @@ function parseDate(text: string): number | undefined {
 }
 
 /**
- * Days from 1970-01-01 in the proleptic Gregorian calendar. The year is taken to begin in March, so that the leap day
- * is its last (H. Hinnant, "chrono-compatible low-level date algorithms"). `Date.UTC` would read the years 0 to 99 as
- * those of the twentieth century.
+ * Days from 1970-01-01 in the proleptic Gregorian calendar. The year begins in March here, so that the leap day is its
+ * last (H. Hinnant, "chrono-compatible low-level date algorithms"). `Date.UTC` would read the years 0 to 99 as those of
+ * the twentieth century.
  */
 function daysSince1970(year: number, month: number, day: number): number {
   const marchYear = month <= 2 ? year - 1 : year;
@@ -125,7 +125,7 @@ function parseZone(text: string, place: number): number | undefined {
   return sign === PLUS ? offsetMs : -offsetMs;
 }
 
-/** The number that two digits make, `NaN` where one of them is none. */
+/** The number of two digits; `NaN` if one of them is not a digit. */
 function pair(text: string, place: number): number {
   return digit(text, place) * 10 + digit(text, place + 1);
 }
@@ -147,10 +147,10 @@ const latelyMs = new Float64Array(LATELY).fill(NaN);
 const latelyText: string[] = new Array(LATELY).fill("");
 
 /**
- * Writes milliseconds since 1970 as ISO 8601 in UTC with milliseconds, as all times are in the journal and in answers.
- * Moments outside {@link EARLIEST_MS} to {@link LATEST_MS} are written as the nearer of the two, so that what is
- * written can be read again and sorts as text. Not put together from parts: such a text is a tree of strings, and an
- * event that holds one takes several times longer to be written as JSON.
+ * Writes milliseconds since 1970 as ISO 8601 in UTC with milliseconds, like all times in the journal and in answers.
+ * Times outside {@link EARLIEST_MS} to {@link LATEST_MS} are written as the nearer of the two, so that the text can be
+ * read again and sorts in order. It is not concatenated from parts: such a text is a tree of strings, and makes an
+ * event several times slower to write as JSON.
  */
 export function formatTimestamp(ms: number): string {
   const wholeMs = Math.floor(Math.min(Math.max(ms, EARLIEST_MS), LATEST_MS));
@@ -162,7 +162,7 @@ export function formatTimestamp(ms: number): string {
   return latelyText[slot]!;
 }
 
-/** What is known about when an event happened, each in milliseconds since 1970. */
+/** The known times of an event, each in milliseconds since 1970. */
 export interface Clocks {
   /** When it happened, by the sender's clock. */
   timestamp: number;
@@ -174,8 +174,8 @@ export interface Clocks {
 
 /**
  * When an event happened by our clock, in milliseconds since 1970: `receivedAt - (sentAt - timestamp)`, as Segment
- * corrects clock skew. What would lie in the future is the receipt, and what would lie before {@link EARLIEST_MS}
- * (a sender's clock thousands of years ahead) is that.
+ * corrects clock skew. A time in the future becomes the receipt, and a time before {@link EARLIEST_MS} (a sender's
+ * clock thousands of years ahead) becomes that.
  */
 export function correctedTime({ timestamp, sentAt, receivedAt }: Clocks): number {
   const ms = sentAt === undefined ? timestamp : receivedAt - (sentAt - timestamp);

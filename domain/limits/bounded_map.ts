@@ -1,6 +1,6 @@
 /**
- * Keeps a map to so many entries, by forgetting those that were put in first: an eighth at once, since a map whose first
- * entry is deleted again and again steps over all that were before.
+ * Limits a map to a number of entries, by forgetting the oldest: an eighth at once, since a map whose first entry is
+ * deleted again and again steps over all deleted ones.
  */
 export function forgetOldest(map: Map<unknown, unknown>, most: number): void {
   if (map.size <= most) return;

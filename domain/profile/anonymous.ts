@@ -1,13 +1,14 @@
 /**
- * Who an anonymous id belongs to, and what each owner has of it.
+ * The owners of an anonymous id, and the share of each.
  *
- * Links cut the time of an anonymous id into ownership intervals: the first link takes everything before it, and each
- * holds until a later link to another user. An event belongs to the interval of its own time and place, so one that was
- * sent late goes to the right person, and users never merge. Links in a row to one user are kept as one run.
+ * Links divide the time of an anonymous id into ownership intervals: the first link also owns everything before it, and
+ * each interval lasts until a later link to another user. An event belongs to the interval of its own time and
+ * position, so a late event goes to the right person, and users are never merged. Consecutive links to one user form
+ * one run.
  *
- * The link by which an id has had {@link MAX_OWNERS} owners, in the order of time, is its last one: from there on it is a
- * placeholder, and its events are nobody's. More links can only bring that forward, so what comes after it is never asked
- * for again, and the same facts give the same in any order.
+ * The link by which an id has had {@link MAX_OWNERS} owners, in order of time, is its last one: from then on it is a
+ * placeholder, and its events belong to nobody. More links can only bring that forward, so later events are never
+ * needed again, and the same facts give the same result in any order.
  */
 import { type Fact, linkedBy, type Mark, precedes } from "./fact.ts";
 import { jsonBytes } from "../event/json.ts";
@@ -21,16 +22,16 @@ import {
   STATE_BYTES,
 } from "./person.ts";
 
-/** An anonymous id that has had so many owners is a placeholder from then on: the contract's bound. */
+/** Owners after which an anonymous id is a placeholder: the contract's bound. */
 export const MAX_OWNERS = 50;
 
-/** Likewise with so many runs of links, so that two users who alternate can't fill the state. A run takes some 100 bytes. */
+/** Likewise runs of links, so that two alternating users cannot fill the state. A run takes some 100 bytes. */
 export const MAX_RUNS = 1_000;
 
-/** And with runs of so many bytes: a user's id may take 1.5 KB. */
+/** And bytes of runs: a user's id may take 1.5 KB. */
 const RUNS_BYTES = 120_000;
 
-/** Links that are held while a log is folded, before those after the last one that counts are dropped. */
+/** Links that are held while a log is folded, before those after the last valid one are dropped. */
 const HELD_LINKS = 4_096;
 
 /** Bytes that a run takes besides the user's id. */
@@ -44,17 +45,17 @@ export interface Run {
   newest: Mark | null;
 }
 
-/** The state. Without a link, all that there is stands under {@link NO_OWNER}. */
+/** The state. Without a link, everything is under {@link NO_OWNER}. */
 export interface Anonymous {
   runs: Run[];
   parts: Map<string, Person>;
-  /** The newest event that is nobody's: before any link, or after the end. */
+  /** The newest event that belongs to nobody: before any link, or after the end. */
   newest: Mark | null;
-  /** The last link that counts, once there are as many owners or runs as there may be: what comes after is nobody's. */
+  /** The last valid link, once there are too many owners or runs: later events belong to nobody. */
   end: Mark | null;
 }
 
-/** The owner of what no link has claimed; no user id is empty. */
+/** The owner of unclaimed events; no user id is empty. */
 export const NO_OWNER = "";
 
 /** The state before any event. */
@@ -67,7 +68,7 @@ export function isLinkOf(fact: Fact, anonymousId: string): boolean {
   return linkedBy(fact) === anonymousId;
 }
 
-/** Index of the last run that begins at or before `mark`, -1 where all begin later. */
+/** Index of the last run that begins at or before `mark`; -1 if there is none. */
 function runAt(runs: readonly { first: Mark }[], mark: Mark): number {
   let low = 0;
   let high = runs.length;
@@ -79,18 +80,18 @@ function runAt(runs: readonly { first: Mark }[], mark: Mark): number {
   return low - 1;
 }
 
-/** The run that has what happened at `mark`; `undefined` where that is nobody's. */
+/** The run that owns an event at `mark`; `undefined` if nobody owns it. */
 function runFor({ runs, end }: Anonymous, mark: Mark): Run | undefined {
   if (end !== null && precedes(end, mark)) return undefined;
   return runs[Math.max(0, runAt(runs, mark))];
 }
 
-/** The user who owns what happened at `mark`; `undefined` where nobody ever linked this id, or too many did. */
+/** The user who owns an event at `mark`; `undefined` if nobody ever linked this id, or too many did. */
 export function ownerAt(state: Anonymous, mark: Mark): string | undefined {
   return runFor(state, mark)?.user;
 }
 
-/** The user to whom this id belongs now; `undefined` where nobody ever linked it, or too many did. */
+/** The user who owns this id now; `undefined` if nobody ever linked it, or too many did. */
 export function ownerOf({ runs, end }: Anonymous): string | undefined {
   return end === null ? runs.at(-1)?.user : undefined;
 }
@@ -100,7 +101,7 @@ export function ownersOf(state: Anonymous): string[] {
   return [...new Set(state.runs.map((run) => run.user))];
 }
 
-/** For how long somebody owned an anonymous id: from a mark on (`null`: from the beginning) to another (`null`: still). */
+/** An ownership interval: from a mark (`null`: from the beginning) to another (`null`: still). */
 export interface Interval {
   from: Mark | null;
   until: Mark | null;
@@ -121,8 +122,8 @@ export function isWithin(mark: Mark, { from, until }: Interval): boolean {
 }
 
 /**
- * Folds one fact into an anonymous id. Mutates `state` and gives true; or gives false where a link lands among events
- * or links that were folded before it: then fold the whole log by {@link foldAnonymous}, `state` is of no more use.
+ * Folds one fact into an anonymous id. Mutates `state` and gives true; or gives false if a link is before an event or a
+ * link that was folded already: then fold the whole log by {@link foldAnonymous}, since `state` is invalid.
  */
 export function evolveAnonymous(state: Anonymous, fact: Fact, anonymousId: string): boolean {
   if (isLinkOf(fact, anonymousId)) return link(state, fact.userId!, [fact.at, fact.place]);
@@ -130,7 +131,7 @@ export function evolveAnonymous(state: Anonymous, fact: Fact, anonymousId: strin
   return true;
 }
 
-/** Folds one event, which is no link, into the part of whom it belongs to. Mutates `state`. */
+/** Folds one event, which is not a link, into the part of its owner. Mutates `state`. */
 export function foldOwned(state: Anonymous, fact: Fact): void {
   const mark: Mark = [fact.at, fact.place];
   const run = runFor(state, mark);
@@ -199,8 +200,8 @@ function runBytes(user: string): number {
 }
 
 /**
- * Folds a whole log, given in the order of the journal. What {@link evolveAnonymous} gives step by step, this gives at
- * once: the links first, then {@link foldOwned} for each event.
+ * Folds a whole log, in the order of the journal. It gives the same as {@link evolveAnonymous} step by step: first the
+ * links, then {@link foldOwned} for each event.
  */
 export function foldAnonymous(facts: Iterable<Fact>, anonymousId: string): Anonymous {
   const links = createLinks(anonymousId);
@@ -211,15 +212,15 @@ export function foldAnonymous(facts: Iterable<Fact>, anonymousId: string): Anony
   return state;
 }
 
-/** What folds the links of a log, in any order, which say whose each event is. */
+/** The fold of a log's links, in any order, which tells the owner of each event. */
 export interface Links {
-  /** Takes a fact if it is a link; false where it is none. */
+  /** Adds a fact if it is a link; false if it is not. */
   add(fact: Fact): boolean;
-  /** The state of all links that were taken, before any event. */
+  /** The state after all added links, before any event. */
   fold(): Anonymous;
 }
 
-/** Makes what folds the links of an anonymous id. It holds few of those that count no more, of which there may be millions. */
+/** Creates the fold of an anonymous id's links. It holds few of the invalid ones, of which there may be millions. */
 export function createLinks(anonymousId: string): Links {
   let links: { user: string; mark: Mark }[] = [];
   let maxHeld = HELD_LINKS;

@@ -1,16 +1,16 @@
-/** What one event changed in what is known of somebody: two folds, side by side. */
+/** The change of a state by one event: two folds, compared. */
 import { EVENT_TYPES } from "../event/event.ts";
 import type { Group } from "./group.ts";
 import { eventCountOf, type Person } from "./person.ts";
 import { type Registers, traitsOf } from "./register.ts";
 
-/** What something was and what it is; `null` where it was not there, or is no more. */
+/** A value before and after; `null` if there is none. */
 export interface Change<T = unknown> {
   from: T | null;
   to: T | null;
 }
 
-/** What differs in a profile. Members where nothing does are not there, but for the traits. */
+/** The differences of a profile. Equal members are absent, except for the traits. */
 export interface Changes {
   traits: Record<string, Change>;
   groups?: Record<string, Change<string>>;
@@ -22,7 +22,7 @@ export interface Changes {
   events?: Record<string, Change<number>>;
 }
 
-/** What differs between a person and the same one event later. Times are ISO 8601, UTC, milliseconds. */
+/** The differences between a person and the same person one event later. Times are ISO 8601, UTC, milliseconds. */
 export function changesBetween(before: Person, after: Person): Changes {
   const groups = changedIn(isoOf(before.groups), isoOf(after.groups));
   const counts = changedIn(countsOf(before), countsOf(after));
@@ -52,7 +52,7 @@ function traitChanges(before: Registers, after: Registers): Record<string, Chang
   return changedIn(Object.entries(traitsOf(before)), Object.entries(traitsOf(after))) ?? {};
 }
 
-/** What differs between two maps, `undefined` where nothing does. A name such as `__proto__` is data. */
+/** The differences between two maps; `undefined` if there are none. A name such as `__proto__` is data. */
 function changedIn<T>(
   before: Iterable<[string, T]>,
   after: Iterable<[string, T]>,

@@ -1,4 +1,4 @@
-/** What the folds need of an event. */
+/** The facts of an event that folds need. */
 import type { EventType, StoredEvent } from "../event/event.ts";
 import { isPlaceholder } from "./placeholder.ts";
 
@@ -10,8 +10,8 @@ export type ActorKind = typeof ACTOR_KINDS[number];
 import type { Position } from "../event/position.ts";
 
 /**
- * Version of all folds. A state folded by an older version is folded again when it is next loaded, one of a newer
- * version is never overwritten. Raise it with every change of what a fold yields.
+ * Version of all folds. A state folded by an older version is folded again when it is next loaded; one of a newer
+ * version is never overwritten. Raise it with every change of a fold's result.
  */
 export const FOLD_VERSION = 3;
 
@@ -39,11 +39,11 @@ export interface Fact {
   readonly traits: Record<string, unknown> | undefined;
   /** Whether it has a context, which stays in the journal: a fold only remembers whose is the newest. */
   readonly hasContext: boolean;
-  /** It names a placeholder of the settings that it was accepted by; absent where it does not. */
+  /** It names a placeholder by the settings of its acceptance; absent if it does not. */
   neverLinks?: true;
 }
 
-/** What of an event says whose it is. */
+/** The members of an event that name its actors. */
 export type Names = Pick<
   Fact,
   "type" | "userId" | "anonymousId" | "groupId" | "previousId" | "neverLinks"
@@ -70,7 +70,7 @@ function withMark<N extends Names>(names: N, { neverLinks }: StoredEvent): N {
 /** The name of an actor: its kind and its id, `user/u1`. */
 export type ActorName = `${ActorKind}/${string}`;
 
-/** The fact of a stored event at a place of the journal. */
+/** The fact of a stored event at a position of the journal. */
 export function factOf(event: StoredEvent, place: Position): Fact {
   return withMark({
     place,
@@ -87,8 +87,8 @@ export function factOf(event: StoredEvent, place: Position): Fact {
 }
 
 /**
- * The anonymous id that a fact links to its user: of `identify` with both ids, and of `alias` (`previousId`).
- * `undefined` where it links none; neither of the two may be a placeholder.
+ * The anonymous id that a fact links to its user: by an `identify` with both ids, or an `alias` (`previousId`).
+ * `undefined` if it links none; neither id may be a placeholder.
  */
 export function linkedBy(fact: Names): string | undefined {
   if (fact.userId === undefined || fact.neverLinks) return undefined;
@@ -101,8 +101,8 @@ export function linkedBy(fact: Names): string | undefined {
 }
 
 /**
- * The actors in whose logs an event stands: exactly those that it names. A link stands in the log of the anonymous id
- * too. Nothing is looked up, so accepting an event reads no actor.
+ * The actors whose logs have an event: exactly those that it names. A link is in the log of the anonymous id too.
+ * Nothing is looked up, so accepting an event reads no actor.
  */
 export function actorsOf(fact: Names): ActorName[] {
   const names: ActorName[] = [];

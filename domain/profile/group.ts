@@ -1,4 +1,4 @@
-/** What is known of a group (a company, a team) from its log: its traits, how often it was named, first and last. */
+/** The state of a group (a company, a team) by its log: traits, number of events, first and last time. */
 import type { Fact } from "./fact.ts";
 import { NO_ROOM, type Register, type Registers, setRegister } from "./register.ts";
 import { STATE_BYTES } from "./person.ts";

@@ -1,8 +1,8 @@
 /**
- * What is known of one person from one log: the state of a user, and of each owner's share of an anonymous id.
+ * The state of one person by one log: of a user, or of an owner's share of an anonymous id.
  *
- * The fold is a join: traits are registers, firsts and lasts are minimum and maximum, counts add over disjoint logs. So
- * the same facts give the same state in any order and any split, as long as they fit {@link STATE_BYTES}.
+ * The fold is a join: traits are registers, first and last times are minimum and maximum, counts add over disjoint
+ * logs. So the same facts give the same state in any order and any split, as long as they fit {@link STATE_BYTES}.
  */
 import { EVENT_TYPES } from "../event/event.ts";
 import { type Fact, type Mark, precedes } from "./fact.ts";
@@ -11,8 +11,8 @@ import { joinRegisters, NO_ROOM, type Register, type Registers, setRegister } fr
 
 /**
  * Names, traits and ids come from the public, so a state is bounded: what does not fit is counted as dropped, shown on
- * the profile, and still in the log. With the log's newest part it stays below 500 KB, so that an actor
- * and its share of other keys can always be written by one atomic operation (800 KiB).
+ * the profile, and still in the log. With the newest part of the log it stays below 500 KB, so that an actor and its
+ * share of other keys can always be written by one atomic operation (800 KiB).
  */
 export const STATE_BYTES = 400_000;
 
@@ -31,11 +31,11 @@ export interface Person {
   /** Earliest and latest event; `Infinity` and `-Infinity` before the first. */
   first: number;
   last: number;
-  /** Time and place of the newest event that has a context: the context itself is read from the journal. */
+  /** Time and position of the newest event with a context: the context itself is read from the journal. */
   context: Mark | null;
   /** Bytes of traits, groups and event names. */
   bytes: number;
-  /** What found no room: traits set, groups joined, track events of a new name. */
+  /** Number of dropped traits, groups, and track events of new names. */
   dropped: number;
 }
 

@@ -1,8 +1,8 @@
 /**
- * Placeholders: what clients send where they have no id. They never link, or strangers would become one person.
+ * Placeholders: ids that clients send if they have none. They never link, or strangers would become one person.
  *
- * The list is part of the fold: a change of it raises `FOLD_VERSION`. What a setting adds is decided when an event is
- * accepted, and stands on the event (`neverLinks`), so that every fold and every replay decides alike.
+ * The list is part of the fold: a change of it raises `FOLD_VERSION`. Additional ones of a setting are marked on the
+ * event when it is accepted (`neverLinks`), so that every fold and every replay decides alike.
  */
 import type { StoredEvent } from "../event/event.ts";
 
@@ -14,7 +14,7 @@ const WORDS = new Set([
   "9774d56d682e549c",
 ]);
 
-/** A template that nobody filled in: `{{user.id}}`, `${userId}`, `%USER_ID%`. */
+/** A template that was not filled in: `{{user.id}}`, `${userId}`, `%USER_ID%`. */
 const TEMPLATE = /^(?:\{\{.*\}\}|\$\{.*\}|%.*%)$/s;
 
 /** Nothing but zeros, or but `f`, as in the nil and the max UUID; nothing at all, too. */

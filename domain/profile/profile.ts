@@ -1,4 +1,4 @@
-/** What a reader is shown of a state, with the names of the HTTP contract. Times are ISO 8601, UTC, milliseconds. */
+/** Profiles: states as readers see them, with the names of the HTTP contract. Times are ISO 8601, UTC, milliseconds. */
 import { EVENT_TYPES } from "../event/event.ts";
 import type { Group } from "./group.ts";
 import { emptyPerson, eventCountOf, joinPersons, type Person } from "./person.ts";
@@ -11,7 +11,7 @@ function iso(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-/** What a profile of a person is made of, besides the person. */
+/** What a profile of a person is made of, in addition to the person. */
 export interface PersonContext {
   /** Traits of the groups that the person is in; a group that is not there has none. */
   groupTraits: ReadonlyMap<string, Record<string, unknown>>;
@@ -45,8 +45,8 @@ function personMembers(person: Person, { groupTraits, version, context }: Person
 }
 
 /**
- * The person that a user is: the join of what their own log says and of their share of each of their anonymous ids.
- * Shares nothing mutable with either.
+ * The person of a user: the join of their own log and of their share of each of their anonymous ids. Shares nothing
+ * mutable with either.
  */
 export function personOf(own: Person | undefined, parts: Iterable<Person>): Person {
   const person = emptyPerson();
@@ -55,7 +55,7 @@ export function personOf(own: Person | undefined, parts: Iterable<Person>): Pers
   return person;
 }
 
-/** The profile of a user. `dropped` stands there only where a bound was reached: what found no room is in the log. */
+/** The profile of a user. It has `dropped` only if a bound was reached: dropped data is in the log. */
 export function userProfile(
   userId: string,
   person: Person,

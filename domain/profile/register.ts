@@ -3,10 +3,10 @@
 import { jsonBytes } from "../event/json.ts";
 import type { Position } from "../event/position.ts";
 
-/** A value, the time (ms) that it was set for, and the place in the journal that breaks a tie. */
+/** A value, the time (ms) that it was set for, and the position in the journal that breaks a tie. */
 export type Register = [value: unknown, at: number, place: Position];
 
-/** Whether something at this time and place comes after the register's: later, or as late and arrived later. */
+/** Whether a time and position are after the register's: later, or as late and arrived later. */
 export function isAfter(at: number, place: Position, than: Register): boolean {
   return at > than[1] || (at === than[1] && place > than[2]);
 }
@@ -14,15 +14,15 @@ export function isAfter(at: number, place: Position, than: Register): boolean {
 /** Registers by name. A removed trait keeps its register, with the value `null`, so that an older one stays removed. */
 export type Registers = Map<string, Register>;
 
-/** Bytes that a register takes besides its name and value: brackets, time, place. */
+/** Bytes of a register in addition to its name and value: brackets, time, position. */
 const REGISTER_BYTES = 40;
 
-/** What {@link setRegister} did: bytes gained, or that there was no room for a new name or a larger value. */
+/** The result of {@link setRegister}: added bytes, or no room for a new name or a larger value. */
 export const NO_ROOM = Symbol("no room");
 
 /**
- * Sets a trait if the given time and place are after those of the one there, and gives the bytes gained, or
- * {@link NO_ROOM} and no change where they are more than `roomBytes`. Mutates `registers`.
+ * Sets a trait if the given time and position are after those of the current value; gives the added bytes, or {@link
+ * NO_ROOM} and no change if they exceed `roomBytes`. Mutates `registers`.
  */
 export function setRegister(
   registers: Registers,
@@ -46,7 +46,7 @@ export function joinRegisters(into: Registers, from: Registers): void {
   }
 }
 
-/** The traits that registers hold, without those that were removed. A name such as `__proto__` is data. */
+/** The traits of registers, without removed ones. A name such as `__proto__` is data. */
 export function traitsOf(registers: Registers): Record<string, unknown> {
   const traits: Record<string, unknown> = Object.create(null);
   for (const [name, [value]] of registers) if (value !== null) traits[name] = value;

@@ -1,8 +1,8 @@
 /**
  * Counts of events in a stretch of time: by write key, type and outcome, and by the names of track events.
  *
- * Counts of stretches that share nothing add up to those of all of them. Everything here is bounded, since names come
- * from outside: what there is no room for is counted as the rest, so that sums are right whatever is left out.
+ * Counts of disjoint stretches add up. Everything here is bounded, since names come from outside: what exceeds a bound
+ * is counted as the rest, so that sums are right.
  */
 import { EVENT_TYPES, type EventType, type StoredEvent } from "../event/event.ts";
 import { type Rejection, sentType } from "../event/rejection.ts";
@@ -13,16 +13,16 @@ export const PERIODS = ["minute", "hour", "day"] as const;
 /** One of {@link PERIODS}. */
 export type Period = typeof PERIODS[number];
 
-/** The same in ms. Days are those of UTC. */
+/** The same in ms. Days are in UTC. */
 export const PERIOD_MS: Record<Period, number> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 
 /** The names that are kept of a stretch: the most frequent ones, the issue's "1,000 with the rest as one". */
 export const MAX_NAMES = 1_000;
 
-/** Names that are held while counting: when there are so many, the least frequent of them give way. */
+/** Names that are held while counting: beyond it the least frequent ones are dropped. */
 const HELD_NAMES = 2 * MAX_NAMES;
 
-/** Longest name that is counted by itself, in UTF-16 units; longer ones that begin alike are counted as one. */
+/** Longest name that is counted separately, in UTF-16 units; longer ones with the same beginning count as one. */
 export const MAX_NAME_UNITS = 128;
 
 /** Write keys that are counted apart: more than there may be at once; later ones are counted as {@link OTHER_KEYS}. */
@@ -34,13 +34,13 @@ export const MAX_REJECTIONS = 2_000;
 /** Contracts whose violations are counted apart. */
 export const MAX_VIOLATED = 1_000;
 
-/** Stands for the write keys that there was no room for. */
+/** The name for write keys beyond the bound. */
 export const OTHER_KEYS = "";
 
-/** What is counted as the type of a rejected event that has none of ours. */
+/** The type of a rejected event with an unknown type. */
 export const NO_TYPE = "none";
 
-/** Stands for the reason of events whose senders were answered as if they had been taken: those of suppressed people. */
+/** The reason of events whose senders got the answer of accepted events: those of suppressed people. */
 const DROPPED = "dropped";
 
 const TYPE_INDEX = new Map<string, number>(EVENT_TYPES.map((type, index) => [type, index]));
@@ -51,7 +51,7 @@ export interface Counts {
   taken: Map<string, number[]>;
   /** By reason, code, type and write key, put together by {@link cellOf}. */
   rejected: Map<string, number>;
-  /** Names of accepted track events. What is missing of a name's count, if anything, is in `otherNames`. */
+  /** Names of accepted track events. The rest of a name's count, if any, is in `otherNames`. */
   names: Map<string, number>;
   otherNames: number;
   /** By mode and contract, with a blank between. */
@@ -63,7 +63,7 @@ export function newCounts(): Counts {
   return { taken: new Map(), rejected: new Map(), names: new Map(), otherNames: 0, violated: new Map() };
 }
 
-/** Counts events that the journal has; a receipt says of each whether it was there before. */
+/** Counts events that the journal has; the receipt of each tells whether it is a duplicate. */
 export function countTaken(
   counts: Counts,
   events: readonly StoredEvent[],
@@ -81,7 +81,7 @@ export function countTaken(
   }
 }
 
-/** Counts an event that was not taken; `item` is what was sent, `type` what the route implies. */
+/** Counts a rejected event; `item` is what was sent, `type` that of the route. */
 export function countRejected(
   counts: Counts,
   item: unknown,
@@ -106,7 +106,7 @@ export function countViolations(
   add(violated, violated.has(key) || violated.size < MAX_VIOLATED ? key : `${mode} `, times);
 }
 
-/** The violations of a stretch by mode and contract; `""` stands for contracts that there was no room to count apart. */
+/** The violations of a stretch by mode and contract; `""` for contracts beyond the bound. */
 export function violationsOf({ violated }: Counts): { mode: string; contract: string; count: number }[] {
   return [...violated].map(([key, count]) => {
     const blank = key.indexOf(" ");
@@ -114,7 +114,7 @@ export function violationsOf({ violated }: Counts): { mode: string; contract: st
   });
 }
 
-/** What is told of a kind of event that was not taken. */
+/** A kind of rejected event. */
 export function outcomeOf({ reason }: RejectedCell): "rejected" | "suppressed" {
   return reason === DROPPED ? "suppressed" : "rejected";
 }
@@ -140,7 +140,7 @@ export function rejectedCells(counts: Counts): [cell: RejectedCell, count: numbe
   });
 }
 
-/** The accepted events and the duplicates of a stretch, by write key and type; those that are none are left out. */
+/** The accepted events and duplicates of a stretch, by write key and type, without empty ones. */
 export function takenCells(
   counts: Counts,
 ): { writeKeyId: string; type: EventType; accepted: number; duplicate: number }[] {
@@ -154,7 +154,7 @@ export function takenCells(
   );
 }
 
-/** The most frequent names, at most so many, and how many events have none of them. Ties go by name. */
+/** The most frequent names, at most `limit`, and the number of events without one of them. Ties are sorted by name. */
 export function topNames(
   counts: Counts,
   limit: number,
@@ -165,10 +165,11 @@ export function topNames(
 }
 
 /**
- * Leaves at most so many names, as Misra and Gries do ("Finding repeated elements", 1982; that such counts may be added
- * and cut again is shown by Agarwal and others, "Mergeable summaries", 2012): what the name in place `limit` + 1 has is
- * taken from every name, and those that have nothing left go. Whenever a name loses some, `limit` others lose as much; so
- * through any number of such cuts and sums no name loses more than one part in `limit` + 1 of all events that were named.
+ * Keeps at most `limit` names, like Misra and Gries ("Finding repeated elements", 1982; Agarwal and others, "Mergeable
+ * summaries", 2012, show that such counts can be added and cut again): the count of the name of rank `limit` + 1 is
+ * subtracted from every name, and names without a rest are dropped. Whenever a name loses some, `limit` others lose as
+ * much; so through any number of such cuts and sums no name loses more than one part in `limit` + 1 of all named
+ * events.
  */
 export function keepNames(counts: Counts, limit: number): void {
   const { names } = counts;
@@ -195,7 +196,7 @@ export function addCounts(into: Counts, from: Counts): void {
   for (const violation of violationsOf(from)) countViolations(into, violation, violation.count);
 }
 
-/** The same counts with all write keys as one, where there is no room to tell them apart. */
+/** The same counts with all write keys merged, for the bound. */
 export function joinKeys(counts: Counts): Counts {
   const joined: Counts = { ...counts, taken: new Map(), rejected: new Map() };
   for (const row of counts.taken.values()) {
@@ -208,7 +209,7 @@ export function joinKeys(counts: Counts): Counts {
   return joined;
 }
 
-/** Counts as they are stored. The shape is a stored format: what an old database holds stays readable. */
+/** Stored counts. The shape is a stored format: old databases stay readable. */
 export interface StoredCounts {
   v: 1;
   taken: [string, number[]][];
@@ -218,7 +219,7 @@ export interface StoredCounts {
   violated: [string, number][];
 }
 
-/** Counts for storage, with at most so many names; they themselves stay as they are. */
+/** Counts for storage, with at most `limit` names; the given counts stay as they are. */
 export function toStored(counts: Counts, maxNames = MAX_NAMES): StoredCounts {
   const kept = { ...counts, names: new Map(counts.names) };
   keepNames(kept, maxNames);
@@ -269,8 +270,8 @@ function countName(counts: Counts, name: string): void {
 }
 
 /**
- * What a name is counted by: a long one by its beginning. By way of bytes, since a part of a string would keep all of it in
- * memory, and could end in half a character.
+ * The text by which a name is counted: the beginning of a long one. It is copied through bytes, since a part of a
+ * string would keep all of it in memory, and could end in half a character.
  */
 export function nameKey(name: string): string {
   if (name.length <= MAX_NAME_UNITS) return name;
