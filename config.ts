@@ -9,10 +9,10 @@ import { UNKNOWN_EVENTS, type UnknownEvents } from "./domain/contract/contract.t
 import { LOG_LEVELS, type LogLevel } from "./routes/http/logger.ts";
 import { MAX_PROXIES } from "./routes/handler/peer.ts";
 
-/** Visible ASCII (RFC 20, 0x21 to 0x7E): what an `Authorization` header can carry unquoted in any client. */
+/** Visible ASCII (RFC 20, 0x21 to 0x7E): any client can send it unquoted in an `Authorization` header. */
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
-/** Longest window of deduplication that may be set, in days: ten years; 0 says for ever. */
+/** Longest window of deduplication, in days: ten years; 0 means for ever. */
 const MAX_DEDUP_DAYS = 3650;
 /** Longest list of placeholders that may be set, in characters: some hundred ids. */
 const MAX_PLACEHOLDERS_LENGTH = 10_000;
@@ -28,7 +28,9 @@ const integer = (min: number, max: number) => {
 
 const secret = z.string().regex(VISIBLE_ASCII, "must be visible ASCII without spaces");
 
-/** Fewest characters of a token: as many hexadecimal digits hold 96 random bits, which nobody guesses over a network. */
+/**
+ * Fewest characters of a token: this many hexadecimal digits have 96 random bits, which nobody guesses over a network.
+ */
 const MIN_TOKEN_LENGTH = 24;
 /**
  * Fewest different characters of a token: `xxxxxxxx…` and other placeholders have fewer. Of 24 random hexadecimal digits
@@ -63,8 +65,8 @@ export function isKvConnect(kvUrl: string): boolean {
 }
 
 /**
- * Where Deno KV is. A comma would end the path in Deno's permission flags. Deno sends no password of a URL to the
- * server, but shows the whole URL in messages of its own, where nothing can mask a secret.
+ * The storage of Deno KV. A comma would end the path in Deno's permission flags. Deno sends no password of a URL to the
+ * server, but shows the whole URL in its own messages, where nothing can mask a secret.
  */
 export const kvUrlSchema = z.string().refine((value) => !value.includes(","), "must not contain a comma")
   .refine(
@@ -76,15 +78,12 @@ export const kvUrlSchema = z.string().refine((value) => !value.includes(","), "m
     "must be a file path, :memory: or an http(s) URL",
   );
 
-/** What the table of settings says where the default is not one value. */
+/** The text of the settings table if the default is not one value. */
 type Note = { description: string; default: string };
 
 const note = (description: string, byDefault: string): Note => ({ description, default: byDefault });
 
-/**
- * Every variable that signalfold reads. A description and a default stand beside each, so that the README's table is
- * made from here.
- */
+/** Every variable that signalfold reads, with its description and default: the README's table is made from it. */
 export const environmentSchema = z.object({
   PORT: integer(0, 65535).default(8000).meta(note("port to listen on; 0 picks a free one", "`8000`")),
   HOST: z.string().regex(/^[0-9a-zA-Z.:_-]+$/, "must be a host name or an address").optional()
@@ -157,7 +156,7 @@ export interface Settings {
   port: number;
   host: string;
   publicUrl?: string;
-  /** Where Deno KV is; absent on Deno Deploy, which knows. */
+  /** The storage; absent on Deno Deploy, which provides it. */
   kvUrl?: string;
   adminToken: string;
   readToken?: string;
@@ -175,7 +174,7 @@ export interface Settings {
   logLevel: LogLevel;
 }
 
-/** What kind of start the settings are for. */
+/** The kind of start. */
 export interface Mode {
   /** `deno task dev`: the missing ones are made up. */
   dev: boolean;
@@ -183,10 +182,10 @@ export interface Mode {
   deploy: boolean;
 }
 
-/** Where `deno task dev` keeps the database if nobody says otherwise. */
+/** The default database of `deno task dev`. */
 export const DEV_KV_URL = ".data/signalfold.db";
 
-/** Settings, or the one line that says which variable stops the start and why. */
+/** The settings, or one line that names the wrong variable and the reason. */
 export type ReadConfig = { settings: Settings } | { problem: string };
 
 /**
@@ -217,7 +216,7 @@ export function readConfig(env: Record<string, string | undefined>, mode: Mode):
   return {
     settings: {
       port: read.PORT,
-      // Deno Deploy alone reaches its isolates; everywhere else the machine must be asked to be open.
+      // Only Deno Deploy reaches its isolates; elsewhere a machine is opened only on request.
       host: read.HOST ?? (mode.deploy ? "0.0.0.0" : "127.0.0.1"),
       ...read.PUBLIC_URL !== undefined && { publicUrl: read.PUBLIC_URL },
       ...kvUrl !== undefined && { kvUrl },

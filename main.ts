@@ -1,6 +1,6 @@
 /**
  * The entry of `deno task start`, of `deno task dev` (which imports it) and of Deno Deploy: settings, storage, routes,
- * a server, and its end. Nothing relies on the end: what was answered is durable.
+ * a server, and its end. Nothing relies on the end: answered events are durable.
  */
 import { monotonicFactory } from "ulid";
 import { systemClock } from "./actors/store/clock.ts";
@@ -17,17 +17,17 @@ import { createMetrics } from "./routes/service/metrics.ts";
 import { printable } from "./routes/http/printable.ts";
 import { withTimeout } from "./actors/store/timeout.ts";
 
-/** How long requests may take to be answered once the process is told to stop. */
+/** Longest time to answer requests once the process is told to stop. */
 const DRAIN_MS = 3000;
 /** One press of Ctrl+C may come twice, from the terminal and from the task's shell; later than this it is a second. */
 const AGAIN_MS = 500;
-/** How long connections may then take to close; the end of the process closes those whose clients don't read. */
+/** Longest time for connections to close after that; the end of the process closes those whose clients do not read. */
 const CLOSE_MS = 500;
-/** How long a stop may take in all: whoever sent the signal kills after 5 s. */
+/** Longest stop: process managers kill after 5 s. */
 const STOP_MS = 4700;
 /**
- * Deno KV closes its file behind the answer, and says nothing of the end of it: a process that ends sooner leaves a WAL
- * beside the file (2 of 60 stops did).
+ * Deno KV closes its file in the background and does not report the end: a process that ends sooner leaves a WAL next
+ * to the file (2 of 60 stops did).
  */
 const FILE_MS = 100;
 
@@ -52,7 +52,7 @@ export function readEnvironment(): Record<string, string | undefined> {
   return Object.fromEntries(names.map((name) => [name, Deno.env.get(name)]));
 }
 
-/** Says in one line what keeps signalfold from starting, and ends the process. */
+/** Prints one line about the reason why signalfold cannot start, and ends the process. */
 export function refuse(problem: string): never {
   console.error(printable(`signalfold: cannot start: ${problem}`));
   Deno.exit(1);
@@ -113,22 +113,22 @@ export async function serve(settings: Settings, announce: (url: string) => void)
   await warnOfContracts(system, log);
 }
 
-/** Says which contracts check nothing: an older version stored them with a schema that is no longer supported. */
+/** Logs the contracts that check nothing: an older version stored them with a schema that is no longer supported. */
 async function warnOfContracts({ contracts }: System, log: Log): Promise<void> {
-  // Where storage does not answer, other lines say so; `GET /api/v1/admin/contracts` has the notices too.
+  // If storage does not answer, other lines report that; `GET /api/v1/admin/contracts` has the notices too.
   const stored = await contracts.list().catch(() => []);
   for (const { name, notice } of stored) {
     if (notice !== undefined) log.line("warn", notice, { code: "contract_unsupported", contract: name });
   }
 }
 
-/** The database of addresses that the settings name; the one that is installed where they name none. */
+/** The database of addresses of the settings, or else the installed one. */
 async function openLookUp(path: string | undefined): Promise<LookUp | undefined> {
   if (path === "off") return undefined;
   return path === undefined ? await installedCountries() : lookUpIn(await Deno.readFile(path));
 }
 
-/** A URL that a client on this machine can use: an address that means all interfaces is none to connect to. */
+/** A URL for a client on this machine: an address that means all interfaces is not one to connect to. */
 function urlOf({ hostname, port }: Deno.NetAddr): string {
   const host = hostname === "0.0.0.0" || hostname === "::" ? "127.0.0.1" : hostname;
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
@@ -138,7 +138,7 @@ function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0]!;
 }
 
-/** A fault that nobody caught ends the process, as Deno would end it, but with a line of the log in place of raw text. */
+/** An uncaught fault ends the process, as Deno would end it, but with a log line in place of raw text. */
 function endOnFault(log: Log): void {
   const end = (error: unknown): never => {
     log.line("error", "exiting after an unexpected error", { code: "internal", error: traceOf(error) });
@@ -155,7 +155,10 @@ interface Stoppable {
   log: Log;
 }
 
-/** Takes nothing more, answers what was taken, closes storage, within {@link STOP_MS}; a second signal ends at once. */
+/**
+ * Accepts nothing more, answers accepted requests, closes storage, within {@link STOP_MS}; a second signal ends at
+ * once.
+ */
 function stopOnSignal({ app, server, system, log }: Stoppable): void {
   let sinceMs: number | undefined;
   async function stop(): Promise<void> {
@@ -168,7 +171,7 @@ function stopOnSignal({ app, server, system, log }: Stoppable): void {
     log.line("info", "stopping");
     // Not by the server's own shutdown alone: that breaks off bodies that are still being read.
     await withTimeout(app.stop(), { clock: systemClock, ms: DRAIN_MS, onTimeout() {} });
-    // No signal that aborts the server: Deno throws where one comes after the shutdown has begun.
+    // No signal that aborts the server: Deno throws if one comes after the shutdown has begun.
     await withTimeout(server.shutdown(), { clock: systemClock, ms: CLOSE_MS, onTimeout() {} });
     await system.close();
     log.flush();

@@ -1,4 +1,4 @@
-/** The router: every route of signalfold, and what becomes of a request that none of them takes. */
+/** The app: every route of signalfold, and the answer to requests without a route. */
 import { Hono } from "hono";
 import { RegExpRouter } from "hono/router/reg-exp-router";
 import type { System } from "../actors/system.ts";
@@ -51,19 +51,19 @@ import { traceRoutes } from "./profiles/explain.ts";
 
 /** The settings that the routes obey. */
 export interface AppSettings extends Secrets {
-  /** The origin that clients reach, where a proxy stands before the server. */
+  /** The origin that clients reach, if a proxy is in front of the server. */
   publicUrl?: string;
   /** Proxies between clients and the server, each of which adds to `X-Forwarded-For`; default 0. */
   trustedProxies?: number;
-  /** What becomes of `context.ip` once it was looked up; default: it is kept. */
+  /** What happens to `context.ip` after the lookup; kept by default. */
   ipAddresses?: AddressPolicy;
-  /** Whether `/metrics` asks for no credential. */
+  /** Whether `/metrics` needs no credential. */
   metricsOpen?: boolean;
-  /** What is done with an event that no contract names; default `allow`. */
+  /** What happens to an event without a contract; default `allow`. */
   unknownEvents?: UnknownEvents;
-  /** What becomes of events of suppressed people; default `drop`. */
+  /** What happens to events of suppressed people; default `drop`. */
   suppressedEvents?: "drop" | "refuse";
-  /** Ids that never link besides those of the list, with commas between. */
+  /** Additional placeholder ids, separated by commas. */
   placeholderIds?: string;
 }
 
@@ -74,13 +74,13 @@ export interface AppDeps {
   log: Log;
   /** Milliseconds since 1970. */
   now: () => number;
-  /** Makes a ULID. */
+  /** Creates a ULID. */
   newId: () => string;
-  /** Says where an address is; absent: events are not located. */
+  /** Finds the location of an address; without it events are not located. */
   lookUp?: LookUp | undefined;
-  /** The figures that the actors are observed by; without them only what the routes see is shown. */
+  /** The figures of the actors; without them only those of the routes are shown. */
   metrics?: Metrics;
-  /** Milliseconds of a clock that nobody moves, by which work is measured; default: `now`. */
+  /** Milliseconds of a monotonic clock, to measure work; default: `now`. */
   elapsed?: () => number;
   /** Tests take smaller bounds than {@link LIMITS}. */
   limits?: Partial<Limits>;
@@ -91,11 +91,11 @@ export interface AppDeps {
 /** signalfold as a function from request to answer. */
 export interface App {
   fetch(request: Request, connection?: ConnectionInfo): Promise<Response>;
-  /** For tests: a path or a URL, and what `fetch` takes. */
+  /** For tests: a path or a URL, and the options of `fetch`. */
   request(path: string, init?: RequestInit, connection?: ConnectionInfo): Promise<Response>;
-  /** What there is, so that a table of all routes can be held against it. */
+  /** All routes, for a comparison with the document. */
   routes: readonly { method: string; path: string }[];
-  /** Refuses every request from now on, and resolves when those that were taken before are answered. */
+  /** Refuses every request from now on, and resolves when the accepted ones are answered. */
   stop(): Promise<void>;
 }
 
@@ -242,8 +242,8 @@ function addFiguresOfBodies(metrics: Metrics, { charges, bodies }: Pick<Parts, "
 }
 
 /**
- * The answer to a `HEAD`, whose body is left out: the runtime would say that it is 0 bytes long, which a `GET` is not (RFC
- * 9110, section 8.6). Of a stream it says no length.
+ * The answer to a `HEAD`, without its body: the runtime would set a length of 0 bytes, which a `GET` does not have (RFC
+ * 9110, section 8.6). For a stream it sets no length.
  */
 function withoutLength(response: Response): Response {
   return new Response(new ReadableStream({ start: (body) => body.close() }), response);

@@ -1,4 +1,4 @@
-/** The only file that spells a key of the store. `docs/architecture.md` says what stands under each. */
+/** The only file that spells keys of the store. `docs/architecture.md` lists their values. */
 import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 import type { ActorKind, Mark } from "../../domain/profile/fact.ts";
@@ -8,13 +8,13 @@ import type { Period } from "../../domain/stats/counts.ts";
 export type Key = readonly (string | number)[];
 
 /**
- * Ids longer than this stand in keys as digests: a key has at most 2 KiB and may hold three ids, of up to three bytes a
- * UTF-16 unit. What is read back from a key's value, never from the key, so a digest loses nothing.
+ * Ids longer than this are digests in keys: a key has at most 2 KiB and may have three ids, of up to three bytes per
+ * UTF-16 unit. Ids are read from a key's value, never from the key, so a digest loses nothing.
  */
 const PLAIN_ID_UNITS = 128;
 
 /**
- * An id as it stands in a key. `#` marks a digest, so an id that begins so is digested too; and one with NUL, which a key
+ * An id in a key. `#` marks a digest, so an id that begins with it is digested too; and so is one with NUL, which a key
  * writes as two bytes.
  */
 function keyId(id: string): string {
@@ -35,16 +35,16 @@ export const HEAD: Key = ["head"];
 /** The secret that digests of message ids are made with. */
 export const SECRET: Key = ["secret"];
 
-/** How far everything is settled, who settles, and the runs of the dedup index. Every write of a settler moves it. */
+/** The settled position, the settler's lease, and the runs of the dedup index. Every write of a settler changes it. */
 export const SETTLED: Key = ["settled"];
 
-/** What is written to know whether storage takes writes. */
+/** The key that tests whether storage accepts writes. */
 export const PROBE: Key = ["probe"];
 
 /** How far a rebuild of all actors is. */
 export const REBUILD: Key = ["rebuild"];
 
-/** A replay that an administrator asked for, by its id. */
+/** A replay that an administrator requested, by its id. */
 export const replayKey = (id: string): Key => ["replay", id];
 export const REPLAYS: Key = ["replay"];
 
@@ -79,7 +79,7 @@ export function actorKeysInOrder(generation: number, kind: ActorKind, ids: reado
     if (inKey !== id) idOf.set(inKey, id);
     return inKey;
   }).sort();
-  // By units of UTF-16, as `sort` has it, surrogates come before what in UTF-8 comes before them.
+  // In UTF-16, which `sort` uses, surrogates come before characters that UTF-8 sorts before them.
   if (inKeys.some((inKey) => /[\ud800-\udfff]/.test(inKey))) inKeys.sort(compareInUtf8);
   return inKeys.map((inKey) => ({ id: idOf.get(inKey) ?? inKey, key: ["actor", generation, kind, inKey] }));
 }
@@ -96,7 +96,7 @@ function compareInUtf8(a: string, b: string): number {
 /** A piece of a state too large for one value; `stamp` tells the writes of one key apart. */
 export const pieceKey = (of: Key, stamp: string, n: number): Key => ["piece", ...of, stamp, n];
 
-/** A sealed page of a log, which holds what happened from `from` to the next page. */
+/** A sealed page of a log: its events from the time `from` to the next page. */
 export const pageKey = (generation: number, kind: ActorKind, id: string, from: Mark): Key => [
   ...logPrefix(generation, kind, id),
   from[0],
@@ -111,7 +111,7 @@ export const logPrefix = (generation: number, kind: ActorKind, id: string): Key 
   keyId(id),
 ];
 
-/** What a user owns of an anonymous id. */
+/** A user's share of an anonymous id. */
 export const partKey = (generation: number, userId: string, anonymousId: string): Key => [
   "part",
   generation,
@@ -122,7 +122,7 @@ export const partKey = (generation: number, userId: string, anonymousId: string)
 /** All parts of a user. */
 export const partPrefix = (generation: number, userId: string): Key => ["part", generation, keyId(userId)];
 
-/** Who is in a group: a user or an anonymous id, by each source (own log, or an anonymous id of theirs). */
+/** The members of a group: a user or an anonymous id, by each source (own log, or an anonymous id of theirs). */
 export const memberKey = (generation: number, groupId: string, who: Member, source: string): Key => [
   ...memberPrefix(generation, groupId),
   who[0],
@@ -152,7 +152,7 @@ export const memberCountKey = (
   groupId: string,
 ): Key => ["members", generation, keyId(groupId)];
 
-/** All keys of one generation of actors, by what they begin with. */
+/** The prefixes of all keys of one generation of actors. */
 export const generationPrefixes = (generation: number): Key[] =>
   ["actor", "log", "part", "member", "members"].map((name) => [name, generation]);
 
@@ -171,7 +171,7 @@ export const erasureRequestKey = (no: number): Key => ["erasing", no];
 export const planKey = (no: number, list: string, n: number): Key => ["erasing", no, list, n];
 export const planPrefix = (no: number): Key => ["erasing", no];
 
-/** What an erasure came to, by the digest of who was erased. */
+/** The receipt of an erasure, by the digest of the person. */
 export const erasedKey = (digest: string): Key => ["erased", digest];
 
 /** How many digests are suppressed, a page of them, and when some of them hold. */
@@ -198,26 +198,26 @@ export const countsRange = (period: Period, from: number, to: number): { start: 
   end: ["counts", period, to],
 });
 
-/** Up to which hour counts are summed up, and who does it. */
+/** The hour up to which counts are summed up, and the lease for it. */
 export const COUNTS_SUMMED: Key = ["countsSummed"];
 
-/** Which process listens to all others, when last said; and the last notes that a process had for whoever listens. */
+/** The process with listeners that wrote last; and the last notes of each process. */
 export const LISTENING: Key = ["listening"];
 export const notesKey = (processId: string): Key => ["notes", processId];
 export const NOTES: Key = ["notes"];
 
-/** A contract as it stands, its versions, and the value that changes with each change of any of them. */
+/** A contract, its versions, and the mark that changes with every change. */
 export const contractKey = (name: string): Key => ["contract", name];
 export const CONTRACTS: Key = ["contract"];
 export const contractVersionKey = (name: string, version: number): Key => ["contractVersion", name, version];
 export const contractVersions = (name: string): Key => ["contractVersion", name];
 export const CONTRACTS_CHANGED: Key = ["contractsChanged"];
 
-/** An event that was not taken, by when it came; and how many there are. */
+/** A rejected event, by the time of its receipt; and their number. */
 export const rejectedKey = (id: string): Key => ["rejected", id];
 export const REJECTED: Key = ["rejected"];
 export const REJECTED_COUNT: Key = ["rejectedCount"];
 export const rejectedCountKey = (writeKeyId: string): Key => ["rejectedCount", writeKeyId];
-/** What may still be sent by a write key that has a rate limit; when a write key was last used. */
+/** The remaining budget of a limited write key; when a write key was last used. */
 export const rateLimitKey = (id: string): Key => ["rateLimit", id];
 export const writeKeyUsedKey = (id: string): Key => ["writeKeyUsed", id];

@@ -1,50 +1,51 @@
 /**
- * The fence: the one key that every write of a settler checks and moves, so that of two settlers one fails, and a write
- * that is repeated or late fails too. It stands in for a check on each actor, of which an operation may hold but ten.
+ * A lease with a fencing token: one key that every write of a settler checks and changes, so that one of two settlers
+ * fails, and a late or repeated write fails too. It replaces a check on each actor, of which an operation can have only
+ * ten.
  */
 import type { Clock } from "./clock.ts";
 import type { Key } from "./keys.ts";
 import type { Store, Write } from "./store.ts";
 import { StorageUnavailable } from "./errors.ts";
 
-/** Others leave settling to a process for so long after its last write. A hint: the fence alone makes it exact. */
+/** Time after its last write for which others leave settling to a process. A hint: the token alone makes it exact. */
 const LEASE_MS = 5_000;
 
 /** Long work renews the lease when its last write is so old. */
 const RENEW_MS = 1_500;
 
-/** A write whose outcome is not known is tried so often. */
+/** Attempts at a write with an unknown outcome. */
 const TRIES = 20;
 
-/** Thrown where another process has moved the fence: what was read under it may be out of date. */
+/** Thrown if another process has taken the lease: values that were read under it may be outdated. */
 export class LostFence extends Error {
   override name = "LostFence";
 }
 
-/** What every fence says. */
+/** The value of every lease. */
 export interface Fenced {
   /** The newest version of the folds that has written under it. */
   fold: number;
-  /** Who holds it, until when (ms) others leave it to them, and its last operation. */
+  /** Its holder, the time (ms) until which others leave it to them, and its last operation. */
   owner: string;
   until: number;
   op: string;
 }
 
-/** A fence that is held. */
+/** A lease that is held. */
 export interface Fence<T extends Fenced> {
-  /** What it says now, and the stamp of its key. */
+  /** Its current value, and the stamp of its key. */
   value(): T;
   stamp(): string | null;
-  /** Writes, atomically with `change` of the fence. Throws {@link LostFence} where another holds it. */
+  /** Writes, atomically with a `change` of the lease. Throws {@link LostFence} if another process holds it. */
   write(writes: FenceWrite<T>): Promise<void>;
   /** Keeps the lease through long work: call it now and then. */
   renew(): Promise<void>;
 }
 
 /**
- * Does work under a fence. Who has lost it may have read what another was replacing: whatever that leads to is no fault,
- * and is told as {@link LostFence}.
+ * Does work under a lease. A process that has lost it may have read values that another was replacing: an error from
+ * that is reported as {@link LostFence}.
  */
 export async function workUnder<T extends Fenced>(fence: Fence<T>, work: () => Promise<void>): Promise<void> {
   try {
@@ -55,7 +56,7 @@ export async function workUnder<T extends Fenced>(fence: Fence<T>, work: () => P
   }
 }
 
-/** A write under a fence, with what it changes of the fence itself, and what must not have moved besides it. */
+/** A write under a lease, with changes of the lease itself, and additional checks. */
 export interface FenceWrite<T> {
   checks?: Write["checks"];
   sets?: [Key, unknown][];
@@ -63,11 +64,11 @@ export interface FenceWrite<T> {
   change?: Partial<T>;
 }
 
-/** What taking needs to know. */
+/** What taking a lease needs. */
 export interface FenceOptions<T extends Fenced> {
   store: Store;
   key: Key;
-  /** What it says before it was ever held. */
+  /** Its value before it was ever held. */
   empty: T;
   /** This process. */
   owner: string;
@@ -79,7 +80,7 @@ export interface FenceOptions<T extends Fenced> {
   force?: boolean;
 }
 
-/** Takes the fence; `undefined` where another process holds it, or one of a newer fold version has settled. */
+/** Takes the lease; `undefined` if another process holds it, or if one with a newer fold version has settled. */
 export async function takeFence<T extends Fenced>(
   { store, key, empty, owner, clock, newId, foldVersion, force }: FenceOptions<T>,
 ): Promise<Fence<T> | undefined> {
@@ -122,7 +123,7 @@ export async function takeFence<T extends Fenced>(
         stamp = written;
         return;
       }
-      // Perhaps it was written all the same: the fence tells.
+      // It may have been written: the lease tells.
       const there = await store.get<T>(key);
       if (there.value?.op === op) {
         value = next;

@@ -5,14 +5,14 @@ import type { Key } from "./keys.ts";
 import { StorageFault, StorageUnavailable } from "./errors.ts";
 import { withTimeout } from "./timeout.ts";
 
-/** What stands under a key; `stamp` is `null` where nothing does. */
+/** The value of a key; `stamp` is `null` if there is none. */
 export interface Entry<T = unknown> {
   key: Key;
   value: T | null;
   stamp: string | null;
 }
 
-/** One atomic write: nothing of it happens unless every key still bears the stamp that was seen. */
+/** One atomic write: it is done only if every checked key still has its stamp. */
 export interface Write {
   checks: { key: Key; stamp: string | null }[];
   sets: [key: Key, value: unknown][];
@@ -23,8 +23,8 @@ export interface Write {
 export type Range = { prefix: Key } | { prefix: Key; start: Key } | { start: Key; end: Key };
 
 /**
- * The store. All throw {@link StorageUnavailable} where it does not answer in {@link ANSWER_MS}, and
- * {@link StorageFault} where the file or its disk is at fault.
+ * The store. All functions throw {@link StorageUnavailable} if it does not answer within {@link ANSWER_MS}, and {@link
+ * StorageFault} if the file or its disk has a fault.
  */
 export interface Store {
   get<T>(key: Key): Promise<Entry<T>>;
@@ -35,16 +35,16 @@ export interface Store {
     options?: { limit?: number; reverse?: boolean; batchSize?: number },
   ): AsyncIterable<Entry<T>>;
   /**
-   * Calls `take` with each entry of a range, in order, at most `limit` of them (Infinity for all): an entry costs a fifth of what it does by
-   * `getMany`. Not one snapshot.
+   * Calls `take` with each entry of a range, in order, at most `limit` of them (Infinity for all). An entry costs a
+   * fifth of its cost in `getMany`. Not one snapshot.
    */
   scan<T>(range: Range, limit: number, take: (entry: Entry<T>) => void): Promise<void>;
-  /** The stamp of the write, or `null` where a check failed: on KV Connect that may still mean that it was written. */
+  /** The stamp of the write, or `null` if a check failed: on KV Connect that may still mean that it was written. */
   commit(write: Write): Promise<string | null>;
   close(): void;
 }
 
-/** The calls of Deno KV that are used, so that a test can stand a faulty one in its place. */
+/** The used calls of Deno KV, so that a test can replace them by faulty ones. */
 export type Kv = Pick<Deno.Kv, "get" | "getMany" | "list" | "atomic" | "close">;
 
 /** Bounds of a store. */
@@ -63,30 +63,30 @@ export interface StoreOptions {
 /** How long one call may take before it counts as unanswered; above the client library's own retries, which never end. */
 export const ANSWER_MS = 10_000;
 
-/** What SQLite says where another process writes, as a TypeError too. */
+/** SQLite's messages while another process writes; also as a TypeError. */
 const LOCKED = /database is locked|SQLITE_BUSY|database table is locked/;
 
-/** How long {@link LOCKED}, thrown with several processes on one file, is met by another try. */
+/** Longest time of retries after {@link LOCKED}, which several processes on one file cause. */
 const LOCKED_MS = 5_000;
 
-/** What is said of bytes that were stored whole and are no longer what they were. */
+/** The message about stored bytes that are damaged. */
 export const DAMAGED = "A value in the database is damaged.";
 
 /**
- * What SQLite and the store over it say where the file or the disk below it is at fault, and what a value says whose bytes
- * were damaged where SQLite can't see it. They come as TypeError and RangeError.
+ * Messages of SQLite and of Deno KV about a fault of the file or its disk, and about damaged values that SQLite cannot
+ * detect. They come as TypeError and RangeError.
  */
 const FAULT =
   /database or disk is full|read-?only database|disk I\/O error|disk image is malformed|file is not a database|unable to open database file|could not deserialize value/;
 
 /**
- * After so many calls that were given up without an answer between, one call in so long goes through and the others fail
- * at once: the client library goes on trying each that was given up, for ever, so there must not be many.
+ * After this many abandoned calls in a row, one call per period goes through and the others fail at once: the client
+ * library retries each abandoned call for ever, so there must be few.
  */
 const UNANSWERED_CALLS = 32;
 const PROBE_MS = 1_000;
 
-/** How long a KV Connect server that can't be reached when the store is opened is met by another try: it may be starting. */
+/** Longest time of retries for an unreachable KV Connect server when the store is opened: it may be starting. */
 const UNREACHED_MS = 8_000;
 
 /** `getMany` takes at most 10 keys. */
@@ -178,7 +178,7 @@ export function storeOf(
   };
 }
 
-/** Makes what calls again, with jitter, while the database is locked by another process. */
+/** Makes the function that retries, with jitter, while the database is locked by another process. */
 function createUnlessLocked(clock: Clock) {
   return async <T>(call: () => Promise<T>): Promise<T> => {
     const began = clock.monotonic();
@@ -194,7 +194,7 @@ function createUnlessLocked(clock: Clock) {
   };
 }
 
-/** Tries again while the server of a KV Connect URL can't be reached, or says that it can't serve just now. */
+/** Retries while the server of a KV Connect URL is unreachable, or reports that it cannot serve. */
 async function onceReached<T>(clock: Clock, open: () => Promise<T>): Promise<T> {
   const began = clock.monotonic();
   for (;;) {
@@ -208,11 +208,11 @@ async function onceReached<T>(clock: Clock, open: () => Promise<T>): Promise<T> 
   }
 }
 
-/** Makes what waits for a call's answer within {@link ANSWER_MS}. */
+/** Makes the function that waits for a call's answer within {@link ANSWER_MS}. */
 function createAnswered(clock: Clock) {
   let unanswered = 0;
   let probeMs = -Infinity;
-  /** Any answer says that storage is back, also one to a call that was given up. */
+  /** Any answer shows that storage is back, also one to an abandoned call. */
   const heard = () => void (unanswered = 0);
   return async <T>(call: () => Promise<T>): Promise<T> => {
     if (unanswered >= UNANSWERED_CALLS) {

@@ -15,7 +15,7 @@ export const unknownMember: z.core.$ZodErrorMap = (issue) =>
 export const bodyErrors: z.core.$ZodErrorMap = (issue) =>
   unknownMember(issue) ?? "The body must be a JSON object.";
 
-/** Reads a body and checks it by a schema; the problem names the places that are wrong. */
+/** Reads a body and validates it by a schema; the problem names the invalid members. */
 export async function readBody<Schema extends z.ZodType>(
   { bodies, peerOf }: Parts,
   c: RouteContext,

@@ -36,7 +36,7 @@ const MAX_EVENT_NAME_LENGTH = 500;
 const MAX_WRITE_KEY_IDS = 50;
 const MAX_KEY_ID_LENGTH = 50;
 
-/** Events that a draft is held against, at the most and where nothing is said. */
+/** The number of events for checking a draft: the limit and the default. */
 const MAX_LAST = 100_000;
 const DEFAULT_LAST = 1_000;
 
@@ -51,7 +51,7 @@ const wellFormed = (max: number) =>
   z.string("must be a string").min(1, "must not be empty").max(max, `must have at most ${max} characters`)
     .refine((text) => text.isWellFormed(), "must be well-formed Unicode");
 
-/** Strict: a misspelt `event` that is passed over would make a contract for all events of the type. */
+/** Strict: an ignored misspelt `event` would make a contract for all events of the type. */
 export const draftSchema = z.strictObject({
   type: z.enum(EVENT_TYPES, `must be one of ${EVENT_TYPES.join(", ")}`),
   event: wellFormed(MAX_EVENT_NAME_LENGTH).optional(),
@@ -176,7 +176,7 @@ async function restore(parts: Parts, c: RouteContext, name: string): Promise<Out
   });
 }
 
-/** A draft whose schema can be held against events: the place of what is wrong begins with `schema`. */
+/** A draft whose schema is supported: the paths of problems begin with `schema`. */
 async function readDraft(
   parts: Parts,
   c: RouteContext,

@@ -30,7 +30,7 @@ export const erasureQuery = z.object({
 
 const KINDS = [["users", "user"], ["anonymous", "anonymous"]] as const;
 
-/** `DELETE /api/v1/users/{userId}` and `/api/v1/anonymous/{anonymousId}`, and what lifts a suppression. */
+/** `DELETE /api/v1/users/{userId}` and `/api/v1/anonymous/{anonymousId}`, and the lifting of suppressions. */
 export function erasureRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
   for (const [part, kind] of KINDS) {
@@ -50,7 +50,7 @@ export function erasureRoutes(parts: Parts): Hono<RouteEnv> {
   return routes;
 }
 
-/** Reads who is named in the path. */
+/** Reads the person of the path. */
 function withPerson(
   c: RouteContext,
   kind: Person["kind"],
@@ -90,7 +90,7 @@ async function erase(
   }
 }
 
-/** An id that nobody has may be misspelt. */
+/** An unknown id may be misspelt. */
 function saying(known: EraseOutcome["known"]): { known?: false } {
   return known ? {} : { known };
 }

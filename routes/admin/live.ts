@@ -1,4 +1,4 @@
-/** The live view: what comes, as server-sent events (HTML, section 9.2), for administrators. */
+/** The live view: events as server-sent events (HTML, section 9.2), for administrators. */
 import { isPosition } from "../../domain/event/position.ts";
 import { Hono } from "hono";
 import { z } from "zod";
@@ -12,10 +12,10 @@ import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import type { Listener, LivePosition, News } from "../../actors/live/listener.ts";
 import { TooManyListeners } from "../../actors/store/errors.ts";
 
-/** A comment is sent after so long without anything else: proxies close what is quiet, mostly after a minute. */
+/** Quiet time after which a comment is sent: proxies close quiet connections, mostly after a minute. */
 export const HEARTBEAT_MS = 15_000;
 
-/** How long a client that lost its connection is told to wait. */
+/** The time after which a client that lost its connection should retry. */
 const RETRY_MS = 2_000;
 
 const shown = (what: string) => {
@@ -23,7 +23,7 @@ const shown = (what: string) => {
   return z.string().min(1, rule).max(MAX_SHOWN, rule).optional();
 };
 
-/** `?type=&event=&userId=&status=&writeKeyId=`: what is shown matches all that are given. */
+/** `?type=&event=&userId=&status=&writeKeyId=`: shown lines match all given filters. */
 export const liveQuery = z.object({
   status: z.enum(["accepted", "duplicate", "rejected"], "must be accepted, duplicate or rejected").optional(),
   type: z.enum(EVENT_TYPES, `must be one of ${EVENT_TYPES.join(", ")}`).optional(),
@@ -58,7 +58,7 @@ async function show(
 ): Promise<Outcome> {
   const after = readId(c.req.header("last-event-id"));
   if (after !== undefined && "reason" in after) return after;
-  // Nobody reads what is not the answer's.
+  // Nobody reads the rest.
   if (c.req.method === "HEAD") return new Response(null, { headers: HEADERS });
   try {
     const listener = await system.live.listen({ after, mayWant: preselect(filters) });
@@ -79,7 +79,7 @@ const TOO_MANY: Problem = {
 
 const ID = /^([0-9a-f]+)-(\d{1,15})$/;
 
-/** A position as a `Last-Event-ID` says it; an empty one is none. */
+/** The position of a `Last-Event-ID`; an empty one means none. */
 function readId(text: string | undefined): LivePosition | Problem | undefined {
   if (text === undefined || text === "") return undefined;
   const match = ID.exec(text);
@@ -91,8 +91,8 @@ function readId(text: string | undefined): LivePosition | Problem | undefined {
 }
 
 /**
- * Whether an event whose line of JSON is given may pass the filters: a look for what must stand in it, which costs a
- * fraction of parsing it. Nothing where no event can.
+ * Makes a quick filter for lines of JSON: it searches for the necessary texts, at a fraction of the cost of parsing.
+ * `undefined` if no event can pass.
  */
 function preselect({ status, type, event, userId }: Filters): ((line: string) => boolean) | undefined {
   if (status !== undefined && status !== "accepted") return undefined;
@@ -114,7 +114,7 @@ interface StreamOptions {
   onError(error: unknown): void;
 }
 
-/** A stream that asks the listener for more when it is read: what is not read is not held. */
+/** A stream that asks the listener for news when it is read: nothing unread is held. */
 function streamOf(listener: Listener, { filters, heartbeatMs, onError }: StreamOptions) {
   const encoder = new TextEncoder();
   let sent = listener.position();
@@ -126,7 +126,7 @@ function streamOf(listener: Listener, { filters, heartbeatMs, onError }: StreamO
     return `id: ${position.place}-${position.count}\n`;
   }
 
-  /** What news are as text; `""` where the filters leave nothing of them. */
+  /** News as text; `""` if nothing passes the filters. */
   function textOf({ skipped, events, notes, position }: News): string {
     let text = skipped > 0 ? `event: skipped\n${dataOf({ status: "skipped", skipped })}` : "";
     for (const news of events) {
@@ -134,7 +134,7 @@ function streamOf(listener: Listener, { filters, heartbeatMs, onError }: StreamO
       if (passes(filters, line)) text += idLine(news.position) + dataOf(line);
     }
     for (const note of notes) if (passes(filters, note)) text += dataOf(note);
-    // An id without data is no event, and says how far to go on after what the filters left out.
+    // An id without data is not an event; it tells the position after the filtered events.
     if (text !== "" && sent.count !== position.count) text += `${idLine(position)}\n`;
     return text;
   }
@@ -158,7 +158,7 @@ function streamOf(listener: Listener, { filters, heartbeatMs, onError }: StreamO
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       const text = await nextText().catch((error) => {
-        // Where storage fails the client comes back, and is told so then.
+        // If storage fails, the client reconnects, and gets the error then.
         onError(error);
         listener.close();
         return undefined;

@@ -1,4 +1,4 @@
-/** What the live view says of an event. */
+/** The lines of the live view. */
 import type { Position } from "../../domain/event/position.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { namesIn } from "../../ingest/observers/live.ts";
@@ -19,7 +19,7 @@ export interface AcceptedLine extends Pick<StoredEvent, "type" | "messageId" | "
 /** A line of the live view. */
 export type LiveLine = AcceptedLine | Note;
 
-/** What is said of an event of the journal. Its traits and properties are at `/api/v1/admin/events/{messageId}`. */
+/** The line of an event of the journal. Its traits and properties are at `/api/v1/admin/events/{messageId}`. */
 export function lineOf({ event, writeKeyId, position }: News["events"][number]): AcceptedLine {
   const { type, messageId, receivedAt, timestamp } = event;
   return {

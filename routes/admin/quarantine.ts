@@ -1,4 +1,4 @@
-/** The quarantine: administrators look at rejected events and send them again. */
+/** The quarantine: administrators read rejected events and resend them. */
 import { Hono } from "hono";
 import { z } from "zod";
 import {
@@ -60,9 +60,9 @@ async function list(
 }
 
 /**
- * Sends an event again, under the write key that sent it. Its own times are read as when it first came, so that it
- * happened when it happened; what it is known since is now. Without a `messageId` of its own the quarantine's id is it:
- * sending it twice counts once.
+ * Resends an event, under the write key that sent it. Its own times are read as when it first came, so that its
+ * timestamp is right; its receipt is now. Without a `messageId` it gets the quarantine's id: sending it twice counts
+ * once.
  */
 async function resend(parts: Parts, c: RouteContext): Promise<Outcome> {
   const { system: { quarantine }, authentication, pipeline, now } = parts;

@@ -30,7 +30,7 @@ const MAX_PERIODS = 1_500;
 /** Names in one answer, over all its periods. */
 const MAX_NAMES_SHOWN = 50_000;
 
-/** The periods up to now that are shown where nothing else is asked for. */
+/** The default number of periods, up to now. */
 const DEFAULT_PERIODS: Record<Period, number> = { minute: 60, hour: 24, day: 30 };
 
 const STATUSES = ["accepted", "duplicate", "rejected", "suppressed"] as const;
@@ -42,7 +42,7 @@ const oneOf = <T extends readonly [string, ...string[]]>(values: T) =>
 
 const BY_RULE = `must be a comma-separated list of ${PARTS.join(", ")}`;
 
-/** What of the counts is asked for. */
+/** The query of counts. */
 export const statsQuery = z.object({
   per: oneOf(PERIODS).optional(),
   from: moment,
@@ -90,7 +90,7 @@ export function statsRoutes(parts: Parts): Hono<RouteEnv> {
   return routes;
 }
 
-/** The span that a query asks for, in whole periods; without `per` by the hour. */
+/** The span of a query, in whole periods; by the hour without `per`. */
 function spanOf({ per = "hour", from, to }: StatsQuery, nowMs: number): CountsSpan | Problem {
   const length = PERIOD_MS[per];
   const end = Math.ceil((to ?? nowMs + 1) / length) * length;
@@ -139,11 +139,11 @@ interface Sums {
   accepted: number;
   duplicate: number;
   rejected: number;
-  /** Only where there are any. */
+  /** Only if there are any. */
   suppressed?: number;
 }
 
-/** Counts as they are shown: what the query's filters leave, and how it is made up `by` some parts. */
+/** The shown counts: after the query's filters, and split by the parts in `by`. */
 function shown(counts: Counts, query: StatsQuery, by: ReadonlySet<string>): Record<string, unknown> {
   const { type, writeKeyId, status, event, limit } = query;
   if (event !== undefined) {
@@ -173,7 +173,7 @@ function shown(counts: Counts, query: StatsQuery, by: ReadonlySet<string>): Reco
     if (known === undefined) rejections.set(cell.code, rejection);
     else known.count += count;
   }
-  // Names and violations are counted over everything: of a part they say nothing.
+  // Names and violations are counted over everything: they cannot be filtered.
   const isAll = type === undefined && writeKeyId === undefined && status === undefined;
   return {
     ...total,

@@ -25,7 +25,7 @@ const MAX_NAME_LENGTH = 200;
 /** Slowest rate that may be set, events a second: 36 an hour. */
 const MIN_PER_SECOND = 0.01;
 
-/** Fastest rate, and largest burst: some ten times what a process takes; above it there is no limit worth the name. */
+/** Fastest rate, and largest burst: some ten times the capacity of a process. */
 const MAX_RATE = 1_000_000;
 
 const name = z.string("must be a string").min(1, "must not be empty").max(
@@ -58,7 +58,7 @@ const rateLimit = z.strictObject({ perSecond, burst }, {
   error: (issue) => unknownMember(issue) ?? "must be an object with perSecond and burst",
 });
 
-/** Strict: `allowedType`, misspelt and passed over, would make a key that may send everything. */
+/** Strict: an ignored misspelt `allowedType` would make a key that may send everything. */
 export const newKeySchema = z.strictObject({
   name,
   allowedTypes: allowedTypes.nullable().optional(),
@@ -74,10 +74,10 @@ export const keyPatchSchema = z.strictObject({
   rateLimit: rateLimit.nullable().optional(),
 }, { error: bodyErrors });
 
-/** The longest time for which two secrets of one key are taken: a month. */
+/** The longest time for which two secrets of one key are accepted: a month. */
 const MAX_GRACE_S = 30 * 86_400;
 
-/** Unless it is said: a day, in which what runs with the old secret can be given the new one. */
+/** The default: a day, to give senders the new secret. */
 const GRACE_S = 86_400;
 
 /** How a key is rotated. */
@@ -187,7 +187,7 @@ const KEY_OF_ENVIRONMENT = invalid(
 
 const NO_SUCH_KEY: Problem = { reason: "not_found", code: "not_found", detail: "No write key has this id." };
 
-/** Member by member, so that nothing else of what is stored can come along. */
+/** Member by member, so that nothing else of the stored key is shown. */
 function shown(key: WriteKey): WriteKey & { source: "stored" } {
   const { id, name, allowedTypes, rateLimit, enabled, createdAt, lastUsedAt, previousValidUntil } = key;
   const { lastChange } = key;

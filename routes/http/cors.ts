@@ -14,7 +14,7 @@ export const CORS_HEADERS = {
 /** How long a browser remembers a preflight: two hours is the most that Chromium keeps. */
 const PREFLIGHT_MAX_AGE_S = 7200;
 
-/** Makes what answers the preflights of a method: yes to any origin, and to the headers that are asked for. */
+/** Makes the handler of a method's preflights: it accepts any origin, and the requested headers. */
 export function preflightOf(method: "POST" | "GET"): (c: Context) => Response {
   return function preflight(c) {
     const asked = c.req.header("access-control-request-headers");

@@ -1,4 +1,4 @@
-/** Where the OpenAPI document stands, and the page that shows it. */
+/** The paths of the OpenAPI document and of the page that shows it. */
 
 /** The document. */
 export const OPENAPI_PATH = "/openapi.json";
@@ -6,7 +6,7 @@ export const OPENAPI_PATH = "/openapi.json";
 /** The page. */
 export const DOCS_PATH = "/docs";
 
-/** What the page asks for: all of it from here. */
+/** The files of the page: all of them come from here. */
 export const ASSET_PATHS = {
   "/docs/swagger-ui.css": { contentType: "text/css", what: "Styles of the page" },
   "/docs/swagger-ui-bundle.js": {

@@ -4,7 +4,7 @@
  */
 import { printable } from "./printable.ts";
 
-/** How much a log says, from most to least. */
+/** The levels of a log, from most to least output. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "off"] as const;
 
 /** One of {@link LOG_LEVELS}. */
@@ -13,25 +13,25 @@ export type LogLevel = typeof LOG_LEVELS[number];
 /** A level that a line can have. */
 export type LineLevel = Exclude<LogLevel, "off">;
 
-/** What a line says besides its time, level and message: short values that hold nothing of a sender's. */
+/** The other members of a line: short values without a sender's data. */
 export type LogMembers = Record<string, string | number | boolean | undefined>;
 
 /** A log of JSON lines. */
 export interface Log {
-  /** Whether a line per request is wanted, so that nobody prepares it otherwise. */
+  /** Whether there is a line per request; otherwise it need not be prepared. */
   readonly debugging: boolean;
   /** Writes one line. */
   line(level: LineLevel, message: string, members?: LogMembers): void;
   /**
-   * Counts something that may come thousands of times a second: the first is a line at once, what follows within
-   * {@link SUMMARY_INTERVAL_MS} is one line with a `count`, written when the next thing is counted after it.
+   * Counts something that may happen thousands of times a second: the first is a line at once; later ones within {@link
+   * SUMMARY_INTERVAL_MS} are one line with a `count`, written when the next one after it is counted.
    */
   count(level: LineLevel, message: string, members: LogMembers & { code: string }, times?: number): void;
-  /** Writes what is counted and not yet written. */
+  /** Writes the counts that are not written yet. */
   flush(): void;
 }
 
-/** What {@link createLog} needs. */
+/** What a log is given. */
 export interface LogOptions {
   level: LogLevel;
   /** Takes one line without its end. */
@@ -40,7 +40,7 @@ export interface LogOptions {
   now: () => number;
 }
 
-/** How often the same refusal is told: often enough to see that it goes on, rarely enough for a flood to stay small. */
+/** Interval of lines about the same refusal: often enough to see that it continues, rarely enough for a flood. */
 export const SUMMARY_INTERVAL_MS = 60_000;
 
 /** Kinds of refusal that are counted apart; all are of our making, so this is only a belt. */
@@ -54,7 +54,7 @@ interface Kind {
   count: number;
 }
 
-/** Makes a log that writes lines of `level` and above. It uses no timer: nothing has to be stopped. */
+/** Creates a log that writes lines of `level` and above. It uses no timer, so nothing must be stopped. */
 export function createLog({ level, write, now }: LogOptions): Log {
   const threshold = LOG_LEVELS.indexOf(level);
   const kinds = new Map<string, Kind>();

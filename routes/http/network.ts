@@ -10,7 +10,7 @@ export interface Networks {
 const NARROW_GROUPS = 4;
 const WIDE_GROUPS = 3;
 
-/** The networks of an address. What is no address of IPv6 counts by itself. */
+/** The networks of an address. Everything but an IPv6 address is its own network. */
 export function networksOf(address: string): Networks {
   if (!address.includes(":")) return { narrow: address };
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { parseTimestamp } from "../../domain/event/timestamp.ts";
 
-/** Longest cursor that is looked at; ours hold an id, of up to 512 units that JSON may write as six characters each. */
+/** Longest cursor that is read; ours contain an id of up to 512 units, which JSON may write as six characters each. */
 const MAX_CURSOR_LENGTH = 8192;
 
 /** The contract: "`limit` (1 to 500, default 50, else 400)". */
@@ -12,7 +12,7 @@ export const limit = z.string().regex(/^([1-9]\d?|[1-4]\d\d|500)$/, "must be a w
     examples: ["2"],
   });
 
-/** What a page before gave. */
+/** The cursor of the previous page. */
 export const cursor = z.string().min(1, "is invalid: use the cursor of the previous page")
   .max(MAX_CURSOR_LENGTH, "is invalid: use the cursor of the previous page").optional()
   .meta({ description: "`cursor` of the previous page, for the next one." });

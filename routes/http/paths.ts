@@ -1,11 +1,11 @@
 /**
- * The paths that take events, and those that Segment's clients ask before they send: the only ones that a page of
- * another origin may use.
+ * The paths that accept events, and those that Segment's clients request before they send: the only ones for pages of
+ * other origins.
  */
 import type { RefusalForm } from "./problem.ts";
 import { EVENT_TYPES, type EventType } from "../../domain/event/event.ts";
 
-/** Takes one event, which says its type itself. */
+/** Accepts one event, which has its type. */
 export const EVENT_PATH = "/api/v1/events";
 
 /** Takes a batch of the specification's size. */
@@ -14,7 +14,7 @@ export const BATCH_PATH = "/api/v1/events/batch";
 /** Jitsu's, before the type of one event, or `batch`. */
 const JITSU_PREFIXES = ["/api/s", "/api/s/s2s"] as const;
 
-/** Take one event of the type beside them: Segment's, its short forms (which its browser client uses), and Jitsu's. */
+/** Accept one event of the given type: Segment's, its short forms (for its browser client), and Jitsu's. */
 export const TYPED_PATHS: readonly (readonly [path: string, type: EventType])[] = EVENT_TYPES.flatMap((
   type,
 ) =>
@@ -35,10 +35,10 @@ export const SEGMENT_BATCH_PATHS = [
 /** Takes a batch from a page that is being left (RudderStack); such a request can have no headers of its own. */
 export const BEACON_PATH = "/beacon/v1/batch";
 
-/** Asked by Segment's browser and mobile clients before they send; the key stands in the middle. */
+/** Requested by Segment's browser and mobile clients before they send; the key is in the middle. */
 export const SETTINGS_PATH = "/v1/projects/:writeKey/settings";
 
-/** Asked by RudderStack's clients before they send. */
+/** Requested by RudderStack's clients before they send. */
 export const SOURCE_CONFIG_PATH = "/sourceConfig";
 
 const sendingPaths: ReadonlySet<string> = new Set([
@@ -52,12 +52,12 @@ const sendingPaths: ReadonlySet<string> = new Set([
 
 const settingsPath = /^\/v1\/projects\/[^/]+\/settings$/;
 
-/** Whether a page of any origin may see what is answered at a path (without a slash at its end). */
+/** Whether a page of any origin may read the answers of a path (without a slash at its end). */
 export function isSendingPath(path: string): boolean {
   return sendingPaths.has(path) || settingsPath.test(path);
 }
 
-/** How refusals at a path are sent: clients of Segment-compatible paths look for the words of Segment's own API. */
+/** The form of refusals at a path: clients of Segment-compatible paths expect those of Segment's own API. */
 export function refusalFormOf(path: string): Omit<RefusalForm, "requestId"> {
   const cors = isSendingPath(path);
   return {

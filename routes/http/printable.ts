@@ -1,18 +1,18 @@
 /** Text as a terminal and a log may show it: with no character that controls either, and no secret of a URL. */
 
 /**
- * What a terminal obeys (control characters, C1 too), what some readers take for the end of a line (U+2028, U+2029), and
- * what changes the order in which text is shown (the bidirectional controls).
+ * Characters that terminals obey (control characters, C1 too), that some readers treat as line ends (U+2028, U+2029),
+ * and that change the order of text (the bidirectional controls).
  */
 const UNSAFE = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
 
-/** A URL, up to where it ends in a sentence, in quotes, or in JSON. */
+/** A URL, up to its end in a sentence, in quotes, or in JSON. */
 const URL_IN_TEXT = /\bhttps?:\/\/[^\s"'<>\\`]+/gi;
 
 /** The user name and password of a URL: all up to the last `@` that does not begin a part of the path. */
 const USER_OF_URL = /^(https?:\/\/).*[^/]@/i;
 
-/** Writes each control character as JSON does (`\u001b`), so that text in JSON means what it meant. */
+/** Escapes each control character as JSON does (`\u001b`), so that text in JSON keeps its meaning. */
 export function escaped(text: string): string {
   return text.replace(UNSAFE, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

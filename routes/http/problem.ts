@@ -2,7 +2,7 @@
 import { CORS_HEADERS } from "./cors.ts";
 import { SECURITY_HEADERS } from "./security_headers.ts";
 
-/** Every reason for which a request is refused, with its status. There is no other place that says one. */
+/** Every reason for refusing a request, with its status. No other place has one. */
 export const STATUS_OF = {
   invalid: 400,
   unauthorized: 401,
@@ -19,7 +19,7 @@ export const STATUS_OF = {
 /** Why a request, or one event of a batch, is refused. */
 export type Reason = keyof typeof STATUS_OF;
 
-/** The phrases of RFC 9110, as `about:blank` asks for (RFC 9457, section 4.2.1). */
+/** The phrases of RFC 9110, which `about:blank` requires (RFC 9457, section 4.2.1). */
 export const TITLE_OF: Record<Reason, string> = {
   invalid: "Bad Request",
   unauthorized: "Unauthorized",
@@ -46,7 +46,7 @@ export interface Problem {
   code: string;
   /** One sentence for people. */
   detail: string;
-  /** For `invalid` and `contract`; the detail stands for the whole body where it is absent. */
+  /** For `invalid` and `contract`; the detail is about the whole body without it. */
   errors?: readonly FieldError[];
   /** For `rate_limited` and `unavailable`: whole seconds, at least 1. */
   retryAfterS?: number;
@@ -55,7 +55,7 @@ export interface Problem {
   cause?: unknown;
 }
 
-/** A refusal that is about one place in the body or the query. */
+/** A refusal about one member of the body or the query. */
 export function invalid(code: string, path: string, message: string): Problem {
   return {
     reason: "invalid",
@@ -72,11 +72,11 @@ export interface RefusalForm {
   cors: boolean;
   /** Whether it also has a `message`, as Segment's own refusals do. */
   segmentMessage: boolean;
-  /** Whether the request was to take events: then a 503 says what became of them. */
+  /** Whether the request was to accept events: then a 503 tells their outcome. */
   takesEvents: boolean;
 }
 
-/** What is true of every 503 of a request that was to take events; the contract's words. */
+/** The sentence of every 503 of a request with events, from the contract. */
 const RETRY_IS_SAFE = "Nothing was acknowledged; a retry with the same messageId is safe.";
 
 /** Makes the response to a problem. */
@@ -97,8 +97,8 @@ export function problemResponse(
     detail,
     success: false,
     code,
-    // As Segment's own refusals have it. Clients for Python read it of every refusal, and where it is missing they take
-    // the refusal for a broken connection: they try what will never be taken again and again, and hold all behind it.
+    // As in Segment's own refusals. Clients for Python read it from every refusal; without it they take the refusal for
+    // a broken connection, retry in vain, and block all later events.
     ...segmentMessage && { message: detail },
     ...listsErrors && { errors: problem.errors ?? [{ path: "", message: detail }] },
     requestId,

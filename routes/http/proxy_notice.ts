@@ -1,7 +1,7 @@
-/** Warns of a proxy that nobody told the server of. */
+/** Warns of a proxy that is not in the settings. */
 import type { Log } from "./logger.ts";
 
-/** What proxies add to a request. */
+/** Headers that proxies add. */
 const PROXY_HEADERS = [
   "x-forwarded-for",
   "x-forwarded-host",
@@ -13,7 +13,10 @@ const PROXY_HEADERS = [
   "via",
 ] as const;
 
-/** Each of so many first requests is looked at, then one in as many: a proxy adds to all, and a look costs a microsecond. */
+/**
+ * The first requests are all checked, then one in this many: a proxy adds headers to all, and a check costs a
+ * microsecond.
+ */
 const LOOKS = 100;
 
 const MESSAGE =
@@ -21,8 +24,8 @@ const MESSAGE =
   "their request. Set PUBLIC_URL to the server's public origin.";
 
 /**
- * Makes a function that looks at the headers of requests, and warns once in the log when a proxy has added to them and
- * `PUBLIC_URL` is not set (SECURITY.md says what that means). Names the header, as anybody may have written it.
+ * Makes a function that checks the headers of requests, and warns once in the log if a proxy has added some and
+ * `PUBLIC_URL` is not set (SECURITY.md explains it). It names the header, since anybody may have written it.
  */
 export function createProxyNotice(
   { publicUrl, log }: { publicUrl: string | undefined; log: Log },

@@ -9,10 +9,9 @@ export const NO_QUERY = z.object({});
 const SHOWN_CHARACTERS = 60;
 
 /**
- * Reads the values that a schema names. A value that is given twice, is no well-formed percent-encoding (RFC 3986, section
- * 2.1) or does not fit the schema is a problem that names it, and so is a name that is not the schema's: a typing error
- * must not change what a request does (`?supress=true`). Where clients that we don't know may add names of their own,
- * `others` says that they are passed over.
+ * Reads the values of a schema. A value that is repeated, not well-formed percent-encoding (RFC 3986, section 2.1) or
+ * invalid by the schema is a problem that names it, and so is an unknown name: a typing error must not change what a
+ * request does (`?supress=true`). `others` allows unknown names, for clients that add their own.
  */
 export function readQuery<Schema extends z.ZodObject>(
   url: string,

@@ -1,4 +1,4 @@
-/** What answers tell browsers not to do with them. */
+/** Headers that restrict what browsers do with answers. */
 
 /**
  * Headers of every answer that is not an event's receipt. Answers are data for programs: nothing in them is to be

@@ -1,11 +1,11 @@
-/** What a request is for: the host and the path that its target and its Host header name. */
+/** The target of a request: its host and path. */
 import { isSendingPath } from "./paths.ts";
 import { invalid } from "./problem.ts";
 
 /**
- * Tells whether a request names a host: in its Host header, and in its target where that is a whole URL (absolute form,
- * RFC 9112, section 3.2.2). The runtime puts the Host header before the path as it comes, so that `Host: x/healthz?`
- * would replace the path, past the rules of a proxy. The last valid header is remembered.
+ * Tells whether a request has a valid host: in its Host header, and in its target if that is a whole URL (absolute
+ * form, RFC 9112, section 3.2.2). The runtime puts the Host header unchecked before the path, so that `Host:
+ * x/healthz?` would replace the path, past the rules of a proxy. The last valid header is remembered.
  */
 export function createHostCheck(): (request: Request) => boolean {
   let good: string | null = null;
@@ -33,14 +33,14 @@ export const INVALID_HOST = invalid(
   "Invalid Host header or request target: each must name a host, with or without a port.",
 );
 
-/** What the router looks for where the target is no path: nothing is there. */
+/** The path for a target that is not a path: it has no route. */
 const NO_PATH = "#";
 
 /**
- * The path as it was sent; ids are decoded where they are read, once and strictly. A path has one name, as a proxy before
- * the server may have rules for it. Only paths that take events may begin with several slashes and end in one: some
- * clients put their path behind a host that ends in a slash. A scheme and a host before the path count for nothing, and
- * nothing is at a target with a fragment, which is none by RFC 9112 (section 3.2).
+ * The path as it was sent; ids are decoded later, once and strictly. A path has one name, since a proxy in front of the
+ * server may have rules for it. Only paths that accept events may begin with several slashes and end in one: some
+ * clients append their path to a host that ends in a slash. A scheme and a host before the path are ignored, and a
+ * target with a fragment has no route, since RFC 9112 (section 3.2) forbids one.
  */
 export function rawPath({ url }: Request): string {
   const start = endOfPart(url, url.indexOf("://") + 3);
@@ -57,7 +57,7 @@ export function rawPath({ url }: Request): string {
 
 const [SLASH, QUESTION, HASH] = [47, 63, 35];
 
-/** Where a part of a URL ends, that begins at a place: before the next slash, its query or its fragment. */
+/** The end of a part of a URL: before the next slash, its query or its fragment. */
 function endOfPart(url: string, from: number): number {
   for (let at = from; at < url.length; at++) {
     const code = url.charCodeAt(at);

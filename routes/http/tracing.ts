@@ -1,4 +1,4 @@
-/** What OpenTelemetry shows of a request. Deno traces by itself where `OTEL_DENO` is set; all that it lacks is the route. */
+/** The route of a request for OpenTelemetry. Deno itself traces if `OTEL_DENO` is set; only the route is missing. */
 import { trace } from "@opentelemetry/api";
 
 /** Names the span of the request under way, if there is one: by its route, so that spans of one route are alike. */

@@ -58,7 +58,7 @@ const checkSchema = z.object({
   examples: z.array(z.object({ messageId: z.string(), path: z.string(), message: z.string() })),
 }).meta({ id: "DraftCheck" });
 
-/** As the routes read it; what can be held against events within bounds is told by `invalid_schema`. */
+/** As the routes read it; `invalid_schema` tells which schemas are supported. */
 const draftBody = draftSchema.safeExtend({
   schema: draftSchema.shape.schema.meta({
     type: ["object", "boolean"],

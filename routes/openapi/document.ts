@@ -1,4 +1,4 @@
-/** The OpenAPI document: what the groups of operations say, put together. */
+/** The OpenAPI document: all groups of operations together. */
 import { createDocument, type ZodOpenApiPathsObject } from "zod-openapi";
 import { admin } from "./admin.ts";
 import { contracts } from "./contracts.ts";
@@ -50,7 +50,7 @@ and groups are computed.
   is safe: an event counts once.
 `.trim();
 
-/** What the document is told. */
+/** What the document is given. */
 export interface DocumentOptions {
   /** The origin that clients reach. */
   publicUrl?: string | undefined;

@@ -15,7 +15,7 @@ const names = {
   receivedAt: time,
 };
 
-/** What stands behind `data:`. */
+/** The text after `data:`. */
 const lineSchema = z.discriminatedUnion("status", [
   z.object({
     status: z.literal("accepted"),

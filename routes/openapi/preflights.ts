@@ -1,4 +1,4 @@
-/** Preflights (Fetch Standard, section 3.2.2): browsers ask them on their own before they send across origins. */
+/** Preflights (Fetch Standard, section 3.2.2): browsers send them before requests across origins. */
 import type { Group, Operation, Route } from "../operation/operation.ts";
 
 const preflight: Operation = {

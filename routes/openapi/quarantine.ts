@@ -1,4 +1,4 @@
-/** The routes of events that were not taken. */
+/** The routes of rejected events. */
 import { z } from "zod";
 import { rejectedQuery } from "../admin/quarantine.ts";
 import type { Group } from "../operation/operation.ts";

@@ -51,7 +51,7 @@ const groupSchema = z.object({
 
 const object = () => z.looseObject({}).optional();
 
-/** An event as it is stored. */
+/** A stored event. */
 export const storedEventSchema = z.looseObject({
   type: z.enum(EVENT_TYPES),
   messageId: z.string(),
@@ -75,7 +75,7 @@ export const storedEventSchema = z.looseObject({
   description: "An event as stored in the journal. Unknown members are stored unchanged.",
 });
 
-/** Where a page ends. */
+/** The end of a page. */
 export const cursorSchema = z.string().nullable().meta({
   description: "Cursor for the next page; `null` on the last page.",
 });

@@ -1,4 +1,4 @@
-/** The routes of Segment's clients and of those that grew from them. */
+/** The routes of Segment's clients and of their descendants. */
 import { z } from "zod";
 import { eventShapes, type EventType } from "../../domain/event/event.ts";
 import { keyQuery, MAX_SEGMENT_BATCH_EVENTS } from "../ingest/events.ts";
@@ -43,7 +43,7 @@ function typed(path: string, type: EventType): [Route, Operation] {
   }];
 }
 
-/** Whose path it is, where it is not Segment's. */
+/** The owner of a path that is not Segment's. */
 const WHOSE: Readonly<Record<string, string>> = { "/api/public/apps/batch": ", as Dittofeed's clients do" };
 
 function batch(path: string): [Route, Operation] {

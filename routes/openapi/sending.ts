@@ -7,7 +7,7 @@ import { BATCH, EVENTS } from "../operation/examples.ts";
 import type { Answer, Group } from "../operation/operation.ts";
 import { EVENT_ERROR_CODES, RATE_LIMIT_HEADERS } from "../operation/refusals.ts";
 
-/** What a batch of up to so many events is. */
+/** The schema of a batch with a number of events. */
 export const batchSchema = (maxEvents: number) =>
   z.looseObject({
     batch: z.array(eventSchema).min(1).max(maxEvents),
@@ -66,7 +66,7 @@ const summary: Answer = {
   example: { received: 2, accepted: 2, rejected: 0, errors: [] },
 };
 
-/** Of every route that takes events: a body that is read whatever its `Content-Type` says. */
+/** For every route that accepts events: the body is read whatever its `Content-Type`. */
 export const HOW_BODIES_COME =
   "The body is read as JSON regardless of its `Content-Type`. It may have `Content-Encoding: gzip`; a gzip body is " +
   "decompressed even if a proxy dropped the header. " +

@@ -1,4 +1,4 @@
-/** The routes that say something of the service itself, to anybody. */
+/** The routes about the service itself, for anybody. */
 import { z } from "zod";
 import { ASSET_PATHS, DOCS_PATH, OPENAPI_PATH } from "../http/docs_paths.ts";
 import type { Answer, Group, Operation } from "../operation/operation.ts";

@@ -12,7 +12,7 @@ const suppressed = count.optional().meta({
 });
 const sums = { accepted: count, duplicate: count, rejected: count, suppressed };
 
-/** What is counted in a stretch of time; a query says which of these it wants. */
+/** The counts of a stretch of time; a query selects some of them. */
 const shown = {
   accepted: count,
   duplicate: count.optional(),

@@ -1,4 +1,4 @@
-/** The routes that tell why: the trace of one event, and of one trait. */
+/** The routes that explain: the trace of an event, and the provenance of a trait. */
 import { z } from "zod";
 import { traceQuery } from "../profiles/explain.ts";
 import { described, type Group } from "../operation/operation.ts";

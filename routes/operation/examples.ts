@@ -1,4 +1,4 @@
-/** The events of the document's examples: together, sent in this order, they make the profiles that it shows. */
+/** The events of the document's examples: sent in this order, they make its profiles. */
 
 /** One of each type; the alias comes before anybody is known by `anon_1`. */
 export const EVENTS = {

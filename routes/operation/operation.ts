@@ -1,6 +1,6 @@
 /**
- * What the OpenAPI document says of one route: an entry in a table beside the routes, made of the schemas that the
- * routes check by. What all routes of a kind share (credentials, refusals, parameters of the path) is added here.
+ * An operation of the OpenAPI document: an entry in a table next to the routes, made of the schemas that the routes
+ * use. What all routes of a kind share (credentials, refusals, path parameters) is added here.
  */
 import { z } from "zod";
 import type {
@@ -16,12 +16,12 @@ import { SECURITY } from "./security.ts";
 /** An answer that is no refusal. */
 export interface Answer {
   description: string;
-  /** None where the answer has no body. */
+  /** Absent if the answer has no body. */
   schema?: z.ZodType;
   /** Default: `application/json`. */
   contentType?: string;
   headers?: ZodOpenApiHeadersObject;
-  /** A real one: the tests hold it against the schema, and against what the server says. */
+  /** A real one: the tests compare it with the schema, and with the server's answer. */
   example?: unknown;
 }
 
@@ -30,7 +30,7 @@ export interface Body {
   schema: z.ZodType;
   /** Whether it may be left out. */
   optional?: true;
-  /** Requests that succeed, by what they show; the tests send them, in the document's order. */
+  /** Successful requests, by their subject; the tests send them, in the document's order. */
   examples: Record<string, unknown>;
 }
 
@@ -39,15 +39,15 @@ export interface Operation {
   /** In a few words. */
   summary: string;
   description?: string;
-  /** What a credential must allow; `open` asks for none. */
+  /** The required right; `open` needs no credential. */
   right: Right | "open";
-  /** Credentials that are taken, where they are not those of the right. */
+  /** Accepted credentials, if they differ from those of the right. */
   security?: readonly Record<string, string[]>[];
   query?: z.ZodObject;
   body?: Body;
   /** By status. */
   answers: Readonly<Record<number, Answer>>;
-  /** Its refusals, besides those that all have and those of its right. */
+  /** Its refusals, in addition to those of all operations and of its right. */
   refusals?: readonly Refusal[];
 }
 
@@ -59,14 +59,14 @@ export interface Group {
   name: string;
   description: string;
   operations: Readonly<Record<Route, Operation>>;
-  /** What no operation refers to, as it stands in a text. */
+  /** Names that only texts refer to. */
   schemas?: Readonly<Record<string, z.ZodType>>;
 }
 
-/** What any request can get. */
+/** The refusals of any request. */
 const OF_ALL: readonly Refusal[] = ["InternalError", "Unavailable"];
 
-/** What a request gets that must show who sends it. */
+/** The refusals of a request that needs a credential. */
 const OF_RIGHT: Record<Right | "open", readonly Refusal[]> = {
   open: [],
   send: ["UnknownSender", "ForbiddenSender", "TooManyFailures", "NotAcknowledged"],
@@ -74,7 +74,10 @@ const OF_RIGHT: Record<Right | "open", readonly Refusal[]> = {
   admin: ["UnknownQuery", "UnknownReader", "Forbidden", "TooManyFailures"],
 };
 
-/** The refusals of an operation, one a status: its own outrank those of all, and every request can have a bad host. */
+/**
+ * The refusals of an operation, one per status: its own come before the common ones, and every request can have an
+ * invalid host.
+ */
 export function refusalsOf({ right, refusals = [] }: Operation): readonly Refusal[] {
   const byStatus = new Map<number, Refusal>();
   for (const name of ["BadRequest", ...OF_ALL, ...OF_RIGHT[right], ...refusals] as const) {
@@ -119,7 +122,7 @@ function responseOf(answer: Answer): ZodOpenApiResponseObject {
   return { ...head, content: { [contentType]: { schema, ...example !== undefined && { example } } } };
 }
 
-/** A query with words for its values, where the route that reads it needs none. */
+/** A query with descriptions of its values. */
 export function described<Shape extends z.ZodRawShape>(
   query: z.ZodObject<Shape>,
   words: Partial<Record<keyof Shape, string>>,

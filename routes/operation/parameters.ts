@@ -1,4 +1,4 @@
-/** The parameters that stand in paths, each by one name wherever it stands. */
+/** The path parameters, each by one name everywhere. */
 import { z } from "zod";
 import { MAX_ID_LENGTH } from "../../domain/event/event.ts";
 
@@ -25,7 +25,7 @@ export const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   keyId: id("`id` of the write key, from the list of keys.", "01M84NYA09JNNE65BQ3GBSTT6Y"),
 };
 
-/** The parameters in the path of a route, as one schema; nothing where it has none. */
+/** The path parameters of a route, as one schema; `undefined` if it has none. */
 export function pathParameters(route: string): z.ZodObject | undefined {
   const names = [...route.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
   if (names.length === 0) return undefined;

@@ -1,6 +1,6 @@
 /**
- * Every refusal, with every code that it can have, as the OpenAPI document shows it. The codes of events are made of
- * their members' names, as `domain/event/rejection.ts` makes them; a test looks for every other code of the product here.
+ * Every refusal, with all its codes, for the OpenAPI document. The codes of events are made from their members' names,
+ * as in `domain/event/rejection.ts`; a test searches here for every other code of the product.
  */
 import { z } from "zod";
 import type { ZodOpenApiResponseObject } from "zod-openapi";
@@ -25,7 +25,7 @@ const QUERY = ["invalid_query"];
 
 const members = new Set(Object.values(eventShapes).flatMap(({ shape }) => Object.keys(shape)));
 
-/** What can be wrong with the form of an event. */
+/** The problems of an event's form. */
 const EVENT = [
   ...[...members].map(memberCode),
   "ill_formed_key",
@@ -47,7 +47,7 @@ const LARGE_EVENT = ["event_too_large"];
 const CONTRACT = ["contract_violation", "no_contract"];
 const NAME = ["invalid_name"];
 
-/** What every request can get: of {@link NOT_SERVING_CODES} all but the one of erasures. */
+/** The codes of every request: all {@link NOT_SERVING_CODES} except the one of erasures. */
 const UNAVAILABLE = [
   "storage_unavailable",
   ...NOT_SERVING_CODES.filter((code) => code !== "erasure_under_way"),
@@ -57,7 +57,7 @@ const WHY_UNAVAILABLE =
   "(`settling`) or fails (`settling_fails`), other processes kept winning the race to write (`contention`), the server's " +
   "clock jumped (`clock_moved`), or the server is stopping (`stopping`).";
 
-/** Every code that stands beside an event of a batch. */
+/** Every code of an event in a batch. */
 export const EVENT_ERROR_CODES = [...EVENT, ...FORBIDDEN_EVENT, ...LARGE_EVENT, ...CONTRACT].toSorted();
 
 interface Described {
@@ -294,7 +294,7 @@ const HEADERS: Partial<Record<Reason, object>> = {
   unavailable: RETRY_AFTER,
 };
 
-/** A refusal as a response that all operations share: the same object each time, as its id asks for. */
+/** A refusal as a response that all operations share: the same object each time, as its id requires. */
 export function refusalResponse(name: Refusal): ZodOpenApiResponseObject {
   let response = responses.get(name);
   if (response === undefined) responses.set(name, response = makeResponse(name));

@@ -2,7 +2,7 @@
 import type { ZodOpenApiComponentsObject } from "zod-openapi";
 import type { Right } from "../auth/authentication.ts";
 
-/** Every way of showing who one is, but for `writeKey` in the body, which OpenAPI has no word for. */
+/** All ways to authenticate, except `writeKey` in the body, which OpenAPI cannot express. */
 export const SECURITY_SCHEMES = {
   writeKey: {
     type: "http",
@@ -25,7 +25,7 @@ export const SECURITY_SCHEMES = {
 
 const only = (...names: (keyof typeof SECURITY_SCHEMES)[]) => names.map((name) => ({ [name]: [] }));
 
-/** What is taken where a right is asked for; `{}` is no credential in the head, since the body may have the key. */
+/** The accepted credentials for a right; `{}` is no credential in the head, since the body may have the key. */
 export const SECURITY = {
   open: [],
   send: [...only("writeKey", "bearer", "writeKeyHeader"), {}],

@@ -1,4 +1,4 @@
-/** The routes that tell why: the trace of one event, and of one trait. */
+/** The routes that explain: the trace of an event, and the provenance of a trait. */
 import { isPosition, type Position } from "../../domain/event/position.ts";
 import { Hono } from "hono";
 import { z } from "zod";
@@ -23,7 +23,7 @@ import type { TraceBefore } from "../../actors/reading/event_trace.ts";
 /** Traces under way at once: each may read a large part of the journal. */
 export const TRACES_AT_ONCE = 2;
 
-/** A trace waits so long for its turn. */
+/** Longest wait of a trace for its turn. */
 const TRACE_WAIT_MS = 30_000;
 
 const BEFORE_RULE = "must be a position or an ISO 8601 date or date-time";

@@ -13,7 +13,7 @@ import type { Past } from "../../actors/reading/as_of.ts";
 import { illFormed, MAX_ID_UNITS, neverSeen } from "./actor_id.ts";
 import { inTurn, PAST_WEIGHT, PROFILE_WEIGHT, READ_WAIT_MS, READS_AT_ONCE } from "./read_turns.ts";
 
-/** A page of a log counts as one read, and one more for so many events that it may hold. */
+/** A page of a log counts as one read, and one more per this many events of its limit. */
 const EVENTS_PER_WEIGHT = 100;
 
 /** `?at=TIME&asOf=TIME`. */

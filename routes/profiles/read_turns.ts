@@ -4,7 +4,7 @@ import type { Problem } from "../http/problem.ts";
 import type { Semaphore } from "../body/semaphore.ts";
 
 /**
- * Reads under way at once; others wait in line. What is shown can be some MB of JSON, and twenty times as much memory, and
+ * Reads in progress; others wait in line. An answer can be some MB of JSON, and take twenty times as much memory, and
  * anybody with a write key can make it so.
  */
 export const READS_AT_ONCE = 16;
@@ -15,7 +15,7 @@ export const READ_WAIT_MS = 30_000;
 /** A profile is 3.5 MiB of JSON at the most, and 80 MB of memory if it is of nothing but `{}`: so it counts as three. */
 export const PROFILE_WEIGHT = 3;
 
-/** A past folds a log afresh, so only a few are under way at once: each counts as so many. */
+/** A past folds a log again, so few are in progress: each counts as this many reads. */
 export const PAST_WEIGHT = 4;
 
 /** Reads when it is its turn. */

@@ -1,13 +1,13 @@
 /**
- * The OpenAPI document and the page that shows it. Both are loaded when they are first asked for: a process that nobody
- * asks pays nothing for them.
+ * The OpenAPI document and the page that shows it. Both are loaded at the first request: without requests they cost
+ * nothing.
  */
 import { Hono } from "hono";
 import { ASSET_PATHS, type AssetPath, DOCS_PATH, OPENAPI_PATH } from "../http/docs_paths.ts";
 import { handle, type Parts, type RouteEnv } from "../handler/handle.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 
-/** How long a browser may keep what the page is made of: it changes with the version only. */
+/** Cache time of the page's files: they change only with the version. */
 const ASSET_MAX_AGE_S = 3600;
 
 /** Scripts, styles and data from here alone, none of them in the page itself; Swagger UI's icons are `data:`. */
@@ -15,13 +15,13 @@ const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** What the document is told. */
+/** What the document is given. */
 export interface DocsOptions {
-  /** The origin that clients reach; where it is absent, the document names none. */
+  /** The origin that clients reach; without it, the document names none. */
   publicUrl?: string | undefined;
 }
 
-/** `/openapi.json`, `/docs` and what the page is made of. */
+/** `/openapi.json`, `/docs` and the page's files. */
 export function docsRoutes(parts: Parts, { publicUrl }: DocsOptions): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
   let document: Promise<string> | undefined;
@@ -65,7 +65,7 @@ function answer(body: BodyInit, { contentType, policy, cacheControl }: Headers):
   });
 }
 
-/** No script or style stands in it, so that none that were put into it would run. */
+/** It contains no script or style, so that an injected one would not run. */
 const PAGE = `<!doctype html>
 <html lang="en">
 <head>
@@ -84,7 +84,7 @@ const PAGE = `<!doctype html>
 </html>
 `;
 
-/** A token that is typed in is gone with the page. Nobody outside is asked whether the document is valid. */
+/** A typed token is lost with the page. No outside service validates the document. */
 const START = `SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#api",
@@ -96,7 +96,7 @@ const START = `SwaggerUIBundle({
 });
 `;
 
-/** Swagger UI from the package that carries its files; the bytes stay in memory once somebody has asked for them. */
+/** Swagger UI from the package with its files; the bytes stay in memory after the first request. */
 const LOAD: Record<AssetPath, () => BodyInit | Promise<BodyInit>> = {
   "/docs/start.js": () => START,
   "/docs/swagger-ui.css": async () => {

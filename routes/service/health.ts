@@ -6,7 +6,7 @@ import { jsonResponse } from "../http/problem.ts";
 /** `GET` and `HEAD` of `/healthz` and `/readyz`. */
 export function healthRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
-  // One look at storage for all who ask at the same time: anybody may ask.
+  // Requests at the same time share one check of storage: anybody may send them.
   let looking: Promise<void> | undefined;
   routes.get("/healthz", handle(parts, () => jsonResponse({ status: "ok" })));
   routes.get(

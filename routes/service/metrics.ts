@@ -21,11 +21,11 @@ const COMMIT_EVENTS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500];
 const COMMIT_BYTES = [1_000, 4_000, 16_000, 64_000, 150_000, 300_000, 600_000];
 const SETTLE_EVENTS = [1, 10, 100, 1_000, 10_000, 50_000, 150_000];
 
-/** What is measured comes from outside. */
+/** What the figures are given. */
 export interface MetricsOptions {
   /** When the process started, in ms since 1970. */
   startedAt: number;
-  /** Bytes of memory, as `Deno.memoryUsage` tells them. */
+  /** Bytes of memory, as in `Deno.memoryUsage`. */
   memory(): { rss: number; heapUsed: number; heapTotal: number; external: number };
 }
 
@@ -37,11 +37,11 @@ export interface Sample {
 
 /** The figures of a process. */
 export interface Metrics {
-  /** For the actors: what they tell is counted. */
+  /** The observer for the actors. */
   observer: Observer;
   /** The same pipeline, whose refusals of whole requests (429) are counted in events. */
   watch(pipeline: Pipeline): Pipeline;
-  /** Adds a figure of another part, asked for whenever figures are shown. The name has no prefix. */
+  /** Adds a figure of another part, which is read whenever figures are shown. The name has no prefix. */
   addGauge(name: string, help: string, read: () => number): void;
   /** Adds a count of another part, which only rises. The name has no prefix, and no `_total`. */
   addCounter(name: string, help: string, read: () => readonly Sample[]): void;
@@ -205,7 +205,7 @@ function memoryOf(gauge: Makers["gauge"]): (now: ReturnType<MetricsOptions["memo
   };
 }
 
-/** Gauges of the journal, settling and the dedup index: makes them, and gives what sets them. */
+/** The gauges of the journal, settling and the dedup index, and the function that sets them. */
 function gaugesOf(
   gauge: Makers["gauge"],
 ): (now: Gauges) => void {
@@ -239,11 +239,11 @@ function gaugesOf(
   };
 }
 
-/** What the route needs besides. */
+/** What the route is given. */
 export interface MetricsRoute {
   metrics: Metrics;
   requests: RequestCounts;
-  /** Whether it asks for no credential. */
+  /** Whether it needs no credential. */
   open: boolean;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What is used of prom-client, each from its own file: the package as a whole loads much that nobody here asks for (a
- * cluster, a push gateway, figures of Node), which took a quarter of the thread's time until the first answer.
+ * The used parts of prom-client, each from its own file: the whole package loads much that is not used (a cluster, a
+ * push gateway, figures of Node), which took a quarter of the thread's time until the first answer.
  */
 import type * as Prometheus from "prom-client";
 import counter from "prom-client/lib/counter.js";
@@ -13,7 +13,7 @@ export const Gauge = gauge as unknown as typeof Prometheus.Gauge;
 export const Histogram = histogram as unknown as typeof Prometheus.Histogram;
 export const Registry = registry as unknown as typeof Prometheus.Registry;
 
-/** The types of what the others make. */
+/** The types of the classes above. */
 export type Counter = Prometheus.Counter;
 export type Gauge = Prometheus.Gauge;
 export type OpenMetricsContentType = Prometheus.OpenMetricsContentType;
