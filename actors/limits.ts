@@ -4,6 +4,7 @@ import { COMMIT_LIMITS } from "./journal/appender.ts";
 import { JOURNAL_LIMITS } from "./journal/journal_state.ts";
 import { LIVE_LIMITS } from "./live/live_feed.ts";
 import { SEARCH_LIMITS } from "./reading/find_event.ts";
+import { PACE_LIMITS } from "./replay/paced_store.ts";
 import { VERIFY_LIMITS } from "./replay/verify.ts";
 import { BACKPRESSURE_LIMITS } from "./settling/backpressure.ts";
 import { SETTLER_LIMITS } from "./settling/settler.ts";
@@ -19,6 +20,7 @@ export const LIMITS = {
   ...SEARCH_LIMITS,
   ...ERASURE_LIMITS,
   ...VERIFY_LIMITS,
+  ...PACE_LIMITS,
   ...LIVE_LIMITS,
 };
 export type Limits = typeof LIMITS;

@@ -3,6 +3,7 @@ import { ACTOR_KINDS, type ActorKind } from "../../domain/profile/fact.ts";
 import { requestedErasures } from "../erasure/requests.ts";
 import type { Settling } from "../settling/backpressure.ts";
 import type { Store } from "../store/store.ts";
+import { pacedStore, type PaceLimits } from "./paced_store.ts";
 import { replayOne } from "./replay_actor.ts";
 import { rebuildAll, type RebuildOptions } from "./replay_all.ts";
 import { verifyAll, type VerifyLimits } from "./verify.ts";
@@ -22,7 +23,7 @@ export interface RunOptions
   extends Pick<RebuildOptions, "journal" | "clock" | "newId" | "foldVersion" | "owner" | "onProgress"> {
   store: Store;
   settling: Settling;
-  limits: VerifyLimits;
+  limits: VerifyLimits & PaceLimits;
 }
 
 /** Thrown through a replay that is to end early. */
@@ -57,7 +58,8 @@ export async function runReplay(
   options: RunOptions,
   { scope, verify }: { scope: string | null; verify: boolean },
 ): Promise<Partial<Outcome>> {
-  const { store, journal, settling } = options;
+  const { journal, settling } = options;
+  const store = pacedStore(options.store, options);
   const replayedEvents = Math.min(ROUND_EVENTS, options.limits.replayedEvents);
   const common = { ...options, source: store, target: store, limits: { ...options.limits, replayedEvents } };
   await settling.untilErased(await requestedErasures(store), ERASED_MS);
