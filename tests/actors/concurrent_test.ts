@@ -74,7 +74,7 @@ Deno.test("a past is folded whole while another process splits the pages of its 
   await other.close();
 });
 
-Deno.test("a profile is that of one moment while another process settles what it is made of", async () => {
+Deno.test("a profile shows one moment while another process settles its parts", async () => {
   for (const name of ["part", "process"]) {
     await using place = await MEMORY.make();
     const store = await place.open();
@@ -93,7 +93,7 @@ Deno.test("a profile is that of one moment while another process settles what it
   }
 });
 
-Deno.test("the members of a group are those that it has while another process replays everything", async () => {
+Deno.test("the members of a group are right while another process runs a full replay", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const other = await openOn(store);

@@ -52,7 +52,7 @@ Deno.test("a state whose pieces are gone is a fault of storage, and is not waite
   await rejects(whole<ActorHead>(store, await store.get<Uint8Array>(key)), StorageFault);
 });
 
-Deno.test("traceOf() leaves out what an error of the language quotes, and keeps where it was", () => {
+Deno.test("traceOf() omits quotes in errors of the language, and keeps the stack", () => {
   const caught = (act: () => unknown): unknown => {
     try {
       return act();

@@ -21,7 +21,7 @@ const clockFrom = (beginMs: number) => ({
   },
 });
 
-Deno.test("two systems on one file: each sees what the other answered at once, and each id is taken once", async () => {
+Deno.test("two systems on one file: each sees at once what the other answered, and each id is accepted once", async () => {
   const steps = fc.array(
     fc.record({
       batches: batches(6),
@@ -95,7 +95,7 @@ Deno.test("two systems on one file: a process that settled leaves the other its 
   await b.close();
 });
 
-Deno.test("requests go on while readers look at the head all the time", async () => {
+Deno.test("requests succeed while readers read the head all the time", async () => {
   await using place = await MEMORY.make();
   const system = await openOn(await place.open());
   const events = Array.from({ length: 200 }, () => eventWith());
@@ -139,7 +139,7 @@ Deno.test("a request that was written though it was denied is settled by and by,
   await system.close();
 });
 
-Deno.test("a fence is not taken from a newer fold, nor kept against one", async () => {
+Deno.test("a lease is not taken from a newer fold version, and not kept against one", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   let ops = 0;
@@ -167,7 +167,7 @@ Deno.test("a fence is not taken from a newer fold, nor kept against one", async 
   strictEqual((await store.get(["actor", 1, "user", "u1"])).value, null);
 });
 
-Deno.test("a system whose fold is older than what has settled takes events and reads them, and leaves settling alone", async () => {
+Deno.test("a system with an older fold version accepts and reads events, and does not settle", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const oracle = createOracle();

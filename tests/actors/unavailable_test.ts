@@ -134,20 +134,20 @@ async function openUnsettled(): Promise<System> {
   return system;
 }
 
-Deno.test("members that wait for settling in vain say so", async () => {
+Deno.test("reading members reports settling that does not finish in time", async () => {
   const system = await openUnsettled();
   await refused(system.reader.members("g", { limit: 1 }), "settling", /^Settling did not catch up/);
   await system.close();
 });
 
-Deno.test("members that wait for settling while the server stops say so", async () => {
+Deno.test("reading members reports that the server is stopping", async () => {
   const system = await openUnsettled();
   const waiting = refused(system.reader.members("g", { limit: 1 }), "stopping", /^The server is stopping/);
   await system.close();
   await waiting;
 });
 
-Deno.test("settling that takes its lease and fails, again and again, makes the process not ready", async () => {
+Deno.test("repeated failures of settling make the process not ready", async () => {
   const fail = () => Promise.reject(new StorageFault("storage: damaged"));
   const { system } = await openWith("actor", fail, { isStill: true, movesByFault: 1_000 });
   await system.commit([eventWith()], "k");
@@ -182,7 +182,7 @@ const CHANGES: [what: string, part: string, change: (system: System) => Promise<
 ];
 
 for (const [what, part, change] of CHANGES) {
-  Deno.test(`a change of ${what} before which other processes are always first is contention`, async () => {
+  Deno.test(`a change of ${what} that other processes always overtake is contention`, async () => {
     const { system } = await openWith(part, () => Promise.resolve(null));
     await refused(change(system), "contention", new RegExp(`^Other processes keep changing ${what}`));
     await system.close();

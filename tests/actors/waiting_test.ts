@@ -3,7 +3,7 @@ import { eventWith, openOn } from "./histories.ts";
 import { MEMORY } from "./stores.ts";
 import { NotServing } from "../../actors/store/errors.ts";
 
-Deno.test("requests that wait hold 64 MiB of JSON at the most: one more is refused at once, and those are stored", async () => {
+Deno.test("waiting requests hold at most 64 MiB of JSON: one more is refused at once, and the others are stored", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const [gate, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];

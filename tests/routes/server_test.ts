@@ -53,7 +53,7 @@ async function readAnswer(connection: Deno.Conn): Promise<string> {
 
 const readAll = (connection: Deno.Conn) => new Response(connection.readable).text();
 
-Deno.test("a HEAD is answered as a GET is, without a body, and says no length that the GET has not", async () => {
+Deno.test("a HEAD is answered like a GET, without a body and without a length that the GET does not have", async () => {
   await using server = await openServer();
   const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
   for (
@@ -126,7 +126,7 @@ Deno.test("a sender that goes away in the middle disturbs nobody, and is no faul
   for (const line of server.logged) strictEqual(line.level, "info", JSON.stringify(line));
 });
 
-Deno.test("a sender that goes away before the answer has its event accepted all the same", async () => {
+Deno.test("the event of a sender that disconnects before the answer is accepted", async () => {
   await using server = await openServer();
   const connection = await server.connect();
   await write(connection, head({ "content-length": `${EVENT.length}` }) + EVENT);
@@ -157,7 +157,7 @@ for (const [what, path, headers, status] of REFUSED) {
   });
 }
 
-Deno.test("one connection takes one request after another, refused or not", async () => {
+Deno.test("one connection serves one request after another, refused or not", async () => {
   await using server = await openServer();
   const connection = await server.connect();
   const good = head({ "content-length": `${EVENT.length}` }) + EVENT;
@@ -168,7 +168,7 @@ Deno.test("one connection takes one request after another, refused or not", asyn
   strictEqual(statuses.join(" "), "200 401 200 200");
 });
 
-Deno.test("stop() refuses what comes, and resolves once what was taken is answered", async () => {
+Deno.test("stop() refuses new requests, and resolves once accepted ones are answered", async () => {
   await using server = await openServer();
   using request = await beginEvent(server.url, { writeKey: WRITE_KEY, length: EVENT.length });
   await request.write(EVENT.slice(0, 5));

@@ -79,7 +79,7 @@ testWhere(missing("bash", "curl"), {
   },
 });
 
-Deno.test("dev says in one line that its port is taken", async () => {
+Deno.test("dev reports a used port in one line", async () => {
   using other = Deno.listen({ port: 0, hostname: "127.0.0.1" });
   await using dev = spawnTask(directory, "dev", { PORT: String(other.addr.port), KV_URL: ":memory:" });
   strictEqual((await dev.status).code, 1);
@@ -175,7 +175,7 @@ for (const [task, what, env, line] of REFUSED) {
   });
 }
 
-Deno.test("start listens on loopback alone where HOST is not set, and where HOST says so where it is", async () => {
+Deno.test("start listens on loopback alone without HOST, and on HOST if it is set", async () => {
   const others = Deno.networkInterfaces().filter(({ address, family }) =>
     family === "IPv4" && !address.startsWith("127.")
   );
@@ -191,13 +191,13 @@ Deno.test("start listens on loopback alone where HOST is not set, and where HOST
   }
 });
 
-Deno.test("start names the variable that is missing where none is set at all", async () => {
+Deno.test("start names the missing variable if none is set", async () => {
   await using refused = spawnTask(directory, "start");
   strictEqual((await refused.status).code, 1);
   match(refused.errors(), /^signalfold: cannot start: ADMIN_TOKEN must be set\n$/);
 });
 
-Deno.test("start serves on a database whose path has a blank, prints no secret, and keeps what it answered", async () => {
+Deno.test("start serves on a database whose path has a blank, prints no secret, and keeps answered events", async () => {
   const env = START();
   const headers = { authorization: `Basic ${btoa(`${env.WRITE_KEY}:`)}` };
   for (const eventCount of [1, 2]) {
@@ -212,7 +212,7 @@ Deno.test("start serves on a database whose path has a blank, prints no secret, 
   }
 });
 
-Deno.test("a signal lets a request that was taken be answered, then ends the process within 5 s", async () => {
+Deno.test("a signal lets an accepted request be answered, then ends the process within 5 s", async () => {
   const env = START();
   await using started = spawnTask(directory, "start", env);
   const body = JSON.stringify({ type: "track", userId: "u1", event: "x" });

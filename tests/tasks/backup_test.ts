@@ -115,7 +115,7 @@ for (const [what, kvUrl, args, line] of REFUSED) {
 }
 
 for (const suffix of ["", "-wal", "-shm", "-journal"]) {
-  Deno.test(`a backup is refused where FILE.part${suffix} exists, and leaves that file as it is`, async () => {
+  Deno.test(`a backup is refused if FILE.part${suffix} exists, and leaves that file as it is`, async () => {
     await using dir = await tempDir();
     const inTheWay = `${dir.path}/backup.db.part${suffix}`;
     await Deno.writeTextFile(inTheWay, "somebody else's");
@@ -127,7 +127,7 @@ for (const suffix of ["", "-wal", "-shm", "-journal"]) {
   });
 }
 
-Deno.test("a backup of a damaged database is told of, and not kept", async () => {
+Deno.test("a backup of a damaged database is reported, and not kept", async () => {
   await using dir = await tempDir();
   const kvPath = `${dir.path}/kv.db`;
   {

@@ -49,7 +49,7 @@ const EXPORTED = [
 
 const linesOf = (events: readonly unknown[]) => events.map((event) => `${JSON.stringify(event)}\n`).join("");
 
-Deno.test("events that compress badly are taken in, whatever their script", async () => {
+Deno.test("events that compress badly are imported, whatever their script", async () => {
   await using dir = await tempDir();
   // Of three bytes each, drawn evenly: zstd takes off a quarter.
   const text = () =>
@@ -69,7 +69,7 @@ Deno.test("events that compress badly are taken in, whatever their script", asyn
   match(stdout, /imported 60 events; 0 duplicates skipped; 0 lines rejected/);
 });
 
-Deno.test("Segment's raw exports are taken in from many files, gzipped or not, with their own times, once", async () => {
+Deno.test("Segment's raw exports are imported from many files, gzipped or not, with their own times, once", async () => {
   await using dir = await tempDir();
   const kvPath = `${dir.path}/kv.db`;
   // A gzip file without the ending, one of two members, and a plain one.
@@ -113,7 +113,7 @@ Deno.test("a gzip file that was cut off is named, and the task ends with status 
   );
 });
 
-Deno.test("what can't be read is named in one line, and the task ends with status 2", async (t) => {
+Deno.test("an unreadable file is named in one line, and the task ends with status 2", async (t) => {
   await using dir = await tempDir();
   const whole = gzipSync(
     linesOf(Array.from({ length: 2000 }, (_, n) => ({ ...EXPORTED[1], messageId: `m${n}` }))),
@@ -147,7 +147,7 @@ Deno.test("what can't be read is named in one line, and the task ends with statu
   }
 });
 
-Deno.test("no task takes a KV_URL that no server shares: what it did would be lost", async () => {
+Deno.test("no task accepts a KV_URL that no server shares: its work would be lost", async () => {
   await using dir = await tempDir();
   const file = `${dir.path}/events.ndjson`;
   await Deno.writeTextFile(file, linesOf([EXPORTED[0]]));
@@ -176,7 +176,7 @@ Deno.test("an option that import does not have is refused, and is no file", asyn
   match(stderr, /^signalfold: unknown option --dry-run$/m);
 });
 
-Deno.test("a line that is no event is named by its file and its number where there are several files", async () => {
+Deno.test("a line that is not an event is named by its file and number if there are several files", async () => {
   await using dir = await tempDir();
   const files = ["a.json", "b.json"].map((name) => `${dir.path}/${name}`);
   await Deno.writeTextFile(files[0]!, linesOf([EXPORTED[0]]));
@@ -278,7 +278,7 @@ Deno.test("a CR alone ends no line: two events with just that between them are r
   match(stdout, /^imported 1 events; 0 duplicates skipped; 1 lines rejected$/m);
 });
 
-Deno.test("what is said of a line that is not JSON quotes nothing of it", async () => {
+Deno.test("the error about a line that is not JSON does not quote it", async () => {
   await using dir = await tempDir();
   const file = `${dir.path}/broken.ndjson`;
   const lines = ["jane@example.com", '{"email":"jane@example.com","n":NaN}', '{"email":"jane@example.com"'];
@@ -292,7 +292,7 @@ Deno.test("what is said of a line that is not JSON quotes nothing of it", async 
   ]);
 });
 
-Deno.test("a line of 700 MB is refused in one clear line with its bound, and the lines around it are taken in", async () => {
+Deno.test("a line of 700 MB is rejected in one clear line with the limit, and the lines around it are imported", async () => {
   await using dir = await tempDir();
   const file = `${dir.path}/huge.gz`;
   const megabyte = gzipSync("x".repeat(1024 * 1024));

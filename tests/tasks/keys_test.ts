@@ -67,7 +67,7 @@ const WRONG: [args: string[], says: RegExp][] = [
   [["list", "--frob"], /Unknown option/],
 ];
 
-Deno.test("deno task keys says in a line what is wrong, and ends with status 2", async () => {
+Deno.test("deno task keys reports an error in one line, and ends with status 2", async () => {
   await using dir = await tempDir();
   (await openStore(`${dir.path}/kv.db`)).close();
   for (const [args, says] of WRONG) {
@@ -77,7 +77,7 @@ Deno.test("deno task keys says in a line what is wrong, and ends with status 2",
   }
 });
 
-Deno.test("keys, export and replay on a database that is not there say so, and make none", async () => {
+Deno.test("keys, export and replay report a missing database, and do not create one", async () => {
   await using dir = await tempDir();
   const path = `${dir.path}/misspelt.db`;
   for (

@@ -134,7 +134,7 @@ Deno.test("a state that was spoilt in the database is named by verify, and mende
   strictEqual((await server.ask("/api/v1/users/user_1")).body.counts.track, 21, "and it goes on from there");
 });
 
-Deno.test("a replay of a user that was never seen says so, and ends with a status other than 0", async () => {
+Deno.test("a replay of an unknown user reports that, and ends with a status other than 0", async () => {
   await using dir = await tempDir();
   (await openStore(`${dir.path}/kv.db`)).close();
   const { code, stderr } = await runTask(`${dir.path}/kv.db`, "replay", "--user", "nobody");

@@ -4,7 +4,7 @@ import denoJson from "../../deno.json" with { type: "json" };
 import { openStore } from "../../actors/store/store.ts";
 import { runCommand, runTask, tempDir } from "../process/server.ts";
 
-Deno.test("when the file is written anew the task may reach nothing else any more", async () => {
+Deno.test("while the file is rewritten the task can reach nothing else", async () => {
   await using dir = await tempDir();
   const kvPath = `${dir.path}/kv.db`;
   const store = await openStore(kvPath);
@@ -20,7 +20,7 @@ Deno.test("when the file is written anew the task may reach nothing else any mor
   ok(!(await Deno.readTextFile(kvPath)).includes("planted"));
 });
 
-Deno.test("what is no file, or not there, is refused in a line, and nothing is laid down", async () => {
+Deno.test("a path that is not a file, or is missing, is refused in one line, and nothing is created", async () => {
   await using dir = await tempDir();
   for (const kvUrl of [":memory:", "http://127.0.0.1:1", `${dir.path}/none.db`]) {
     const { code, stdout, stderr } = await runTask(kvUrl, "vacuum");

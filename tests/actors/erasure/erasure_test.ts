@@ -100,7 +100,7 @@ const damages: Record<string, (store: Store) => Promise<unknown>> = {
 };
 
 for (const [what, damage] of Object.entries(damages)) {
-  Deno.test(`an erasure that can't be done, as ${what} is damaged, keeps nobody's events from being settled`, async () => {
+  Deno.test(`an erasure that fails because ${what} is damaged does not stop settling`, async () => {
     await using place = await MEMORY.make();
     const store = await place.open();
     const faults: unknown[] = [];
@@ -121,7 +121,7 @@ for (const [what, damage] of Object.entries(damages)) {
 }
 
 for (const fault of FAULTS) {
-  Deno.test(`whatever write of an erasure is ${fault}, it is finished, by whomever`, async () => {
+  Deno.test(`an erasure whose write is ${fault} is completed by some process`, async () => {
     const history = plantedHistory().map((events) => events.slice(0, 40));
     const left = oracleOf(withoutPerson(history.flat(), { kind: "user", id: U }));
     const afterwards: Promise<unknown>[] = [];
@@ -212,7 +212,7 @@ Deno.test("another process that holds the person in memory shows nothing of them
   await other.close();
 });
 
-Deno.test("who is erased has no log, though the tail still knows of a device that is another's now", async () => {
+Deno.test("an erased person has no log, even if the tail still has a device that is now another's", async () => {
   await using place = await MEMORY.make();
   const open = await place.open();
   const settles = Promise.withResolvers<void>();
@@ -243,7 +243,7 @@ Deno.test("who is erased has no log, though the tail still knows of a device tha
   await system.close();
 });
 
-Deno.test("a replay of everything that had begun puts nothing to use of who was erased meanwhile", async () => {
+Deno.test("a full replay does not bring back a person who was erased while it ran", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const clock = { ms: BEGIN_MS + 1e9 };
@@ -299,7 +299,7 @@ async function killReplays(store: Store, clock: { ms: number }): Promise<void> {
   deepStrictEqual(await generationsIn(store), [1, 2]);
 }
 
-Deno.test("what replays of everything left that were killed is erased too", async () => {
+Deno.test("an erasure covers what killed full replays left behind", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const clock = { ms: BEGIN_MS + 1e9 };
@@ -313,7 +313,7 @@ Deno.test("what replays of everything left that were killed is erased too", asyn
   await system.close();
 });
 
-Deno.test("what replays of everything left that were killed is deleted by the next", async () => {
+Deno.test("a full replay deletes what killed ones left behind", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const clock = { ms: BEGIN_MS + 1e9 };
@@ -354,7 +354,7 @@ Deno.test("a replay of everything by a newer version, cut off, keeps nobody from
   await system.close();
 });
 
-Deno.test("what is more than one value of a plan is erased whole", async () => {
+Deno.test("a plan larger than one value is executed completely", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const system = await openOn(store);
@@ -391,7 +391,7 @@ Deno.test("later events of the person are theirs, in a profile that knows nothin
   deepStrictEqual(await verified(place), []);
 });
 
-Deno.test("who was never seen is erased without a count, and can be suppressed", async () => {
+Deno.test("an unknown person is erased with a count of 0, and can be suppressed", async () => {
   await using place = await MEMORY.make();
   const clock = { ms: BEGIN_MS + 5 };
   const system = await openOn(await place.open(), { clock });
@@ -409,7 +409,7 @@ Deno.test("who was never seen is erased without a count, and can be suppressed",
   await system.close();
 });
 
-Deno.test("no more than so many people are suppressed, and it says so before anything is erased", async () => {
+Deno.test("the limit of suppressed people is checked before anything is erased", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const system = await openOn(store);
@@ -422,7 +422,7 @@ Deno.test("no more than so many people are suppressed, and it says so before any
   await system.close();
 });
 
-Deno.test("who asks again while an erasure waits joins it, up to the head that there is then", async () => {
+Deno.test("a repeated request joins a pending erasure, which then covers events up to the new head", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const clock = { ms: BEGIN_MS };
@@ -454,7 +454,7 @@ Deno.test("who asks again while an erasure waits joins it, up to the head that t
   await system.close();
 });
 
-Deno.test("no more than so many erasures wait", async () => {
+Deno.test("the number of pending erasures is limited", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const system = await openOn(store);
@@ -467,7 +467,7 @@ Deno.test("no more than so many erasures wait", async () => {
   await system.close();
 });
 
-Deno.test("who asks for an erasure waits for 30 s, and is told that it goes on", async () => {
+Deno.test("a request for erasure waits 30 s, then reports that the erasure continues", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const { clock, add } = stillClock();
@@ -503,7 +503,7 @@ Deno.test("who asks for an erasure waits for 30 s, and is told that it goes on",
   await system.close();
 });
 
-Deno.test("what only one part of the system keeps is erased by that part", async () => {
+Deno.test("a part of the system that holds data of its own erases it", async () => {
   await using place = await MEMORY.make();
   const system: System = await openOn(await place.open());
   const asked: Person[] = [];

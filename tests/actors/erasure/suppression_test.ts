@@ -112,7 +112,7 @@ Deno.test("an anonymous id that was erased itself is free once somebody logs in 
   await system.close();
 });
 
-Deno.test("within one request a log-in frees the device for what comes behind it", async () => {
+Deno.test("a log-in frees the device for later events of the same request", async () => {
   await using place = await MEMORY.make();
   const system = await openOn(await place.open());
   await system.commit(HISTORY, "key");
@@ -185,7 +185,7 @@ function beginningOf(links: StoredEvent[], event: StoredEvent): number {
   );
 }
 
-Deno.test("a suppression can be lifted, one by one, and said again", async () => {
+Deno.test("a suppression can be lifted, one by one, and repeated", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const system = await openOn(store);
@@ -221,7 +221,7 @@ Deno.test("a suppression can be lifted, one by one, and said again", async () =>
   await system.close();
 });
 
-Deno.test("no more than so many times of devices are remembered, and the person is suppressed all the same", async () => {
+Deno.test("the number of remembered intervals of devices is limited, and the person is still suppressed", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const system = await openOn(store);
@@ -235,7 +235,7 @@ Deno.test("no more than so many times of devices are remembered, and the person 
   await system.close();
 });
 
-Deno.test("another process knows within 5 s who is suppressed, and so does one that starts", async () => {
+Deno.test("other processes, also new ones, apply a suppression within 5 s", async () => {
   await using place = await FILE.make();
   const { clock, add } = stillClock();
   const one = await openOn(await place.open(), { clock: { ms: BEGIN_MS, monotonic: clock.monotonic } });

@@ -46,7 +46,7 @@ for (const fault of ["lost", "done but lost", "done but denied"] satisfies Fault
   });
 }
 
-Deno.test("an event reads no storage, whatever there is to hold it against", async () => {
+Deno.test("an event reads no storage, whatever contracts there are", async () => {
   const store = await openStore(":memory:");
   let reads = 0;
   const counting: Store = {
@@ -67,7 +67,7 @@ Deno.test("an event reads no storage, whatever there is to hold it against", asy
   store.close();
 });
 
-Deno.test("what is known is looked at again behind an answer after 2 s, and before one after 4 s", async () => {
+Deno.test("contracts are refreshed after a response once they are 2 s old, and before one after 4 s", async () => {
   const store = await openStore(":memory:");
   let fails = false;
   const { clock, add } = stillClock();

@@ -47,7 +47,7 @@ for (const [event, wanted] of ROWS) {
   });
 }
 
-Deno.test("what was said of an event is looked through too", () => {
+Deno.test("the error message of an event is searched too", () => {
   strictEqual(fate({ userId: "other" }, `type must be one of …, found "${ID}"`), "goes");
 });
 
@@ -59,7 +59,7 @@ Deno.test("an id that a URL or JSON writes otherwise is found", () => {
   }
 });
 
-Deno.test("of any number of ids, those are found that stand in a text, as looking for one after the other does", () => {
+Deno.test("the search for many ids finds the same as a search for each", () => {
   const letters = fc.string({ unit: fc.constantFrom("a", "b", "-", "é", "😀"), minLength: 1, maxLength: 9 });
   const cases = fc.tuple(
     fc.array(letters, { maxLength: 4 }),

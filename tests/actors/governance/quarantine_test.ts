@@ -76,7 +76,7 @@ async function open(wrap: (store: Store) => Store = (store) => store) {
   };
 }
 
-Deno.test("a flood of one write key keeps half of what is kept of a minute, and counts the others", async () => {
+Deno.test("a flood of one write key uses half of a minute's room, and the rest is counted", async () => {
   await using test = await open();
   const half = MINUTE_EVENTS / 2;
   for (let n = 0; n < half + 50; n++) test.keep({ n });
@@ -139,7 +139,7 @@ Deno.test("a write key that holds half of all that may be kept keeps no more, an
   }
 });
 
-Deno.test("what is said to be kept of each write key is what is kept of it, whatever comes and goes", async () => {
+Deno.test("the shares of write keys match the stored events, whatever is added and removed", async () => {
   await using test = await open();
   const other = test.other();
   for (let n = 0; n < 240; n++) {
@@ -166,7 +166,7 @@ Deno.test("what is said to be kept of each write key is what is kept of it, what
   deepStrictEqual(await test.total(), { events: 0, bytes: 0 });
 });
 
-Deno.test("a flood that finds no room asks storage for nothing, and leaves nothing to be written", async () => {
+Deno.test("a flood without room reads no storage, and leaves nothing to write", async () => {
   const asked: PropertyKey[] = [];
   await using test = await open((store) =>
     new Proxy(store, {
@@ -186,7 +186,7 @@ Deno.test("a flood that finds no room asks storage for nothing, and leaves nothi
   deepStrictEqual([asked, test.quarantine.dropped() - before], [[], 10_000]);
 });
 
-Deno.test("beyond what is kept in all nothing more is, until something leaves", async () => {
+Deno.test("a full quarantine keeps nothing more until an event leaves", async () => {
   for (
     const full of [{ events: MAX_REJECTED - 1, bytes: 0 }, { events: 0, bytes: MAX_REJECTED_BYTES - 20 }]
   ) {
@@ -210,7 +210,7 @@ Deno.test("an event larger than a value may be is counted, not kept", async () =
   deepStrictEqual([await test.events(), test.quarantine.dropped()], [[], 1]);
 });
 
-Deno.test("a page ends at 4 MiB of events, and the next goes on from there", async () => {
+Deno.test("a page ends at 4 MiB of events, and the next continues there", async () => {
   await using test = await open();
   const processes = [test.quarantine, test.other(), test.other(), test.other()];
   let kept = 0;
@@ -244,7 +244,7 @@ Deno.test("events that come together are written together", async () => {
   ok(writes <= 3, `${writes} writes`);
 });
 
-Deno.test("what is older than a week is neither shown nor kept", async () => {
+Deno.test("events older than a week are neither shown nor kept", async () => {
   await using test = await open();
   for (let n = 0; n < 120; n++) test.keep({ n });
   await test.quarantine.list({ limit: 1 });
@@ -284,7 +284,7 @@ Deno.test("a person can be erased from it: by every id that an event names; anot
 });
 
 for (const when of ["before", "after"] as const) {
-  Deno.test(`nothing stays of who is erased that another process keeps just ${when} they are looked for`, async () => {
+  Deno.test(`events of an erased person that another process writes just ${when} the search do not stay`, async () => {
     await using test = await open();
     const other = test.other();
     test.keep({ userId: "u" }, other);
@@ -317,7 +317,7 @@ for (const when of ["before", "after"] as const) {
   });
 }
 
-Deno.test("two processes keep what both were told, and count it rightly", async () => {
+Deno.test("two processes keep the events of both, with correct counts", async () => {
   await using test = await open();
   const other = test.other();
   for (let n = 0; n < 300; n++) test.keep({ n }, n % 2 ? other : test.quarantine);
@@ -394,7 +394,7 @@ Deno.test("one that is deleted by a write that is done but denied was deleted, t
   deepStrictEqual(said, kept);
 });
 
-Deno.test("storage that fails breaks nobody who keeps an event", async () => {
+Deno.test("failing storage does not fail a caller that keeps an event", async () => {
   let fails = true;
   await using test = await open((store) => ({
     ...store,

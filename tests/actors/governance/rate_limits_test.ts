@@ -96,7 +96,7 @@ Deno.test("when one of two falls idle the other gets all that it leaves", async 
   ok(alone! > 0.9 * 2_000 && alone! < 1.1 * 2_000, `${alone} of 2000`);
 });
 
-Deno.test("a process that starts goes on with what the others left, and does not give the burst again", async () => {
+Deno.test("a new process continues with the rest of the budget, and does not grant the burst again", async () => {
   await using shared = await openShared(2);
   const limit = { perSecond: 1, burst: 100 };
   const [one, two] = shared.limits as [RateLimits, RateLimits];
@@ -154,7 +154,7 @@ for (const aheadMs of [[5_000, 0], [0, 5_000], [600_000, 0], [0, 600_000]]) {
   });
 }
 
-Deno.test("what another writes while storage takes long to answer is not taken for a clock that is ahead", async () => {
+Deno.test("a write by another process while storage is slow is not mistaken for a clock that is ahead", async () => {
   await using shared = await openShared(1);
   const { store, clock } = shared;
   const answer = Promise.withResolvers<void>();
@@ -194,7 +194,7 @@ const AFTERWARDS: [what: string, write: (store: Store) => Promise<void>, key: ty
 ];
 
 for (const [what, write, key] of AFTERWARDS) {
-  Deno.test(`${what} that is written while the key is deleted, or later, does not stay`, async () => {
+  Deno.test(`${what} that is written during or after the deletion of its key does not stay`, async () => {
     await using shared = await openShared(0);
     const { store } = shared;
     const remove = () =>
@@ -224,7 +224,7 @@ Deno.test("the last use of the key of the environment, which is not stored, is w
   deepStrictEqual(await createKeyUse(shared.store).lastUsed([DEFAULT_KEY_ID]), [START]);
 });
 
-Deno.test("what is given back may be taken again, in every process, and is never more than the burst", async () => {
+Deno.test("budget that is given back can be used again, in every process, and never exceeds the burst", async () => {
   await using shared = await openShared(2);
   const { clock } = shared;
   const limit = { perSecond: 1, burst: 10 };
@@ -239,7 +239,7 @@ Deno.test("what is given back may be taken again, in every process, and is never
   strictEqual((await two.take("k", limit, { events: 1, now: clock.ms })).admitted, false);
 });
 
-Deno.test("a request reads nothing, and what is told is told a few times a second however many events come", async () => {
+Deno.test("a request reads no storage, and use is written a few times a second however many events come", async () => {
   await using shared = await openShared(0);
   let calls = 0;
   const counting: Store = {

@@ -26,7 +26,7 @@ Deno.test("a write key is c and 24 letters, each of 36 as likely as the others: 
   ok(Math.log2(36 ** 24) > 124);
 });
 
-Deno.test("random bytes that would favour some letters are passed over", () => {
+Deno.test("random bytes that would favour some letters are skipped", () => {
   let calls = 0;
   const key = newWriteKey((bytes) => bytes.fill(calls++ === 0 ? 252 : 251));
   strictEqual(calls, 2);

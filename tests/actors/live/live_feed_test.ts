@@ -95,7 +95,7 @@ async function keysUnder(store: Store, name: string): Promise<number> {
   return count;
 }
 
-Deno.test("while nobody listens the store is looked at once in a while, however many requests there are", async () => {
+Deno.test("while nobody listens the store is read now and then, however many requests there are", async () => {
   await using both = await openTwo({ pace: 1 });
   const before = both.reads.count;
   const { live } = both.two;
@@ -127,7 +127,7 @@ Deno.test("of a process to which little comes no note is lost, though it looks o
   }
 });
 
-Deno.test("of two processes that both listen each is told of the other's notes, and of its own once", async () => {
+Deno.test("two listening processes each get the other's notes, and their own once", async () => {
   await using both = await openTwo();
   const systems = [both.one, both.two];
   const listeners = await Promise.all(systems.map(({ live }) => live.listen({})));
@@ -156,7 +156,7 @@ Deno.test("of two processes that both listen each is told of the other's notes, 
   }
 });
 
-Deno.test("notes that come faster than a value holds are counted as passed over, those of great length too", async () => {
+Deno.test("notes that exceed a value are counted as skipped, also long ones", async () => {
   await using both = await openTwo();
   const listener = await both.one.live.listen({});
   await learn(both.two);
@@ -173,7 +173,7 @@ Deno.test("notes that come faster than a value holds are counted as passed over,
   ok(second.notes.length >= 20 && second.skipped > 0, `${second.notes.length} of 100`);
 });
 
-Deno.test("a listener that does not ask is told how many notes it has missed", async () => {
+Deno.test("a slow listener is told the number of missed notes", async () => {
   await using both = await openTwo();
   const listener = await both.one.live.listen({});
   for (let n = 0; n < KEPT_NOTES + 30; n++) both.one.live.tell([note(n)]);
@@ -181,7 +181,7 @@ Deno.test("a listener that does not ask is told how many notes it has missed", a
   deepStrictEqual([notes.length, skipped, notes[0]!.messageId], [KEPT_NOTES, 30, "m30"]);
 });
 
-Deno.test("notes of a process that is gone are deleted by another, and so are those of one that closes", async () => {
+Deno.test("the notes of a dead process are deleted by another, and a closing process deletes its own", async () => {
   await using both = await openTwo();
   await both.store.commit({
     checks: [],
@@ -222,7 +222,7 @@ Deno.test("events come in the order of the journal, whole, though many commit wh
   deepStrictEqual([seen.length, listener.position().count], [1_200, 1_260]);
 });
 
-Deno.test("who came before the first event gets all of them after it, without those whose place alone is left", async () => {
+Deno.test("a listener from before the first event gets all events, without erased ones", async () => {
   await using both = await openTwo();
   const first = await both.one.live.listen({});
   const after = first.position();
@@ -245,7 +245,7 @@ Deno.test("who came before the first event gets all of them after it, without th
   }
 });
 
-Deno.test("who comes back from 50,000 events ago is told of each; from one more, how many are passed over", async () => {
+Deno.test("a listener 50,000 events behind gets each of them; one further behind gets the number of skipped ones", async () => {
   const system = await openOn(":memory:");
   const commit = (n: number) => system.commit(Array.from({ length: n }, () => eventWith()), "k");
   const nothing = { place: BEGINNING, count: 0 };

@@ -88,7 +88,7 @@ function told(changed: Json): Json {
   };
 }
 
-Deno.test("of any event of any history its trace tells what the profile was before it and after it", async () => {
+Deno.test("the trace of an event shows the profile before and after it, for any history", async () => {
   await fc.assert(
     fc.asyncProperty(batches(3), fc.boolean(), async (all, settles) => {
       await using place = await MEMORY.make();
@@ -120,7 +120,7 @@ Deno.test("of any event of any history its trace tells what the profile was befo
   );
 });
 
-Deno.test("a trace names the logs, the place, the commit, and what a group and a context became", async () => {
+Deno.test("a trace has the logs, the position, the commit, and the changes of a group and a context", async () => {
   await using place = await MEMORY.make();
   const system = await openOn(await place.open());
   try {
@@ -172,7 +172,7 @@ Deno.test("a trace names the logs, the place, the commit, and what a group and a
 const isSetBy = (name: string) => ({ type, traits }: StoredEvent) =>
   type === "identify" && traits !== undefined && Object.hasOwn(traits, name);
 
-Deno.test("of any trait of any history: the newest event that set it, and those before it, newest first", async () => {
+Deno.test("the provenance of a trait lists the events that set it, newest first, for any history", async () => {
   await fc.assert(
     fc.asyncProperty(batches(5), fc.boolean(), async (all, settles) => {
       await using place = await MEMORY.make();
@@ -231,7 +231,7 @@ async function sendAll(system: System, events: StoredEvent[]): Promise<void> {
   for (let i = 0; i < events.length; i += 2_500) await system.commit(events.slice(i, i + 2_500), "k");
 }
 
-Deno.test("of what was replaced more often than is told, the newest are, and from when on there may be more", async () => {
+Deno.test("a trait that was replaced too often shows the newest events, and the time before which there may be more", async () => {
   await using place = await MEMORY.make();
   const system = await openOn(await place.open());
   try {
@@ -271,7 +271,7 @@ Deno.test("of what was replaced more often than is told, the newest are, and fro
   }
 });
 
-Deno.test("of an anonymous id that users share a trait is told within bounds, though all between is another's", async () => {
+Deno.test("the provenance of a trait of a shared anonymous id is bounded, even if all events between are another user's", async () => {
   await using place = await MEMORY.make();
   const system = await openOn(await place.open());
   const link = (userId: string, atMs: number) =>
@@ -299,7 +299,7 @@ Deno.test("of an anonymous id that users share a trait is told within bounds, th
   }
 });
 
-Deno.test("of somebody with very many events a trait is told within bounds, and what one changed is not", async () => {
+Deno.test("a user with very many events has bounded provenance, and no changes per event", async () => {
   await using place = await MEMORY.make();
   const system = await openOn(await place.open());
   try {

@@ -49,7 +49,7 @@ async function findAll(
   }
 }
 
-Deno.test("every event is found at its place, with who sent it, settled or not, and no other is", async () => {
+Deno.test("every event is found at its position with its sender, settled or not, and no other event is", async () => {
   const sizes = fc.array(fc.record({ count: fc.integer({ min: 1, max: 40 }), settles: fc.boolean() }), {
     minLength: 1,
     maxLength: 8,
@@ -87,7 +87,7 @@ Deno.test("every event is found at its place, with who sent it, settled or not, 
   );
 });
 
-Deno.test("an id that has left the window of dedup is found all the same, and the newest of two first", async () => {
+Deno.test("an id outside the dedup window is found, and the newest of two events first", async () => {
   await using place = await MEMORY.make();
   const clock = { ms: BEGIN_MS };
   const system = await openOn(await place.open(), { clock, dedupMs: DAY_MS });
@@ -115,7 +115,7 @@ Deno.test("an id that has left the window of dedup is found all the same, and th
   }
 });
 
-Deno.test("a search ends at its bound, says where it is to go on, and goes on there to the end", async () => {
+Deno.test("a search stops at its bound, tells where to continue, and can be continued to the end", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   const system = await openOn(store, {});
@@ -156,7 +156,7 @@ Deno.test("an id that was never accepted costs no search while nothing has left 
   }
 });
 
-Deno.test("an id that says when it was made is found by that, though it is old and no run says where", async () => {
+Deno.test("an old id with a time is found by that time, even if no run covers it", async () => {
   await using place = await MEMORY.make();
   const clock = { ms: BEGIN_MS };
   const { reads, counted } = counting(await place.open());

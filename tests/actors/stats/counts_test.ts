@@ -87,7 +87,7 @@ async function keysOf(store: Store): Promise<string[]> {
   return keys;
 }
 
-Deno.test("what two processes count adds up by minute, hour and day, before and after it is summed up", async () => {
+Deno.test("the counts of two processes add up by minute, hour and day, before and after the summing", async () => {
   await using test = await open();
   const { clock } = test;
   const [one, two] = [test.process(), test.process()];
@@ -131,7 +131,7 @@ Deno.test("counts of processes before a restart are there after it, in the same 
   );
 });
 
-Deno.test("what was counted is written when the next event comes 5 s later, so that others see it", async () => {
+Deno.test("counts are written when the next event comes 5 s later, so that other processes see them", async () => {
   await using test = await open();
   const [one, two] = [test.process(), test.process()];
   take(one, START, 1);
@@ -208,7 +208,7 @@ Deno.test("counts are kept for 30 days, and then dropped, of minutes, hours and 
   for (const per of PERIODS) strictEqual((await read(counts, per, { to: clock.ms + DAY })).length, 1);
 });
 
-Deno.test("however long nothing came, the newest 30 days on which something did stay until others take their places", async () => {
+Deno.test("the newest 30 days with events are kept until newer ones replace them, however long nothing came", async () => {
   await using test = await open();
   const { clock } = test;
   const counts = test.process();
@@ -238,7 +238,7 @@ Deno.test("however long nothing came, the newest 30 days on which something did 
   }
 });
 
-Deno.test("more than can be dropped by one operation goes all the same", async () => {
+Deno.test("more old counts than one operation can drop are all dropped", async () => {
   await using test = await open();
   const { clock } = test;
   const counts = test.process();
@@ -349,7 +349,7 @@ Deno.test("two processes that sum up at the same time count nothing twice", asyn
   }
 });
 
-Deno.test("a process whose clock is far behind does not write again what was joined meanwhile", async () => {
+Deno.test("a process whose clock is far behind does not write joined counts again", async () => {
   await using test = await open();
   const [one, two] = [test.process(), test.process()];
   const slow = test.process(test.store, () => START);
@@ -386,7 +386,7 @@ Deno.test("many minutes at once, as of a clock that jumps, don't grow memory, an
   ok((await read(counts, "minute")).length < 20);
 });
 
-Deno.test("whatever is counted, a value fits in the store", () => {
+Deno.test("a value of counts always fits in the store", () => {
   const counts = newCounts();
   const random = () =>
     Array.from({ length: 120 }, () => String.fromCharCode(0x4e00 + Math.random() * 20_000)).join("");
@@ -406,7 +406,7 @@ Deno.test("whatever is counted, a value fits in the store", () => {
   ok(bytes < 65_536, String(bytes));
 });
 
-Deno.test("a process whose clock ran ahead for a while does not keep the others' counts from being taken", async () => {
+Deno.test("a process whose clock ran ahead for a while does not block the counts of others", async () => {
   await using test = await open();
   const { clock } = test;
   const one = test.process();

@@ -39,7 +39,7 @@ Deno.test("a clock that runs is trusted, and so are the small steps of one that 
 for (
   const [what, ms] of [["an hour", HOUR_MS], ["minus an hour", -HOUR_MS], ["31 days", 31 * DAY_MS]] as const
 ) {
-  Deno.test(`a clock moved by ${what} is not trusted, is told of once, and is trusted when it comes back`, () => {
+  Deno.test(`a clock moved by ${what} is not trusted, is reported once, and is trusted when it comes back`, () => {
     const clock = told();
     clock.move(ms);
     match(clock.fault()!, /^The clock of this server jumped (60 minutes|31 days) (ahead|back) while/);
@@ -90,7 +90,7 @@ Deno.test("a larger move is never believed while the process runs", () => {
   match(clock.told[0]!, /if the clock is correct now, restart this process\.$/);
 });
 
-Deno.test("a start says what is odd about the clock and the newest event, and nothing where nothing is", () => {
+Deno.test("a start reports a clock that does not fit the newest event, and nothing otherwise", () => {
   const nowMs = Date.parse("2025-03-15T12:00:00.000Z");
   strictEqual(startNotice(nowMs, 0), undefined);
   strictEqual(startNotice(nowMs, nowMs - 20 * HOUR_MS), undefined);

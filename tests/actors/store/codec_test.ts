@@ -7,7 +7,7 @@ import { runs } from "../../domain/profile/facts.ts";
 /** A runtime with zstd, and one like Deno 2.5.0 without. */
 const CODECS = [createCodec({ zstd: true }), createCodec({ zstd: false })];
 
-Deno.test("what one runtime compresses, each of them reads", () => {
+Deno.test("every runtime reads what any other compressed", () => {
   const texts = fc.array(fc.string({ unit: "grapheme", maxLength: 200 }), { maxLength: 200 });
   fc.assert(
     fc.property(texts, (parts) => {

@@ -171,7 +171,7 @@ for (const member of ["traits", "properties", "context", "integrations"]) {
   });
 }
 
-Deno.test("an empty array in the context and integrations of a batch, or in an event's own, says nothing", () => {
+Deno.test("an empty array as context or integrations, of a batch or of an event, counts as absent", () => {
   deepStrictEqual(accepted(track(), { defaults: { context: [], integrations: [] } }), accepted(track()));
   const defaults = { context: { locale: "en" }, integrations: { All: false } };
   deepStrictEqual(
@@ -181,7 +181,7 @@ Deno.test("an empty array in the context and integrations of a batch, or in an e
 });
 
 for (const id of [null, ""]) {
-  Deno.test(`userId ${JSON.stringify(id)} is absent where there is an anonymousId`, () => {
+  Deno.test(`userId ${JSON.stringify(id)} is absent if there is an anonymousId`, () => {
     deepStrictEqual(
       accepted(track({ userId: id, anonymousId: "a1" })),
       accepted({
@@ -261,7 +261,7 @@ Deno.test("a long integer is no object", () => {
   strictEqual(rejected(parseExact("1234567890123456789")).code, "not_an_object");
 });
 
-Deno.test("a message id is made only for an event that has none", () => {
+Deno.test("a message id is created only for an event without one", () => {
   strictEqual(accepted(track()).messageId, "made-here");
   strictEqual(accepted(track({ messageId: null })).messageId, "made-here");
   strictEqual(accepted(track({ messageId: "mine" }), { newId: () => ok(false) as never }).messageId, "mine");
@@ -293,7 +293,7 @@ const TRAITS: [what: string, more: Json, traits: unknown][] = [
 ];
 
 for (const [what, more, traits] of TRAITS) {
-  Deno.test(`identify has as traits ${what}`, () => {
+  Deno.test(`the traits of an identify are ${what}`, () => {
     const stored = accepted(identify(more));
     deepStrictEqual(stored.traits, traits);
     deepStrictEqual(stored.context, more.context);
@@ -302,7 +302,7 @@ for (const [what, more, traits] of TRAITS) {
 
 // Types.
 
-Deno.test("the type that the route implies holds, whatever the body says", () => {
+Deno.test("the type of the route outranks the body's", () => {
   const body = { userId: "u1", groupId: "g1", previousId: "a1", event: "Signed Up" };
   for (const type of EVENT_TYPES) {
     for (
@@ -315,7 +315,7 @@ Deno.test("the type that the route implies holds, whatever the body says", () =>
   }
 });
 
-Deno.test("a type that is not allowed is forbidden, by whichever way it was said", () => {
+Deno.test("a type that is not allowed is forbidden, whether the route or the body names it", () => {
   const allowedTypes: EventType[] = ["page", "track"];
   strictEqual(accepted(track(), { allowedTypes }).type, "track");
   for (const more of [{ type: undefined }, { type: "identify" as const }]) {
@@ -453,7 +453,7 @@ const FILLED: [what: string, own: Json, batch: Json, stored: Json][] = [
 ];
 
 for (const [what, own, batch, stored] of FILLED) {
-  Deno.test(`what a batch says in context and integrations ${what}`, () => {
+  Deno.test(`context and integrations of a batch: ${what}`, () => {
     const { context, integrations } = accepted(track(own), { defaults: batch });
     deepStrictEqual(JSON.parse(JSON.stringify({ context, integrations })), stored);
   });
@@ -464,7 +464,7 @@ Deno.test("identify without traits takes them from the context of its batch", ()
   deepStrictEqual(accepted(identify(), { defaults }).traits, { plan: "free" });
 });
 
-Deno.test("what is wrong in a batch's context is wrong in each event that it is filled into", () => {
+Deno.test("a problem in a batch's context is a problem of each event that it is filled into", () => {
   const cases: [Json, Json, string | undefined, string][] = [
     [{}, { context: { a: { b: Infinity } } }, "invalid_number", "context.a.b"],
     [{ context: { a: 1 } }, { context: { a: { b: Infinity } } }, undefined, ""],
@@ -636,7 +636,7 @@ const MESSAGES: [item: unknown, message: string][] = [
 ];
 
 for (const [item, message] of MESSAGES) {
-  Deno.test(`a message says the path, the rule and what was found: ${message.slice(0, 60)}`, () => {
+  Deno.test(`a message has the path, the rule and the value found: ${message.slice(0, 60)}`, () => {
     strictEqual(rejected(item).message, message);
   });
 }
@@ -647,7 +647,7 @@ Deno.test("a rejection lists all that is wrong with the members", () => {
   ok(errors.length <= MAX_ERRORS);
 });
 
-Deno.test("a rejection bears the event's message id where that is a valid one", () => {
+Deno.test("a rejection has the event's message id if it is valid", () => {
   strictEqual(rejected({ type: "page", messageId: "m1" }).messageId, "m1");
   strictEqual(rejected({ type: "page", messageId: 5 }).messageId, "5");
   strictEqual(
@@ -684,7 +684,7 @@ for (const fill of ["x", "ü", "漢", "😀", "\n", "\u0001", "\ud800"]) {
   });
 }
 
-Deno.test("what a batch fills in counts for the size of an event, what the event says itself does not count twice", () => {
+Deno.test("a batch's defaults count towards the size of an event, and the event's own members do not count twice", () => {
   const text = (bytes: number) => "x".repeat(bytes);
   const defaults = { context: { a: text(20_000) } };
   accepted(track(), { defaults });
@@ -692,7 +692,7 @@ Deno.test("what a batch fills in counts for the size of an event, what the event
   accepted(track({ properties: { b: text(20_000) }, context: { a: "" } }), { defaults });
 });
 
-Deno.test("an event is too large exactly where its JSON is, with what its batch fills in", () => {
+Deno.test("an event is too large exactly if its JSON with the batch's defaults is", () => {
   const map = fc.dictionary(
     fc.string({ maxLength: 2 }),
     fc.constantFrom<unknown>(1, -1.7976931348623157e308, null, "\u0001"),
@@ -716,7 +716,7 @@ Deno.test("an event is too large exactly where its JSON is, with what its batch 
   );
 });
 
-Deno.test("a huge event, and a huge context of a batch, are refused without being looked through", () => {
+Deno.test("a huge event, and a huge context of a batch, are rejected without a full check", () => {
   const huge = members(60_000);
   let looked = 0;
   const watched = new Proxy(huge, { get: (target, key) => (looked++, target[key as string]) });
@@ -736,7 +736,7 @@ Deno.test("the bound on the size is the caller's to change", () => {
 
 // Names that mean something to JavaScript.
 
-Deno.test("members named __proto__, constructor and prototype are data, wherever they stand", () => {
+Deno.test("members named __proto__, constructor and prototype are data everywhere", () => {
   const odd = `{"__proto__":{"admin":true},"constructor":{"prototype":1},"prototype":null,"toString":"x"}`;
   const json =
     `{"type":"identify","userId":"u1","traits":${odd},"context":${odd},"integrations":${odd},"__proto__":${odd}}`;
@@ -771,7 +771,7 @@ Deno.test("__proto__ counts as a trait like any other", () => {
   strictEqual(rejected(identify({ traits })).code, "too_many_traits");
 });
 
-Deno.test("a text that is not well-formed Unicode survives storage as UTF-8, where it is a value", () => {
+Deno.test("a value that is not well-formed Unicode survives storage as UTF-8", () => {
   const stored = accepted(track({ properties: { a: "x\ud800y", b: ["\udc00"] }, name: "\ud83d" }));
   const bytes = new TextEncoder().encode(JSON.stringify(stored));
   deepStrictEqual(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)), stored);
@@ -868,7 +868,7 @@ for (const [what, more, stamps] of STAMPS) {
   });
 }
 
-Deno.test("readStored() refuses what accept() refuses", () => {
+Deno.test("readStored() rejects what accept() rejects", () => {
   const stamps = {
     receivedAt: "2024-01-01T00:00:00.000Z",
     timestamp: "2024-01-01T00:00:00.000Z",
@@ -1025,7 +1025,7 @@ Deno.test("an event that was accepted and stored is read again as the same event
   );
 });
 
-Deno.test("what the schema of the API's document takes is what accept() takes, but for rules over several members", () => {
+Deno.test("the document's schema accepts what accept() accepts, except for rules about several members", () => {
   fc.assert(
     fc.property(likely, (event) => {
       const item = JSON.parse(JSON.stringify(event));

@@ -85,7 +85,7 @@ const extreme = fc.letrec((tie) => ({
   ),
 })).value;
 
-Deno.test("a look and a measure together refuse exactly what is larger than allowed", () => {
+Deno.test("a check and a measurement together reject exactly what is too large", () => {
   const bytes = fc.integer({ min: -3, max: 3 });
   const share = fc.constantFrom(0.1, 0.24, 0.25, 0.26, 0.5, 0.9, 1, 1, 1, 2, 6, 7);
   fc.assert(

@@ -3,7 +3,7 @@ import { refilled } from "../../../domain/limits/token_bucket.ts";
 
 const rate = { perSecond: 10, most: 100 };
 
-Deno.test("a bucket that is up to a minute ahead is waited for; further ahead it goes on from now, no fuller", () => {
+Deno.test("a bucket up to a minute ahead is waited for; one further ahead continues from now, no fuller", () => {
   const now = 1_000_000;
   const ahead = { level: 5, at: now + 60_000 };
   deepStrictEqual(refilled(ahead, { ...rate, now }), ahead);

@@ -164,7 +164,7 @@ function histories(users: number, maxLength: number): fc.Arbitrary<Fact[]> {
   );
 }
 
-Deno.test("an anonymous id's events go to who owned it at their time, at once and step by step", () => {
+Deno.test("the events of an anonymous id go to its owner at their time, at once and step by step", () => {
   let refolds = 0;
   let inPlace = 0;
   fc.assert(
@@ -229,7 +229,7 @@ Deno.test("nothing is lost or doubled between owners", () => {
   );
 });
 
-Deno.test("an anonymous id of so many owners is a placeholder from then on, at once and step by step", () => {
+Deno.test("an anonymous id with too many owners is a placeholder from then on, at once and step by step", () => {
   let reached = 0;
   let after = 0;
   const many = fc.array(
@@ -263,7 +263,7 @@ Deno.test("an anonymous id of so many owners is a placeholder from then on, at o
   ok(reached > 0 && after > 0, "the bound was reached, and events came after it");
 });
 
-Deno.test("of an anonymous id of too many owners, who owned what is the same in any order of arrival", () => {
+Deno.test("the owners of an anonymous id with too many owners are the same in any order of arrival", () => {
   const facts = Array.from({ length: 240 }, (_, at) =>
     factWith({
       at,
@@ -284,7 +284,7 @@ Deno.test("of an anonymous id of too many owners, who owned what is the same in 
   fc.assert(fc.property(orders, (order) => deepStrictEqual(bare(order), wanted)), runs(20));
 });
 
-Deno.test("what 55 users link in turn is nobody's after the fiftieth, and each keeps what was theirs", () => {
+Deno.test("an id that 55 users link in turn has no owner after the fiftieth, and each keeps their interval", () => {
   const facts: Fact[] = [];
   for (let n = 1; n <= 55; n++) {
     facts.push(
@@ -312,7 +312,7 @@ Deno.test("of millions of links that count no more, few are held", () => {
   deepStrictEqual([runs.length, runs[0]!.user, end], [MAX_OWNERS, "u99999", [-99_950, placed(99_950)]]);
 });
 
-Deno.test("users who alternate fill no more than so many runs, at once and step by step", () => {
+Deno.test("alternating users fill a limited number of runs, at once and step by step", () => {
   const facts = Array.from({ length: MAX_RUNS + 200 }, (_, index) =>
     factWith({
       place: index + 1,
@@ -393,7 +393,7 @@ for (const [sentence, history, owned] of IDENTITY) {
   });
 }
 
-Deno.test("an anonymous id of many owners who fill it with traits can be stored, at once and step by step alike", () => {
+Deno.test("an anonymous id of many owners with many traits can be stored, at once and step by step", () => {
   const facts: Fact[] = [];
   for (let i = 0; i < MAX_OWNERS; i++) {
     facts.push(

@@ -19,7 +19,7 @@ Deno.test("nothing differs between a person and the same one", () => {
   deepStrictEqual(changesBetween(made(), made()), { traits: {} });
 });
 
-Deno.test("a first event changes all that it says, from nothing", () => {
+Deno.test("a first event changes everything that it names, from nothing", () => {
   const changes = changesBetween(emptyPerson(), personOf({ type: "track", name: "A" }));
   deepStrictEqual(JSON.parse(JSON.stringify(changes)), {
     traits: {},
@@ -31,7 +31,7 @@ Deno.test("a first event changes all that it says, from nothing", () => {
   });
 });
 
-Deno.test("traits that were set, changed and removed are told apart, whatever their names", () => {
+Deno.test("set, changed and removed traits are distinguished, whatever their names", () => {
   const before = personOf({ type: "identify", traits: { same: 1, changed: 1, removed: 1 } });
   const traits = JSON.parse('{"same":1,"changed":{"b":2},"removed":null,"__proto__":"new"}');
   const after = personOf(
@@ -59,7 +59,7 @@ Deno.test("joining a group, and having joined it earlier, are changes", () => {
   deepStrictEqual({ ...changesBetween(joined, earlier).groups }, { g: { from: LATER, to: ISO } });
 });
 
-Deno.test("of a group its traits are told", () => {
+Deno.test("the changes of a group are its traits", () => {
   const event = factWith({ type: "group", groupId: "g", traits: { plan: "pro" } });
   const { traits } = groupChanges(emptyGroup(), evolveGroup(emptyGroup(), event));
   deepStrictEqual({ ...traits }, { plan: { from: null, to: "pro" } });

@@ -93,7 +93,7 @@ for (const [sentence, fact, links, logs] of ROWS) {
   });
 }
 
-Deno.test("a fact takes of an event only what its type means", () => {
+Deno.test("a fact has only the members that its type uses", () => {
   const event = {
     messageId: "m",
     userId: "u",

@@ -146,7 +146,7 @@ for (const name of HOSTILE_NAMES) {
   });
 }
 
-Deno.test("firsts, lasts, counts and names are those of all events, the context that of the newest with one", () => {
+Deno.test("first and last times, counts and names are of all events, the context of the newest event with one", () => {
   const person = fold([
     factWith({ place: 1, at: 5000, name: "A", hasContext: true }),
     factWith({ place: 2, at: 1000, name: "A", hasContext: true }),
@@ -219,7 +219,7 @@ const large = fc.array(
   )
 );
 
-Deno.test("a state never exceeds its bound, says how much it has, and counts what it drops, wherever it is stored", () => {
+Deno.test("a state never exceeds its bound, knows its size, and counts what it drops, wherever it is stored", () => {
   fc.assert(
     fc.property(large, fc.nat(60), (facts, cut) => {
       const person = emptyPerson();
@@ -238,7 +238,7 @@ Deno.test("a state never exceeds its bound, says how much it has, and counts wha
   );
 });
 
-Deno.test("what is stored of a full state, of whatever kind, stays below 500 KB", () => {
+Deno.test("a stored full state of any kind stays below 500 KB", () => {
   const kinds: Record<string, (i: number) => Partial<Fact>> = {
     "short traits of long numbers": (i) => ({
       type: "identify",
@@ -259,7 +259,7 @@ Deno.test("what is stored of a full state, of whatever kind, stays below 500 KB"
   }
 });
 
-Deno.test("what makes room makes room: a trait that was removed or shrank lets another in", () => {
+Deno.test("a trait that was removed or shrank makes room for another", () => {
   const set = (place: number, traits: Record<string, unknown>) =>
     factWith({ type: "identify", place, at: place, traits });
   const person = fold(

@@ -35,7 +35,7 @@ function setAll(all: Setting[], registers: Registers = new Map()): Registers {
   return registers;
 }
 
-Deno.test("a register holds the setting of the greatest time, then place, whatever the order and grouping", () => {
+Deno.test("a register holds the value of the latest time, then position, in any order and grouping", () => {
   const cases = settings.chain((all) => fc.tuple(fc.constant(all), shuffled(all), fc.nat(12)));
   fc.assert(
     fc.property(cases, ([all, other, cut]) => {
@@ -65,7 +65,7 @@ Deno.test("a register holds the setting of the greatest time, then place, whatev
   );
 });
 
-Deno.test("setting gives the bytes gained, which sum up to what is there", () => {
+Deno.test("setting gives the added bytes, which sum up to the size", () => {
   fc.assert(
     fc.property(settings, (all) => {
       const registers: Registers = new Map();
@@ -83,7 +83,7 @@ Deno.test("setting gives the bytes gained, which sum up to what is there", () =>
   );
 });
 
-Deno.test("a setting without room changes nothing and says so", () => {
+Deno.test("a value without room changes nothing and is reported", () => {
   const registers: Registers = new Map();
   const bytes = setRegister(registers, "a", { value: "xx", at: 1, place: placed(1), roomBytes: 100 });
   ok(typeof bytes === "number" && bytes <= 100);

@@ -61,7 +61,7 @@ Deno.test("events are counted by write key, type and whether they were there bef
   );
 });
 
-Deno.test("rejected events are counted by reason, code, write key, and the type that they say if it is one", () => {
+Deno.test("rejected events are counted by reason, code, write key, and their type if it is known", () => {
   const counts = newCounts();
   for (
     const item of [{ type: "track" }, { type: "track" }, { type: "nonsense" }, null, [], 7, { type: {} }]
@@ -184,7 +184,7 @@ Deno.test("law: counts of stretches add up to the counts of all, however they ar
   }));
 });
 
-Deno.test("beyond so many write keys, kinds of rejection and contracts the rest is counted as one", () => {
+Deno.test("write keys, kinds of rejection and contracts beyond the bounds are counted as one", () => {
   const counts = newCounts();
   for (let n = 0; n < 2 * MAX_KEYS; n++) count(counts, [event("page")], `k${n}`);
   for (let n = 0; n < 2 * MAX_REJECTIONS; n++) {

@@ -115,7 +115,7 @@ for (const [what, body] of HEAVY) {
   });
 }
 
-Deno.test("without credit a compressed body is inflated to what its own bytes pay for, and no further", async () => {
+Deno.test("without credit a compressed body is inflated only as far as its own bytes pay for", async () => {
   const { bodies } = open({ loadCredit: 1e-9 });
   const bytes = gzipSync(new Uint8Array(3 * MIB)).length;
   const { code, body } = await parse(bodies, new Uint8Array(3 * MIB), { gzip: true });
@@ -165,7 +165,7 @@ Deno.test("structure is counted outside strings where it matters", () => {
   strictEqual(count("[".repeat(1_000)), 101, "no further than is needed to refuse it");
 });
 
-Deno.test("large bodies are parsed one at a time; small plain ones wait for none of them", async () => {
+Deno.test("large bodies are parsed one at a time; small plain ones do not wait for them", async () => {
   const { bodies } = open({ maxParsedBytes: 8_000 });
   const sender = { keyId: "k", network: () => "192.0.2.1" };
   const read = (bytes: number) => bodies.read(request(" ".repeat(bytes - 2) + "{}", false), sender);
@@ -183,7 +183,7 @@ Deno.test("large bodies are parsed one at a time; small plain ones wait for none
   strictEqual(bodies.waiting(), 0);
 });
 
-Deno.test("what is inflated counts until it is released", async () => {
+Deno.test("inflated bytes count until the body is released", async () => {
   const { bodies } = open();
   const body = await bodies.read(request(JSON.stringify("x".repeat(9_000)), true), {
     keyId: "k",

@@ -39,7 +39,7 @@ Deno.test("large bodies of one key leave room for those of others, and all of th
   ok(fill(memory, forever(() => key("public")), 60 * KIB).length * 60 * KIB > 7 * MIB);
 });
 
-Deno.test("unknown senders take none of what known ones have, and their large bodies none of their small ones'", () => {
+Deno.test("unknown senders use none of the known ones' memory, and their large bodies none of the small ones'", () => {
   const memory = createBodyMemory(LIMITS);
   strictEqual(fill(memory, forever((n) => stranger(`large ${n}`)), 512 * KIB).length, 16);
   const small = fill(memory, forever((n) => stranger(`small ${n}`)), 60 * KIB).length * 60 * KIB;
@@ -48,7 +48,7 @@ Deno.test("unknown senders take none of what known ones have, and their large bo
   ok(fill(memory, forever(() => key("mine")), 60 * KIB).length * 60 * KIB > 3 * MIB);
 });
 
-Deno.test("an unknown network sends one large body at a time, however it says its length", () => {
+Deno.test("an unknown network sends one large body at a time, however it declares its length", () => {
   const memory = createBodyMemory(LIMITS);
   const first = memory.open(stranger("a"), 100 * KIB);
   strictEqual(memory.open(stranger("a"), 100 * KIB).isRefused, true);
@@ -62,7 +62,7 @@ Deno.test("an unknown network sends one large body at a time, however it says it
   strictEqual(memory.open(stranger("a"), 100 * KIB).isRefused, false);
 });
 
-Deno.test("whatever is held and released, the memory is bounded, and all of it comes back", () => {
+Deno.test("memory is bounded whatever is held and released, and all of it is returned", () => {
   const senders = [key("a"), key("b"), stranger("x"), stranger("y"), stranger("z")];
   const step = fc.record({
     sender: fc.constantFrom(...senders),

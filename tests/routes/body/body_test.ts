@@ -59,7 +59,7 @@ Deno.test("a body is read whole, in one piece or many, with its length known or 
   strictEqual((await bodies.read(new Request("http://localhost", { method: "POST" }))).bytes.length, 0);
 });
 
-Deno.test("a body of just the bound is taken, one byte more is too large", async () => {
+Deno.test("a body of exactly the limit is accepted, one byte more is too large", async () => {
   const bodies = open();
   const taken = await bodies.read(streamed(10, 100, "ends").request);
   strictEqual(taken.bytes.length, 1000);
@@ -104,7 +104,7 @@ Deno.test("a body that comes byte by byte is cut after its whole time", async ()
   strictEqual((await bodies.read(slow.request)).problem?.code, "stalled_body");
 });
 
-Deno.test("a body that breaks off is told from one that is bad", async () => {
+Deno.test("a body that breaks off is distinguished from an invalid one", async () => {
   const bodies = open();
   strictEqual((await bodies.read(streamed(3, 10, "breaks").request)).problem?.code, "broken_body");
 });

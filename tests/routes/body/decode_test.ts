@@ -58,7 +58,7 @@ Deno.test("a refusal of invalid JSON holds nothing of the body, wherever it brea
   );
 });
 
-Deno.test("a position that the body itself speaks of is not taken for the engine's", () => {
+Deno.test("a position in the body's own text is not mistaken for the engine's", () => {
   const parsed = parseJson("x in JSON at position 31337 (line 1 column 9)");
   strictEqual(
     "problem" in parsed && parsed.problem.detail,

@@ -13,12 +13,12 @@ function atOnce(turn: Turn | Promise<Turn | undefined>): Turn {
   return turn;
 }
 
-Deno.test("who comes to an empty queue begins at once", () => {
+Deno.test("work in an empty queue begins at once", () => {
   const queue = createFairQueue(OPTIONS);
   for (let n = 0; n < 3; n++) atOnce(queue.enter(["k"], 10)).leave();
 });
 
-Deno.test("one works at a time, and who waits goes on when the work is done", async () => {
+Deno.test("one body is processed at a time, and the next begins when it is done", async () => {
   const queue = createFairQueue(OPTIONS);
   const first = atOnce(queue.enter(["k"], 1));
   let hasBegun = false;
@@ -29,7 +29,7 @@ Deno.test("one works at a time, and who waits goes on when the work is done", as
   (await second)!.leave();
 });
 
-Deno.test("the event loop gets its turn after so much work, and not before", async () => {
+Deno.test("the event loop has its turn after a bounded amount of work, and not before", async () => {
   const queue = createFairQueue(OPTIONS);
   const order: string[] = [];
   const blocker = atOnce(queue.enter(["k"], 1));
@@ -46,7 +46,7 @@ Deno.test("the event loop gets its turn after so much work, and not before", asy
   deepStrictEqual(order, ["quick", "long", "others", "after"]);
 });
 
-Deno.test("after long work others have time for what takes several turns", async () => {
+Deno.test("after long work others have time for several turns", async () => {
   const queue = createFairQueue(OPTIONS);
   const order: string[] = [];
   const first = atOnce(queue.enter(["k"], 1));
@@ -75,7 +75,7 @@ Deno.test("a body that comes right after much work waits for the event loop too"
   (await second)!.leave();
 });
 
-Deno.test("who works is bounded by weight until it leaves or weighs less; one alone may weigh more", async () => {
+Deno.test("admitted work is bounded by weight until it leaves or shrinks; one alone may weigh more", async () => {
   const queue = createFairQueue(OPTIONS);
   const first = atOnce(queue.enter(["k"], 150));
   first.spent(0);
@@ -163,7 +163,7 @@ Deno.test("a group whose time is dearer gets less", async () => {
   near(served.known!, 3 * served.unknown!, 8);
 });
 
-Deno.test("who comes after a rest has no claim on the time in which others worked", async () => {
+Deno.test("a sender that was idle has no claim on the time that others used", async () => {
   const queue = createFairQueue(OPTIONS);
   for (let n = 0; n < 50; n++) {
     const turn = await queue.enter(["busy"], 1);
@@ -185,7 +185,7 @@ Deno.test("who comes after a rest has no claim on the time in which others worke
   ok(firstHalf <= 5, order.join());
 });
 
-Deno.test("who waits too long is told so, and the next goes on", async () => {
+Deno.test("work that waits too long is refused, and the next one continues", async () => {
   const clock = { nowMs: 0 };
   const queue = createFairQueue({ ...OPTIONS, now: () => clock.nowMs });
   const first = atOnce(queue.enter(["k"], 60));
@@ -198,7 +198,7 @@ Deno.test("who waits too long is told so, and the next goes on", async () => {
   ok(await behind !== undefined);
 });
 
-Deno.test("the queue is bounded: one more is told no at once", async () => {
+Deno.test("the queue is bounded: one more is refused at once", async () => {
   const queue = createFairQueue(OPTIONS);
   const first = atOnce(queue.enter(["k"], 1));
   const line = Array.from({ length: MAX_WAITING }, (_, n) => queue.enter([`${n % 2_000}`], 1));

@@ -9,7 +9,7 @@ function openLog(level: LogLevel) {
   return { log, lines, clock };
 }
 
-Deno.test("a log says what is of its level and above", () => {
+Deno.test("a log writes lines of its level and above", () => {
   for (const level of LOG_LEVELS) {
     const { log, lines } = openLog(level);
     for (const lineLevel of ["debug", "info", "warn", "error"] as const) log.line(lineLevel, "x");
@@ -17,7 +17,7 @@ Deno.test("a log says what is of its level and above", () => {
   }
 });
 
-Deno.test("a log tells the first refusal at once, and counts those of a minute in one line", () => {
+Deno.test("a log writes the first refusal at once, and counts those of a minute in one line", () => {
   const { log, lines, clock } = openLog("info");
   for (let i = 0; i < 1000; i++) log.count("info", "refused", { code: "invalid_json", requestId: `r${i}` });
   log.count("info", "refused", { code: "unauthorized" }, 7);
@@ -37,7 +37,7 @@ Deno.test("a log tells the first refusal at once, and counts those of a minute i
   deepStrictEqual(lines.slice(4).map(({ code, count }) => [code, count]), [["not_found", 1]]);
 });
 
-Deno.test("a log counts a thousand kinds apart, then says what it has and begins anew", () => {
+Deno.test("a log counts a thousand kinds separately, then writes the counts and begins again", () => {
   const { log, lines } = openLog("info");
   const count = (code: string) => log.count("info", "refused", { code });
   count("first");

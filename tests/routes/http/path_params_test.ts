@@ -22,7 +22,7 @@ const CASES: [path: string, params: (string | null)[]][] = [
 ];
 
 for (const [path, params] of CASES) {
-  Deno.test(`the parameters of ${path} are decoded once, and undefined where they are ill-formed`, async () => {
+  Deno.test(`the parameters of ${path} are decoded once, and undefined if they are malformed`, async () => {
     deepStrictEqual(await read(path), params);
   });
 }

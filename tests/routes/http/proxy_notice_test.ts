@@ -25,7 +25,7 @@ for (
   });
 }
 
-Deno.test("a proxy that comes later is seen within a hundred requests", async () => {
+Deno.test("a proxy that appears later is noticed within a hundred requests", async () => {
   await using test = await openTestApp();
   for (let n = 0; n < 150; n++) await test.get("/healthz", {});
   for (let n = 0; n < 100; n++) await test.get("/healthz", { via: "1.1 x" });

@@ -6,7 +6,7 @@ import { AS_ADMIN, AS_READER, AS_SENDER, openTestApp, WRITE_KEY } from "../test_
 /** Of health and documents: nothing that they show depends on who asks, or for what. */
 const OPEN = /^\/(healthz|readyz|openapi\.json|docs.*)$/;
 
-Deno.test("a parameter that a reading or admin route does not know is 400, which names it and those it takes", async () => {
+Deno.test("an unknown parameter of a reading or admin route is 400, and the answer names it and the known ones", async () => {
   await using test = await openTestApp();
   const paths = test.app.routes
     .filter(({ method, path }) => method !== "OPTIONS" && !OPEN.test(path) && !isSendingPath(path));
@@ -36,7 +36,7 @@ Deno.test("an erasure with a parameter that is spelt wrong erases nobody", async
   strictEqual((await test.get("/api/v1/users/u")).body.eventCount, 1);
 });
 
-Deno.test("who may not ask is told that alone", async () => {
+Deno.test("a caller without the right is told only that", async () => {
   await using test = await openTestApp();
   for (const [headers, status] of [[{}, 401], [AS_SENDER, 403], [AS_READER, 403]] as const) {
     strictEqual((await test.get("/api/v1/admin/stats?x=1", headers)).status, status);

@@ -53,7 +53,7 @@ const NAMES: [around: (path: string) => string, isSame: boolean][] = [
   [(path) => `http://x#${path}`, false],
 ];
 
-Deno.test("a path that takes no events has one name, and a scheme and a host before it count for nothing", async () => {
+Deno.test("a path without events has one name, and a scheme and a host before it are ignored", async () => {
   await using test = await openTestApp();
   await using server = await serve(test);
   await test.send("/api/v1/events", { type: "page", userId: "u" });
@@ -68,7 +68,7 @@ Deno.test("a path that takes no events has one name, and a scheme and a host bef
 
 const SENDING = ["/api/v1/events", "/v1/track", "/api/s/s2s/page"];
 
-Deno.test("a path that takes events may begin with several slashes and end in one, after a host too", async () => {
+Deno.test("a path that accepts events may begin with several slashes and end in one, also after a host", async () => {
   await using test = await openTestApp();
   await using server = await serve(test);
   const body = JSON.stringify({ type: "page", userId: "u", event: "x" });

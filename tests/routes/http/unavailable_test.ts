@@ -45,7 +45,7 @@ const REASONS: [error: Error, code: string, detail: string, retryAfter: string][
 ];
 
 for (const [error, code, detail, retryAfter] of REASONS) {
-  Deno.test(`${code} is told as what it is (${detail}), and only where events are sent with what became of them`, async () => {
+  Deno.test(`${code} has its own detail (${detail}), and the outcome of events only on routes that accept events`, async () => {
     await using test = await failing(error);
     const show = ({ status, headers, body }: Awaited<ReturnType<TestApp["get"]>>) => [
       status,
@@ -70,7 +70,7 @@ for (const [error, code, detail, retryAfter] of REASONS) {
   });
 }
 
-Deno.test("a server that stops says so, and of events that a retry is safe", async () => {
+Deno.test("a stopping server says so, and that a retry of events is safe", async () => {
   await using test = await openTestApp();
   await test.app.stop();
   const sent = (await test.send("/v1/page", EVENT)).body;
@@ -89,7 +89,7 @@ Deno.test("a server that stops says so, and of events that a retry is safe", asy
   }
 });
 
-Deno.test("an erasure that goes on has a code of its own", async () => {
+Deno.test("an erasure that continues has a code of its own", async () => {
   await using test = await failing(new NotServing("It goes on.", "erasure_under_way"));
   const { status, body } = await test.send("/api/v1/users/u", undefined, {
     method: "DELETE",

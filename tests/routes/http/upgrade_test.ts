@@ -49,7 +49,7 @@ for (
     ["an event without Upgrade, which is the workaround", "POST", "/api/v1/events", "x: y", BODY],
   ] as const
 ) {
-  Deno.test(`${what} is answered as any other`, async () => {
+  Deno.test(`${what} is answered like any other`, async () => {
     const { text } = await ask(method, path, { headers, body });
     match(text, /^HTTP\/1\.1 200 OK\r\n/);
   });

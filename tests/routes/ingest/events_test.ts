@@ -115,7 +115,7 @@ for (const path of [ONE, BATCH]) {
   }
 }
 
-Deno.test("sending a body that is not JSON tells the place and quotes nothing", async () => {
+Deno.test("a body that is not JSON is reported with its position and without a quote", async () => {
   await using test = await openTestApp();
   const { body } = await test.send(ONE, '{"writeKey":"wk_secret",oops}');
   strictEqual(body.detail, "The body must be JSON: invalid at position 24 (line 1, column 25).");
@@ -221,7 +221,7 @@ Deno.test("a batch in which every event is rejected is 200, and leaves their mes
   strictEqual((await test.send(ONE, { ...TRACK, messageId: "m1" })).body.duplicate, false);
 });
 
-Deno.test("a batch's context, integrations and sentAt fill in what an event does not say", async () => {
+Deno.test("a batch's context, integrations and sentAt are defaults of its events", async () => {
   await using test = await openTestApp();
   const sentAt = new Date(test.clock.nowMs - 3_600_000).toISOString();
   const timestamp = new Date(test.clock.nowMs - 3_601_000).toISOString();
@@ -321,7 +321,7 @@ for (const [path, body] of [[ONE, TRACK], [BATCH, { batch: [TRACK] }]] as const)
     strictEqual(answer.body.success, false);
   });
 
-  Deno.test(`a bug makes ${path} 500 without a word on what it was, and is logged once with its stack`, async () => {
+  Deno.test(`a bug makes ${path} 500 without details, and is logged once with its stack`, async () => {
     await using test = await withCommit(() => Promise.reject(new TypeError("secret inside")));
     for (let times = 0; times < 3; times++) {
       const answer = await test.send(path, body);

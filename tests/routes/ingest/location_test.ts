@@ -30,12 +30,12 @@ for (const [ip, country] of [[US, "US"], [US_V6, "US"], [`::ffff:${DE}`, "DE"]] 
 }
 
 for (const ip of ["10.0.0.1", "127.0.0.1", "::1", "jane", "8.8.8.8.8", 8, { a: 1 }, ["8.8.8.8"], true]) {
-  Deno.test(`an event from ${JSON.stringify(ip)} is taken, and has no location`, async () => {
+  Deno.test(`an event from ${JSON.stringify(ip)} is accepted, and has no location`, async () => {
     deepStrictEqual(await contextOf({}, { context: { ip } }), { ip });
   });
 }
 
-Deno.test("a browser's peer counts where the event gives no address, and is not kept", async () => {
+Deno.test("a browser's peer address is used if the event has none, and is not kept", async () => {
   deepStrictEqual(await contextOf({}, { headers: BROWSER, from: US }), { location: { country: "US" } });
   deepStrictEqual(await contextOf({}, { context: { ip: DE }, headers: BROWSER, from: US }), {
     ip: DE,
@@ -60,7 +60,7 @@ const PROXIES: [trusted: number, forwarded: string | undefined, country: string 
   [1, "10.0.0.1", undefined],
 ];
 for (const [trustedProxies, forwarded, country] of PROXIES) {
-  Deno.test(`behind ${trustedProxies} trusted proxies that say ${forwarded} the peer is from ${country}`, async () => {
+  Deno.test(`behind ${trustedProxies} trusted proxies with ${forwarded} the peer is from ${country}`, async () => {
     const headers = { ...BROWSER, ...forwarded !== undefined && { "x-forwarded-for": forwarded } };
     const context = await contextOf({ trustedProxies }, { headers, from: US });
     deepStrictEqual(context?.location, country === undefined ? undefined : { country });
@@ -112,7 +112,7 @@ Deno.test("a server locates by the countries that are installed, by a file, or n
   }
 });
 
-Deno.test("a database of IPv4 alone says nothing of an IPv6 address, and the same of IPv4 in IPv6", async () => {
+Deno.test("a database of IPv4 alone has no location for IPv6, and the same one for IPv4 in IPv6", async () => {
   const { default: bytes } = await import(
     "@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country-ipv4.mmdb",
     { with: { type: "bytes" } }
@@ -129,7 +129,7 @@ Deno.test("a database of IPv4 alone says nothing of an IPv6 address, and the sam
   });
 });
 
-Deno.test("a server that is given a database of cities says region, city and time zone, where they are known", async () => {
+Deno.test("a server with a database of cities adds region, city and time zone, if they are known", async () => {
   await using dir = await tempDir();
   const file = `${dir.path}/cities.mmdb`;
   await Deno.writeFile(

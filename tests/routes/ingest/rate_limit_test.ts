@@ -69,7 +69,7 @@ Deno.test("a batch costs its events, and one that wants more than there is is 42
   strictEqual((await key.batch(500)).status, 200);
 });
 
-Deno.test("a batch larger than the burst is 429, and says that it is never taken", async () => {
+Deno.test("a batch larger than the burst is 429, and says that it can never be accepted", async () => {
   await using test = await open();
   const key = await limited(test, { perSecond: 10, burst: 20 });
   const refused = await key.batch(21);
@@ -143,7 +143,7 @@ for (const [what, fails, status] of FAILURES) {
   });
 }
 
-Deno.test("where storage does not say whether somebody is suppressed an event costs nothing either", async () => {
+Deno.test("an event costs nothing if storage does not tell whether its person is suppressed", async () => {
   const { clock, system } = await openTold();
   let isFailing = false;
   const suppression = {
@@ -158,7 +158,7 @@ Deno.test("where storage does not say whether somebody is suppressed an event co
   strictEqual((await key.one()).status, 200);
 });
 
-Deno.test("what is refused with 413 as a whole costs its size and not its events", async () => {
+Deno.test("a request that is refused with 413 costs its size and not its events", async () => {
   const { clock, system } = await openTold();
   const commit: typeof system.commit = (events, writeKeyId) =>
     events.length === 7 ? Promise.reject(new BatchTooLarge("too large")) : system.commit(events, writeKeyId);
@@ -204,7 +204,7 @@ for (const [path, body] of SEGMENT) {
   });
 }
 
-Deno.test("a limit that is changed, taken away and set holds for the next request, and keys don't share one", async () => {
+Deno.test("a changed, removed or new limit applies to the next request, and keys do not share one", async () => {
   await using test = await open();
   const key = await limited(test, { perSecond: 1, burst: 1 });
   const other = await limited(test, { perSecond: 1, burst: 1 });

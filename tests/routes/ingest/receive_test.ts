@@ -53,7 +53,7 @@ for (const [what, body, headers = {}] of ANYTHING) {
   });
 }
 
-Deno.test("a compressed body is taken with its key in a header, or in the query of a beacon", async () => {
+Deno.test("a compressed body is accepted with its key in a header, or in the query of a beacon", async () => {
   await using test = await openTestApp();
   const headers = { "content-encoding": "gzip" };
   const body = gzip(text({ batch: [TRACK] }));
@@ -61,7 +61,7 @@ Deno.test("a compressed body is taken with its key in a header, or in the query 
   strictEqual((await test.send(`${BEACON}?writeKey=${WRITE_KEY}`, body, { headers })).status, 200);
 });
 
-Deno.test("a body with its key in itself is at most 512 KB, wherever in it the key stands", async () => {
+Deno.test("a body with its key inside is at most 512 KB, wherever the key is", async () => {
   await using test = await openTestApp();
   const send = async (body: string) => {
     const { status, body: { code } } = await test.send(BATCH, body, { headers: {} });
@@ -109,20 +109,20 @@ const TEXTS: [what: string, body: string, status: number][] = [
 ];
 
 for (const [what, body, status] of TEXTS) {
-  Deno.test(`a key that stands in the body ${what} is ${status}`, async () => {
+  Deno.test(`a key in the body ${what} is ${status}`, async () => {
     await using test = await openTestApp();
     strictEqual((await test.send(ONE, body, { headers: {} })).status, status);
   });
 }
 
-Deno.test("a body with a valid key in it is refused for what is wrong with it", async () => {
+Deno.test("an invalid body with a valid key inside is refused with its own problem", async () => {
   await using test = await openTestApp();
   const send = async (body: string) => (await test.send(ONE, body, { headers: {} })).body.code;
   strictEqual(await send(`{"writeKey":"${WRITE_KEY}",oops}`), "invalid_json");
   strictEqual(await send(text({ type: "track", writeKey: WRITE_KEY })), "missing_event");
 });
 
-Deno.test("the look for a key ends soon, whatever the text", () => {
+Deno.test("the search for a key ends soon, whatever the text", () => {
   const different = Array.from({ length: 40_000 }, (_, n) => `"writeKey":"${n}"`).join();
   strictEqual(writtenKeys(bytesOf(different)).length, 8);
   const same = `"writeKey":"same",`.repeat(40_000) + '"writeKey":"last"';
@@ -247,13 +247,13 @@ Deno.test("a key with a limit whose batches are parsed in vain, as too many of i
   deepStrictEqual([...codes], ["batch_over_burst", "too_much_refused"]);
 });
 
-Deno.test("a key without a limit is never refused for what was refused before", async () => {
+Deno.test("a key without a limit is never refused because of earlier refusals", async () => {
   await using test = await openTestApp({ limits: LITTLE });
   for (let times = 0; times < 50; times++) strictEqual((await test.send(ONE, "{")).status, 400);
   strictEqual((await test.send(ONE, TRACK)).status, 200);
 });
 
-Deno.test("what the server itself could not take costs nobody anything", async () => {
+Deno.test("a refusal because of the server's own state costs nobody anything", async () => {
   await using test = await openTestApp({ limits: { ...LITTLE, maxUnknownSmallBytes: 10 } });
   for (let times = 0; times < 50; times++) {
     const stream = new ReadableStream<Uint8Array>({
@@ -269,7 +269,7 @@ Deno.test("what the server itself could not take costs nobody anything", async (
 /** Requests that are more than 5 % of the work that 5 s have room for, by what any request costs. */
 const WORTH_A_WARNING = 2_600;
 
-Deno.test("the log names a key that goes on beyond its rate limit, which is no debt", async () => {
+Deno.test("the log names a key that keeps exceeding its rate limit, which is not a debt", async () => {
   await using test = await openTestApp();
   const rateLimit = { perSecond: 0.01, burst: 1 };
   const { writeKey: { id }, key } = await test.system.writeKeys.create({ name: "eager", rateLimit });
@@ -292,7 +292,7 @@ Deno.test("the log names an address whose bodies find no room, which is no debt"
   strictEqual(test.logged.find(({ code }) => code === "refused_work")?.network, "192.0.2.7");
 });
 
-Deno.test("the log and the figures tell of refused work, and of who causes most of it", async () => {
+Deno.test("the log and the figures show refused work, and who causes most of it", async () => {
   let ms = 0;
   await using test = await openTestApp({ elapsed: () => ms += 10 });
   const flood = async (from: string, times: number) => {

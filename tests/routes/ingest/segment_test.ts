@@ -39,7 +39,7 @@ async function logOf(test: TestApp, userId = "u1") {
 }
 
 for (const [path, type] of TYPED) {
-  Deno.test(`${path} takes an event and makes it ${type}, with or without slashes around`, async () => {
+  Deno.test(`${path} accepts an event as ${type}, with or without slashes around`, async () => {
     await using test = await openTestApp();
     for (const written of [path, `${path}/`, `http://localhost/${path}`]) {
       const body = { userId: "u1", ...EVENTS[type], writeKey: WRITE_KEY, messageId: written };
@@ -53,7 +53,7 @@ for (const [path, type] of TYPED) {
   });
 }
 
-Deno.test("the type of the route outranks the one that the body says", async () => {
+Deno.test("the type of the route outranks the body's", async () => {
   await using test = await openTestApp();
   await test.send("/v1/page", { type: "identify", userId: "u1" });
   strictEqual((await logOf(test))[0].type, "page");
@@ -78,7 +78,7 @@ Deno.test("a refusal on a path of the family says code and message, as its clien
 });
 
 for (const path of BATCHES) {
-  Deno.test(`${path} takes a batch, and a bad event in it does not keep the others out`, async () => {
+  Deno.test(`${path} accepts a batch, and an invalid event does not affect the others`, async () => {
     await using test = await openTestApp();
     const batch = [
       { type: "track", userId: "u1", event: "First" },
@@ -101,7 +101,7 @@ for (const path of BATCHES) {
     strictEqual((await logOf(test)).length, 2);
   });
 
-  Deno.test(`${path} takes 2,500 events at once, and refuses 2,501`, async () => {
+  Deno.test(`${path} accepts 2,500 events at once, and refuses 2,501`, async () => {
     await using test = await openTestApp();
     const batch = Array.from({ length: 2501 }, () => ({ type: "page", userId: "u1" }));
     const refused = await test.send(path, { batch });
@@ -230,7 +230,7 @@ const settingsOf = (apiHost: string, protocol: string) => ({
   metrics: { sampleRate: 0 },
 });
 
-Deno.test("the settings name the host that was asked, or PUBLIC_URL", async () => {
+Deno.test("the settings name the requested host, or PUBLIC_URL", async () => {
   await using plain = await openTestApp();
   const answer = await plain.get(SETTINGS, {});
   deepStrictEqual([answer.status, answer.body], [200, settingsOf("localhost/v1", "http")]);
@@ -300,7 +300,7 @@ const PREFLIGHTS: (readonly [path: string, method: string])[] = [
 ];
 
 for (const [path, method] of PREFLIGHTS) {
-  Deno.test(`a preflight of ${method} ${path} is let in with the headers that it asks for`, async () => {
+  Deno.test(`a preflight of ${method} ${path} is allowed with its requested headers`, async () => {
     await using test = await openTestApp();
     const { status, headers } = await test.send(path, undefined, {
       method: "OPTIONS",

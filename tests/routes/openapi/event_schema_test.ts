@@ -169,7 +169,7 @@ function compare(pointer: string, { item, type }: { item: unknown; type?: EventT
 
 const RUNS = 4000;
 
-Deno.test("the schema of an event takes what accept takes, and refuses what it refuses", () => {
+Deno.test("the schema of an event accepts what accept() accepts, and rejects what it rejects", () => {
   const seen = { taken: 0, refused: 0 };
   const types = fc.constantFrom(...EVENT_TYPES, "other", null, undefined);
   fc.assert(
@@ -196,7 +196,7 @@ Deno.test("the schema of each type, which a path implies, does so too", () => {
   }
 });
 
-Deno.test("each value of each member, alone in a good event, is taken by both or refused by both", () => {
+Deno.test("each value of each member, alone in a valid event, is accepted or rejected by both", () => {
   const beyond: string[] = [];
   for (const type of EVENT_TYPES) {
     for (const [name, values] of Object.entries(members)) {

@@ -275,7 +275,7 @@ function sourcesIn(folder: URL): URL[] {
   });
 }
 
-Deno.test("every code that stands in the product's sources is documented", () => {
+Deno.test("every code in the product's sources is documented", () => {
   const documented = JSON.stringify(DOCUMENT);
   const codes = new Set<string>(NOT_SERVING_CODES);
   for (const folder of ["routes", "domain", "actors"]) {

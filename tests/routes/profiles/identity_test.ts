@@ -52,7 +52,7 @@ for (const id of ["[object Object]", "NaN", "nil", "(null)", " ", "{{user_id}}",
   });
 }
 
-Deno.test("a user called undefined keeps nothing of a visitor, who is the real user's", async () => {
+Deno.test("a user called undefined gets nothing of a visitor, who belongs to the real user", async () => {
   await using test = await openTestApp();
   await sendAll(test, [{ type: "track", anonymousId: "visitor", event: "Viewed" }]);
   await sendAll(test, [identify("undefined", "visitor")]);
@@ -63,13 +63,13 @@ Deno.test("a user called undefined keeps nothing of a visitor, who is the real u
   deepStrictEqual([body.anonymousIds, body.events, body.eventCount], [[], {}, 1]);
 });
 
-Deno.test("an identify links whatever its sender puts beside its ids: the mark that it never links is the server's", async () => {
+Deno.test("an identify links whatever else its sender sends: only the server can mark it as never linking", async () => {
   await using test = await openTestApp();
   await sendAll(test, [{ ...identify("jane", "phone"), neverLinks: true }]);
   deepStrictEqual((await test.get("/api/v1/users/jane")).body.anonymousIds, ["phone"]);
 });
 
-Deno.test("an id that a setting adds to the placeholders links nothing, and the event says so for ever", async () => {
+Deno.test("an additional placeholder id of a setting never links, and the event keeps that mark", async () => {
   await using test = await openTestApp({ placeholderIds: "kiosk-1, demo" });
   await sendAll(test, [
     identify("jane", "Kiosk-1"),

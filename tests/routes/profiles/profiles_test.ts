@@ -5,7 +5,7 @@ import { StorageUnavailable } from "../../../actors/store/errors.ts";
 
 const BATCH = "/api/v1/events/batch";
 
-Deno.test("a profile, an anonymous profile and a group are shown after the answer to what made them", async () => {
+Deno.test("a profile, an anonymous profile and a group can be read right after the answer", async () => {
   await using test = await openTestApp();
   await test.send(BATCH, {
     batch: [
@@ -116,7 +116,7 @@ for (const [path, named] of BAD_QUERIES) {
   });
 }
 
-Deno.test("a log is shown 50 at a time, newest first, and goes on from its cursor to null", async () => {
+Deno.test("a log is paged by 50, newest first, from cursor to cursor until null", async () => {
   await using test = await openTestApp();
   const batch = Array.from({ length: 60 }, (_, minute) => ({
     type: "track",
@@ -160,7 +160,7 @@ Deno.test("storage that does not answer makes a reading 503 with Retry-After", a
   deepStrictEqual([status, headers.get("retry-after")], [503, "1"]);
 });
 
-Deno.test("so many reads are under way at once, fewer of the past, and the others wait their turn", async () => {
+Deno.test("the number of concurrent reads is limited, more so of the past, and the others wait", async () => {
   const system = await openTestSystem();
   let underWay = 0;
   let most = 0;
@@ -215,7 +215,7 @@ Deno.test("a page of a log weighs more, the more events it may hold", async () =
   }
 });
 
-Deno.test("who has a longer id than an event can have, or a longer cursor than a page gives, is not looked for", async () => {
+Deno.test("an id longer than an event can have, or a cursor longer than a page gives, is not looked up", async () => {
   const system = await openTestSystem();
   const looked: string[] = [];
   const reader = {

@@ -3,7 +3,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert";
 import { ASSET_PATHS, DOCS_PATH, OPENAPI_PATH } from "../../../routes/http/docs_paths.ts";
 import { openTestApp } from "../test_app.ts";
 
-Deno.test("the document and its page are there for anybody, by GET and by HEAD, each as what it is", async () => {
+Deno.test("the document and its page are open to anybody, by GET and HEAD, with their media types", async () => {
   await using test = await openTestApp();
   const types = {
     [OPENAPI_PATH]: "application/json",
@@ -23,7 +23,7 @@ Deno.test("the document and its page are there for anybody, by GET and by HEAD, 
   }
 });
 
-Deno.test("the page asks for nothing but what is served beside it, and its policy lets nothing else in", async () => {
+Deno.test("the page loads only files of this server, and its policy allows nothing else", async () => {
   await using test = await openTestApp();
   const { body, headers } = await test.get(DOCS_PATH, {});
   const asked = [...body.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, url]) => url);
@@ -37,7 +37,7 @@ Deno.test("the page asks for nothing but what is served beside it, and its polic
   );
 });
 
-Deno.test("each part of the page is what its path says", async () => {
+Deno.test("each file of the page has the media type of its path", async () => {
   await using test = await openTestApp();
   for (
     const [path, part] of Object.entries({

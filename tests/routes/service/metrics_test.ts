@@ -121,7 +121,7 @@ Deno.test("/metrics counts events of requests that are refused whole", async () 
   ]);
 });
 
-Deno.test("/metrics shows what the actors tell, how things stand, memory and the start", async () => {
+Deno.test("/metrics shows figures of the actors, the state, memory and the start", async () => {
   const metrics = createMetrics({ startedAt: 1_700_000_000_500, memory: () => MEMORY });
   metrics.addGauge("quarantined_events", "Events in quarantine.", () => 12);
   await using test = await openTestApp({ metrics });
@@ -163,7 +163,7 @@ Deno.test("/metrics shows what the actors tell, how things stand, memory and the
   for (const [name, { help, type }] of families) ok(help.endsWith(".") && type !== "unknown", name);
 });
 
-Deno.test("/metrics takes the read or the admin token, and none where the setting says so", async () => {
+Deno.test("/metrics accepts the read or the admin token, and needs none if so set", async () => {
   const statusOf = async (test: TestApp, headers: HeadersInit) =>
     (await test.get("/metrics", headers)).status;
   const CREDENTIALS = [{}, AS_SENDER, AS_READER, AS_ADMIN, { authorization: `Bearer ${ADMIN_TOKEN}x` }];
@@ -185,7 +185,7 @@ Deno.test("/metrics takes the read or the admin token, and none where the settin
   ]);
 });
 
-Deno.test("/metrics answers within some 2 s where storage does not, and says so", async () => {
+Deno.test("/metrics answers within some 2 s if storage does not, and shows that", async () => {
   const store = await openStore(":memory:");
   let hangs = false;
   const waiting = Promise.withResolvers<void>();
@@ -225,7 +225,7 @@ const BROKEN: [what: string, text: string][] = [
 ];
 
 for (const [what, text] of BROKEN) {
-  Deno.test(`the reader of these tests refuses ${what}`, () => {
+  Deno.test(`the parser of these tests rejects ${what}`, () => {
     throws(() => readOpenMetrics(text), SyntaxError);
   });
 }
