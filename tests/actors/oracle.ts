@@ -17,9 +17,10 @@ type Json = Record<string, unknown>;
 
 const byTime = (a: Arrived, b: Arrived) => a.ms - b.ms || a.place - b.place;
 const iso = (ms: number) => new Date(ms).toISOString();
-const PLACEHOLDERS =
-  "undefined,null,nil,none,nan,n/a,na,unknown,anonymous,guest,not_set,not set,-1,true,false,[object object],{},[]," +
-  "(null),<null>,optional(nil),9774d56d682e549c";
+const PLACEHOLDERS = new Set(
+  ("undefined,null,nil,none,nan,n/a,na,unknown,anonymous,guest,not_set,not set,-1,true,false,[object object],{},[]," +
+    "(null),<null>,optional(nil),9774d56d682e549c").split(","),
+);
 const TEMPLATES = [["{{", "}}"], ["${", "}"], ["%", "%"]] as const;
 
 /** Whether an id is a placeholder, which never links. */
@@ -29,7 +30,7 @@ function isPlaceholder(id: string): boolean {
   const isTemplate = TEMPLATES.some(([begin, end]) =>
     text.startsWith(begin) && text.endsWith(end) && text.length >= begin.length + end.length
   );
-  return PLACEHOLDERS.split(",").includes(text) || isOf("0-.") || isOf("f-") || isTemplate;
+  return PLACEHOLDERS.has(text) || isOf("0-.") || isOf("f-") || isTemplate;
 }
 
 /** The anonymous id that an event links to its user. */

@@ -47,7 +47,7 @@ export interface Told {
 const CLEARED_MS = 45_000;
 
 /** So many reads at the least. */
-const READS = { anything: 5, readers: 30, replays: 0 };
+const READS = { anything: 5, readers: 10, replays: 0 };
 
 /** Where replays are under way one process often stands still: what it has read may be gone when it goes on. */
 const FRAILTY = 10;
@@ -56,9 +56,24 @@ const FRAILTY = 10;
 const READERS = 3;
 const MAX_READS = 15;
 
-/** Readers who ask at each step of a replay, so that some are at it when it switches; and so many in a history at the most. */
-const CROWD = 5;
-const MAX_CROWD = 90;
+/**
+ * Readers who ask at each step of a replay, so that some are at it when it switches, or at some steps of settling, so that
+ * some are at it while actors are written; and so many in a history at the most.
+ */
+const CROWD = { anything: 0, readers: 2, replays: 5 };
+const CROWD_SHARE = { anything: 0, readers: 0.25, replays: 1 };
+const MAX_CROWD = { anything: 0, readers: 60, replays: 90 };
+
+/** The share of requests that are sent twice at almost one time, and what lies between (ms, at the most). */
+const DOUBLED = 0.25;
+const DOUBLED_MS = [1, 10, 100];
+
+/** How long senders go on to begin (ms): where replays are under way, for longer than these take. */
+const SPANS_MS = {
+  anything: [50, 1_000, 5_000, 20_000],
+  readers: [50, 1_000, 5_000, 20_000],
+  replays: [5_000, 20_000],
+};
 
 /** How many people are erased in a history: in most nobody. */
 const ERASURES = [0, 0, 0, 1, 1, 2];
@@ -88,8 +103,11 @@ interface Scene {
   told: Told;
   /** How long senders go on to begin (ms). */
   spanMs: number;
-  /** Told of each step that a replay of everything writes down, the last of them just before its switch. */
-  replaying: { onStep(): void };
+  /**
+   * Told of each step that a replay of everything writes down, the last of them just before its switch; in histories of
+   * readers, of each write of settling.
+   */
+  working: { onStep(): void };
 }
 
 /** Lives through the history of a seed. */
@@ -130,12 +148,13 @@ function createScene(
   const weather = drawWeather(random);
   const windowMs = random.chance(0.25) ? WINDOW_MS : 0;
   const watch: Watch = createWatch({ get: (key) => database.get(key as Deno.KvKey), counts, windowMs });
-  const replaying = { onStep() {} };
+  const working = { onStep() {} };
+  const stepKey = weather.theme === "readers" ? "settled" : "rebuild";
   const database = createDatabase({
     onApply(operation) {
       try {
         watch.check(operation);
-        if (operation.sets.some(([key]) => key[0] === "rebuild")) replaying.onStep();
+        if (operation.sets.some(([key]) => key[0] === stepKey)) working.onStep();
       } catch (error) {
         world.fail(error);
         throw error;
@@ -173,7 +192,7 @@ function createScene(
     waitedMs: 0,
     trace: [],
   };
-  const spanMs = random.pick([50, 1_000, 5_000, 20_000]);
+  const spanMs = random.pick(SPANS_MS[weather.theme]);
   if (windowMs > 0) {
     // Time goes in leaps, so that ids grow old: hours pass between some requests and the next.
     for (let i = 0; i < 4; i++) {
@@ -194,7 +213,7 @@ function createScene(
     told,
     spanMs,
     weather,
-    replaying,
+    working,
   };
 }
 
@@ -211,12 +230,13 @@ async function play(scene: Scene & { weather: Weather }): Promise<void> {
   );
   works.push(...tools);
   const crowd: Promise<void>[] = [];
-  if (weather.theme === "replays") {
-    works.push(...readMeanwhile(scene, Promise.all(tools)));
-    scene.replaying.onStep = () => {
-      for (let n = 0; n < CROWD && crowd.length < MAX_CROWD; n++) crowd.push(read(scene, 0));
-    };
-  }
+  if (weather.theme === "replays") works.push(...readMeanwhile(scene, Promise.all(tools)));
+  scene.working.onStep = () => {
+    if (!random.chance(CROWD_SHARE[weather.theme])) return;
+    for (let n = 0; n < CROWD[weather.theme] && crowd.length < MAX_CROWD[weather.theme]; n++) {
+      crowd.push(read(scene, 0));
+    }
+  };
   if (random.chance(0.3)) works.push(stop(scene));
   for (let i = random.pick(ERASURES); i > 0; i--) works.push(erase(scene));
   for (let i = random.pick([0, 0, 1, 3]); i > 0; i--) {
@@ -239,8 +259,7 @@ async function send(scene: Scene, request: Sent): Promise<void> {
   const { random, world, machines, ledger, spanMs, told } = scene;
   await world.pause(random.between(0, spanMs));
   const tries = 1 + random.below(5);
-  const once = async (): Promise<boolean> => {
-    const machine = random.pick(machines);
+  const once = async (machine = random.pick(machines)): Promise<boolean> => {
     const receivedAt = new Date(machine.now()).toISOString();
     const events = request.drafts.map((draft) => ({ ...draft, receivedAt }) as StoredEvent);
     let began = Infinity;
@@ -250,7 +269,7 @@ async function send(scene: Scene, request: Sent): Promise<void> {
       began = world.nowMs();
       return system.commit(events, "key");
     });
-    if (!("died" in outcome)) checkWait(scene, world.nowMs() - began);
+    if (!("died" in outcome) && !machine.stoodStill(began)) checkWait(told, world.nowMs() - began);
     if ("value" in outcome) {
       world.note(10, () => `answered: ${request.drafts.map(({ messageId }) => messageId)}`);
       ledger.answered(request, outcome.value);
@@ -262,7 +281,7 @@ async function send(scene: Scene, request: Sent): Promise<void> {
     }
     return false;
   };
-  if (random.chance(0.1)) await Promise.all([once(), once()]);
+  if (random.chance(DOUBLED)) await sendTwice(scene, once);
   for (let i = 0; i < tries; i++) {
     if (await once()) break;
     await world.pause(random.between(10, 3_000));
@@ -274,32 +293,54 @@ async function send(scene: Scene, request: Sent): Promise<void> {
   }
 }
 
-/** Some senders who gave up have kept what they had to send: so that a history has what it must have. */
+/**
+ * Sends the same at almost one time to two processes, and asks one of them something meanwhile: so it may look at the head,
+ * and find what the other has committed, while it looks up whether it knows the ids.
+ */
+async function sendTwice(scene: Scene, once: (machine: Machine) => Promise<boolean>): Promise<void> {
+  const { random, world, machines } = scene;
+  const first = random.pick(machines);
+  const second = random.pick(machines);
+  const meanwhile = () => random.between(0, random.pick(DOUBLED_MS));
+  await Promise.all([
+    once(first),
+    world.pause(meanwhile()).then(() => once(second)),
+    ...Array.from({ length: 2 }, () => read(scene, meanwhile(), second)),
+  ]);
+}
+
+/**
+ * Some senders who gave up have kept what they had to send, so that a history has what it must have: at least one of them
+ * sends it, by a process that may leave settling to a newer version.
+ */
 async function sendRest({ machines, ledger, watch, site }: Scene): Promise<void> {
   for (const request of ledger.requests) {
-    if (watch.journal.length >= MIN_EVENTS && watch.named.size >= MIN_ACTORS) return;
     if (request.answered > 0 || request.tooLarge) continue;
     const receivedAt = new Date(site.wallMs()).toISOString();
     ledger.sending(request);
-    const outcome = await machines[0]!.ask((system) =>
+    const outcome = await machines.at(-1)!.ask((system) =>
       system.commit(request.drafts.map((draft) => ({ ...draft, receivedAt }) as StoredEvent), "key")
     );
     if ("value" in outcome) ledger.answered(request, outcome.value);
+    if (watch.journal.length >= MIN_EVENTS && watch.named.size >= MIN_ACTORS) return;
   }
 }
 
 /** A sender is answered or refused in time, unless its process stood still. */
-function checkWait({ told }: Scene, waitedMs: number): void {
-  if (told.counts["process frozen"] > 0) return;
+function checkWait(told: Told, waitedMs: number): void {
   told.waitedMs = Math.max(told.waitedMs, waitedMs);
   if (waitedMs > ANSWERED_MS) throw new Violation(`a sender has waited for ${Math.round(waitedMs)} ms`);
 }
 
 /** Asks a process something, and holds the answer against the oracle. */
-async function read({ random, world, machines, readings, told }: Scene, afterMs: number): Promise<void> {
+async function read(
+  { random, world, machines, readings, told }: Scene,
+  afterMs: number,
+  machine = random.pick(machines),
+): Promise<void> {
   await world.pause(afterMs);
   const question = drawQuestion(random);
-  const outcome = await random.pick(machines).ask(async (system) => {
+  const outcome = await machine.ask(async (system) => {
     const from = readings.now();
     const answer = await ask(system, question);
     return { from, answer };

@@ -173,6 +173,8 @@ export function createMachine(site: Site, product: Product, { frailty = 1 } = {}
       await stopping.ask(() => mine.close());
       if (stopping.owner.alive) stopping.end();
     },
+    /** Whether it has stood still since a moment (virtual ms), its settler's thread apart. */
+    stoodStill: (sinceMs: number) => life.owner.frozenUntilMs > sinceMs,
     /** Whether it is up. */
     isUp: () => system !== undefined,
   };

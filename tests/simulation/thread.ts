@@ -6,11 +6,16 @@ import type { ThreadSelf, ThreadSettings, ToThread } from "../../actors/settler_
 import type { SettlerThread } from "../../actors/settling/settler_thread.ts";
 import { beginLife, type Site } from "./machine.ts";
 import type { Product } from "./product.ts";
+import { createRandom } from "./random.ts";
 import type { Owner } from "./world.ts";
 
 /** Most of what is told arrives at once; some of it when its reader comes to it. */
 const LATE_SHARE = 0.05;
 const LATE_MS = 2_000;
+
+/** So many threads end by a fault of their own, within so long. */
+const DIES_SHARE = 0.3;
+const DIES_MS = [50, 1_000, 10_000];
 
 /** Begins a thread of a process. */
 export function beginThread(
@@ -37,6 +42,13 @@ export function beginThread(
     postMessage: tell,
     terminate: end,
   };
+  // Drawn from what has happened so far, so that all else that is drawn stays as it is.
+  const fate = createRandom(parseInt(site.world.digest(), 16));
+  if (fate.chance(DIES_SHARE)) {
+    site.world.at(fate.between(0, fate.pick(DIES_MS)), life.owner, () => {
+      if (!site.isCalm()) life.die();
+    });
+  }
   let isOver = false;
   life.onDeath(() => {
     if (isOver || !process.owner.alive) return;

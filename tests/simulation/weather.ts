@@ -100,6 +100,8 @@ const KILL_SHARE = 0.004;
 const SILENCE_SHARE = 0.01;
 const WRITE_SHARE = 0.05;
 const READ_SHARE = 0.01;
+/** The share of reads that are slow besides: much happens between what a process reads and what it does next. */
+const SLOW_SHARES = { anything: [0, 0, 0.1], readers: [0.03, 0.1], replays: [0, 0, 0.03] };
 
 /** Draws the weather: some faults don't occur at all, so that others are seen undisturbed. */
 export function drawWeather(random: Random): Weather {
@@ -114,11 +116,15 @@ export function drawWeather(random: Random): Weather {
       : fault.startsWith("read")
       ? READ_SHARE
       : WRITE_SHARE;
+  const slow = random.pick(SLOW_SHARES[theme]);
   return {
     theme,
     writes: WRITE_FAULTS.map((fault) => [fault, rate(shareOf(fault))] as const),
     reads: READ_FAULTS.map((fault) =>
-      [fault, rate(shareOf(fault)) * (fault.startsWith("kill") ? 0.2 : 1)] as const
+      [
+        fault,
+        rate(shareOf(fault)) * (fault.startsWith("kill") ? 0.2 : 1) + (fault === "read: slow" ? slow : 0),
+      ] as const
     ),
     switches: theme === "replays" ? random.pick([0, 0.5, 0.8]) : 0,
     freezes: theme === "replays" ? 0.001 : random.chance(0.5) ? 0 : 0.001 * random.next(),
