@@ -1,5 +1,6 @@
 /** What a change of the source may break of the simulation, told at once: the hunts themselves take minutes. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import FOUND from "./simulation/bugs/found.json" with { type: "json" };
 import { BUGS } from "./simulation/planted.ts";
 import { patchedFiles } from "./simulation/product.ts";
 
@@ -19,6 +20,11 @@ Deno.test("a patch that does not fit the source, or fits twice, is refused", asy
     );
     ok(refused?.startsWith("a patch of actors/journal/chunk.ts fits "), String(refused));
   }
+});
+
+Deno.test("each history that found a planted bug is written down for one that there is (deno task sim --every-bug)", () => {
+  const names = BUGS.map(({ name }) => name);
+  deepStrictEqual(Object.keys(FOUND).filter((name) => !names.includes(name)), []);
 });
 
 Deno.test("there are planted bugs for each rule, no two of one name", () => {

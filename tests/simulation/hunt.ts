@@ -42,8 +42,6 @@ export interface Hunt {
   histories: number;
   /** The name of a planted bug. */
   bug?: string;
-  /** How many workers; as many as there are processors if it is not said. */
-  workers?: number;
   onProgress?(done: number, totals: Totals): void;
 }
 
@@ -91,7 +89,7 @@ function addTotals(totals: Totals, more: Totals): void {
 
 /** Hunts. Gives the totals, and the find with the smallest seed of those that were under way when there was one. */
 export async function hunt(
-  { from, histories, bug, workers = navigator.hardwareConcurrency, onProgress = () => {} }: Hunt,
+  { from, histories, bug, onProgress = () => {} }: Hunt,
 ): Promise<{ totals: Totals; find?: Find }> {
   const totals = noTotals();
   const end = from + histories;
@@ -123,7 +121,7 @@ export async function hunt(
     return promise.finally(() => worker.terminate());
   }
 
-  const needed = Math.min(workers, Math.ceil(histories / SEEDS_AT_ONCE));
+  const needed = Math.min(navigator.hardwareConcurrency, Math.ceil(histories / SEEDS_AT_ONCE));
   await Promise.all(Array.from({ length: needed }, work));
   return { totals, ...(find === undefined ? {} : { find }) };
 }

@@ -1,12 +1,14 @@
 /** `deno task sim`: lives through histories and reports, with status 1 where something happened that must not. */
 import { parseArgs } from "node:util";
 import { showProgress } from "../../tasks/progress.ts";
+import FOUND from "./bugs/found.json" with { type: "json" };
 import { live } from "./history.ts";
 import { hunt, type Totals } from "./hunt.ts";
 import { bugNamed, BUGS } from "./planted.ts";
 import { loadProducts } from "./product.ts";
 
-const HELP = `deno task sim [--histories N] [--from N] [--bug NAME] | --seed N [--bug NAME] | --bugs
+const HELP =
+  `deno task sim [--histories N] [--from N] [--bug NAME | --every-bug] | --seed N [--bug NAME] | --bugs
 
 Processes of the real code over a store in which everything goes wrong, each history made by its number alone. Status 1
 at a violation, and its number.
@@ -15,6 +17,8 @@ at a violation, and its number.
   --from N        the number of the first, 1 by default
   --seed N        lives through history N again, and prints all that happens in it
   --bug NAME      plants a bug
+  --every-bug     plants each bug in turn and writes the history that finds it to tests/simulation/bugs/found.json, where
+                  it and the tests look first; status 1 if one is not found
   --bugs          lists those that can be planted
   --help          this text`;
 
@@ -31,7 +35,8 @@ if (values.bug !== undefined && !BUGS.some(({ name }) => name === values.bug)) {
 
 if (values.bugs) {
   for (const { name, rule } of BUGS) console.log(`${name}\n    ${rule}`);
-} else if (values.seed !== undefined) await liveAgain(wholeNumber("seed", values.seed));
+} else if (values["every-bug"]) await huntEveryBug();
+else if (values.seed !== undefined) await liveAgain(wholeNumber("seed", values.seed));
 else await huntAll();
 
 function readOptions() {
@@ -42,6 +47,7 @@ function readOptions() {
         from: { type: "string", default: "1" },
         seed: { type: "string" },
         bug: { type: "string" },
+        "every-bug": { type: "boolean", default: false },
         bugs: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
       },
@@ -95,6 +101,24 @@ async function huntAll(): Promise<void> {
     `\n${find.violation}\n\nseed ${find.seed}, digest ${find.digest}: deno task sim --seed ${find.seed}${planted}`,
   );
   Deno.exitCode = 1;
+}
+
+async function huntEveryBug(): Promise<void> {
+  const last: Readonly<Record<string, number>> = FOUND;
+  const found: Record<string, number> = {};
+  for (const { name: bug } of BUGS) {
+    const began = performance.now();
+    let { find } = await hunt({ from: last[bug] ?? from, histories: 1, bug });
+    if (find === undefined) ({ find } = await hunt({ from, histories, bug }));
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    console.log(`${String(find?.seed ?? "not found").padStart(9)}  ${seconds.padStart(6)} s  ${bug}`);
+    if (find === undefined) Deno.exitCode = 1;
+    else found[bug] = find.seed;
+  }
+  await Deno.writeTextFile(
+    new URL("bugs/found.json", import.meta.url),
+    `${JSON.stringify(found, null, 2)}\n`,
+  );
 }
 
 function report(totals: Totals, seconds: number): void {
