@@ -5,7 +5,7 @@
  */
 import type { RateDecision } from "../actors/governance/rate_limits.ts";
 import type { Receipt } from "../actors/journal/appender.ts";
-import type { BatchDefaults } from "../domain/event/accept.ts";
+import type { BatchDefaults } from "../domain/event/batch_defaults.ts";
 import type { EventType, StoredEvent } from "../domain/event/event.ts";
 import type { Rejection } from "../domain/event/rejection.ts";
 import type { RateLimit } from "../domain/limits/token_bucket.ts";

@@ -9,7 +9,7 @@ import { createGunzip } from "node:zlib";
 import { parseExact } from "../domain/event/exact_json.ts";
 import { syntaxFault } from "../domain/event/syntax_fault.ts";
 import { openSystem } from "../actors/open.ts";
-import { readStored } from "../domain/event/accept.ts";
+import { readStored } from "../domain/event/read_stored.ts";
 import type { StoredEvent } from "../domain/event/event.ts";
 import { createPipeline, type Source } from "../ingest/pipeline.ts";
 import { placeholderStage } from "../ingest/stages/placeholders.ts";

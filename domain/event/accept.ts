@@ -1,4 +1,4 @@
-/** The only place where a sender's item becomes an event, or a typed reason for rejection. */
+/** Accepts a sender's item: the only place where it becomes an event, or a typed reason for rejection. */
 import {
   EVENT_TYPES,
   eventShapes,
@@ -12,20 +12,11 @@ import {
   MAX_MEMBERS,
   type StoredEvent,
 } from "./event.ts";
-import {
-  beginLook,
-  findExcess,
-  findInMember,
-  findProblem,
-  isObject,
-  type JsonObject,
-  type JsonProblem,
-  type Look,
-  shown,
-  under,
-} from "./json.ts";
-import { fromIssue, fromJson, type Problem, refuse, type Rejection } from "./rejection.ts";
-import { type Clocks, correctedTime, DAY_MS, formatTimestamp, parseTimestamp } from "./timestamp.ts";
+import { beginLook, findExcess, findProblem, isObject, type JsonObject, shown } from "./json.ts";
+import { type BatchDefaults, fill } from "./batch_defaults.ts";
+import { readSentAt, settleSentAt, stampTimes } from "./event_times.ts";
+import { findMissing } from "./missing_members.ts";
+import { fromIssue, fromJson, refuse, type Rejection } from "./rejection.ts";
 
 /**
  * Bytes of JSON of a stored event when it is read again: twice the size that was sent, since traits may have been
@@ -34,24 +25,11 @@ import { type Clocks, correctedTime, DAY_MS, formatTimestamp, parseTimestamp } f
  */
 export const MAX_STORED_EVENT_BYTES = 2 * MAX_EVENT_BYTES + 2048;
 
-/**
- * A `sentAt` is passed over that is further than this from the receipt: the contract's year. Such a clock is broken, and
- * correcting by it would move the event as far.
- */
-const MAX_SENT_AT_OFF_MS = 365 * DAY_MS;
-
 /** An event, or the reason for rejection. */
 export type Acceptance = { event: StoredEvent; rejection?: undefined } | {
   rejection: Rejection;
   event?: undefined;
 };
-
-/** A batch's defaults for all its events; `null` and other invalid values are ignored. */
-export interface BatchDefaults {
-  context?: unknown;
-  integrations?: unknown;
-  sentAt?: unknown;
-}
 
 /** What {@link accept} is given in addition to the event. */
 export interface AcceptOptions {
@@ -90,37 +68,8 @@ export function accept(item: unknown, options: AcceptOptions): Acceptance {
   return { event: stored };
 }
 
-/**
- * Reads an event that was already stored once, from an exported journal: its `receivedAt`, `timestamp`, `messageId`,
- * `originalTimestamp` and `sentAt` stay, so that an import of an export gives equal events. Missing or invalid ones are
- * made as in {@link accept}. But a line without a `receivedAt` keeps its time, whatever its `sentAt`: it was received
- * long ago, at an unknown time. A stored `receivedAt` may be after `options.receivedAt`: clocks of two servers differ.
- *
- * The default limit of the size is {@link MAX_STORED_EVENT_BYTES}.
- */
-export function readStored(item: unknown, options: AcceptOptions): Acceptance {
-  const { maxBytes = MAX_STORED_EVENT_BYTES } = options;
-  const checked = check(item, { ...options, maxBytes });
-  if (checked.rejection !== undefined) return checked;
-  const stored = settleMembers(checked, options.newId);
-  const receivedAt = readTime(stored.receivedAt);
-  const timestamp = readTime(stored.timestamp);
-  const sentAt = readTime(stored.sentAt);
-  if (receivedAt === undefined) {
-    stampTimes(stored, { receivedAt: options.receivedAt });
-  } else if (timestamp === undefined) {
-    stampTimes(stored, { receivedAt, sentAt: readSentAt(stored.sentAt, receivedAt) });
-  } else {
-    stored.receivedAt = formatTimestamp(receivedAt);
-    stored.timestamp = formatTimestamp(Math.min(timestamp, receivedAt));
-    if (readTime(stored.originalTimestamp) === undefined) delete stored.originalTimestamp;
-  }
-  settleSentAt(stored, sentAt);
-  return { event: stored };
-}
-
 /** An item that can be stored, with the defaults of its batch. */
-interface Checked {
+export interface Checked {
   type: EventType;
   filled: JsonObject;
   rejection?: undefined;
@@ -130,7 +79,7 @@ interface Checked {
  * All reasons for rejection, cheapest first. All of the JSON is checked before zod and before the batch's defaults are
  * filled in, because that check stops at the size limit: no later step sees more.
  */
-function check(item: unknown, options: AcceptOptions): Checked | { rejection: Rejection } {
+export function check(item: unknown, options: AcceptOptions): Checked | { rejection: Rejection } {
   if (!isObject(item)) {
     return refuse(item, [{
       code: "not_an_object",
@@ -177,99 +126,6 @@ function readType(value: unknown): EventType | undefined {
   return EVENT_TYPES.find((type) => type === value);
 }
 
-/** The missing members of an event, by its type: the rules about more than one member. */
-function findMissing(type: EventType, item: JsonObject): readonly Problem[] {
-  if (type === "alias") {
-    const noUser = isAbsent(item.userId);
-    const noPrevious = isAbsent(item.previousId);
-    if (noUser) return noPrevious ? [NO_USER_ID, NO_PREVIOUS_ID] : [NO_USER_ID];
-    return noPrevious ? [NO_PREVIOUS_ID] : NOTHING;
-  }
-  const noSender = isAbsent(item.userId) && isAbsent(item.anonymousId);
-  const noGroup = type === "group" && isAbsent(item.groupId);
-  if (noSender) return noGroup ? [NO_SENDER, NO_GROUP_ID] : [NO_SENDER];
-  return noGroup ? [NO_GROUP_ID] : NOTHING;
-}
-
-const NOTHING: readonly Problem[] = [];
-const NO_SENDER: Problem = {
-  code: "missing_id",
-  path: "userId",
-  message: "Event must have a userId or an anonymousId; it has neither.",
-};
-const NO_GROUP_ID = {
-  code: "missing_group_id",
-  path: "groupId",
-  rule: "is required for group events",
-  found: "none",
-};
-const NO_USER_ID = {
-  code: "missing_user_id",
-  path: "userId",
-  rule: "is required for alias events",
-  found: "none",
-};
-const NO_PREVIOUS_ID = {
-  code: "missing_previous_id",
-  path: "previousId",
-  rule: "is required for alias events",
-  found: "none",
-};
-
-interface Filling {
-  defaults: BatchDefaults | undefined;
-  look: Look;
-}
-
-/**
- * A rejected item with the defaults of its route and batch, so that it can be sent alone. `undefined` if it is larger
- * than an event may be, or has another problem that keeps it from being stored.
- */
-export function withDefaults(
-  item: JsonObject,
-  { type, defaults, receivedAt }: Pick<AcceptOptions, "type" | "defaults" | "receivedAt">,
-): JsonObject | undefined {
-  const look = beginLook(MAX_EVENT_BYTES);
-  if (findProblem(item, look) !== undefined) return undefined;
-  const filled = fill(item, { defaults, look });
-  if (filled.problem !== undefined || findExcess(filled.item, look) !== undefined) return undefined;
-  const sentAt = defaults?.sentAt;
-  const isBatchs = readSentAt(item.sentAt, receivedAt) === undefined && typeof sentAt === "string";
-  return { ...filled.item, ...type !== undefined && { type }, ...isBatchs && { sentAt } };
-}
-
-/** The item with its batch's defaults, which count towards its size; the item itself if there are none. */
-function fill(item: JsonObject, { defaults, look }: Filling): { item: JsonObject; problem?: JsonProblem } {
-  if (defaults === undefined) return { item };
-  let filled = item;
-  for (const member of ["context", "integrations"] as const) {
-    const given = defaults[member];
-    if (!isObject(given)) continue;
-    const own = isObject(item[member]) ? item[member] : undefined;
-    // Counted as an empty object first, then with its members.
-    const problem = findInMember(member, {}, look) ?? findInGaps(given, { own, look });
-    if (problem !== undefined) return { item, problem: under(member, problem) };
-    filled = { ...filled, [member]: own === undefined ? given : { ...given, ...own } };
-  }
-  return { item: filled };
-}
-
-/** Checks the members of the batch's map that the event does not have, one by one, since the map may be huge. */
-function findInGaps(
-  given: JsonObject,
-  { own, look }: { own: JsonObject | undefined; look: Look },
-): JsonProblem | undefined {
-  // These maps are below the event's root: on the second level.
-  look.depth += 2;
-  for (const key in given) {
-    if (own !== undefined && Object.hasOwn(own, key)) continue;
-    const problem = findInMember(key, given[key], look);
-    if (problem !== undefined) return problem;
-  }
-  look.depth -= 2;
-  return undefined;
-}
-
 /** An identify without traits takes them from `context.traits`, where some of Segment's clients put them. */
 function withContextTraits(item: JsonObject, filled: JsonObject): Checked | { rejection: Rejection } {
   const type = "identify";
@@ -288,7 +144,7 @@ const NULLABLE_MEMBERS = ["event", ...MAP_MEMBERS, "timestamp"] as const;
  * A copy of a checked event with its type and message id, ids as strings, empty maps as objects, and without absent
  * members. It is made by spreading, the only copy that keeps a member named `__proto__`.
  */
-function settleMembers({ type, filled }: Checked, newId: () => string): StoredEvent {
+export function settleMembers({ type, filled }: Checked, newId: () => string): StoredEvent {
   const stored: JsonObject = { ...filled, type };
   for (const member of ID_MEMBERS) {
     const value = stored[member];
@@ -310,34 +166,4 @@ function settleMembers({ type, filled }: Checked, newId: () => string): StoredEv
   if ("writeKey" in stored) delete stored.writeKey;
   stored.messageId = idText(stored.messageId) ?? newId();
   return stored as StoredEvent;
-}
-
-/** Sets the times when an event happened and was received, corrected if `sentAt` tells when it was sent. */
-function stampTimes(stored: StoredEvent, { receivedAt, sentAt }: Omit<Clocks, "timestamp">): void {
-  const original = stored.timestamp ?? stored.originalTimestamp;
-  const timestamp = readTime(original);
-  stored.receivedAt = formatTimestamp(receivedAt);
-  if (timestamp === undefined) {
-    stored.timestamp = stored.receivedAt;
-    delete stored.originalTimestamp;
-  } else {
-    stored.timestamp = formatTimestamp(correctedTime({ timestamp, sentAt, receivedAt }));
-    stored.originalTimestamp = original;
-  }
-}
-
-function settleSentAt(stored: StoredEvent, sentAt: number | undefined): void {
-  if (sentAt !== undefined) stored.sentAt = formatTimestamp(sentAt);
-  else if ("sentAt" in stored) delete stored.sentAt;
-}
-
-/** The time of a `sentAt`; `undefined` if it is ignored. */
-function readSentAt(value: unknown, receivedAt: number): number | undefined {
-  const sentAt = readTime(value);
-  return sentAt !== undefined && Math.abs(sentAt - receivedAt) <= MAX_SENT_AT_OFF_MS ? sentAt : undefined;
-}
-
-/** The time of a member; `undefined` if it has no valid one. */
-function readTime(value: unknown): number | undefined {
-  return typeof value === "string" ? parseTimestamp(value) : undefined;
 }

@@ -1,7 +1,7 @@
 /** Keeps rejected events. */
 import { type Judged, nothingNoted, type Suppression } from "../../actors/erasure/suppression.ts";
 import type { System } from "../../actors/system.ts";
-import { withDefaults } from "../../domain/event/accept.ts";
+import { withDefaults } from "../../domain/event/read_stored.ts";
 import { idText, MAX_ID_LENGTH, type StoredEvent } from "../../domain/event/event.ts";
 import { isObject, isShortText, type JsonObject } from "../../domain/event/json.ts";
 import { type Rejection, sentType } from "../../domain/event/rejection.ts";

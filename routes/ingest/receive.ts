@@ -2,17 +2,15 @@
  * The sender of a body, and whether the body is read and parsed: the key is searched for first, and a refused body is
  * charged to its sender (docs/decisions/0020).
  */
-import type { Refusal } from "../../ingest/pipeline.ts";
-import { problemOfRefusal } from "./rate_limit_headers.ts";
-import { MAX_EVENT_BYTES } from "../../domain/event/event.ts";
 import type { Caller } from "../auth/authentication.ts";
 import { writtenKeys } from "../auth/written_key.ts";
 import type { Outcome, Parts, RouteContext } from "../handler/handle.ts";
 import type { Parsing } from "../body/bodies.ts";
-import { type Body, CLOSES, type Work } from "../body/body.ts";
+import type { Body } from "../body/body.ts";
 import { beginsAsGzip, codingOf } from "../body/decode.ts";
 import { networksOf } from "../http/network.ts";
-import type { Problem, Reason } from "../http/problem.ts";
+import type { Problem } from "../http/problem.ts";
+import { NO_WORK, NOBODYS_FAULT, refuseKnown, refuseSpent, refuseUnnamed } from "./refuse.ts";
 
 /** A parsed body of a sender that may send. */
 export interface Sent {
@@ -33,19 +31,8 @@ export interface Receiving {
   send(parts: Parts, c: RouteContext, sent: Sent): Promise<Outcome>;
 }
 
-/** Refusals because of the server's own state: nobody pays for them, but the log names the largest senders. */
-const NOBODYS_FAULT: ReadonlySet<Reason> = new Set(["unavailable", "internal"]);
-
-const NO_WORK: Work = { bytes: 0, ms: 0 };
-
 /** Of a sender whose credential is valid no failure is counted. */
 const NO_ADDRESS = () => "";
-
-/** Bytes of a refused body that cost one event of a key's limit: parsing them costs as much as a single event. */
-const BYTES_PER_EVENT = 4096;
-
-/** Bytes that one paid event covers: the largest event. */
-const COVERED_EVENTS = MAX_EVENT_BYTES / BYTES_PER_EVENT;
 
 /**
  * Receives a body: the sender by its header, else by the query, else by the text of the body, of which nothing is parsed
@@ -201,73 +188,6 @@ async function parseAndSend(
 function isWrittenIn(value: unknown, writeKey: string): boolean {
   return typeof value === "object" && value !== null && Object.hasOwn(value, "writeKey") &&
     (value as { writeKey?: unknown }).writeKey === writeKey;
-}
-
-/** Why a key with a limit may send nothing now: before anything is read or parsed. */
-function refuseSpent(
-  { pipeline, charges, peerOf }: Parts,
-  c: RouteContext,
-  caller: Caller,
-): Problem | undefined | Promise<Problem | undefined> {
-  const payer = { address: peerOf(c), keyId: caller.writeKeyId };
-  const inDebt = charges.refuseKey(payer);
-  if (inDebt !== undefined) return inDebt;
-  const tell = (refusal: Refusal | undefined) => {
-    if (refusal === undefined) return undefined;
-    charges.note(payer, NO_WORK);
-    return problemOfRefusal(refusal);
-  };
-  const refusal = pipeline.open(caller);
-  return refusal instanceof Promise ? refusal.then(tell) : tell(refusal);
-}
-
-/** Charges an address for a refusal, and gives the refusal. */
-function refuseUnnamed(
-  parts: Parts,
-  c: RouteContext,
-  { refusal, work }: { refusal: Problem; work: Work },
-): Problem {
-  const { charges, peerOf } = parts;
-  const address = peerOf(c);
-  if (NOBODYS_FAULT.has(refusal.reason)) {
-    charges.note({ address }, work);
-    return refusal;
-  }
-  charges.charge({ address }, work);
-  // Draining the rest of its body would be more work in vain.
-  return charges.isInDebt(address) ? { ...refusal, headers: { ...refusal.headers, ...CLOSES } } : refusal;
-}
-
-interface Refused {
-  refusal: Problem;
-  body: Body;
-  caller: Caller;
-  /** Whether only the body names the caller: its address pays too. */
-  isUnnamed?: boolean;
-  /** See {@link Sent.paidEvents}. */
-  paidEvents?: number;
-}
-
-/** Charges a write key for a refused request: by its limit in events, and in time if it was parsed in vain. */
-function refuseKnown(
-  parts: Parts,
-  c: RouteContext,
-  { refusal, body, caller, isUnnamed = false, paidEvents = 0 }: Refused,
-): Problem {
-  const { charges, pipeline } = parts;
-  const address = parts.peerOf(c);
-  const payer = { address, keyId: caller.writeKeyId };
-  if (NOBODYS_FAULT.has(refusal.reason)) {
-    charges.note(payer, body.work);
-    return refusal;
-  }
-  charges.charge(payer, body.work);
-  if (isUnnamed) charges.charge({ address }, body.work);
-  // A sender that has to wait for its turn does not pay for asking: it would wait the longer.
-  if (refusal.reason === "rate_limited") return refusal;
-  const events = Math.max(1, Math.ceil(body.work.bytes / BYTES_PER_EVENT)) - paidEvents * COVERED_EVENTS;
-  if (caller.rateLimit !== undefined && events > 0) pipeline.charge(caller, events);
-  return refusal;
 }
 
 /** Like {@link Authentication.refuse}, except for the reason, which everybody may know. */

@@ -1,12 +1,8 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { z } from "zod";
-import {
-  accept,
-  type AcceptOptions,
-  MAX_STORED_EVENT_BYTES,
-  readStored,
-} from "../../../domain/event/accept.ts";
+import { accept, type AcceptOptions, MAX_STORED_EVENT_BYTES } from "../../../domain/event/accept.ts";
+import { readStored } from "../../../domain/event/read_stored.ts";
 import {
   EVENT_TYPES,
   eventSchema,
