@@ -80,12 +80,12 @@ Deno.test("readConfig() has other defaults in dev and on Deno Deploy", () => {
   strictEqual("settings" in deploy && "kvUrl" in deploy.settings, false);
 });
 
-Deno.test("readConfig() takes a token of 24 characters, 8 of them different", () => {
+Deno.test("readConfig() accepts a token of 24 characters, 8 of them different", () => {
   const read = readConfig({ ...GOOD, ADMIN_TOKEN: "abcdefghabcdefghabcdefgh" }, START);
   strictEqual("settings" in read && read.settings.adminToken, "abcdefghabcdefghabcdefgh");
 });
 
-Deno.test("readConfig() takes an empty value for none", () => {
+Deno.test("readConfig() treats an empty value as unset", () => {
   const empty = Object.fromEntries(VARIABLES.map((name) => [name, ""]));
   deepStrictEqual(readConfig({ ...empty, ...GOOD }, START), readConfig(GOOD, START));
 });

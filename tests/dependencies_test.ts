@@ -21,7 +21,7 @@ Deno.test("every package comes from npm, by one exact version", () => {
   deepStrictEqual([lock.remote, lock.redirects, lock.jsr], [undefined, undefined, undefined]);
 });
 
-Deno.test("the lock is frozen, and holds a digest of every package, those of packages too", () => {
+Deno.test("the lock is frozen, and has a digest of every package and of their dependencies", () => {
   deepStrictEqual(config.lock, { path: "deno.lock", frozen: true });
   const packages = Object.entries<Locked>(lock.npm);
   ok(packages.length >= Object.keys(config.imports).length);

@@ -144,7 +144,7 @@ Deno.test("imports go one way: top and tasks, routes, ingest, actors, domain", (
   ok(SOURCES.flatMap(({ imports }) => imports).length > 100, "imports are found");
 });
 
-Deno.test("within a place, imports go from room to room in their order", () => {
+Deno.test("within a layer, imports follow the order of the rooms", () => {
   const wrong: string[] = [];
   for (const { path, place, imports } of SOURCES) {
     const rank = roomRank(path, place);
@@ -163,7 +163,7 @@ function roomRank(path: string, place: Place): number {
   return rank === -1 ? Infinity : rank;
 }
 
-Deno.test("each place imports its own packages and those of the places to its right, by names without versions", () => {
+Deno.test("each layer imports its own packages and those of the layers below, by names without versions", () => {
   const wrong: string[] = [];
   for (const { path, place, imports } of SOURCES) {
     const allowed = PLACES.slice(PLACES.indexOf(place)).flatMap((each) => PACKAGES[each]);
@@ -193,7 +193,7 @@ Deno.test("no imports go in circles", () => {
   deepStrictEqual(circles, []);
 });
 
-Deno.test("the OpenAPI document is loaded when somebody asks for it, and not before", () => {
+Deno.test("the OpenAPI document is loaded on the first request, and not before", () => {
   const outside = SOURCES.filter(({ path }) => !/^routes\/(operation|openapi)\//.test(path));
   deepStrictEqual(
     found(/\bfrom "[^"]*\/(operation|openapi)\/[^"]*"|\bfrom "(zod-openapi|@fastify)[^"]*"/, outside, "code"),
@@ -208,7 +208,7 @@ Deno.test("only actors/store/store.ts names Deno.Kv", () => {
   );
 });
 
-Deno.test("what tasks print passes through tasks/output.ts, but for help, progress and paths for the shell", () => {
+Deno.test("output of tasks passes through tasks/output.ts, except for help, progress and paths for the shell", () => {
   const writers = ["output", "check_settings", "dev", "paths", "progress", "read_paths"].map((name) =>
     `tasks/${name}.ts`
   );
@@ -251,7 +251,7 @@ Deno.test("the domain is pure and synchronous", () => {
   deepStrictEqual(found(impure, domain), []);
 });
 
-Deno.test("the actors and what runs before them read no clock and draw no chance: they are handed a clock", () => {
+Deno.test("actors, ingest and domain read no clock and no randomness: a clock is an argument", () => {
   const handed = SOURCES.filter(({ path, place }) =>
     ["ingest", "actors", "domain"].includes(place) && path !== "actors/store/clock.ts"
   );

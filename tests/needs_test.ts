@@ -11,7 +11,7 @@ function* filesIn(folder: URL): Generator<URL> {
   }
 }
 
-Deno.test("every test that starts a program other than Deno says what it needs", () => {
+Deno.test("every test that starts a program other than Deno declares what it needs", () => {
   const starting: string[] = [];
   for (const url of filesIn(new URL("./", import.meta.url))) {
     const text = Deno.readTextFileSync(url);
@@ -29,7 +29,7 @@ Deno.test("every test that starts a program other than Deno says what it needs",
   ok(starting.length > 7, starting.join());
 });
 
-Deno.test("what is missing is told by name, and nothing is where all is there", async () => {
+Deno.test("missing requirements are named, and nothing is reported if all are there", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${folder}/there`, "");

@@ -7,7 +7,7 @@ const refusal: Refusal = { reason: "rate_limited", code: "x", detail: "x" };
 const { event } = accept({ type: "page", userId: "u" }, { receivedAt: 0, newId: () => "m" });
 const { rejection } = accept({}, { receivedAt: 0, newId: () => "m" });
 
-Deno.test("stages are asked in their order, and the first that refuses decides", async () => {
+Deno.test("stages are called in order, and the first that rejects decides", async () => {
   const asked: string[] = [];
   const stage = (name: string, refusal?: Refusal, waits = false): Stage => ({
     reserve() {
@@ -23,12 +23,12 @@ Deno.test("stages are asked in their order, and the first that refuses decides",
   deepStrictEqual(asked, ["a", "b", "c"]);
 });
 
-Deno.test("who need not wait is answered at once", () => {
+Deno.test("a caller that need not wait is answered at once", () => {
   strictEqual(createPipeline([], []).reserve(source, 1), undefined);
   strictEqual(createPipeline([{ reserve: () => refusal }], []).reserve(source, 1), refusal);
 });
 
-Deno.test("a stage sees what one before it put into the event", () => {
+Deno.test("a stage sees the changes of earlier stages", () => {
   const { check } = createPipeline([
     { check: (event) => void (event.context = { location: { country: "DE" } }) },
     { check: (event) => event.context?.location === undefined ? undefined : rejection },
@@ -36,7 +36,7 @@ Deno.test("a stage sees what one before it put into the event", () => {
   strictEqual(check(event!, source), rejection);
 });
 
-Deno.test("every observer is told", () => {
+Deno.test("every observer is called", () => {
   const told: string[] = [];
   const { committed, rejected } = createPipeline([], [
     { committed: () => void told.push("a committed"), rejected: () => void told.push("a rejected") },

@@ -56,7 +56,7 @@ for (
   });
 }
 
-Deno.test("a preflight of a sending route is let in, with the headers that it asks for, for two hours", async () => {
+Deno.test("a preflight of a sending route is allowed, with its requested headers, for two hours", async () => {
   await using test = await openTestApp();
   for (const path of SENDING) {
     const { status, headers } = await test.send(path, undefined, {
@@ -93,7 +93,7 @@ const CROSS_ORIGIN: [
 ];
 
 for (const [what, path, status, init, body] of CROSS_ORIGIN) {
-  Deno.test(`the answer to ${what} may be read by a page of any origin`, async () => {
+  Deno.test(`a page of any origin can read the answer to ${what}`, async () => {
     await using test = await openTestApp();
     const answer = await test.send(path, body, init);
     strictEqual(answer.status, status);
@@ -123,7 +123,7 @@ Deno.test("no other route has CORS headers, and none is redirected or sets a coo
   }
 });
 
-Deno.test("every answer says nosniff, and every one but an event's receipt that it is not to be kept or run", async () => {
+Deno.test("every answer has nosniff, and every one but an event's receipt forbids caching and scripts", async () => {
   await using test = await openTestApp();
   const answers = [
     await test.get("/healthz"),
@@ -162,7 +162,7 @@ Deno.test("/readyz is 503 with Retry-After while storage does not answer, and /h
   strictEqual((await test.get("/healthz")).status, 200);
 });
 
-Deno.test("/readyz looks at storage once for all who ask at the same time, and again for who asks later", async () => {
+Deno.test("/readyz checks storage once for simultaneous requests, and again for later ones", async () => {
   const system = await openTestSystem();
   let looks = 0;
   const ready = () => {
@@ -192,7 +192,7 @@ Deno.test("a body that nobody reads is drained before the answer", async () => {
   }
 });
 
-Deno.test("a Host header that holds a path, a query or a user is 400, and does not take the place of the path", async () => {
+Deno.test("a Host header with a path, a query or a user is 400, and does not replace the path", async () => {
   await using test = await openTestApp();
   for (const host of ["x/healthz?", "x/healthz#", "a@b", "x\\y", "x y", "\u00ff"]) {
     const { status, body } = await test.get("/api/v1/admin/stats", { ...AS_ADMIN, host });

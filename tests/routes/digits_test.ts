@@ -75,7 +75,7 @@ Deno.test("groups, aliases and message ids that differ in the last digit are dif
   }
 });
 
-Deno.test("what is sent is shown digit for digit in profile, log, trace and provenance, settled or not", async () => {
+Deno.test("numbers are shown digit for digit in profile, log, trace and provenance, settled or not", async () => {
   await using test = await openTestApp();
   let n = 0;
   await fc.assert(

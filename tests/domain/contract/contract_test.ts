@@ -80,14 +80,14 @@ const MEANT: [what: string, contract: Partial<Contract>, event: StoredEvent, isM
 ];
 
 for (const [what, contract, event, isMeant] of MEANT) {
-  Deno.test(`a contract of ${what} ${isMeant ? "is" : "is not"} held against an event`, () => {
+  Deno.test(`a contract of ${what} ${isMeant ? "is" : "is not"} checked against an event`, () => {
     strictEqual(judged([asking("c", contract)], event).rejection !== undefined, isMeant);
     const contracts = createContracts([makeChecked(asking("c", contract))]);
     deepStrictEqual(contracts.meeting(event, "k").map(({ name }) => name), isMeant ? ["c"] : []);
   });
 }
 
-Deno.test("all contracts that mean an event are held against it, and only enforced ones tell", () => {
+Deno.test("all contracts of an event are checked, and only enforced ones reject", () => {
   const schema = (member: string) => ({ required: [member] });
   const { rejection, counted } = judged([
     asking("one", { schema: schema("a") }),
@@ -99,7 +99,7 @@ Deno.test("all contracts that mean an event are held against it, and only enforc
   deepStrictEqual(counted, ["enforce one", "monitor two", "enforce three"]);
 });
 
-Deno.test("the schema is held against the whole event as it is stored", () => {
+Deno.test("the schema is checked against the whole stored event", () => {
   const schema = {
     required: ["receivedAt", "originalTimestamp", "messageId"],
     properties: { userId: { const: "5" }, timestamp: { const: "2025-03-15T00:00:00.000Z" } },
@@ -108,7 +108,7 @@ Deno.test("the schema is held against the whole event as it is stored", () => {
   strictEqual(judged([asking("c", { schema })], event).rejection, undefined);
 });
 
-Deno.test("at most so many errors are told", () => {
+Deno.test("the number of reported errors is limited", () => {
   const schema = { properties: { properties: { properties: { list: { items: { type: "string" } } } } } };
   const { rejection } = judged(
     [asking("c", { schema })],
@@ -117,7 +117,7 @@ Deno.test("at most so many errors are told", () => {
   strictEqual(rejection!.errors.length, MAX_ERRORS);
 });
 
-Deno.test("what is done with an event that no contract names is a setting", () => {
+Deno.test("the handling of events without a contract is a setting", () => {
   const event = track("A");
   deepStrictEqual(judged([], event), { rejection: undefined, counted: [] });
   deepStrictEqual(judged([], event, { unknown: "monitor" }), {
@@ -148,7 +148,7 @@ Deno.test("many contracts that mean an event tell no more errors than one", () =
   deepStrictEqual(counted, ["enforce one", "enforce two", "enforce three"]);
 });
 
-Deno.test("a contract whose schema is not supported lets its events pass, and says why", () => {
+Deno.test("a contract with an unsupported schema accepts its events, and says why", () => {
   const schema = { properties: { properties: { unevaluatedProperties: false } } };
   const contract = asking("c", { schema });
   const { mode, notice } = makeChecked(contract);
@@ -226,7 +226,7 @@ const COMMON: [event: string, whole: object, broken: [object | undefined, path: 
 ];
 
 for (const [event, whole, broken] of COMMON) {
-  Deno.test(`the common contract of ${event} takes what the table lists, and more, and tells what is wrong`, () => {
+  Deno.test(`the common contract of ${event} accepts the properties of the table and more, and reports violations`, () => {
     const contracts = commonContracts("enforce");
     for (const properties of [whole, { ...whole, more: [1] }]) {
       deepStrictEqual(judged(contracts, track(event, properties)).rejection, undefined);

@@ -177,7 +177,7 @@ function filesIn(folder: string): string[] {
   ).sort();
 }
 
-Deno.test("every case of the official suite is answered rightly, but for those that are listed", () => {
+Deno.test("every case of the official suite is right, except for listed ones", () => {
   deepStrictEqual([...answered], DIFFERENT.map(([file, , cases]) => [file, cases]));
   strictEqual(right, 1302);
 });
@@ -186,7 +186,7 @@ Deno.test("cases of the official suite are refused for the keywords that are lis
   deepStrictEqual([...refused].sort(), REFUSED.map(([keyword, cases]) => [keyword, cases]).sort());
 });
 
-Deno.test("of the required cases only those differ that ask for formats not to be asserted", () => {
+Deno.test("the only differing required cases are those that require formats not to be asserted", () => {
   const required = [...answered].filter(([file]) => !file.startsWith("optional/"));
   deepStrictEqual(required.map(([file, cases]) => [file, cases.length]), [["format.json", 9]]);
 });

@@ -176,7 +176,7 @@ for (const [name, schema] of Object.entries(REAL)) {
   Deno.test(`${name}: not refused`, () => deepStrictEqual(readSchema(schema).problem, undefined));
 }
 
-Deno.test("a common contract costs a tenth of what one may", () => {
+Deno.test("a common contract costs a tenth of the limit", () => {
   for (const { name, schema } of commonContracts("enforce")) {
     const { steps } = readSchema(schema) as ReadySchema;
     ok(steps < MAX_STEPS / 10, `${name}: ${steps}`);
@@ -320,7 +320,7 @@ function members(bytes: number, each: unknown): JsonObject {
   );
 }
 
-Deno.test("no event costs more steps than its contract was said to take", () => {
+Deno.test("no event costs more steps than calculated for its contract", () => {
   let accepted = 0;
   let most = 0;
   fc.assert(
@@ -338,7 +338,7 @@ Deno.test("no event costs more steps than its contract was said to take", () => 
   ok(accepted > 100 && most > 0.3, `${accepted} schemas; at most ${most} of the steps`);
 });
 
-Deno.test("what is wrong with a large event is told within bounds, however much of it is", () => {
+Deno.test("the violations of a large event are reported within bounds, however many there are", () => {
   const list = numbers(6_000).map(String);
   for (
     const [schema, value] of [

@@ -296,7 +296,7 @@ function bomb(levels: number): unknown {
 }
 
 for (const [what, schema, path, message] of REFUSED) {
-  Deno.test(`${what} is refused, with its place`, () => {
+  Deno.test(`${what} is rejected, with its path`, () => {
     const began = performance.now();
     const problem = refused(schema);
     ok(problem !== undefined);
@@ -306,7 +306,7 @@ for (const [what, schema, path, message] of REFUSED) {
   });
 }
 
-Deno.test("what is at a bound is taken", () => {
+Deno.test("values at a bound are accepted", () => {
   for (
     const schema of [
       { allOf: Array.from({ length: MAX_SUBSCHEMAS - 1 }, () => ({})) },
@@ -378,7 +378,7 @@ const WRONG_OFTEN: [what: string, schema: object, value: unknown, told: string[]
 ];
 
 for (const [what, schema, value, told] of WRONG_OFTEN) {
-  Deno.test(`what is wrong with ${what} is told, within its time`, () => {
+  Deno.test(`the violations of ${what} are reported in time`, () => {
     const began = performance.now();
     const $defs = { text: { type: "string" }, none: { not: true } };
     const found = check({ ...schema, $defs }, value);
@@ -387,7 +387,7 @@ for (const [what, schema, value, told] of WRONG_OFTEN) {
   });
 }
 
-Deno.test("an array that does not contain what it must is told by this, whatever its items are", () => {
+Deno.test("the violation of contains names the array, whatever its items are", () => {
   const each = { required: ["sku"], properties: { sku: { type: "string" } } };
   const schema = (contains: unknown) => ({
     properties: { a: { contains } },
@@ -400,7 +400,7 @@ Deno.test("an array that does not contain what it must is told by this, whatever
   }
 });
 
-Deno.test("members of a value may have the names of those that JavaScript asks for", () => {
+Deno.test("members of a value may have names with a meaning in JavaScript", () => {
   const named = JSON.parse('{"valueOf":1,"constructor":2,"toString":3,"hasOwnProperty":4,"__proto__":5}');
   for (
     const keyword of [(value: unknown) => ({ const: value }), (value: unknown) => ({ enum: [1, value] })]
@@ -462,7 +462,7 @@ for (const [format, [right, wrong]] of Object.entries(FORMATTED)) {
   });
 }
 
-Deno.test("a text longer than a format may have is of none, whatever it says", () => {
+Deno.test("a text longer than the limit of formats matches none", () => {
   const uri = (units: number) => "https://example.com/".padEnd(units, "x");
   ok(FORMATS.uri!(uri(MAX_FORMAT_LENGTH)));
   ok(!FORMATS.uri!(uri(MAX_FORMAT_LENGTH + 1)));
@@ -517,7 +517,7 @@ for (const [step, wrong, right] of OFF) {
   });
 }
 
-Deno.test("a number that is no multiple of a step as it is written is none, as long as a double holds all of it", () => {
+Deno.test("a number that is not a multiple of a step as written is rejected, as long as a double can hold all its digits", () => {
   const amount = fc.bigInt({ min: 10n, max: 10n ** 9n });
   fc.assert(fc.property(amount, fc.bigInt({ min: 2n, max: 10_000n }), fc.nat(4), (value, step, places) => {
     const told = check({ multipleOf: asNumber(step, places) }, asNumber(value, places)).length === 0;
@@ -531,13 +531,13 @@ Deno.test("a sum of amounts as JavaScript adds them is a multiple of 0.01", () =
   }));
 });
 
-Deno.test("numbers whose quotient is no number are told rightly", () => {
+Deno.test("numbers whose quotient is not a number are checked correctly", () => {
   deepStrictEqual(check({ multipleOf: 0.5 }, 1e308), []);
   deepStrictEqual(check({ multipleOf: 0.3 }, 1e308), [" multipleOf"]);
   deepStrictEqual(check({ multipleOf: 7 }, "text"), []);
 });
 
-Deno.test("a schema that was read is not changed, and says the same the second time", () => {
+Deno.test("reading a schema does not change it, and gives the same result the second time", () => {
   const schema = {
     $ref: "#/$defs/a",
     type: "array",
@@ -600,7 +600,7 @@ const { schema: anySchema } = fc.letrec<{ schema: unknown }>((tie) => {
   };
 });
 
-Deno.test("whatever a schema says, it is refused or tells right from wrong, and never throws", () => {
+Deno.test("any schema is rejected or checks values, and never throws", () => {
   let made = 0;
   let right = 0;
   let wrong = 0;
@@ -624,7 +624,7 @@ Deno.test("whatever a schema says, it is refused or tells right from wrong, and 
   ok(made > 50 && right > 100 && wrong > 50, `${made} schemas, ${right} right, ${wrong} wrong`);
 });
 
-Deno.test("what a schema takes its opposite does not, and the opposite of that does", () => {
+Deno.test("a value that a schema accepts is rejected by its negation, and accepted by the double negation", () => {
   const alone = anySchema.filter((schema) => !/"\$|"#/.test(JSON.stringify(schema)));
   let wrong = 0;
   fc.assert(
@@ -661,7 +661,7 @@ Deno.test("a chain of references as long as allowed is accepted, and a longer on
   match(refused(chain(MAX_LEVELS, wide))!.message, /limit of 64 nested schemas/);
 });
 
-Deno.test("a definition may be used in many places", () => {
+Deno.test("a definition may be used many times", () => {
   const money = {
     type: "object",
     required: ["amount"],
@@ -678,7 +678,7 @@ Deno.test("a definition may be used in many places", () => {
   });
 });
 
-Deno.test("very many violations are not all told, and take no memory each", () => {
+Deno.test("very many violations are not all reported, and do not take memory each", () => {
   const found = check({ items: { type: "string" } }, ones(16_000));
   ok(found.length > 0 && found.length <= MAX_ERRORS, `${found.length}`);
 });

@@ -38,7 +38,7 @@ const ADDRESSES: [given: unknown, read: string | undefined][] = [
   [["192.0.2.1"], undefined],
 ];
 for (const [given, read] of ADDRESSES) {
-  Deno.test(`readAddress() takes ${JSON.stringify(given)?.slice(0, 50)} for ${read ?? "nothing"}`, () => {
+  Deno.test(`readAddress() reads ${JSON.stringify(given)?.slice(0, 50)} as ${read ?? "nothing"}`, () => {
     strictEqual(readAddress(given)?.toString(), read);
   });
 }
@@ -73,7 +73,7 @@ const SENT: [given: unknown, read: string | undefined][] = [
   ["[".repeat(30_000), undefined],
 ];
 for (const [given, read] of SENT) {
-  Deno.test(`readSentAddress() takes ${JSON.stringify(given)?.slice(0, 50)} for ${read ?? "nothing"}`, () => {
+  Deno.test(`readSentAddress() reads ${JSON.stringify(given)?.slice(0, 50)} as ${read ?? "nothing"}`, () => {
     strictEqual(readSentAddress(given)?.toString(), read);
   });
 }
@@ -136,7 +136,7 @@ for (const [what, record, location] of RECORDS) {
   Deno.test(`locationOf() reads ${what}`, () => deepStrictEqual(locationOf(record), location));
 }
 
-Deno.test("locationOf() gives no more than 2 KiB of JSON with the stamps of an event, whatever a database says", () => {
+Deno.test("locationOf() with an event's timestamps gives at most 2 KiB of JSON, whatever is in a database", () => {
   const name = fc.oneof(fc.string({ unit: "binary", maxLength: 120 }), fc.constant("\uffff".repeat(100)));
   const record = fc.record({ country_code: name, state1: name, city: name, timezone: name });
   const stampsBytes = 256;

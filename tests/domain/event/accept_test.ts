@@ -424,23 +424,23 @@ for (const [what, own, batch, sentAt] of SENT) {
   });
 }
 
-// What a batch says for its events.
+// The defaults of a batch.
 
 const FILLED: [what: string, own: Json, batch: Json, stored: Json][] = [
-  ["is the event's where it has none", {}, { context: { ip: "1.2.3.4" }, integrations: { All: false } }, {
+  ["are the event's if it has none", {}, { context: { ip: "1.2.3.4" }, integrations: { All: false } }, {
     context: { ip: "1.2.3.4" },
     integrations: { All: false },
   }],
-  ["is the event's where its own is null", { context: null }, { context: { ip: "1.2.3.4" } }, {
+  ["are the event's if its own is null", { context: null }, { context: { ip: "1.2.3.4" } }, {
     context: { ip: "1.2.3.4" },
   }],
-  ["fills in the keys that the event does not say", { context: { ip: "5.6.7.8" } }, {
+  ["fill in the keys that the event does not have", { context: { ip: "5.6.7.8" } }, {
     context: { ip: "1.2.3.4", locale: "en-US" },
   }, { context: { ip: "5.6.7.8", locale: "en-US" } }],
-  ["leaves a key that the event has, whole, even null", { context: { page: { path: "/" }, ip: null } }, {
+  ["leave a key that the event has, whole, even null", { context: { page: { path: "/" }, ip: null } }, {
     context: { page: { path: "/a", title: "A" }, ip: "1.2.3.4" },
   }, { context: { page: { path: "/" }, ip: null } }],
-  ["is passed over where it is null or no object", { context: { a: 1 } }, {
+  ["are ignored if null or not objects", { context: { a: 1 } }, {
     context: [1],
     integrations: null,
   }, {
@@ -449,7 +449,7 @@ const FILLED: [what: string, own: Json, batch: Json, stored: Json][] = [
 ];
 
 for (const [what, own, batch, stored] of FILLED) {
-  Deno.test(`context and integrations of a batch: ${what}`, () => {
+  Deno.test(`a batch's context and integrations ${what}`, () => {
     const { context, integrations } = accepted(track(own), { defaults: batch });
     deepStrictEqual(JSON.parse(JSON.stringify({ context, integrations })), stored);
   });

@@ -99,7 +99,7 @@ Deno.test("a check and a measurement together reject exactly what is too large",
   );
 });
 
-Deno.test("a look goes as deep as is allowed along every branch, and comes back up", () => {
+Deno.test("a check goes to the allowed depth on every branch, and returns", () => {
   const deep = JSON.parse(`${"[".repeat(MAX_DEPTH - 1)}${"]".repeat(MAX_DEPTH - 1)}`);
   strictEqual(findProblem([deep, { a: 1 }, deep, deep], beginLook(10_000)), undefined);
   strictEqual(findProblem([1, [deep]], beginLook(10_000))?.code, "too_deep");

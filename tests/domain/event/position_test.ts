@@ -35,7 +35,7 @@ Deno.test("positions are in the order of stamps, then of indexes, as text too", 
   );
 });
 
-Deno.test("a position says its stamp and index, and is the same once it was packed", () => {
+Deno.test("a position has its stamp and index, and survives packing", () => {
   fc.assert(
     fc.property(stamps, indexes, (stamp, index) => {
       const position = positionOf(stamp, index);
@@ -51,7 +51,7 @@ Deno.test("nothing lies between a position and the one just before it", () => {
   strictEqual(justBefore(pack(1, 7)), pack(1, 6));
 });
 
-Deno.test("what is no position is told apart", () => {
+Deno.test("values that are not positions are recognized", () => {
   for (const text of ["", "0", "g".repeat(24), "A".repeat(24), END, " ".repeat(24), 7, null]) {
     ok(!isPosition(text));
   }

@@ -56,7 +56,7 @@ Deno.test("an event that breaks an enforced contract is 422, with the path and t
   strictEqual((await test.system.stats()).head, 1);
 });
 
-Deno.test("in a batch it is an error at its place, and the others are accepted", async () => {
+Deno.test("in a batch it is an error at its index, and the others are accepted", async () => {
   await using test = await openTestApp();
   await put(test, "order", ORDER);
   for (const to of ["/api/v1/events/batch", ...SEGMENT_BATCH_PATHS, "/beacon/v1/batch"]) {
@@ -165,7 +165,7 @@ function movingClock(): { nowMs: number } {
   };
 }
 
-Deno.test("while a batch is held against costly contracts, other requests have their turn", async () => {
+Deno.test("other requests have their turn while a batch is checked by costly contracts", async () => {
   await using test = await openTestApp({ clock: movingClock() });
   await put(test, "costly", COSTLY);
   let isDone = false;
@@ -198,7 +198,7 @@ Deno.test("a batch that contracts take longer than 10 s for is 503, of which not
   strictEqual((await test.send("/api/v1/events", LONG)).status, 200);
 });
 
-Deno.test("of a batch that its own context makes too large only the first 4 MiB are held against contracts", async () => {
+Deno.test("only the first 4 MiB of a batch that its own context makes too large are checked by contracts", async () => {
   await using test = await openTestApp();
   await put(test, "all", { type: "track", schema: false, mode: "monitor" });
   const context = { note: "x".repeat(30_000) };
@@ -245,7 +245,7 @@ Deno.test("a contract of one write key leaves the others alone", async () => {
   deepStrictEqual(test.system.contracts.namesFor(event, "default"), []);
 });
 
-Deno.test("the setting for what no contract names: allow, monitor, reject", async () => {
+Deno.test("the setting for events without a contract: allow, monitor, reject", async () => {
   for (const [unknownEvents, status] of [["allow", 200], ["monitor", 200], ["reject", 422]] as const) {
     await using test = await openTestApp({ unknownEvents });
     await put(test, "order", ORDER);
@@ -274,7 +274,7 @@ Deno.test("contracts are put, shown, listed and deleted", async () => {
   strictEqual((await test.send("/api/v1/events", order({}))).status, 200, "it is no longer enforced");
 });
 
-Deno.test("every change is a version, with who and when, that can be gone back to", async () => {
+Deno.test("every change is a version, with author and time, that can be restored", async () => {
   await using test = await openTestApp();
   await put(test, "order", ORDER);
   await put(test, "order", ORDER);
@@ -356,7 +356,7 @@ const BAD: [what: string, draft: unknown, at: string, code?: string][] = [
 ];
 
 for (const [what, draft, at, code = "invalid_body"] of BAD) {
-  Deno.test(`a draft with ${what} is 400 that names the place, and changes nothing`, async () => {
+  Deno.test(`a draft with ${what} is 400 with the path, and changes nothing`, async () => {
     await using test = await openTestApp();
     for (const [method, rest] of [["PUT", ""], ["POST", "/check"]]) {
       const { status, body } = await ask(test, method!, path("order", rest), draft);
@@ -416,7 +416,7 @@ Deno.test("a contract at all of its bounds can be stored", async () => {
   strictEqual((await test.system.contracts.list()).length, 1);
 });
 
-Deno.test("there are at most so many contracts", async () => {
+Deno.test("the number of contracts is limited", async () => {
   await using test = await openTestApp();
   const author = { by: "admin", address: "" };
   const many = Array.from({ length: MAX_CONTRACTS }, (_, n) => ({
@@ -530,7 +530,7 @@ Deno.test("a slow draft lets other requests through while it is tried", async ()
   ok(answered > 3, `${answered} requests between`);
 });
 
-Deno.test("a draft that takes longer than 10 s is answered with what was looked at, and says that this is not all", async () => {
+Deno.test("checking a draft for longer than 10 s gives a partial answer that says so", async () => {
   const { clock, add } = stillClock();
   const store = await openStore(":memory:");
   /** Each chunk of the journal takes 6 s to be read. */
@@ -585,7 +585,7 @@ const NOT_SUPPORTED: [what: string, schema: object, place: string][] = [
 ];
 
 for (const [what, schema, place] of NOT_SUPPORTED) {
-  Deno.test(`a contract that 0.3 stored with ${what} goes on as a monitor, with a notice, until it is saved`, async () => {
+  Deno.test(`a contract that 0.3 stored with ${what} becomes a monitor, with a notice, until it is saved`, async () => {
     const store = await openStore(":memory:");
     await storeAs03(store, "order", { ...ORDER, schema });
     await storeAs03(store, "other", { ...ORDER, schema: { required: ["anonymousId"] } });

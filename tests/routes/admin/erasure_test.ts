@@ -26,7 +26,7 @@ async function plant(test: TestApp): Promise<void> {
   });
 }
 
-Deno.test("a user who is erased is in no answer any more, and the answer says how much that was", async () => {
+Deno.test("an erased user is in no answer any more, and the answer of the erasure has the counts", async () => {
   await using test = await openPlanted();
   const { status, body } = await erase(test, "users/planted");
   strictEqual(status, 200);
@@ -64,7 +64,7 @@ Deno.test("an anonymous id that is erased leaves its user's own events, without 
   ok(!JSON.stringify(events).includes("device"));
 });
 
-Deno.test("with SUPPRESSED_EVENTS=refuse events of somebody who is suppressed are refused, each by itself", async () => {
+Deno.test("with SUPPRESSED_EVENTS=refuse events of a suppressed person are rejected one by one", async () => {
   await using test = await openTestApp({ suppressedEvents: "refuse" });
   await plant(test);
   strictEqual((await erase(test, "users/planted?suppress=all")).body.suppressed, true);
@@ -94,7 +94,7 @@ Deno.test("with SUPPRESSED_EVENTS=refuse events of somebody who is suppressed ar
   strictEqual((await erase(test, "users/planted?suppress=false")).body.suppressed, true);
 });
 
-Deno.test("events of somebody who is suppressed are answered as accepted, and not stored", async () => {
+Deno.test("events of a suppressed person are answered as accepted, and not stored", async () => {
   await using test = await openPlanted();
   await erase(test, "users/planted?suppress=all");
   const event = { type: "page", userId: "planted", messageId: "m1" };
@@ -128,7 +128,7 @@ Deno.test("events of somebody who is suppressed are answered as accepted, and no
   ok(!/code="suppressed"/.test(metrics));
 });
 
-Deno.test("nobody learns by a wrong event who is suppressed: it is refused whoever's it is", async () => {
+Deno.test("an invalid event does not reveal whether its person is suppressed: it is rejected in any case", async () => {
   await using test = await openPlanted();
   await test.system.contracts.put(
     [{ name: "none", type: "track", event: "Kept Out", schema: false, mode: "enforce" }],
@@ -149,7 +149,7 @@ Deno.test("nobody learns by a wrong event who is suppressed: it is refused whoev
   );
 });
 
-Deno.test("no live line is told of an event that is answered and not stored", async () => {
+Deno.test("an event that is answered and not stored has no live line", async () => {
   await using test = await openPlanted();
   await erase(test, "users/planted?suppress=true");
   const position = (await test.system.stats()).head;
@@ -187,7 +187,7 @@ Deno.test("suppress=true is the id itself; all is its devices too, until somebod
   }
 });
 
-Deno.test("a suppression is lifted by id, and what comes then is stored again", async () => {
+Deno.test("a suppression is lifted by id, and later events are stored again", async () => {
   await using test = await openPlanted();
   await erase(test, "users/planted?suppress=all");
   const lift = (path: string) => erase(test, `admin/suppressed/${path}`);
@@ -213,7 +213,7 @@ Deno.test("a suppression is lifted by id, and what comes then is stored again", 
   strictEqual(status, 403);
 });
 
-Deno.test("a dry run says what would go, by owner and time, and changes nothing", async () => {
+Deno.test("a dry run shows what would be erased, by owner and time, and changes nothing", async () => {
   await using test = await openPlanted();
   const at = (n: number) => new Date(test.clock.nowMs - 1_000_000 + n * 1000).toISOString();
   await test.send("/api/v1/events/batch", {
@@ -251,7 +251,7 @@ Deno.test("a dry run says what would go, by owner and time, and changes nothing"
   deepStrictEqual(none.body, { wouldErase: { ...NOTHING, anonymousIds: [], intervals: [] }, known: false });
 });
 
-Deno.test("a dry run for an anonymous id says what names it", async () => {
+Deno.test("a dry run for an anonymous id counts what names it", async () => {
   await using test = await openPlanted();
   const { body } = await erase(test, "anonymous/device?dryRun=true");
   deepStrictEqual(body, {
@@ -273,7 +273,7 @@ async function everything(test: TestApp): Promise<unknown[]> {
   return [...await Promise.all(read), (await test.get("/api/v1/admin/rejected", AS_ADMIN)).body];
 }
 
-Deno.test("erasures and what lifts them are in the log, with who and a digest of whom", async () => {
+Deno.test("erasures and liftings are in the log, with their author and a digest of the person", async () => {
   await using test = await openPlanted();
   await erase(test, "users/planted?suppress=true");
   await erase(test, "users/planted?dryRun=true");
@@ -309,7 +309,7 @@ for (
   });
 }
 
-Deno.test("an id is erased as it is, be it longer than stands in a key, or what a path must encode", async () => {
+Deno.test("any id can be erased: also one longer than a key holds, or one that a path must encode", async () => {
   await using test = await openPlanted();
   for (const id of ["x".repeat(256), "a/b c?#%", "#u", "\u{1f600}", "__proto__", "u\u0000"]) {
     await test.send("/api/v1/events", { type: "page", userId: id });
@@ -392,7 +392,7 @@ for (const [what, id, event] of REJECTED) {
   });
 }
 
-Deno.test("nothing of somebody who is suppressed is kept as rejected, whatever else is wrong with it", async () => {
+Deno.test("a rejected event of a suppressed person is not kept, whatever else is wrong with it", async () => {
   await using test = await openPlanted();
   await erase(test, "users/planted?suppress=true");
   const refused = [

@@ -56,7 +56,7 @@ const idsOf = ({ lines }: Viewer) => lines.map(({ messageId }) => messageId);
 const numbered = (count: number, prefix = "m") =>
   Array.from({ length: count }, (_, n) => track(`${prefix}${n}`));
 
-Deno.test("an accepted event shows without waiting for a look at the journal, with what says whose it is", async () => {
+Deno.test("an accepted event is shown without waiting for a read of the journal, with its ids", async () => {
   await using server = await openServer({ limits: { pace: NO_LOOKS } });
   await using viewer = await openViewer(server.url);
   strictEqual(viewer.status, 200);
@@ -120,7 +120,7 @@ Deno.test("duplicates and rejections show with why", async () => {
   strictEqual(new Date(receivedAt).toISOString(), receivedAt);
 });
 
-Deno.test("what a sender made long is shown cut", async () => {
+Deno.test("long values of a sender are shown cut", async () => {
   await using server = await openServer();
   await using viewer = await openViewer(server.url);
   const long = "x".repeat(20_000);
@@ -160,7 +160,7 @@ const FILTERS: [query: string, left: string[]][] = [
   ["?userId=u2&status=duplicate", []],
 ];
 
-Deno.test("what a filter excludes is not sent, and what it does not is", async () => {
+Deno.test("events that a filter excludes are not sent, and all others are", async () => {
   await using server = await openServer();
   const viewers = await Promise.all(FILTERS.map(([query]) => openViewer(server.url, { query })));
   await using all = await openViewer(server.url);
@@ -207,7 +207,7 @@ for (const [what, query, headers, place] of BAD) {
   });
 }
 
-Deno.test("a client that comes back with its last id gets just what came meanwhile, in order", async () => {
+Deno.test("a client that reconnects with its last id gets exactly the events in between, in order", async () => {
   await using server = await openServer();
   const seen: string[] = [];
   let lastEventId: string | undefined;
@@ -234,7 +234,7 @@ Deno.test("a client that comes back with its last id gets just what came meanwhi
   deepStrictEqual(seen, sent.map(({ messageId }) => messageId).slice(0, seen.length));
 });
 
-Deno.test("the id goes on though the filters leave nothing, so that what was looked at is not looked at again", async () => {
+Deno.test("the id advances even if the filters leave nothing, so that no event is read twice", async () => {
   await using server = await openServer({ heartbeatMs: 50 });
   await using viewer = await openViewer(server.url, { query: "?userId=nobody" });
   await viewer.until("an id", () => viewer.lastId() !== undefined);
@@ -247,7 +247,7 @@ Deno.test("the id goes on though the filters leave nothing, so that what was loo
   deepStrictEqual(idsOf(again), ["new"]);
 });
 
-Deno.test("a client that came to an empty database and comes back gets what came meanwhile", async () => {
+Deno.test("a client that connected to an empty database and reconnects gets the events in between", async () => {
   await using server = await openServer();
   const viewer = await openViewer(server.url);
   await viewer.until("an id", () => viewer.lastId() !== undefined);
@@ -265,7 +265,7 @@ Deno.test("a connection on which nothing comes has a comment now and then", asyn
   strictEqual(viewer.lines.length, 0);
 });
 
-Deno.test("who comes back from too far begins anew, and is told how many that passes over", async () => {
+Deno.test("a client that reconnects from too far back begins at the end, and gets the number of skipped events", async () => {
   await using server = await openServer({ limits: { maxBehindEvents: 20 } });
   await using first = await openViewer(server.url);
   await server.send("/api/v1/events/batch", { batch: numbered(5) });
@@ -279,7 +279,7 @@ Deno.test("who comes back from too far begins anew, and is told how many that pa
   deepStrictEqual(idsOf(again), ["new"]);
 });
 
-Deno.test("an id of a database that has less in it, as one put back to a backup, begins anew", async () => {
+Deno.test("an id from a database that was restored from a backup begins at the end", async () => {
   await using server = await openServer();
   await using viewer = await openViewer(server.url, { lastEventId: `${pack(2 ** 40, 0)}-5000` });
   await server.send("/api/v1/events", track("new"));
@@ -287,7 +287,7 @@ Deno.test("an id of a database that has less in it, as one put back to a backup,
   deepStrictEqual(idsOf(viewer), ["new"]);
 });
 
-Deno.test("a client that does not read is not waited for, and is told how many it has missed", async () => {
+Deno.test("a client that does not read delays nobody, and is told the number of missed events", async () => {
   // On a slow machine it reads nothing for longer than a client may.
   await using server = await openServer({ limits: { maxBehindEvents: 2_000, stalledMs: NO_LOOKS } });
   const { port } = new URL(server.url);
@@ -330,7 +330,7 @@ Deno.test("a client that does not read is not waited for, and is told how many i
   strictEqual(shown + skipped, total + 1);
 });
 
-Deno.test("a client that reads nothing for long is let go, so that another has its place", async () => {
+Deno.test("a client that reads nothing for long is disconnected, so that another gets its slot", async () => {
   await using server = await openServer({ limits: { stalledMs: 600 } });
   const { port } = new URL(server.url);
   const stalled = await Promise.all(Array.from({ length: MAX_LISTENERS }, async () => {
@@ -354,7 +354,7 @@ Deno.test("a client that reads nothing for long is let go, so that another has i
   for (const connection of stalled) connection.close();
 });
 
-Deno.test("one more than may listen is told to come later, and has a place once somebody leaves", async () => {
+Deno.test("a listener beyond the limit must retry later, and gets a slot once another leaves", async () => {
   await using server = await openServer();
   const viewers = await Promise.all(Array.from({ length: MAX_LISTENERS }, () => openViewer(server.url)));
   const asAdmin = { authorization: `Bearer ${ADMIN_TOKEN}` };
@@ -382,7 +382,7 @@ Deno.test("while nobody listens nothing is noted; a stop ends every stream, and 
   strictEqual(await late.next(10_000), undefined);
 });
 
-Deno.test("where storage does not give what is to be shown the stream ends, and the log says why", async () => {
+Deno.test("if storage fails the stream ends, and the log says why", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   let fails = false;

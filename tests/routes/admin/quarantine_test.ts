@@ -48,7 +48,7 @@ Deno.test("a rejected event is kept as it was sent, with the reason", async () =
   }, null]);
 });
 
-Deno.test("which rejections are kept: those of objects, but for their write keys", async () => {
+Deno.test("rejected objects are kept, without their write keys", async () => {
   await using test = await openTestApp();
   const { key } = await test.system.writeKeys.create({ name: "pages", allowedTypes: ["page"] });
   await test.send(EVENTS, { type: "track", userId: "u" });
@@ -87,7 +87,7 @@ Deno.test("of an event that is too large only its ids and its name are kept, and
   deepStrictEqual(rejected.map(({ status }: { status: number }) => status), [403, 413]);
 });
 
-Deno.test("what is cut off a long name leaves no half of a character", async () => {
+Deno.test("cutting a long name leaves no half of a character", async () => {
   await using test = await openTestApp();
   const event = `${"x".repeat(255)}😀${"y".repeat(33_000)}`;
   strictEqual((await test.send(EVENTS, order({ event }))).status, 413);
@@ -113,7 +113,7 @@ Deno.test("nothing is kept of a person whose events are suppressed", async () =>
   strictEqual((await kept(test)).rejected.length, 1);
 });
 
-Deno.test("an address that must not be kept is not kept here, and what was known by it is", async () => {
+Deno.test("an address that must not be kept is not kept here, but its location is", async () => {
   await using test = await openTestApp({
     ipAddresses: "drop",
     lookUp: (address) => address === "203.0.113.42" ? { country_code: "DE" } : undefined,
@@ -128,7 +128,7 @@ Deno.test("an address that must not be kept is not kept here, and what was known
   deepStrictEqual((await test.get("/api/v1/users/u")).body.context, { location: { country: "DE" } });
 });
 
-Deno.test("what a batch and a route say for an event is kept with it, so that it can be sent by itself", async () => {
+Deno.test("the defaults of the batch and the route are kept with an event, so that it can be resent alone", async () => {
   await using test = await openTestApp();
   await enforce(test);
   await test.send("/v1/batch", {
@@ -221,7 +221,7 @@ Deno.test("an event that came in meanwhile is a duplicate, and leaves the quaran
   deepStrictEqual((await kept(test)).rejected, []);
 });
 
-Deno.test("who is erased is erased here too, and later events that are suppressed are not kept", async () => {
+Deno.test("an erased person is erased here too, and later suppressed events are not kept", async () => {
   await using test = await openTestApp();
   await test.send(EVENTS, { type: "page", userId: "u", name: "kept" });
   await enforce(test);
@@ -237,7 +237,7 @@ Deno.test("who is erased is erased here too, and later events that are suppresse
   deepStrictEqual(rejected.map(({ event }: { event: { userId: string } }) => event.userId), ["other"]);
 });
 
-Deno.test("who reads, deletes or sends them again is in the log, without what they hold", async () => {
+Deno.test("the log has who reads, deletes or resends them, without their content", async () => {
   await using test = await openTestApp();
   await enforce(test);
   for (const userId of ["jane.doe", "jane.doe"]) await test.send(EVENTS, order({ userId }));
@@ -304,7 +304,7 @@ Deno.test("a batch that is refused whole keeps nothing: it will be sent again", 
   deepStrictEqual((await kept(test)).rejected, []);
 });
 
-Deno.test("what was kept is there after a restart, with what was not yet written when it stopped", async () => {
+Deno.test("kept events are there after a restart, also those that were not yet written at the stop", async () => {
   const dir = await Deno.makeTempDir();
   try {
     const open = async () => {
@@ -325,7 +325,7 @@ Deno.test("what was kept is there after a restart, with what was not yet written
 });
 
 for (const sentAt of ["", "soon", "9999-12-31"]) {
-  Deno.test(`an event that is kept and sent again is corrected by its batch's sentAt where its own is ${JSON.stringify(sentAt)}`, async () => {
+  Deno.test(`a resent event is corrected by its batch's sentAt if its own is ${JSON.stringify(sentAt)}`, async () => {
     await using test = await openTestApp();
     const at = (ms: number) => new Date(test.clock.nowMs + ms).toISOString();
     const { key, writeKey: { id } } = await test.system.writeKeys.create({

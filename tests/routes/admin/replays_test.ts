@@ -106,7 +106,7 @@ Deno.test("verify finds a state that was spoilt, and changes nothing; a replay o
   strictEqual((await replayed(test, { verify: true })).differences, 0);
 });
 
-Deno.test("a replay of everything mends all states, and the server goes on from there", async () => {
+Deno.test("a full replay repairs all states, and the server continues from there", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   await using test = await openOn(store);
@@ -125,13 +125,13 @@ Deno.test("a replay of everything mends all states, and the server goes on from 
   ok(test.logged.some(({ message }) => message === "replay requested"));
 });
 
-Deno.test("a replay of an actor that is unknown fails and says so", async () => {
+Deno.test("a replay of an unknown actor fails and says so", async () => {
   await using test = await openTestApp();
   const { state, error } = await replayed(test, { scope: "user/nobody" });
   deepStrictEqual([state, error], ["failed", "Unknown user."]);
 });
 
-Deno.test("a replay that asks for what there is not is refused, with the place that is wrong", async () => {
+Deno.test("an invalid request for a replay is refused, with the invalid member", async () => {
   await using test = await openTestApp();
   for (const scope of ["u1", "user", "user/", "person/u1", `user/${"x".repeat(257)}`, 1, null]) {
     const { status, body } = await ask(test, { scope });
@@ -154,7 +154,7 @@ Deno.test("replays run one after the other, and too many that wait are refused",
   ok(states.filter((state) => state === "running").length <= 1, states.join());
 });
 
-Deno.test("a replay whose process is gone is begun again by another, and by none while it lives", async () => {
+Deno.test("a replay whose process died is restarted by another, and by none while it lives", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
   await using test = await openOn(store);
@@ -199,7 +199,7 @@ Deno.test("a server that stops leaves its replay to the next, which ends it", as
   deepStrictEqual([end.state, end.events, await leftovers(store)], ["done", 22, 0]);
 });
 
-Deno.test("an erasure takes out the replays that name the person, and no others", async () => {
+Deno.test("an erasure removes the replays that name the person, and no others", async () => {
   await using test = await openTestApp({ system: await openTestSystem(":memory:", { clock: HURRIED }) });
   await plant(test);
   for (const scope of ["user/u0", "user/u1", "anonymous/device", "group/acme"]) {

@@ -34,7 +34,7 @@ const stats = async ({ get }: TestApp, query = "") => {
 
 const track = (event: unknown, messageId?: string) => ({ type: "track", userId: "u", event, messageId });
 
-Deno.test("stats say positions at the top, and what came in the last 24 hours, of which kind", async () => {
+Deno.test("stats show positions at the top, and the events of the last 24 hours by kind", async () => {
   await using opened = await openAt();
   const { test } = opened;
   const { key, writeKey } = await test.system.writeKeys.create({ name: "web", allowedTypes: ["page"] });
@@ -168,7 +168,7 @@ Deno.test("event names from outside are data, whatever they are", async () => {
   strictEqual((await stats(test, `?event=${"x".repeat(20_000)}`)).accepted, 1);
 });
 
-Deno.test("of two thousand names a thousand are told, and the rest as one", async () => {
+Deno.test("of two thousand names a thousand are shown, and the rest as one", async () => {
   await using opened = await openAt();
   const { test } = opened;
   for (let n = 0; n < 4; n++) {
@@ -227,7 +227,7 @@ Deno.test("stats are for administrators alone", async () => {
   strictEqual((await test.get(PATH, { authorization: `Bearer ${ADMIN_TOKEN}` })).status, 200);
 });
 
-Deno.test("contract violations are counted where they are told, and shown by contract and mode", async () => {
+Deno.test("contract violations are counted, and shown by contract and mode", async () => {
   await using opened = await openAt();
   const { test } = opened;
   test.system.counts.watch(() => [

@@ -73,7 +73,7 @@ Deno.test("a write key shows who changed it last, from where and when", async ()
   deepStrictEqual((await test.get(KEYS, AS_ADMIN)).body.keys[1].lastChange, { at, ...who });
 });
 
-Deno.test("who makes, changes, rotates or deletes a write key is in the log, and no secret is", async () => {
+Deno.test("the log has who creates, changes, rotates or deletes a write key, and no secret", async () => {
   await using test = await openTestApp();
   const { id, key } = (await create(test, { name: "website" })).body;
   await change(test, id, { enabled: false, name: "old" });
@@ -123,7 +123,7 @@ const BAD_KEYS: [what: string, body: unknown, named: string][] = [
 ];
 
 for (const body of [[], "5", "null", '"text"']) {
-  Deno.test(`a body of administration that is ${JSON.stringify(body)} is told to be an object, in our own words`, async () => {
+  Deno.test(`an admin body that is ${JSON.stringify(body)} gets the message that it must be an object`, async () => {
     await using test = await openTestApp();
     const { id } = (await create(test, { name: "x" })).body;
     const answers = [
@@ -170,7 +170,7 @@ Deno.test("without a write key in the environment there is no default one", asyn
   strictEqual(await sendBy(test, WRITE_KEY), 401);
 });
 
-Deno.test("stats count what is accepted and what of it is not settled", async () => {
+Deno.test("stats count accepted and unsettled events", async () => {
   await using test = await openTestApp();
   await test.send("/api/v1/events", TRACK);
   const { status, body } = await test.get("/api/v1/admin/stats", AS_ADMIN);
@@ -178,7 +178,7 @@ Deno.test("stats count what is accepted and what of it is not settled", async ()
   deepStrictEqual([body.head, body.settled + body.unsettled], [1, 1]);
 });
 
-Deno.test("a body with many mistakes is told the first of them, in short", async () => {
+Deno.test("a body with many mistakes gets the first of them, shortened", async () => {
   await using test = await openTestApp();
   const types = await create(test, { name: "x", allowedTypes: Array(100_000).fill("click") });
   deepStrictEqual([types.status, types.body.errors.length], [400, 1]);
@@ -187,7 +187,7 @@ Deno.test("a body with many mistakes is told the first of them, in short", async
   strictEqual(member.body.errors[0].path.length, 256);
 });
 
-Deno.test("there are so many write keys, and no more until one is deleted", async () => {
+Deno.test("the number of write keys is limited until one is deleted", async () => {
   const store = await openStore(":memory:");
   const keyOf = (n: number) => ({
     id: `k${n}`,

@@ -255,7 +255,7 @@ const CREDENTIALS: Credential[] = [
   { what: "the admin token", rights: ["send", "read", "admin"], show: () => bearer(ADMIN_TOKEN) },
 ];
 
-Deno.test("every route of the router has a row that says who may use it, and every row has its route", async () => {
+Deno.test("every route has a row with its right, and every row has its route", async () => {
   await using test = await openTestApp();
   deepStrictEqual(
     ROUTES.map(({ route }) => route).toSorted(),
@@ -347,7 +347,7 @@ for (const row of ROUTES) {
   });
 }
 
-Deno.test("HEAD asks for what GET asks for", async () => {
+Deno.test("HEAD requires the same rights as GET", async () => {
   const { test, keys } = await openPlanted();
   await using _ = test;
   for (const row of ROUTES.filter(({ route }) => route.startsWith("GET "))) {

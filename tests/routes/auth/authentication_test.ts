@@ -188,7 +188,7 @@ Deno.test("the 101st wrong credential in a minute from one address is 429, and a
   strictEqual((await fail(test, 1)).status, 401, "a new minute");
 });
 
-Deno.test("the limit of wrong credentials can be set, and 0 is none", async () => {
+Deno.test("the limit of failed authentications can be set, and 0 is none", async () => {
   await using strict = await openTestApp({ authFailuresPerMinute: 1 });
   strictEqual((await fail(strict, 2)).status, 429);
   await using none = await openTestApp({ authFailuresPerMinute: 0 });
@@ -213,7 +213,7 @@ const NETWORKS: [one: string, other: string, isSame: boolean][] = [
 ];
 
 for (const [one, other, isSame] of NETWORKS) {
-  Deno.test(`the limit takes ${one} and ${other} for ${isSame ? "one" : "two"}`, () => {
+  Deno.test(`the limit treats ${one} and ${other} as ${isSame ? "one" : "two"}`, () => {
     const limit = createAuthenticationLimit(1, () => 0);
     limit.fail(one);
     strictEqual(limit.fail(other) !== undefined, isSame);

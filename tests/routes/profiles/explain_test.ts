@@ -17,7 +17,7 @@ const identify = (messageId: string, traits: object, timestamp = "2025-03-15T14:
   timestamp,
 });
 
-Deno.test("the trace of an event says all that there is to know of it", async () => {
+Deno.test("the trace of an event has all its facts", async () => {
   await using test = await openTestApp();
   const { writeKey, key } = await test.system.writeKeys.create({ name: "shop" });
   await test.send("/api/v1/events", identify("m1", { plan: "free", name: "Jane" }));
@@ -46,7 +46,7 @@ Deno.test("the trace of an event says all that there is to know of it", async ()
   strictEqual(new Date(committedAt).toISOString(), committedAt);
 });
 
-Deno.test("a late event that changed no trait is told to have changed none", async () => {
+Deno.test("the trace of a late event that changed no trait shows no change", async () => {
   await using test = await openTestApp();
   await test.send("/api/v1/events", identify("new", { plan: "pro" }));
   await test.send("/api/v1/events", identify("late", { plan: "free" }, "2024-01-01"));
@@ -93,7 +93,7 @@ for (const [what, path, status, code] of REFUSED) {
   });
 }
 
-Deno.test("a search that ends before it is through says so, and how to go on", async () => {
+Deno.test("a search that reaches its bound says so, and how to continue", async () => {
   const system = await openTestSystem(":memory:", { limits: { searchEntries: 3 } });
   await using test = await openTestApp({ system });
   for (let n = 0; n < 8; n++) await test.send("/api/v1/events", identify(`m${n}`, { n }));
@@ -120,7 +120,7 @@ const TRAIT_NAMES = [
   "x".repeat(1_000),
 ];
 
-Deno.test("a trait of any name is told, with the event that set it and what that replaced", async () => {
+Deno.test("a trait of any name has its provenance, with the event that set it and the replaced value", async () => {
   await using test = await openTestApp();
   const traits = (value: unknown) =>
     JSON.parse(`{${TRAIT_NAMES.map((name) => `${JSON.stringify(name)}:${JSON.stringify(value)}`)}}`);
@@ -146,7 +146,7 @@ Deno.test("a trait of any name is told, with the event that set it and what that
   }
 });
 
-Deno.test("of a trait that was removed it is told who did, and of a visitor's that it is the user's now", async () => {
+Deno.test("a removed trait shows the event that removed it, and a visitor's trait that it is now the user's", async () => {
   await using test = await openTestApp();
   const visitor = {
     type: "identify",

@@ -14,7 +14,7 @@ const sendAll = async (test: TestApp, batch: object[]) => {
   strictEqual(body.accepted, batch.length, JSON.stringify(body.errors));
 };
 
-Deno.test("what strangers send with an id that 55 users have linked in turn belongs to no user", async () => {
+Deno.test("events of strangers with an id that 55 users have linked in turn belong to no user", async () => {
   await using test = await openTestApp();
   const users = Array.from({ length: 55 }, (_, n) => `u${n + 1}`);
   for (const userId of users) await sendAll(test, [identify(userId, "constant")]);
@@ -38,7 +38,7 @@ Deno.test("what strangers send with an id that 55 users have linked in turn belo
 });
 
 for (const id of ["[object Object]", "NaN", "nil", "(null)", " ", "{{user_id}}", "0.0", "9774d56d682e549c"]) {
-  Deno.test(`strangers who send ${JSON.stringify(id)} for an anonymousId reach no user, who keeps it on the event`, async () => {
+  Deno.test(`events of strangers with the anonymousId ${JSON.stringify(id)} reach no user, and keep the id`, async () => {
     await using test = await openTestApp();
     await sendAll(test, [
       identify("jane", id),

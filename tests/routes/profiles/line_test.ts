@@ -38,7 +38,7 @@ const LINES: Line[] = [
 ];
 
 for (const { path, atOnce, over } of LINES) {
-  Deno.test(`who waits in line for ${path} is 503 after 30 s; who came 1 ms later still waits then, and gets its turn`, async () => {
+  Deno.test(`a read of ${path} is 503 after 30 s in line; one that came 1 ms later still waits then, and gets its turn`, async () => {
     const { promise, resolve: end } = Promise.withResolvers<null>();
     let underWay = 0;
     const read = () => {

@@ -68,7 +68,7 @@ const UNSEEN = [
 ];
 
 for (const path of UNSEEN) {
-  Deno.test(`${path.slice(0, 60)} is 404 as nobody was ever seen there`, async () => {
+  Deno.test(`${path.slice(0, 60)} is 404 without events`, async () => {
     await using test = await openTestApp();
     const { status, body } = await test.get(path);
     deepStrictEqual([status, body.code, body.success], [404, "not_found", false]);
