@@ -127,6 +127,8 @@ export function createBodyReader(limits: Limits, now: () => number): BodyReader 
       const hold = memory.open(sender, declared);
       const body: Body = { request, sender, hold, bytes: EMPTY, work: { bytes: 0, ms: 0 } };
       if (hold.isRefused) {
+        // It will be drained.
+        if (declared > 0) body.work.bytes = Math.min(declared, limits.drainBytes);
         body.problem = OVERLOADED;
         return Promise.resolve(body);
       }

@@ -292,6 +292,22 @@ Deno.test("the log names an address whose bodies find no room, which is no debt"
   strictEqual(test.logged.find(({ code }) => code === "refused_work")?.network, "192.0.2.7");
 });
 
+Deno.test("the figures count what is thrown away of a body that finds no room", async () => {
+  await using test = await openTestApp();
+  const body = padded({ ...TRACK, writeKey: WRITE_KEY }, 400 * KIB);
+  const headers = { "content-length": `${body.length}` };
+  const { readable, writable } = new TransformStream<Uint8Array<ArrayBuffer>>();
+  const held = test.send(ONE, readable, { headers });
+  for (let n = 0; n < 10; n++) strictEqual((await test.send(ONE, body, { headers })).status, 503);
+  await writable.close();
+  await held;
+  const { samples } = readOpenMetrics((await test.get("/metrics")).body).get(
+    "signalfold_refused_work_seconds",
+  )!;
+  const { value } = samples.find(({ labels }) => labels.sender === "unknown")!;
+  ok(value > 0.004, `${value}`);
+});
+
 Deno.test("the log and the figures show refused work, and who causes most of it", async () => {
   let ms = 0;
   await using test = await openTestApp({ elapsed: () => ms += 10 });
