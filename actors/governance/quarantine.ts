@@ -104,11 +104,13 @@ interface State {
   /** The last erasure whose person was searched for in the stored events, as last seen. */
   searched: number;
   sweptMs: number;
+  /** Resolves when nothing waits to be written. */
+  working: Promise<void> | undefined;
 }
 
 /** Creates the quarantine of a store. */
 export function createQuarantine(options: QuarantineOptions) {
-  const { store, clock, newId, erasures } = options;
+  const { clock, newId, erasures } = options;
   const rejected = createRejected(options);
   const state: State = {
     rejected,
@@ -117,28 +119,11 @@ export function createQuarantine(options: QuarantineOptions) {
     dropped: 0,
     searched: 0,
     sweptMs: -Infinity,
+    working: undefined,
   };
-  let working: Promise<void> | undefined;
 
-  /** Writes everything that waits. What storage does not accept is counted as dropped: nobody was promised it. */
-  async function work(): Promise<void> {
-    do {
-      await clock.sleep(GATHER_MS);
-      while (state.waiting.length > 0) {
-        const batch = takeBatch(state);
-        state.dropped += batch.length - await writeBatch(state, batch, store).catch(() => 0);
-      }
-      await sweepIfDue().catch(() => {});
-    } while (state.waiting.length > 0);
-    // In the same step as the last look at what waits: the next event begins anew.
-    working = undefined;
-  }
-
-  const sweepIfDue = async (): Promise<void> => {
-    if (clock.monotonic() - state.sweptMs >= SWEEP_MS) await sweep(state, options);
-  };
   const written = async (): Promise<void> => {
-    while (working !== undefined) await working;
+    while (state.working !== undefined) await state.working;
   };
 
   return {
@@ -155,12 +140,12 @@ export function createQuarantine(options: QuarantineOptions) {
       }
       countInMinute(state.minute, stored);
       state.waiting.push({ id: newId(), stored, erasures: Math.max(erasures(), state.searched) });
-      working ??= work();
+      state.working ??= work(state, options);
     },
     dropped: () => state.dropped,
     async list(query: { limit: number; cursor?: string }) {
       await written();
-      await sweepIfDue();
+      await sweepIfDue(state, options);
       return await listPage(options, query);
     },
     async get(id: string) {
@@ -195,6 +180,24 @@ async function readOne({ store, clock }: QuarantineOptions, id: string): Promise
   const whole = shown(id, value);
   if (whole === undefined) throw new StorageFault(DAMAGED);
   return whole;
+}
+
+/** Writes everything that waits. Events that storage does not accept are counted as dropped. */
+async function work(state: State, options: QuarantineOptions): Promise<void> {
+  do {
+    await options.clock.sleep(GATHER_MS);
+    while (state.waiting.length > 0) {
+      const batch = takeBatch(state);
+      state.dropped += batch.length - await writeBatch(state, batch, options.store).catch(() => 0);
+    }
+    await sweepIfDue(state, options).catch(() => {});
+  } while (state.waiting.length > 0);
+  // In the same step as the last check: the next event begins anew.
+  state.working = undefined;
+}
+
+async function sweepIfDue(state: State, options: QuarantineOptions): Promise<void> {
+  if (options.clock.monotonic() - state.sweptMs >= SWEEP_MS) await sweep(state, options);
 }
 
 /** Deletes old events from the oldest on: ids sort by time, and the first event that is young enough ends it. */

@@ -70,16 +70,13 @@ export function createCounts(options: CountsStoreOptions): EventCounts & { close
       void Promise.resolve().then(written);
     } else if (dueMs === Infinity && !closed) {
       dueMs = receivedAt + WRITE_MS;
-      // For when no more events come. If timers do not fire, the next event or the end causes the write.
+      // For when no more events come; without timers the next event or the end causes the write.
       cancel = clock.timer(WRITE_MS, written);
     }
     return minute.counts;
   }
 
-  /**
-   * Writes the counts, and sums up hours that are due. Callers share a write, and see everything that was counted
-   * before.
-   */
+  /** Writes the counts, and sums up due hours; callers share a write that includes everything before. */
   async function written(): Promise<void> {
     while (writing !== undefined) await writing;
     await (writing = write().finally(() => writing = undefined));

@@ -52,29 +52,29 @@ export function parseTimestamp(text: string): number | undefined {
   if ((text.charCodeAt(10) & ~CASE_BIT) !== UPPER_T || text.charCodeAt(13) !== COLON) return undefined;
   if (!(hour <= 24) || !(minute <= 59)) return undefined;
   let timeMs = hour * HOUR_MS + minute * MINUTE_MS;
-  let place = 16;
+  let index = 16;
 
-  if (text.charCodeAt(place) === COLON) {
+  if (text.charCodeAt(index) === COLON) {
     const second = pair(text, 17);
     if (!(second <= 60)) return undefined;
     timeMs += second * SECOND_MS;
-    place = 19;
-    const mark = text.charCodeAt(place);
+    index = 19;
+    const mark = text.charCodeAt(index);
     if (mark === DOT || mark === COMMA) {
-      const end = endOfDigits(text, place + 1);
-      if (end === place + 1) return undefined;
-      for (let i = place + 1, worth = 100; i < end; i++, worth = worth / 10) {
+      const end = endOfDigits(text, index + 1);
+      if (end === index + 1) return undefined;
+      for (let i = index + 1, worth = 100; i < end; i++, worth = worth / 10) {
         const part = digit(text, i) * worth;
         // Past 24:00:00 by however little is not a time; below a millisecond it would otherwise go unseen.
         if (part > 0 && hour === 24) return undefined;
         if (worth >= 1) timeMs += part;
       }
-      place = end;
+      index = end;
     }
   }
   if (timeMs > DAY_MS && hour === 24) return undefined;
 
-  const offsetMs = parseZone(text, place);
+  const offsetMs = parseZone(text, index);
   if (offsetMs === undefined) return undefined;
   const ms = dayMs + timeMs - offsetMs;
   return ms >= EARLIEST_MS && ms <= LATEST_MS ? ms : undefined;
@@ -106,19 +106,19 @@ function daysSince1970(year: number, month: number, day: number): number {
   return era * 146_097 + dayOfEra - 719_468;
 }
 
-/** The offset from UTC that the text ends in, from `place` on: nothing and `Z` are 0. */
-function parseZone(text: string, place: number): number | undefined {
+/** The offset from UTC that the text ends in, from `index` on: nothing and `Z` are 0. */
+function parseZone(text: string, index: number): number | undefined {
   const { length } = text;
-  if (place === length) return 0;
-  const sign = text.charCodeAt(place);
-  if ((sign & ~CASE_BIT) === UPPER_Z) return place + 1 === length ? 0 : undefined;
+  if (index === length) return 0;
+  const sign = text.charCodeAt(index);
+  if ((sign & ~CASE_BIT) === UPPER_Z) return index + 1 === length ? 0 : undefined;
   if (sign !== PLUS && sign !== MINUS) return undefined;
-  const hours = pair(text, place + 1);
+  const hours = pair(text, index + 1);
   let minutes = 0;
-  if (length !== place + 3) {
-    const colon = text.charCodeAt(place + 3) === COLON ? 1 : 0;
-    if (length !== place + 5 + colon) return undefined;
-    minutes = pair(text, place + 3 + colon);
+  if (length !== index + 3) {
+    const colon = text.charCodeAt(index + 3) === COLON ? 1 : 0;
+    if (length !== index + 5 + colon) return undefined;
+    minutes = pair(text, index + 3 + colon);
   }
   if (!(hours <= 23) || !(minutes <= 59)) return undefined;
   const offsetMs = hours * HOUR_MS + minutes * MINUTE_MS;
@@ -126,12 +126,12 @@ function parseZone(text: string, place: number): number | undefined {
 }
 
 /** The number of two digits; `NaN` if one of them is not a digit. */
-function pair(text: string, place: number): number {
-  return digit(text, place) * 10 + digit(text, place + 1);
+function pair(text: string, index: number): number {
+  return digit(text, index) * 10 + digit(text, index + 1);
 }
 
-function digit(text: string, place: number): number {
-  const value = text.charCodeAt(place) - ZERO;
+function digit(text: string, index: number): number {
+  const value = text.charCodeAt(index) - ZERO;
   return value >= 0 && value <= 9 ? value : NaN;
 }
 

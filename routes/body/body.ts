@@ -3,6 +3,7 @@
  *
  * A body is read, or drained, before the answer: an answer that leaves it unread closes the connection.
  */
+import { Buffer } from "node:buffer";
 import {
   type BodyMemory,
   type BodySender,
@@ -215,7 +216,7 @@ async function readStream(state: Reader, body: Body, declared: number): Promise<
     body.problem = body.problem === undefined ? end : { ...body.problem, headers: CLOSES };
   }
   if (body.problem === undefined || isUnknown) {
-    body.bytes = chunks.length === 1 ? chunks[0]! : concat(chunks);
+    body.bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
   }
   return body;
 }
@@ -243,14 +244,4 @@ async function eachChunk(
   }
   reader.cancel().catch(() => {});
   return state.brokenOff;
-}
-
-function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
-  let place = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, place);
-    place += chunk.length;
-  }
-  return whole;
 }
