@@ -16,8 +16,8 @@ const REQUEST_MS = 0.1;
 /** Cost of reading a byte, in ms: 0.7 to 1.1 ns. */
 const MS_PER_BYTE = 1e-6;
 
-/** Time over which refused work is added up for the log. */
-const WATCH_MS = 5_000;
+/** Time over which refused work is added up for the log: a flood that began within one is named at the end of the next. */
+const WATCH_MS = 4_000;
 
 /** The part of that time from which on the log warns: less is not felt. */
 const WORTH_A_WARNING = 0.05;
