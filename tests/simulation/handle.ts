@@ -38,9 +38,8 @@ const FREEZE_MS = [5_500, 14_000] as const;
 /** The longest usual way of a process that is far away. */
 const FAR_MS = 150;
 
-/** Some processes are far away: much happens between two of their steps. Most readers are, where replays are under way. */
-const FARNESS = [1, 1, 1, 10, 50];
-const FARNESS_BESIDE_REPLAYS = [1, 10, 50, 50, 50];
+/** Some processes are far away: much happens between two of their steps. More are where histories are of readers. */
+const FARNESS = { anything: [1, 1, 1, 10, 50], readers: [1, 1, 10, 50, 50], replays: [1, 10, 50, 50, 50] };
 
 /** How much likelier a process freezes when it has just renewed a lease, and counts on it. */
 const RENEWED = 10;
@@ -60,9 +59,7 @@ function isSwitch({ checks, sets }: Operation): boolean {
 export function openHandle(options: HandleOptions): Kv {
   const { world, database, weather, counts, owner, die, isCalm, frailty = 1 } = options;
   const { random } = world;
-  const farness = random.pick(
-    weather.theme === "replays" && frailty === 1 ? FARNESS_BESIDE_REPLAYS : FARNESS,
-  );
+  const farness = random.pick(FARNESS[frailty === 1 ? weather.theme : "anything"]);
   const way = () => Math.min(FAR_MS, weather.wayMs * farness) * random.next() * (random.chance(0.1) ? 5 : 1);
 
   /** Lets what befalls a process with a call befall it; true where it is dead. */

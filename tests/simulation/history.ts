@@ -71,7 +71,7 @@ const DOUBLED_MS = [1, 10, 100];
 /** How long senders go on to begin (ms): where replays are under way, for longer than these take. */
 const SPANS_MS = {
   anything: [50, 1_000, 5_000, 20_000],
-  readers: [50, 1_000, 5_000, 20_000],
+  readers: [1_000, 1_000, 5_000, 5_000],
   replays: [5_000, 20_000],
 };
 
@@ -173,8 +173,10 @@ function createScene(
     isCalm: () => site.calm,
   };
   const isSmall = seed % 4 !== 0;
+  // Of an older version readers read more: not the parts of users that the newer one wrote, but what these are made of.
+  const isMixed = seed % 4 === 1 || weather.theme === "readers";
   const kinds = Array.from({ length: 3 + random.below(2) }, () => {
-    return !isSmall ? products.plain : seed % 4 === 1 && random.chance(0.4) ? products.newer : products.small;
+    return !isSmall ? products.plain : isMixed && random.chance(0.4) ? products.newer : products.small;
   });
   // An older version leaves settling to a newer one, which is woken by its own commits and ticks: it is asked first.
   kinds.sort((a, b) => Number(b === products.newer) - Number(a === products.newer));

@@ -101,7 +101,7 @@ const SILENCE_SHARE = 0.01;
 const WRITE_SHARE = 0.05;
 const READ_SHARE = 0.01;
 /** The share of reads that are slow besides: much happens between what a process reads and what it does next. */
-const SLOW_SHARES = { anything: [0, 0, 0.1], readers: [0.03, 0.1], replays: [0, 0, 0.03] };
+const SLOW_SHARES = { anything: [0, 0, 0.1], readers: [0, 0.03], replays: [0, 0, 0.03] };
 
 /** Draws the weather: some faults don't occur at all, so that others are seen undisturbed. */
 export function drawWeather(random: Random): Weather {
