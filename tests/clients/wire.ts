@@ -113,6 +113,7 @@ export async function openWire(): Promise<Wire> {
 
   async function pass(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = "", url = "" } = request;
+    const atMs = performance.now();
     const chunks: Uint8Array[] = [];
     try {
       for await (const chunk of request) chunks.push(chunk);
@@ -128,7 +129,7 @@ export async function openWire(): Promise<Wire> {
     const sends = method === "POST";
     const keep = (outcome: Outcome, answer: string) => {
       unanswered.delete(body);
-      exchanges.push({ method, path: url, headers, body, outcome, answer, atMs: performance.now() });
+      exchanges.push({ method, path: url, headers, body, outcome, answer, atMs });
     };
     const breakOff = (outcome: "lost answer" | "broken", answer = "") => {
       keep(outcome, answer);

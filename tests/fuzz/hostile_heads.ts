@@ -237,10 +237,7 @@ export function ofStalls(): Hostile[] {
     ...stalls.map(([what, headers, pieces]) =>
       half(`a body ${what}`, `x-write-key: ${WRITE_KEY}\r\n${headers}`, pieces, [400])
     ),
-    ...stalls.map(([what, headers, pieces]) =>
-      // In as much of it as a stranger may send there is no key.
-      half(`a stranger's body ${what}`, headers, pieces, what.includes("large") ? [401] : [400])
-    ),
+    ...stalls.map(([what, headers, pieces]) => half(`a stranger's body ${what}`, headers, pieces, [401])),
     ...stalls.map(([what, headers, pieces]) =>
       half(`a body of a wrong key ${what}`, `x-write-key: wrong\r\n${headers}`, pieces, [401, 429])
     ),
