@@ -80,7 +80,10 @@ export interface FenceOptions<T extends Fenced> {
   force?: boolean;
 }
 
-/** Takes the lease; `undefined` if another process holds it, or if one with a newer fold version has settled. */
+/**
+ * Prepares the lease, which is held from the first write on; `undefined` if another process holds it, or if one with a
+ * newer fold version has settled.
+ */
 export async function takeFence<T extends Fenced>(
   { store, key, empty, owner, clock, newId, foldVersion, force }: FenceOptions<T>,
 ): Promise<Fence<T> | undefined> {
@@ -88,7 +91,7 @@ export async function takeFence<T extends Fenced>(
   let value = entry.value ?? empty;
   let stamp = entry.stamp;
   if (value.fold > foldVersion) return undefined;
-  // A lease that ends later than one can is of a clock that was wrong.
+  // No lease ends later than `LEASE_MS` from now: one that does was written by a process whose clock was wrong.
   const leftMs = value.until - clock.now();
   if (!force && value.owner !== owner && leftMs > 0 && leftMs <= LEASE_MS) return undefined;
   let last: Promise<void> = Promise.resolve();

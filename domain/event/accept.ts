@@ -48,8 +48,7 @@ export interface AcceptOptions {
 }
 
 /**
- * Checks a sender's event (any JSON value) and stamps it, by the rules of "Sending" and "What an event does" in the
- * HTTP contract. Never throws on a JSON value. The given event is not changed; parts of it, and of a batch's defaults,
+ * Checks a sender's event (any JSON value) and stamps it. Never throws on a JSON value. The given event is not changed; parts of it, and of a batch's defaults,
  * are shared with the returned event.
  *
  * A batch's `context` and `integrations` are filled in by top-level key: a key of the event, even if `null`, keeps the

@@ -1,9 +1,8 @@
 /**
  * Positions: where an event stands in the journal. The only file that knows what one is made of.
  *
- * A position is the stamp that storage gave the commit (10 bytes: the order in which the engine committed) and the
- * event's index in it (2 bytes), as 24 hex digits: so the order of the strings is the order of the journal. It never
- * changes, and nobody calculates with it.
+ * A position is the number of the chunk (10 bytes, so that a stamp of storage would fit too) and the event's index in it
+ * (2 bytes), as 24 hex digits: so the order of the strings is the order of the journal. It never changes.
  */
 
 declare const brand: unique symbol;

@@ -21,7 +21,7 @@ import { BATCH_PATH, EVENT_PATH } from "../http/paths.ts";
 import { BatchTooLarge } from "../../actors/store/errors.ts";
 import type { Receipt } from "../../actors/journal/appender.ts";
 
-/** Events in one batch: the specification's "up to 500 events in a single request". */
+/** Events in one batch of signalfold's own API. */
 export const MAX_BATCH_EVENTS = 500;
 
 /** Events in one batch of Segment's clients: the limit that Segment's own HTTP API states. */

@@ -16,7 +16,7 @@ export interface Flood {
   addresses: string[];
   /** Requests under way at once. */
   atOnce: number;
-  /** How long, in ms; 0 is one request on each connection. */
+  /** How long, in ms, and until each connection has sent one request. */
   ms: number;
 }
 
@@ -68,7 +68,7 @@ export async function flood({ body, ...options }: Flood, mostMs: number): Promis
 export async function work(options: Flood): Promise<Flooded> {
   const flooded: Flooded = { bytes: 0, requests: 0, statuses: {} };
   const until = performance.now() + options.ms;
-  const isDone = (sent: number) => options.ms === 0 ? sent > 0 : performance.now() >= until;
+  const isDone = (sent: number) => sent > 0 && performance.now() >= until;
   let next = 0;
   const address = () => options.addresses[next++ % options.addresses.length]!;
   const count = (status: number, bytes: number) => {
@@ -190,14 +190,17 @@ function chunked(body: Uint8Array): Uint8Array {
 
 async function byStreams(options: Flood, { isDone, address, count }: Sending): Promise<void> {
   const { port, atOnce, headers, body, path } = options;
-  const sessions = Array.from({ length: Math.ceil(atOnce / STREAMS) }, () => {
+  const connect = () => {
     const session = http2.connect(`http://127.0.0.1:${port}`);
     session.on("error", () => {});
     return session;
-  });
+  };
+  const sessions = Array.from({ length: Math.ceil(atOnce / STREAMS) }, connect);
   await Promise.all(Array.from({ length: atOnce }, async (_, n) => {
-    const session = sessions[n % sessions.length]!;
-    for (let requests = 0; !isDone(requests) && !session.destroyed; requests++) {
+    const at = n % sessions.length;
+    for (let requests = 0; !isDone(requests); requests++) {
+      if (sessions[at]!.closed || sessions[at]!.destroyed) sessions[at] = connect();
+      const session = sessions[at]!;
       const status = await new Promise<number>((resolve) => {
         const stream = session.request({
           ":method": "POST",
