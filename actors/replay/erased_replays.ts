@@ -3,7 +3,7 @@ import type { EraseParticipant } from "../erasure/execute.ts";
 import { REPLAYS } from "../store/keys.ts";
 import type { Replay } from "./record.ts";
 
-/** Deletes them. They are no events, so none is counted. */
+/** Deletes these replays. They are not events, so the count is 0. */
 export const erasedReplays: EraseParticipant = {
   async erase({ userId, anonymousIds = [] }, _no, { store }) {
     const ids = [...userId === undefined ? [] : [userId], ...anonymousIds];

@@ -73,7 +73,7 @@ export function createClaim(
       const { key } = entry;
       let written = await store.commit({ checks: [{ key, stamp }], sets: [[key, next]] });
       if (written === null) {
-        // It may have been written.
+        // The write may have been done.
         const there = await store.get<Replay>(key);
         const isMine = there.value?.owner === owner && there.value.until === next.until &&
           there.value.tries === next.tries;

@@ -34,7 +34,7 @@ export interface Replays {
   close(): Promise<void>;
 }
 
-/** What replays are given. */
+/** Options of replays. */
 export interface ReplaysOptions extends Omit<RunOptions, "onProgress" | "owner"> {
   onFault(error: unknown): void;
 }
@@ -57,7 +57,7 @@ const REST_MS = 1_000;
 /** Longest wait for a replay to stop: it checks for that whenever it waits. */
 const CLOSE_MS = 1_000;
 
-/** What the functions of the replays share. */
+/** State of replays. */
 interface State {
   options: ReplaysOptions;
   /** This process, as a holder of leases. */
@@ -146,7 +146,7 @@ async function claimNext(state: State): Promise<Claim | undefined> {
     const entry = (await entriesIn(state.options.store)).findLast(({ value }) => !isOver(value!));
     if (entry === undefined) return undefined;
     const leftMs = entry.value!.until - state.clock.now();
-    // A lease that ends later than one can is of a clock that was wrong.
+    // A lease that ends later than `LEASE_MS` from now was written by a process with a wrong clock.
     if (leftMs > 0 && leftMs <= LEASE_MS) return undefined;
     const claim = createClaim(entry as Entry<Replay> & { value: Replay }, {
       store: state.options.store,
@@ -207,13 +207,13 @@ function afterFailure(state: State, error: unknown, tries: number): Partial<Repl
 /** Reports that the replay is running, and its progress, until the returned function is called. */
 function beat(state: State, claim: Claim, progress: () => Partial<Replay>): () => Promise<void> {
   let writing: Promise<unknown> = Promise.resolve();
+  let done = false;
   let cancel = state.options.clock.timer(BEAT_MS, next);
   function next(): void {
     writing = claim.write(progress()).catch(() => {}).then(() => {
-      if (!done) cancel = state.options.clock.timer(BEAT_MS, next);
+      if (!done && !claim.isLost()) cancel = state.options.clock.timer(BEAT_MS, next);
     });
   }
-  let done = false;
   return async () => {
     done = true;
     cancel();
@@ -221,24 +221,31 @@ function beat(state: State, claim: Claim, progress: () => Partial<Replay>): () =
   };
 }
 
-/** A stop that everything heeds which waits by {@link heeding} clocks. */
+/** A stop that also ends the waits of its clocks. */
 function createStop() {
-  const stop = Promise.withResolvers<never>();
-  stop.promise.catch(() => {});
+  const waits = new Set<() => void>();
   let stopped = false;
   return {
     stopped: () => stopped,
     stop() {
       stopped = true;
-      stop.reject(new ReplayStopped("The server stops."));
+      for (const end of waits) end();
     },
     /** A clock whose waits end with {@link ReplayStopped} at the stop. */
     heeding: (clock: Clock): Clock => ({
       ...clock,
       async sleep(ms) {
-        const end = Promise.withResolvers<void>();
-        const cancel = clock.timer(ms, end.resolve);
-        await Promise.race([end.promise, stop.promise]).finally(cancel);
+        if (stopped) throw new ReplayStopped("The server stops.");
+        const wait = Promise.withResolvers<void>();
+        const end = () => wait.reject(new ReplayStopped("The server stops."));
+        const cancel = clock.timer(ms, wait.resolve);
+        waits.add(end);
+        try {
+          await wait.promise;
+        } finally {
+          cancel();
+          waits.delete(end);
+        }
       },
     }),
   };
