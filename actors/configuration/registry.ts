@@ -80,7 +80,7 @@ export function createRegistry<T>(options: RegistryOptions<T>) {
   }
 
   async function changeNow(author: Author, plan: () => Change<T>[]): Promise<void> {
-    await update(store, { named: options.named, tries: TRIES }, async () => {
+    await update(store, { named: options.named, tries: TRIES, clock }, async () => {
       const { stamp } = await store.get(mark);
       await cached.refresh();
       const changes = plan();

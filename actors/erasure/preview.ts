@@ -1,7 +1,7 @@
 /** A preview of an erasure. It changes nothing. */
 import type { Journal } from "../journal/journal_state.ts";
 import type { Settling } from "../settling/backpressure.ts";
-import { NotServing } from "../store/errors.ts";
+import { changedTooOften } from "../reading/consistent_read.ts";
 import type { Store } from "../store/store.ts";
 import type { ErasureLimits } from "./erasure_limits.ts";
 import type { ErasedNames } from "./execute.ts";
@@ -63,5 +63,5 @@ export async function previewErasure(
       ),
     };
   }
-  throw new NotServing("The data changed repeatedly while it was read; retry.", "contention");
+  throw changedTooOften();
 }

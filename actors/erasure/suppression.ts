@@ -105,7 +105,7 @@ export interface SuppressionOptions {
 }
 
 /** What the functions of a suppression share. */
-interface State extends Pick<SuppressionOptions, "secret" | "limits" | "linkedSince"> {
+interface State extends Pick<SuppressionOptions, "clock" | "secret" | "limits" | "linkedSince"> {
   store: Store;
   digests: ReturnType<typeof createDigestSet>;
   /** The spans of suppressions that are limited in time; none for a lifted one. */
@@ -122,15 +122,7 @@ export async function openSuppression(
   const spans = new Map<string, Span[]>();
   let known = 0;
   const cached = createCachedConfig(store, { clock, mark: SUPPRESSED, load });
-  const state: State = {
-    spans,
-    secret,
-    digests,
-    linkedSince,
-    store,
-    cached,
-    limits,
-  };
+  const state: State = { spans, clock, secret, digests, linkedSince, store, cached, limits };
   async function load(): Promise<void> {
     const count = await countOfRecords(store);
     for await (const { bytes, spanOf } of readRecords({ store, limits }, known, count)) {
@@ -230,7 +222,8 @@ function noteLink(state: State, { links }: Noted, digest: string, atMs: number):
 
 /** Adds a record until `isDone`. After a write without an answer the next attempt sees whether it was done. */
 async function write(state: State, record: SuppressedRecord, isDone: () => boolean): Promise<void> {
-  const how = { named: "the suppression list", tries: TRIES, retriesUnanswered: true };
+  const { clock } = state;
+  const how = { named: "the suppression list", tries: TRIES, clock, retriesUnanswered: true };
   await update(state.store, how, async () => {
     await state.cached.refresh();
     if (isDone()) return { result: undefined };

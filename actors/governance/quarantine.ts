@@ -10,7 +10,7 @@ import { decodeCursor, encodeCursor } from "../store/cursor.ts";
 import { type Key, REJECTED, rejectedKey } from "../store/keys.ts";
 import { BATCH_BYTES, BATCH_EVENTS, createRejected } from "./quarantine_store.ts";
 import {
-  addTo,
+  count,
   fits,
   NOTHING,
   type RejectedEvent,
@@ -223,11 +223,11 @@ function newMinute(began: number): Minute {
 }
 
 /** Counts an event that a process keeps in this minute. */
-function countInMinute({ all, keys }: Minute, { writeKeyId, body: { length: bytes } }: Stored): void {
-  addTo(all, bytes);
+function countInMinute({ all, keys }: Minute, stored: Stored): void {
+  const { writeKeyId } = stored;
   let own = keys.get(writeKeyId);
   if (own === undefined) keys.set(writeKeyId, own = { ...NOTHING });
-  addTo(own, bytes);
+  for (const share of [all, own]) count(share, stored, 1);
 }
 
 /** Takes as many waiting events as one operation may write. */
@@ -279,10 +279,8 @@ function admitted(
   return batch.filter(({ erasures, stored }) => {
     if (erasures < searched) return false;
     const own = shares.get(stored.writeKeyId)!;
-    const bytes = stored.body.length;
-    if (!fits(bytes, { own, all, max: IN_ALL })) return false;
-    addTo(all, bytes);
-    addTo(own, bytes);
+    if (!fits(stored.body.length, { own, all, max: IN_ALL })) return false;
+    for (const share of [all, own]) count(share, stored, 1);
     return true;
   });
 }

@@ -55,7 +55,7 @@ export function createRejected({ store, clock, newId, renew }: RejectedOptions) 
   /** One change at a time in this process: all move the total. */
   const inTurn = createSerialQueue();
 
-  async function move(plan: Plan): Promise<void> {
+  async function moveNow(plan: Plan): Promise<void> {
     await renew?.();
     let op: string | undefined;
     await update(store, { named: "the quarantine", tries: TRIES, clock }, async () => {
@@ -87,6 +87,8 @@ export function createRejected({ store, clock, newId, renew }: RejectedOptions) 
     });
   }
 
+  const move = (plan: Plan) => inTurn(() => moveNow(plan));
+
   /** How much is kept of each of some write keys. */
   async function sharesOf(writeKeyIds: readonly string[]): Promise<Map<string, Share>> {
     const ids = [...new Set(writeKeyIds)];
@@ -95,7 +97,7 @@ export function createRejected({ store, clock, newId, renew }: RejectedOptions) 
   }
 
   return {
-    move: (plan: Plan) => inTurn(() => move(plan)),
+    move,
     sharesOf,
     /** Deletes the events with these ids; gives how many there were. */
     async removeAll(ids: readonly string[]): Promise<number> {
@@ -103,18 +105,16 @@ export function createRejected({ store, clock, newId, renew }: RejectedOptions) 
       for (let from = 0; from < ids.length; from += BATCH_EVENTS) {
         const keys = ids.slice(from, from + BATCH_EVENTS).map(rejectedKey);
         let found = 0;
-        await inTurn(() =>
-          move(async () => {
-            const there = (await store.getMany<Stored>(keys)).filter(({ value }) => value !== null);
-            found = there.length;
-            if (found === 0) return undefined;
-            return {
-              removed: there.map(({ value }) => value!),
-              sets: [],
-              deletes: there.map(({ key }) => key),
-            };
-          })
-        );
+        await move(async () => {
+          const there = (await store.getMany<Stored>(keys)).filter(({ value }) => value !== null);
+          found = there.length;
+          if (found === 0) return undefined;
+          return {
+            removed: there.map(({ value }) => value!),
+            sets: [],
+            deletes: there.map(({ key }) => key),
+          };
+        });
         removed += found;
       }
       return removed;

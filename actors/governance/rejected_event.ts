@@ -29,12 +29,6 @@ export interface Share {
 /** A share of nothing. */
 export const NOTHING: Readonly<Share> = { events: 0, bytes: 0 };
 
-/** Adds one event to a share. */
-export function addTo(share: Share, bytes: number): void {
-  share.events++;
-  share.bytes += bytes;
-}
-
 /** Adds a stored event to a share (`sign` 1) or removes it (-1). A share is never negative. */
 export function count(share: Share, stored: Stored, sign: 1 | -1): void {
   share.events = Math.max(0, share.events + sign);

@@ -41,7 +41,7 @@ export async function tryUpdate<T>(
     if (write === undefined) return { result, stamp: undefined };
     const stamp = await store.commit(write);
     if (stamp !== null) return { result, stamp };
-    await clock?.sleep(Math.min(2 ** failed, MAX_PAUSE_MS) * clock.random());
+    if (failed + 1 < tries) await clock?.sleep(Math.min(2 ** failed, MAX_PAUSE_MS) * clock.random());
   }
   return undefined;
 }
