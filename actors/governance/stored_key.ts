@@ -110,8 +110,8 @@ export function keysByDigest(keys: readonly StoredKey[], now: number): Map<strin
 }
 
 /** The key of a digest, unless that digest has expired. */
-export function keyAt(found: FoundKey | undefined, now: number): WriteKey | undefined {
-  if (found?.validUntil !== undefined && now >= found.validUntil) return undefined;
+export function keyAt(found: FoundKey | undefined, now: () => number): WriteKey | undefined {
+  if (found?.validUntil !== undefined && now() >= found.validUntil) return undefined;
   return found?.shown;
 }
 

@@ -87,7 +87,7 @@ export async function openWriteKeys(
     },
   });
   const stored = () => [...registry.values().values()].map(({ value }) => value!);
-  const held = (digestHex: string) => keyAt(byDigest.get(digestHex), clock.now());
+  const held = (digestHex: string) => keyAt(byDigest.get(digestHex), clock.now);
   const withLastUse = async (keys: readonly StoredKey[]): Promise<WriteKey[]> => {
     const used = await use.lastUsed(keys.map(({ id }) => id));
     return keys.map((key, i) => ({ ...publicOf(key, clock.now()), ...lastUsed(used[i]) }));

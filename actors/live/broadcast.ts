@@ -1,7 +1,7 @@
 /**
  * Notes: duplicates and rejections for listeners in all processes.
  *
- * A process with listeners says so under one key (`listening.ts`). The others read that key now and then, after a
+ * A process with listeners writes this to one key (`listening.ts`). The others read that key now and then, after a
  * response; only while it changes do they publish their last notes (`note_windows.ts`), which the listening process reads.
  * All of this is best effort: a note is lost if its process dies, or if there are more notes than a value holds.
  */

@@ -63,7 +63,7 @@ export function createCountsStore(options: CountsStoreOptions) {
       try {
         await keepUp(options);
       } catch (error) {
-        // Another process is at it.
+        // Another process is summing up.
         if (!(error instanceof LostFence)) throw error;
       }
     },

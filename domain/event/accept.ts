@@ -48,8 +48,8 @@ export interface AcceptOptions {
 }
 
 /**
- * Checks a sender's event (any JSON value) and stamps it. Never throws on a JSON value. The given event is not changed; parts of it, and of a batch's defaults,
- * are shared with the returned event.
+ * Checks a sender's event (any JSON value) and stamps it. Never throws on a JSON value. The event is not changed; the
+ * result shares parts of it and of the batch's defaults.
  *
  * A batch's `context` and `integrations` are filled in by top-level key: a key of the event, even if `null`, keeps the
  * event's value.
@@ -114,7 +114,7 @@ export function check(item: unknown, options: AcceptOptions): Checked | { reject
     const issues = parsed.error?.issues ?? [];
     return refuse(item, [...issues.map((issue) => fromIssue(issue, item)), ...missing]);
   }
-  const filled = fill(item, { defaults, look });
+  const filled = defaults === undefined ? { item } : fill(item, { defaults, look });
   const excess = filled.problem ?? findExcess(filled.item, look);
   if (excess !== undefined) return refuse(item, [fromJson(excess)]);
   if (type === "identify" && isAbsent(item.traits)) return withContextTraits(item, filled.item);

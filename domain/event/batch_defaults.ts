@@ -9,16 +9,15 @@ export interface BatchDefaults {
 }
 
 interface Filling {
-  defaults: BatchDefaults | undefined;
+  defaults: BatchDefaults;
   look: Look;
 }
 
-/** The item with its batch's defaults, which count towards its size; the item itself if there are none. */
+/** The item with its batch's defaults, which count towards its size. */
 export function fill(
   item: JsonObject,
   { defaults, look }: Filling,
 ): { item: JsonObject; problem?: JsonProblem } {
-  if (defaults === undefined) return { item };
   let filled = item;
   for (const member of ["context", "integrations"] as const) {
     const given = defaults[member];

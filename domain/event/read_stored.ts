@@ -51,7 +51,7 @@ export function withDefaults(
 ): JsonObject | undefined {
   const look = beginLook(MAX_EVENT_BYTES);
   if (findProblem(item, look) !== undefined) return undefined;
-  const filled = fill(item, { defaults, look });
+  const filled = defaults === undefined ? { item } : fill(item, { defaults, look });
   if (filled.problem !== undefined || findExcess(filled.item, look) !== undefined) return undefined;
   const sentAt = defaults?.sentAt;
   const isBatchs = readSentAt(item.sentAt, receivedAt) === undefined && typeof sentAt === "string";

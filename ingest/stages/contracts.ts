@@ -1,4 +1,4 @@
-/** Holds events against the contracts that mean them. */
+/** The stage that checks events with their contracts. */
 import type { System } from "../../actors/system.ts";
 import type { UnknownEvents } from "../../domain/contract/contract.ts";
 import type { Stage } from "../pipeline.ts";

@@ -9,10 +9,10 @@ export function rateLimitStage({ rateLimits }: Pick<System, "rateLimits">, now: 
     open({ writeKeyId, rateLimit: limit }) {
       if (limit === undefined) return undefined;
       const look = (events: number) => rateLimits.take(writeKeyId, limit, { events, now: now() });
-      const refuse = (decision: RateDecision) => refusalOf({ limit, decision }, 1);
       const tell = ({ remaining }: RateDecision) => {
         if (remaining > 0) return undefined;
         // Nothing is charged if one is not available; the answer tells how long that takes.
+        const refuse = (decision: RateDecision) => refusalOf({ limit, decision }, 1);
         const decision = look(1);
         return decision instanceof Promise ? decision.then(refuse) : refuse(decision);
       };

@@ -42,8 +42,10 @@ export interface Charges {
   refuseAddress(address: string): Problem | undefined;
   /** Whether {@link refuseAddress} would refuse it. */
   isInDebt(address: string): boolean;
-  /** The refusal (429) if a write key with a limit may not send a body to be parsed now. */
-  refuseKey(payer: Required<Payer>): Problem | undefined;
+  /** Whether a write key with a limit may not send a body to be parsed now. */
+  isKeyInDebt(keyId: string): boolean;
+  /** The refusal (429) of a write key in debt, which is counted. */
+  refuseKey(payer: Required<Payer>): Problem;
   /** Charges work that was for nothing. */
   charge(payer: Payer, work: Work): void;
   /** Counts work in vain that nobody pays for, for the log and the figures. */
@@ -104,8 +106,8 @@ export function createCharges({ limits, log, now }: ChargesOptions): Charges {
       if (retryAfterS === undefined) return undefined;
       return { ...refuse({ address }, { detail: ADDRESS_IN_DEBT, retryAfterS }), headers: CLOSES };
     },
+    isKeyInDebt: (keyId) => keys.level(keyId) <= 0,
     refuseKey(payer) {
-      if (keys.level(payer.keyId) > 0) return undefined;
       const retryAfterS = keys.secondsUntil(payer.keyId, REQUEST_MS);
       return refuse(payer, { detail: KEY_IN_DEBT, retryAfterS });
     },

@@ -38,9 +38,9 @@ export interface Parsing {
   /** The id of the write key that pays. */
   keyId: string;
   /** Most structural bytes, and the refusal of more; default: {@link Limits.maxStructure}. */
-  structure?: { most: number; problem: Problem };
+  structure?: { most: number; problem: Problem } | undefined;
   /** Called when its turn has come: the reason if it is not parsed after all. */
-  refuse?: () => Problem | undefined;
+  refuse?: (() => Problem | undefined) | undefined;
 }
 
 /** Reads and parses bodies within {@link Limits}. */
@@ -190,7 +190,7 @@ function decode(
   const parsed = parseJson(text);
   if ("problem" in parsed) return parsed;
   const tooMany = pay(state, keyId, loadOfEvents(parsed.value) - Math.max(free, load));
-  return tooMany === undefined ? { ...parsed, bytes: bytes.length } : { problem: tooMany };
+  return tooMany === undefined ? { value: parsed.value, bytes: bytes.length } : { problem: tooMany };
 }
 
 function decodeInTurn(

@@ -77,7 +77,8 @@ async function receiveFrom(
     });
   }
   if (caller.rateLimit !== undefined) {
-    const refusal = await refuseSpent(parts, c, caller);
+    const spent = refuseSpent(parts, c, caller);
+    const refusal = spent instanceof Promise ? await spent : spent;
     if (refusal !== undefined) return refusal;
   }
   const network = () => networksOf(parts.peerOf(c)).narrow;
@@ -154,16 +155,12 @@ async function parseAndSend(
   { body, caller, receiving, writtenKey }: Received,
 ): Promise<Outcome> {
   const { structure } = receiving;
-  // Requests at the same time may have used the rest.
-  const refuse = () => {
+  const refuse = caller.rateLimit && (() => {
+    // Requests at the same time may have used the rest.
     const refusal = refuseSpent(parts, c, caller);
     return refusal instanceof Promise ? undefined : refusal;
-  };
-  const parsing = parts.bodies.parse(body, {
-    keyId: caller.writeKeyId,
-    ...structure && { structure },
-    ...caller.rateLimit && { refuse },
   });
+  const parsing = parts.bodies.parse(body, { keyId: caller.writeKeyId, structure, refuse });
   const parsed = parsing instanceof Promise ? await parsing : parsing;
   const isUnnamed = writtenKey !== undefined;
   if (parsed.problem !== undefined) {

@@ -16,7 +16,7 @@ export const NO_WORK: Work = { bytes: 0, ms: 0 };
 /** Bytes of a refused body that cost one event of a key's limit: parsing them costs as much as a single event. */
 const BYTES_PER_EVENT = 4096;
 
-/** Bytes that one paid event covers: the largest event. */
+/** What one paid event covers: the refused bytes of the largest event, in events. */
 const COVERED_EVENTS = MAX_EVENT_BYTES / BYTES_PER_EVENT;
 
 /** Why a key with a limit may send nothing now: before anything is read or parsed. */
@@ -25,12 +25,11 @@ export function refuseSpent(
   c: RouteContext,
   caller: Caller,
 ): Problem | undefined | Promise<Problem | undefined> {
-  const payer = { address: peerOf(c), keyId: caller.writeKeyId };
-  const inDebt = charges.refuseKey(payer);
-  if (inDebt !== undefined) return inDebt;
+  const keyId = caller.writeKeyId;
+  if (charges.isKeyInDebt(keyId)) return charges.refuseKey({ address: peerOf(c), keyId });
   const tell = (refusal: Refusal | undefined) => {
     if (refusal === undefined) return undefined;
-    charges.note(payer, NO_WORK);
+    charges.note({ address: peerOf(c), keyId }, NO_WORK);
     return problemOfRefusal(refusal);
   };
   const refusal = pipeline.open(caller);
@@ -80,7 +79,7 @@ export function refuseKnown(
   }
   charges.charge(payer, body.work);
   if (isUnnamed) charges.charge({ address }, body.work);
-  // A sender that has to wait for its turn does not pay for asking: it would wait the longer.
+  // A sender that has to wait for its turn does not pay for asking: that would only make it wait longer.
   if (refusal.reason === "rate_limited") return refusal;
   const events = Math.max(1, Math.ceil(body.work.bytes / BYTES_PER_EVENT)) - paidEvents * COVERED_EVENTS;
   if (caller.rateLimit !== undefined && events > 0) pipeline.charge(caller, events);
