@@ -42,9 +42,6 @@ export type How = keyof typeof FLOODS;
  */
 const allowedMs = (addresses: number, forMs: number) => 250 * Math.min(addresses, 4) + 150 + forMs * 0.05;
 
-/** Events of which a 99th percentile is taken. */
-const ENOUGH_EVENTS = 100;
-
 /** A flood that has not ended so long after it should have is given up, in ms. */
 const PATIENCE_MS = 120_000;
 
@@ -125,15 +122,6 @@ export async function attackByCost(options: CostOptions): Promise<CostResult[]> 
     results.push(result);
     await options.ended?.(result);
     say(`[${results.length}/${planned.length}, ${Math.round(passedMs / 1000)} s] ${shown(result)}`);
-  }
-  if (options.isTimed) {
-    for (const how of options.floods) {
-      judgeEvents(
-        how,
-        results.filter((each) => each.how === how).flatMap((each) => each.eventNetMs),
-        options.found,
-      );
-    }
   }
   await honest.check();
   await honest[Symbol.asyncDispose]();
@@ -265,13 +253,16 @@ function shown(result: CostResult): string {
     `named after ${logS ?? "-"} s by the log, ${metricsS ?? "-"} s by the figures`;
 }
 
-/** Judges one flood. A percentile of few events says little: those of short floods are judged together. */
+/** Judges one flood. The slower it makes honest events, the fewer there are: of less than 100 the slowest is judged. */
 function judge(result: CostResult, found: (what: string) => void): void {
   const { name, how, timesHonest, healthNetMs, eventNetMs, logS, metricsS } = result;
   const at = `${name} | ${how}`;
   if (timesHonest > BARS.price) found(`${at}: bytes buy ${timesHonest.toFixed(1)} times what honest ones do`);
   if (healthNetMs > BARS.healthMs) found(`${at}: /healthz took ${healthNetMs} ms`);
-  if (eventNetMs.length >= ENOUGH_EVENTS) judgeEvents(at, eventNetMs, found);
+  const eventMs = p99(eventNetMs);
+  if (eventMs > BARS.honestP99Ms) {
+    found(`${at}: an honest event took ${eventMs} ms at p99 of ${eventNetMs.length}`);
+  }
   if (!mustBeNamed(result)) return;
   const latestS = Math.max(logS ?? Infinity, metricsS ?? Infinity);
   if (latestS > BARS.namedS) found(`${at}: named after ${logS} s by the log, ${metricsS} s by the figures`);
@@ -280,11 +271,6 @@ function judge(result: CostResult, found: (what: string) => void): void {
 function mustBeNamed({ threadMs, tookMs, requests, statuses }: CostResult): boolean {
   if (tookMs < BARS.namedS * 1000 || threadMs < tookMs * BARS.worthNaming) return false;
   return requests - (statuses[200] ?? 0) >= requests * BARS.mostlyRefused;
-}
-
-function judgeEvents(at: string, eventMs: readonly number[], found: (what: string) => void): void {
-  const ms = p99(eventMs);
-  if (ms > BARS.honestP99Ms) found(`${at}: an honest event took ${ms} ms at p99 of ${eventMs.length}`);
 }
 
 /** The 99th percentile. */

@@ -1,4 +1,5 @@
 /** What honest events cost the server's thread, which floods are compared with. */
+import { orderCompleted } from "../order_completed.ts";
 import { gzipSync } from "node:zlib";
 import { type Server, WRITE_KEY } from "../process/server.ts";
 import type { Flooded } from "./cost_flood.ts";
@@ -31,17 +32,7 @@ export function priceOf(
 /** An event as clients send it. */
 function honestEvent(n: number) {
   return {
-    type: "track",
-    event: "Order Completed",
-    userId: `user_${n % 500}`,
-    messageId: crypto.randomUUID(),
-    timestamp: new Date(1.7e12 + n * 1013).toISOString(),
-    properties: {
-      order_id: `o_${n}`,
-      total: 12.5 + n,
-      currency: "EUR",
-      products: [{ sku: "a" }, { sku: "b" }],
-    },
+    ...orderCompleted(n, 500),
     context: {
       library: { name: "analytics-node", version: "1.2.3" },
       userAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
