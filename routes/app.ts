@@ -107,8 +107,8 @@ export function createApp(deps: AppDeps): App {
   const metrics = deps.metrics ?? createMetrics({ startedAt: now(), memory: Deno.memoryUsage });
   const requests = createRequestCounts();
   const parts = partsOf(deps, metrics);
-  const router = routerOf(deps, parts, { metrics, requests });
   const countOther = requests.of("any", NO_ROUTE);
+  const router = routerOf(deps, parts, { metrics, requests, countOther });
   const hasHost = createHostCheck();
   const lookForProxy = createProxyNotice({ publicUrl: settings.publicUrl, log });
   let taken = 0;
@@ -190,7 +190,11 @@ function partsOf({ system, settings, log, now, newId, lookUp, ...deps }: AppDeps
 function routerOf(
   { settings, heartbeatMs }: AppDeps,
   parts: Parts,
-  { metrics, requests }: { metrics: Metrics; requests: ReturnType<typeof createRequestCounts> },
+  { metrics, requests, countOther }: {
+    metrics: Metrics;
+    requests: ReturnType<typeof createRequestCounts>;
+    countOther(status: number): void;
+  },
 ): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
   routes.route("/", sendingRoutes(parts));
@@ -211,7 +215,6 @@ function routerOf(
   // Hono's own choice silently falls back to a slow router for routes that this one rejects.
   const byExpression = new Hono<RouteEnv>({ getPath: rawPath, router: new RegExpRouter() });
   const router = countedRoutes(routes, byExpression, requests);
-  const countOther = requests.of("any", NO_ROUTE);
   const answerOther = async (c: RouteContext, problem: Problem) => {
     const response = await handle(parts, () => problem)(c);
     countOther(response.status);

@@ -22,9 +22,8 @@ Deno.test("a patch that does not fit the source, or fits twice, is refused", asy
   }
 });
 
-Deno.test("each history that found a planted bug is written down for one that there is (deno task sim --every-bug)", () => {
-  const names = BUGS.map(({ name }) => name);
-  deepStrictEqual(Object.keys(FOUND).filter((name) => !names.includes(name)), []);
+Deno.test("found.json has a history for each planted bug (deno task sim --every-bug writes it)", () => {
+  deepStrictEqual(Object.keys(FOUND).sort(), BUGS.map(({ name }) => name).sort());
 });
 
 Deno.test("there are planted bugs for each rule, no two of one name", () => {

@@ -1,4 +1,4 @@
-/** Those that are measured, each with a fresh database for each shape. */
+/** The servers that are measured, each with a fresh database for each shape. */
 import type { Cluster } from "../rivals/postgres_cluster.ts";
 import { postgresCommand } from "../rivals/postgres_install.ts";
 import { type Server, startServer } from "./server.ts";

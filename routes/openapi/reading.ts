@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { logQuery, membersQuery, pastQuery } from "../profiles/profiles.ts";
+import { STORED_GROUP } from "../operation/examples.ts";
 import type { Answer, Group, Operation } from "../operation/operation.ts";
 
 /** A moment as every answer has it. */
@@ -181,16 +182,7 @@ export const reading: Group = {
       schema: groupSchema,
       example: acme,
     }),
-    "GET /api/v1/groups/{groupId}/events": log("A group's events", [{
-      type: "group",
-      userId: "user_123",
-      groupId: "comp_456",
-      traits: { name: "Acme Corp", employee_count: 250 },
-      timestamp: "2025-03-15T14:34:00.000Z",
-      messageId: "example-group",
-      receivedAt: "2026-11-24T18:00:00.000Z",
-      originalTimestamp: "2025-03-15T14:34:00Z",
-    }]),
+    "GET /api/v1/groups/{groupId}/events": log("A group's events", [STORED_GROUP]),
     "GET /api/v1/groups/{groupId}/members": {
       summary: "A group's members",
       description: "All users and anonymous ids that ever joined, with the earliest time.",

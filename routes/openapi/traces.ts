@@ -1,6 +1,7 @@
 /** The routes that explain: the trace of an event, and the provenance of a trait. */
 import { z } from "zod";
 import { traceQuery } from "../profiles/explain.ts";
+import { STORED_GROUP } from "../operation/examples.ts";
 import { described, type Group } from "../operation/operation.ts";
 import { position } from "../operation/parameters.ts";
 import { storedEventSchema, time } from "./reading.ts";
@@ -66,16 +67,7 @@ export const traces: Group = {
           description: "Its position and what it changed.",
           schema: traceSchema,
           example: {
-            event: {
-              type: "group",
-              userId: "user_123",
-              groupId: "comp_456",
-              traits: { name: "Acme Corp", employee_count: 250 },
-              timestamp: "2025-03-15T14:34:00.000Z",
-              messageId: "example-group",
-              receivedAt: "2026-11-24T18:00:00.000Z",
-              originalTimestamp: "2025-03-15T14:34:00Z",
-            },
+            event: STORED_GROUP,
             writeKeyId: "default",
             position: "000000000000000500000000",
             commit: "01M84NYA09JNNE65BQ3GBSTT6Y",

@@ -75,3 +75,11 @@ export const BATCH = {
     },
   ],
 } as const;
+
+/** The group event as it is stored. */
+export const STORED_GROUP = {
+  ...EVENTS.group,
+  timestamp: "2025-03-15T14:34:00.000Z",
+  receivedAt: "2026-11-24T18:00:00.000Z",
+  originalTimestamp: EVENTS.group.timestamp,
+};

@@ -295,35 +295,29 @@ for (const sender of SENDERS.filter(({ retries }) => retries === false)) {
   });
 }
 
+/** Sends one event; gives what the server answered, and what the client says has failed. */
+async function sendOne(sender: Sender, sending: { userId: string; key?: string; gzip?: boolean }) {
+  const { wire } = shared.stage;
+  const before = wire.exchanges.length;
+  const failures = await send(shared.packages, sender, "many", { url: wire.url, count: 1, ...sending });
+  return { failures, outcomes: wire.exchanges.slice(before).map(({ outcome }) => outcome) };
+}
+
 /** These try a wrong key again, as often as they try anything. */
 const STUBBORN = ["@customerio/cdp-analytics-node", "github.com/segmentio/analytics-go/v3"];
 
 for (const sender of SENDERS.filter(({ name, retries }) => retries !== false && !STUBBORN.includes(name))) {
   testOf(sender, "stops at a 4xx, and says so", async (userId) => {
-    const { wire } = shared.stage;
-    const before = wire.exchanges.length;
-    const failures = await send(shared.packages, sender, "many", {
-      url: wire.url,
-      userId,
-      count: 1,
-      key: "unknown",
-    });
-    deepStrictEqual(wire.exchanges.slice(before).map(({ outcome }) => outcome), [401]);
+    const { failures, outcomes } = await sendOne(sender, { userId, key: "unknown" });
+    deepStrictEqual(outcomes, [401]);
     strictEqual(failures.length, 1);
   });
 }
 
 for (const sender of SENDERS.filter(({ keyInBody }) => keyInBody)) {
-  testOf(sender, "is told 401 for compressed bodies, as its key is inside of them", async (userId) => {
-    const { wire } = shared.stage;
-    const before = wire.exchanges.length;
-    const failures = await send(shared.packages, sender, "many", {
-      url: wire.url,
-      userId,
-      count: 1,
-      gzip: true,
-    });
-    deepStrictEqual(wire.exchanges.slice(before).map(({ outcome }) => outcome), [401]);
+  testOf(sender, "gets 401 for compressed bodies, because its key is inside them", async (userId) => {
+    const { failures, outcomes } = await sendOne(sender, { userId, gzip: true });
+    deepStrictEqual(outcomes, [401]);
     strictEqual(failures.length, 1);
     match(failures[0]!, /compressed/);
   });

@@ -29,7 +29,7 @@ async function echoed(delayMs: number, count: number): Promise<{ bytes: number[]
   return { bytes, firstMs };
 }
 
-Deno.test("a relay holds up each direction by what it is told, and loses and mixes up nothing", async () => {
+Deno.test("a relay delays each direction by its setting, and keeps all bytes in order", async () => {
   for (const delayMs of [0, 20]) {
     const { bytes, firstMs } = await echoed(delayMs, 200);
     deepStrictEqual(bytes, Array.from({ length: 200 }, (_, n) => n));

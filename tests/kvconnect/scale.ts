@@ -24,7 +24,7 @@ const HELP =
   --processes N,…     1,2,4,8 by default
   --connections N     of each process (32)
   --batch N           events of a request; 0 for single posts (0)
-  --seconds N         of load for each row (12: who gets nothing answers 503 after 10 s)
+  --seconds N         of load for each row (12, as a process that gets nothing answers 503 after 10 s)
   --help              this text`;
 
 /** Set in the network of its own. */

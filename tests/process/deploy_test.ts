@@ -31,7 +31,7 @@ async function replayed(body: unknown, { by, seenBy }: { by: Server; seenBy: Ser
 }
 
 testWhere(DEPLOYED_DENO.missing, {
-  name: "on Deno Deploy's version, two instances take events of every kind, one is stopped, and all is there",
+  name: "two instances on Deno Deploy's version accept every type of event, and lose none when one stops",
   async fn(test) {
     await using platform = await openPlatform();
     await using one = await platform.start();

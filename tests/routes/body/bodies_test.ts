@@ -5,6 +5,7 @@ import { type Bodies, createBodies, type Parsing } from "../../../routes/body/bo
 import type { Body } from "../../../routes/body/body.ts";
 import { LIMITS, type Limits } from "../../../routes/body/limits.ts";
 import { structureOf } from "../../../routes/body/load.ts";
+import { orderCompleted } from "../../order_completed.ts";
 
 const MIB = 1024 * 1024;
 
@@ -41,17 +42,7 @@ async function parse(
 
 /** An event as clients send it, with an id and a time of its own. */
 const eventOf = (n: number) => ({
-  type: "track",
-  event: "Order Completed",
-  userId: `user_${n % 100}`,
-  messageId: crypto.randomUUID(),
-  timestamp: new Date(1.7e12 + n * 1013).toISOString(),
-  properties: {
-    order_id: `o_${n}`,
-    total: 12.5 + n,
-    currency: "EUR",
-    products: [{ sku: "a" }, { sku: "b" }],
-  },
+  ...orderCompleted(n, 100),
   context: { library: { name: "analytics-node", version: "1.2.3" }, ip: "8.8.8.8", locale: "en-US" },
 });
 /** The same with ids of 18 digits, as databases have them. */

@@ -266,10 +266,10 @@ Deno.test("a refusal because of the server's own state costs nobody anything", a
   }
 });
 
-/** Requests that are more than 5 % of the work that 5 s have room for, by what any request costs. */
-const WORTH_A_WARNING = 2_600;
+/** Requests whose work exceeds 5 % of the 4 s that the log adds up, at the cost of any request. */
+const WORTH_A_WARNING = 2_100;
 
-Deno.test("the log names a key that keeps exceeding its rate limit, which is not a debt", async () => {
+Deno.test("the log names a key that keeps exceeding its rate limit, although it is not in debt", async () => {
   await using test = await openTestApp();
   const rateLimit = { perSecond: 0.01, burst: 1 };
   const { writeKey: { id }, key } = await test.system.writeKeys.create({ name: "eager", rateLimit });
@@ -282,7 +282,7 @@ Deno.test("the log names a key that keeps exceeding its rate limit, which is not
   strictEqual(writeKeyId, id);
 });
 
-Deno.test("the log names an address whose bodies find no room, which is no debt", async () => {
+Deno.test("the log names an address whose bodies find no room, although it is not in debt", async () => {
   await using test = await openTestApp({ limits: { maxUnknownSmallBytes: 10 } });
   const body = text({ ...TRACK, writeKey: WRITE_KEY });
   const send = async () => (await test.send(ONE, body, { headers: {}, from: "192.0.2.7" })).body.code;
@@ -292,7 +292,7 @@ Deno.test("the log names an address whose bodies find no room, which is no debt"
   strictEqual(test.logged.find(({ code }) => code === "refused_work")?.network, "192.0.2.7");
 });
 
-Deno.test("the figures count what is thrown away of a body that finds no room", async () => {
+Deno.test("the figures count the discarded bytes of a body without room", async () => {
   await using test = await openTestApp();
   const body = padded({ ...TRACK, writeKey: WRITE_KEY }, 400 * KIB);
   const headers = { "content-length": `${body.length}` };
