@@ -60,7 +60,7 @@ const ROOMS: Record<Place, readonly string[]> = {
     "live",
     "stats",
   ],
-  domain: ["event", "profile", "contract", "enrichment", "stats", "limits"],
+  domain: ["event", "profile", "contract", "enrichment", "stats", "limits", "condition", "forwarding"],
 };
 
 interface Source {
