@@ -206,7 +206,9 @@ function decodeInTurn(
   const parsed = decode(state, body, coding, parsing);
   const ms = state.elapsed() - began;
   body.work.ms += ms;
-  if (parsed.problem === undefined) turn.shrink(parsed.bytes);
+  if (parsed.problem === undefined) {
+    turn.reweigh(Math.max(parsed.bytes, eventsOf(parsed.value) * state.limits.eventWeight));
+  }
   turn.spent(ms);
   return parsed;
 }
@@ -232,8 +234,13 @@ function codingOfBody({ bytes, request }: Body): Coding {
 }
 
 function loadOfEvents(value: unknown): number {
+  return eventsOf(value) * UNITS_PER_EVENT;
+}
+
+/** The number of events in a batch. */
+function eventsOf(value: unknown): number {
   const batch = (value as { batch?: unknown } | null)?.batch;
-  return Array.isArray(batch) ? batch.length * UNITS_PER_EVENT : 0;
+  return Array.isArray(batch) ? batch.length : 0;
 }
 
 function tooMuchStructure(most: number): Problem {

@@ -25,8 +25,8 @@ const MS_PER_BYTE = 1e-5;
 export interface Turn {
   /** Reports that the work is done, and its duration. The next may begin. */
   spent(ms: number): void;
-  /** Releases room, except this weight. */
-  shrink(weight: number): void;
+  /** Changes the weight to what is known now. More than there is room for delays the next. */
+  reweigh(weight: number): void;
   /** Gives back all that is left. */
   leave(): void;
 }
@@ -155,18 +155,20 @@ function grant(queue: Queue, nodes: readonly Node[], weight: number): Turn {
     for (const node of nodes) node.at += Math.max(ms, weight * MS_PER_BYTE) * node.price;
     advance(queue);
   };
-  const shrink = (to: number) => {
-    if (to >= left) return;
-    queue.taken -= left - to;
+  const reweigh = (to: number) => {
+    queue.taken += to - left;
+    // Known only now, and work that is still to come.
+    if (to > left) { for (const node of nodes) node.at += (to - left) * MS_PER_BYTE * node.price; }
+    const isLess = to < left;
     left = to;
-    advance(queue);
+    if (isLess) advance(queue);
   };
   return {
     spent,
-    shrink,
+    reweigh,
     leave() {
       spent(0);
-      shrink(0);
+      reweigh(0);
     },
   };
 }

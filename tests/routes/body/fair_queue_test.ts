@@ -75,13 +75,13 @@ Deno.test("a body that comes right after much work waits for the event loop too"
   (await second)!.leave();
 });
 
-Deno.test("admitted work is bounded by weight until it leaves or shrinks; one alone may weigh more", async () => {
+Deno.test("admitted work is bounded by weight until it leaves or weighs less; one alone may weigh more", async () => {
   const queue = createFairQueue(OPTIONS);
   const first = atOnce(queue.enter(["k"], 150));
   first.spent(0);
   const second = queue.enter(["k"], 60);
   ok(second instanceof Promise);
-  first.shrink(40);
+  first.reweigh(40);
   const turn = (await second)!;
   turn.spent(0);
   const third = queue.enter(["k"], 60);
