@@ -157,7 +157,7 @@ function grant(queue: Queue, nodes: readonly Node[], weight: number): Turn {
   };
   const reweigh = (to: number) => {
     queue.taken += to - left;
-    // Known only now, and work that is still to come.
+    // The work that is still to come, as it is known now.
     if (to > left) { for (const node of nodes) node.at += (to - left) * MS_PER_BYTE * node.price; }
     const isLess = to < left;
     left = to;

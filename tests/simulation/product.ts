@@ -48,6 +48,7 @@ export const SMALL_LIMITS = {
   chunkBytes: 500,
   commitBytes: 2_800,
   groupBytes: 2_500,
+  groupEvents: 8,
   cacheBytes: 3_000,
   catchUpEntries: 2,
   trimEvents: 4,

@@ -40,6 +40,9 @@ async function parse(
   return { code: parsed.problem?.code, body, retryAfterS: parsed.problem?.retryAfterS };
 }
 
+const read = (bodies: Bodies, text: string) =>
+  bodies.read(request(text, false), { keyId: "k", network: () => "192.0.2.1" });
+
 /** An event as clients send it, with an id and a time of its own. */
 const eventOf = (n: number) => ({
   ...orderCompleted(n, 100),
@@ -172,6 +175,21 @@ Deno.test("large bodies are parsed one at a time; small plain ones do not wait f
   strictEqual((await turn).problem, undefined);
   for (const body of [second, small]) bodies.release(body);
   strictEqual(bodies.waiting(), 0);
+});
+
+Deno.test("many small events that are not answered yet let the next body wait, though they have few bytes", async () => {
+  const { bodies } = open();
+  const small = JSON.stringify({ batch: Array.from({ length: 2_500 }, () => ({ n: 1 })) });
+  const [held, next] = [await read(bodies, small), await read(bodies, small)];
+  const others = await Promise.all(Array.from({ length: 3 }, () => read(bodies, small)));
+  for (const body of [held, ...others]) await bodies.parse(body, { keyId: "k" });
+  let isParsed = false;
+  const parsing = Promise.resolve(bodies.parse(next, { keyId: "k" })).then(() => isParsed = true);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  strictEqual(isParsed, false, "10,000 events are under way");
+  bodies.release(held);
+  await parsing;
+  for (const body of [next, ...others]) bodies.release(body);
 });
 
 Deno.test("inflated bytes count until the body is released", async () => {

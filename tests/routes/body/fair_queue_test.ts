@@ -90,6 +90,23 @@ Deno.test("admitted work is bounded by weight until it leaves or weighs less; on
   (await third)!.leave();
 });
 
+Deno.test("work that turns out to weigh more takes room, and counts as used by its sender", async () => {
+  const queue = createFairQueue(OPTIONS);
+  const heavy = atOnce(queue.enter(["k", "heavy"], 1));
+  heavy.reweigh(150);
+  heavy.spent(0);
+  const again = Promise.resolve(queue.enter(["k", "heavy"], 1));
+  const light = Promise.resolve(queue.enter(["k", "light"], 1));
+  strictEqual(queue.waiting(), 2, "there is no room");
+  heavy.leave();
+  const order: string[] = [];
+  await Promise.all([
+    again.then((turn) => (order.push("heavy"), turn!.leave())),
+    light.then((turn) => (order.push("light"), turn!.leave())),
+  ]);
+  deepStrictEqual(order, ["light", "heavy"]);
+});
+
 /** How many bodies each sender has waiting at once: with one it would not be there when the next is chosen. */
 const AT_ONCE = 3;
 
