@@ -160,6 +160,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   settling.wake();
   return {
     commit: committer.commit,
+    commitStored: committer.commitStored,
     reader,
     traces: createTraces({ store, clock, journal, secret, limits, foldVersion }),
     live: feed.live,

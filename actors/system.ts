@@ -5,7 +5,7 @@ import type { EventContracts } from "./governance/contracts.ts";
 import type { Quarantine } from "./governance/quarantine.ts";
 import type { RateLimits } from "./governance/rate_limits.ts";
 import type { WriteKeys } from "./governance/write_keys.ts";
-import type { AppendObserver, Receipt } from "./journal/appender.ts";
+import type { AppendObserver, Receipt, StoredBefore } from "./journal/appender.ts";
 import type { Live } from "./live/live_feed.ts";
 import type { Traces } from "./reading/event_trace.ts";
 import type { Reader } from "./reading/profiles.ts";
@@ -29,6 +29,11 @@ export interface System {
    * StorageUnavailable} if nothing was acknowledged.
    */
   commit(events: StoredEvent[], writeKeyId: string): Promise<Receipt[]>;
+  /**
+   * Appends events of another journal, all or none, in their order and with their senders. Those whose digest is known
+   * are skipped; tells of each whether it was appended. Throws as `commit` does.
+   */
+  commitStored(stored: readonly StoredBefore[]): Promise<boolean[]>;
   reader: Reader;
   traces: Traces;
   live: Live;

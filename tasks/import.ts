@@ -1,5 +1,6 @@
 /**
- * `deno task import`: imports events, a line of JSON each, as `deno task export` and Segment's raw exports write them.
+ * `deno task import`: imports events, a line of JSON each, as `deno task export` and Segment's raw exports write them; or
+ * a whole database of version 0.3 (`import_old/`).
  */
 import { Buffer } from "node:buffer";
 import { createReadStream, statSync } from "node:fs";
@@ -14,6 +15,9 @@ import type { StoredEvent } from "../domain/event/event.ts";
 import { createPipeline, type Source } from "../ingest/pipeline.ts";
 import { placeholderStage } from "../ingest/stages/placeholders.ts";
 import { suppressionStage } from "../ingest/stages/suppression.ts";
+import { StorageUnavailable } from "../actors/store/errors.ts";
+import { importOld } from "./import_old/import_old.ts";
+import { isDatabase, UnreadableDatabase } from "./import_old/old_database.ts";
 import { linesOf } from "./lines.ts";
 import { fail, say, warn } from "./output.ts";
 import { showProgress } from "./progress.ts";
@@ -21,11 +25,16 @@ import { taskSettings } from "./task.ts";
 import type { Receipt } from "../actors/journal/appender.ts";
 
 const HELP = `deno task import FILE...
+deno task import OLD.db
 
 Imports events from files (- is standard input) while servers run on the same database (KV_URL). Files have one JSON
 event per line, gzipped or not, as written by "deno task export" and by Segment's raw exports. Events with a known
 messageId are skipped, so importing again changes nothing. Invalid lines, and events of suppressed people, are reported
-on standard error and skipped; the task then ends with status 1.`;
+on standard error and skipped; the task then ends with status 1.
+
+A database file of version 0.3 is imported whole into an empty database (KV_URL): events in their order, write keys,
+contracts with their versions, suppressions and receipts of erasures. Stop its server first. The file is only read; the
+task needs as much free space in TMPDIR as the file has. An interrupted import continues when it is run again.`;
 
 /** Events in a commit: as many as a batch over HTTP has. */
 const BATCH_EVENTS = 500;
@@ -50,6 +59,11 @@ const files = Deno.args;
 const option = files.find((file) => file.startsWith("-") && file !== "-");
 if (option !== undefined) fail(`unknown option ${option}`, HELP);
 if (files.length === 0) fail("no file given", HELP);
+const databases = await Promise.all(files.map((file) => file !== "-" && isDatabase(file)));
+if (databases.includes(true)) {
+  if (files.length > 1) fail("import a database alone, without other files");
+  await importDatabase(files[0]!);
+}
 const totalBytes = files.reduce((sum, file) => sum + (file === "-" ? 0 : sizeOf(file)), 0);
 const settings = taskSettings();
 const system = await openSystem({
@@ -97,6 +111,24 @@ await system.close();
 if (refused > SHOWN) warn(`and ${refused - SHOWN} more lines`);
 say(`imported ${imported} events; ${known} duplicates skipped; ${refused} lines rejected`);
 Deno.exit(refused > 0 ? 1 : 0);
+
+/** Imports a database of version 0.3, and ends the task. */
+async function importDatabase(file: string): Promise<never> {
+  const options = { settings: taskSettings(), progress: showProgress("import", "events") };
+  const outcome = await importOld(file, options).catch((error) => {
+    if (error instanceof UnreadableDatabase) fail(error.message);
+    if (error instanceof StorageUnavailable) fail(`Import failed: ${error.message}. ${KEPT}`);
+    throw error;
+  });
+  const { events, known, writeKeys, contracts, suppressed, receipts, wasComplete } = outcome;
+  if (wasComplete) say(`${file} was imported before; nothing has changed`);
+  else {
+    say(
+      `imported ${events} events; ${known} imported before; ${writeKeys} write keys, ${contracts} contracts, ${suppressed} suppressions, ${receipts} receipts of erasures`,
+    );
+  }
+  Deno.exit(0);
+}
 
 function sizeOf(path: string): number {
   try {

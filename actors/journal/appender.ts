@@ -15,6 +15,8 @@ import {
   DIGEST_WORDS,
   digestOf,
   digestsIn,
+  ERASED_EVENT,
+  ERASED_LINE,
   makeChunk,
   wordsOfHex,
 } from "./chunk.ts";
@@ -67,12 +69,22 @@ const WAITING_BYTES = 64 * 1024 * 1024;
 const PAUSE_TRIPS = 3;
 const PAUSE_MS = 500;
 
+/** An event of another journal. */
+export interface StoredBefore {
+  /** `undefined` if it was erased there: then only its digest is appended. */
+  event: StoredEvent | undefined;
+  /** The digest of its message id, in hex. */
+  digest: string;
+  writeKeyId: string;
+}
+
 interface Request {
   events: StoredEvent[];
   lines: string[];
   /** The digests of its message ids in hex, put together. */
   digests: string;
-  writeKeyId: string;
+  /** The sender of all its events, or of each. */
+  writeKeyId: string | readonly string[];
   bytes: number;
   /** When it came, by the monotonic clock. */
   cameMs: number;
@@ -298,30 +310,38 @@ export function createCommitter(options: CommitterOptions) {
     }
   }
 
+  /** Lets a request wait for its commit. */
+  function enqueue(
+    request: Pick<Request, "events" | "lines" | "digests" | "writeKeyId">,
+  ): Promise<Receipt[]> {
+    if (waitingBytes > WAITING_BYTES) {
+      return Promise.reject(new NotServing(TOO_MANY_WAIT, "overloaded"));
+    }
+    const bytes = request.lines.reduce((sum, line) => sum + line.length, 0);
+    return new Promise((resolve, reject) => {
+      waiting.push({ ...request, bytes, cameMs: clock.monotonic(), resolve, reject });
+      waitingBytes += bytes;
+      working ??= Promise.resolve().then(work);
+    });
+  }
+
   return {
     /** Makes a request's events durable, all or none. See `System.commit`. */
     commit(events: StoredEvent[], writeKeyId: string): Promise<Receipt[]> {
-      if (waitingBytes > WAITING_BYTES) {
-        return Promise.reject(new NotServing(TOO_MANY_WAIT, "overloaded"));
-      }
       const lines = events.map((event) => JSON.stringify(event));
       let digests = "";
       for (const { messageId } of events) digests += digestOf(messageId, secret);
-      const bytes = lines.reduce((sum, line) => sum + line.length, 0);
-      return new Promise((resolve, reject) => {
-        waiting.push({
-          events,
-          lines,
-          digests,
-          writeKeyId,
-          bytes,
-          cameMs: clock.monotonic(),
-          resolve,
-          reject,
-        });
-        waitingBytes += bytes;
-        working ??= Promise.resolve().then(work);
+      return enqueue({ events, lines, digests, writeKeyId });
+    },
+    /** The same for events of another journal. See `System.commitStored`. */
+    async commitStored(stored: readonly StoredBefore[]): Promise<boolean[]> {
+      const receipts = await enqueue({
+        events: stored.map(({ event }) => event ?? ERASED_EVENT),
+        lines: stored.map(({ event }) => event === undefined ? ERASED_LINE : JSON.stringify(event)),
+        digests: stored.map(({ digest }) => digest).join(""),
+        writeKeyId: stored.map(({ writeKeyId }) => writeKeyId),
       });
+      return receipts.map(({ duplicate }) => !duplicate);
     },
     /** Resolves when nothing is waiting. */
     async idle(): Promise<void> {
@@ -364,7 +384,7 @@ function freshOf(group: Request[], digests: Uint32Array, { isKnown }: Known): Fr
         kept.push(at);
         fresh.lines.push(lines[index]!);
         fresh.events.push(events[index]!);
-        fresh.writeKeyIds.push(writeKeyId);
+        fresh.writeKeyIds.push(typeof writeKeyId === "string" ? writeKeyId : writeKeyId[index]!);
       }
     }
   }

@@ -76,6 +76,7 @@ export function makeChunk(
  * event that names nobody, so that an older version that reads it passes over it too.
  */
 export const ERASED_LINE = "{}";
+export const ERASED_EVENT = {} as StoredEvent;
 
 /** A chunk with other lines: `change` gives each, and the same number of them stays. */
 export function rewriteChunk(chunk: Chunk, change: (line: string, index: number) => string): Chunk {

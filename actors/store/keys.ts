@@ -35,6 +35,9 @@ export const HEAD: Key = ["head"];
 /** The secret that digests of message ids are made with. */
 export const SECRET: Key = ["secret"];
 
+/** The import of a whole database into this one: of which, and how far it is. */
+export const IMPORTED: Key = ["imported"];
+
 /** The settled position, the settler's lease, and the runs of the dedup index. Every write of a settler changes it. */
 export const SETTLED: Key = ["settled"];
 

@@ -54,6 +54,7 @@ export function variable(name: string): string {
 function systemOf(store: Store): System {
   return {
     commit: (events) => store.commit(events),
+    commitStored: outside,
     reader: {
       user: (userId) => store.user?.(userId) ?? Promise.resolve(null),
       anonymous: outside,
