@@ -24,8 +24,8 @@ const PACKAGES: Record<Place, readonly string[]> = {
     "@opentelemetry/api",
   ],
   ingest: ["mmdb-lib", "@ip-location-db/geo-whois-asn-country-mmdb"],
-  actors: ["node", "fzstd"],
-  domain: ["zod", "ajv", "re2js", "ipaddr.js", "ulid"],
+  actors: ["fzstd", "undici", "pg", "aws4fetch"],
+  domain: ["zod", "ajv", "re2js", "ipaddr.js", "ulid", "node"],
 };
 
 /**
@@ -59,8 +59,19 @@ const ROOMS: Record<Place, readonly string[]> = {
     "governance",
     "live",
     "stats",
+    "destinations",
   ],
-  domain: ["event", "profile", "contract", "enrichment", "stats", "limits", "condition", "forwarding"],
+  domain: [
+    "event",
+    "profile",
+    "contract",
+    "enrichment",
+    "stats",
+    "limits",
+    "condition",
+    "recipe",
+    "forwarding",
+  ],
 };
 
 interface Source {

@@ -1,0 +1,144 @@
+/**
+ * Recipes: what an HTTP service wants, as data. A recipe names the settings that it needs, makes a body of events by
+ * templates, and says which answers mean what. Those of `recipes.ts` ship with signalfold.
+ */
+import { isObject, type JsonObject } from "../event/json.ts";
+import { readCondition } from "../condition/condition.ts";
+import { compileTemplate, InvalidTemplate, type Make, type Scope, type Template } from "./template.ts";
+
+/** A setting that a recipe needs. Its value is a string. */
+export interface RecipeSetting {
+  description: string;
+  /** Used where the destination does not set it. Without a default it is required. */
+  default?: string;
+  /** Set by nobody: it may be absent. */
+  optional?: true;
+}
+
+/** A recipe. */
+export interface Recipe {
+  /** The service, for people. */
+  title: string;
+  /** Settings by name. `url` is one, unless the template of the URL says everything. */
+  settings: Readonly<Record<string, RecipeSetting>>;
+  method?: "POST" | "PUT" | "PATCH";
+  /** The URL; a query belongs to it. */
+  url: Template;
+  headers?: Readonly<Record<string, Template>>;
+  /** Which events the service has a form for: a condition. Others are dropped. */
+  where?: JsonObject;
+  /** What each event becomes. */
+  event: Template;
+  /** The body, in which `{"$path": "events"}` is what the events became, and `{"$path": "events.0"}` the first. */
+  body: Template;
+  /** The form of the body; default `json`. */
+  encoding?: "json" | "form";
+  /** Events that the service takes at once; default 1. Events of one request have the same values in `url`. */
+  maxEvents?: number;
+  /** Which answers mean what, by status, where the common rules do not fit. */
+  answers?: {
+    delivered?: readonly number[];
+    retry?: readonly number[];
+    dead?: readonly number[];
+    pause?: readonly number[];
+  };
+  /** Where an answer of 2xx or 400 names the events that failed: an array of objects with their index. */
+  failures?: { path: string; index: string; retry?: boolean };
+}
+
+/** A recipe that can be used. */
+export interface CompiledRecipe {
+  recipe: Recipe;
+  takes(event: unknown): boolean;
+  url: Make;
+  headers: [name: string, make: Make][];
+  event: Make;
+  body: Make;
+}
+
+/** Compiles a recipe. Throws {@link InvalidTemplate} with the path of what is wrong. */
+export function compileRecipe(recipe: Recipe): CompiledRecipe {
+  const condition = recipe.where === undefined ? undefined : readCondition(recipe.where);
+  if (condition !== undefined && "problem" in condition) {
+    throw new InvalidTemplate(`where.${condition.problem.path}`, condition.problem.message);
+  }
+  return {
+    recipe,
+    takes: (event) => condition === undefined || condition.test(event),
+    url: compileTemplate(recipe.url, "url"),
+    headers: Object.entries(recipe.headers ?? {}).map(([name, template]) => [
+      name,
+      compileTemplate(template, `headers.${name}`),
+    ]),
+    event: compileTemplate(recipe.event, "event"),
+    body: compileTemplate(recipe.body, "body"),
+  };
+}
+
+/** A request that a recipe makes. */
+export interface RecipeRequest {
+  method: string;
+  url: string;
+  headers: Record<string, string>;
+  body: string;
+}
+
+/** What recipes make a request of. */
+export interface RecipeInput {
+  /** What the events became by {@link CompiledRecipe.event}. */
+  events: readonly unknown[];
+  settings: JsonObject;
+  /** ISO 8601. */
+  now: string;
+}
+
+/** The value that one event becomes; `undefined` if the service has no form for it. */
+export function eventByRecipe(
+  compiled: CompiledRecipe,
+  scope: { event: unknown; settings: JsonObject; options: JsonObject; now: string },
+): unknown {
+  return compiled.takes(scope.event) ? compiled.event(scope as unknown as Scope) : undefined;
+}
+
+/** The request for some events. */
+export function requestByRecipe(
+  { recipe, url, headers, body }: CompiledRecipe,
+  { events, settings, now }: RecipeInput,
+): RecipeRequest {
+  const scope: Scope = { events, settings, now };
+  const made = body(scope);
+  const isForm = recipe.encoding === "form";
+  const named = headers.flatMap(([name, make]) => {
+    const value = make(scope);
+    return value === undefined ? [] : [[name.toLowerCase(), String(value)] as const];
+  });
+  return {
+    method: recipe.method ?? "POST",
+    url: String(url(scope)),
+    headers: {
+      "content-type": isForm ? "application/x-www-form-urlencoded" : "application/json",
+      ...Object.fromEntries(named),
+    },
+    body: isForm ? formOf(made) : JSON.stringify(made),
+  };
+}
+
+function formOf(value: unknown): string {
+  const form = new URLSearchParams();
+  for (const [name, each] of Object.entries(isObject(value) ? value : {})) {
+    form.append(name, typeof each === "string" ? each : JSON.stringify(each));
+  }
+  return form.toString();
+}
+
+/** The indices of events that an answer names as failed; `undefined` if it names none. */
+export function failuresIn(recipe: Recipe, answer: unknown): Set<number> | undefined {
+  if (recipe.failures === undefined) return undefined;
+  const { path, index } = recipe.failures;
+  let value = answer;
+  for (const name of path.split(".")) value = isObject(value) ? value[name] : undefined;
+  if (!Array.isArray(value)) return undefined;
+  return new Set(
+    value.flatMap((each) => isObject(each) && typeof each[index] === "number" ? [each[index]] : []),
+  );
+}
