@@ -7,6 +7,7 @@ import { z } from "zod";
 import { ADDRESS_POLICIES, type AddressPolicy } from "./domain/enrichment/location.ts";
 import { UNKNOWN_EVENTS, type UnknownEvents } from "./domain/contract/contract.ts";
 import { LOG_LEVELS, type LogLevel } from "./routes/http/logger.ts";
+import { isSnippetPath } from "./routes/http/snippet_paths.ts";
 import { MAX_PROXIES } from "./routes/handler/peer.ts";
 
 /** Visible ASCII (RFC 20, 0x21 to 0x7E): any client can send it unquoted in an `Authorization` header. */
@@ -133,6 +134,13 @@ export const environmentSchema = z.object({
       "events that no contract names: `allow`, `monitor` (accept and count) or `reject` (422)",
       "`allow`",
     )),
+  SNIPPET_PATH: z.string().refine(
+    isSnippetPath,
+    "must be a path that the server does not have, such as /shop, of letters, digits, - and _",
+  ).optional().meta(note(
+    "serves the [website snippet](docs/clients.md#the-website-snippet) below this path too, by names that ad blockers do not know: `/shop`",
+    "none",
+  )),
   PLACEHOLDER_IDS: z.string().max(
     MAX_PLACEHOLDERS_LENGTH,
     `must have at most ${MAX_PLACEHOLDERS_LENGTH} characters`,
@@ -169,6 +177,7 @@ export interface Settings {
   trustedProxies: number;
   metricsOpen: boolean;
   unknownEvents: UnknownEvents;
+  snippetPath?: string;
   placeholderIds?: string;
   suppressedEvents: "drop" | "refuse";
   logLevel: LogLevel;
@@ -230,6 +239,7 @@ export function readConfig(env: Record<string, string | undefined>, mode: Mode):
       trustedProxies: read.TRUSTED_PROXIES,
       metricsOpen: read.METRICS_OPEN === "true",
       unknownEvents: read.UNKNOWN_EVENTS,
+      ...read.SNIPPET_PATH !== undefined && { snippetPath: read.SNIPPET_PATH },
       ...read.PLACEHOLDER_IDS !== undefined && { placeholderIds: read.PLACEHOLDER_IDS },
       suppressedEvents: read.SUPPRESSED_EVENTS,
       logLevel: read.LOG_LEVEL,

@@ -37,6 +37,7 @@ import type { Log } from "./http/logger.ts";
 import { createMetrics, type Metrics, metricsRoutes } from "./service/metrics.ts";
 import { createProxyNotice } from "./http/proxy_notice.ts";
 import { createHostCheck, INVALID_HOST, rawPath } from "./http/target.ts";
+import { standardPath } from "./http/snippet_paths.ts";
 import { createPeerOf } from "./handler/peer.ts";
 import { type Problem, problemResponse, STATUS_OF } from "./http/problem.ts";
 import { quarantineRoutes } from "./admin/quarantine.ts";
@@ -46,6 +47,7 @@ import { countedRoutes, createRequestCounts, NO_ROUTE } from "./handler/request_
 import { segmentRoutes } from "./ingest/segment.ts";
 import { sendingRoutes } from "./ingest/events.ts";
 import { refusalFormOf } from "./http/paths.ts";
+import { snippetRoutes } from "./snippet/snippet.ts";
 import { statsRoutes } from "./admin/stats.ts";
 import { traceRoutes } from "./profiles/explain.ts";
 
@@ -63,6 +65,8 @@ export interface AppSettings extends Secrets {
   unknownEvents?: UnknownEvents;
   /** What happens to events of suppressed people; default `drop`. */
   suppressedEvents?: "drop" | "refuse";
+  /** A path with the routes of the website snippet by other names. */
+  snippetPath?: string;
   /** Additional placeholder ids, separated by commas. */
   placeholderIds?: string;
 }
@@ -117,7 +121,7 @@ export function createApp(deps: AppDeps): App {
 
   function refuse(request: Request, problem: Problem): Response {
     countOther(STATUS_OF[problem.reason]);
-    return problemResponse(problem, { ...refusalFormOf(rawPath(request)), requestId: newId() });
+    return problemResponse(problem, { ...refusalFormOf(pathOf(settings)(request)), requestId: newId() });
   }
 
   async function fetch(request: Request, connection?: ConnectionInfo): Promise<Response> {
@@ -198,7 +202,11 @@ function routerOf(
 ): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
   routes.route("/", sendingRoutes(parts));
-  routes.route("/", segmentRoutes(parts, { publicUrl: settings.publicUrl }));
+  routes.route(
+    "/",
+    segmentRoutes(parts, { publicUrl: settings.publicUrl, snippetPath: settings.snippetPath }),
+  );
+  routes.route("/", snippetRoutes(parts, { snippetPath: settings.snippetPath }));
   routes.route("/", readingRoutes(parts));
   routes.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
   routes.route("/", erasureRoutes(parts));
@@ -213,7 +221,7 @@ function routerOf(
   routes.route("/", metricsRoutes(parts, { metrics, requests, open: settings.metricsOpen ?? false }));
 
   // Hono's own choice silently falls back to a slow router for routes that this one rejects.
-  const byExpression = new Hono<RouteEnv>({ getPath: rawPath, router: new RegExpRouter() });
+  const byExpression = new Hono<RouteEnv>({ getPath: pathOf(settings), router: new RegExpRouter() });
   const router = countedRoutes(routes, byExpression, requests);
   const answerOther = async (c: RouteContext, problem: Problem) => {
     const response = await handle(parts, () => problem)(c);
@@ -223,6 +231,12 @@ function routerOf(
   router.notFound((c) => answerOther(c, noRoute(router, c.req.path)));
   router.onError((error, c) => answerOther(c, problemOf(error)));
   return router;
+}
+
+/** The path that a request is routed by: below `SNIPPET_PATH`, the standard one. */
+function pathOf({ snippetPath }: AppSettings): (request: Request) => string {
+  if (snippetPath === undefined) return rawPath;
+  return (request) => standardPath(rawPath(request), snippetPath);
 }
 
 function addFiguresOfBodies(metrics: Metrics, { charges, bodies }: Pick<Parts, "charges" | "bodies">): void {

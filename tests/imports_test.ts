@@ -22,6 +22,7 @@ const PACKAGES: Record<Place, readonly string[]> = {
     "@fastify/swagger-ui",
     "prom-client",
     "@opentelemetry/api",
+    "@segment/analytics-next",
   ],
   ingest: ["mmdb-lib", "@ip-location-db/geo-whois-asn-country-mmdb"],
   actors: ["fzstd", "undici", "pg", "aws4fetch"],
@@ -45,6 +46,7 @@ const ROOMS: Record<Place, readonly string[]> = {
     "operation",
     "openapi",
     "service",
+    "snippet",
   ],
   // What a stage and an observer are comes before them.
   ingest: ["pipeline.ts", "stages", "observers"],

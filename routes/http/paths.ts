@@ -3,6 +3,7 @@
  * other origins.
  */
 import type { RefusalForm } from "./problem.ts";
+import { isSnippetFile } from "./snippet_paths.ts";
 import { EVENT_TYPES, type EventType } from "../../domain/event/event.ts";
 
 /** Accepts one event, which has its type. */
@@ -54,7 +55,7 @@ const settingsPath = /^\/v1\/projects\/[^/]+\/settings$/;
 
 /** Whether a page of any origin may read the answers of a path (without a slash at its end). */
 export function isSendingPath(path: string): boolean {
-  return sendingPaths.has(path) || settingsPath.test(path);
+  return sendingPaths.has(path) || settingsPath.test(path) || isSnippetFile(path);
 }
 
 /** The form of refusals at a path: clients of Segment-compatible paths expect those of Segment's own API. */
@@ -63,6 +64,6 @@ export function refusalFormOf(path: string): Omit<RefusalForm, "requestId"> {
   return {
     cors,
     segmentMessage: cors && path !== EVENT_PATH && path !== BATCH_PATH,
-    takesEvents: cors && path !== SOURCE_CONFIG_PATH && !settingsPath.test(path),
+    takesEvents: cors && path !== SOURCE_CONFIG_PATH && !settingsPath.test(path) && !isSnippetFile(path),
   };
 }

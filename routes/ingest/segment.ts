@@ -22,10 +22,12 @@ import {
 export interface SegmentOptions {
   /** The origin that clients reach; by default that of the request. */
   publicUrl?: string | undefined;
+  /** The path that gives the routes of a website other names. */
+  snippetPath?: string | undefined;
 }
 
 /** Every path of Segment's clients, with its preflight. */
-export function segmentRoutes(parts: Parts, { publicUrl }: SegmentOptions): Hono<RouteEnv> {
+export function segmentRoutes(parts: Parts, { publicUrl, snippetPath }: SegmentOptions): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
   const take = (path: string, taking: Taking) => {
     routes.post(path, takeEvents(parts, taking));
@@ -39,16 +41,35 @@ export function segmentRoutes(parts: Parts, { publicUrl }: SegmentOptions): Hono
     routes.get(path, handle(parts, handler));
     routes.options(path, preflightOf("GET"));
   };
-  show(SETTINGS_PATH, (c) => showSettings(parts, c, new URL(publicUrl ?? c.req.raw.url)));
+  show(SETTINGS_PATH, (c) => showSettings(parts, c, originOf(c, { publicUrl, snippetPath })));
   show(SOURCE_CONFIG_PATH, (c) => showSourceConfig(parts, c));
   return routes;
+}
+
+/** Where a client sends to. */
+interface Origin {
+  host: string;
+  protocol: string;
+  path: string;
+}
+
+/** The origin that the client reached, and the path by which it did so: a page of `SNIPPET_PATH` sends below it. */
+function originOf(c: RouteContext, { publicUrl, snippetPath }: SegmentOptions): Origin {
+  const { pathname } = new URL(c.req.raw.url);
+  const { host, protocol } = new URL(publicUrl ?? c.req.raw.url);
+  const isShort = snippetPath !== undefined && pathname.startsWith(`${snippetPath}/`);
+  return { host, protocol: protocol.slice(0, -1), path: isShort ? snippetPath : "/v1" };
 }
 
 /**
  * Settings for a client: where to send, and no other destinations. An unknown key is 404, and counts as a failed
  * authentication, so that this is no way around the limit on guessing.
  */
-async function showSettings(parts: Parts, c: RouteContext, origin: URL): Promise<Outcome> {
+async function showSettings(
+  parts: Parts,
+  c: RouteContext,
+  { host, protocol, path }: Origin,
+): Promise<Outcome> {
   const writeKey = pathParam(c, "writeKey");
   const caller = writeKey === undefined ? null : await parts.authentication.byKey(writeKey);
   const refusal = refuse(parts, c, caller);
@@ -57,8 +78,8 @@ async function showSettings(parts: Parts, c: RouteContext, origin: URL): Promise
     integrations: {
       "Segment.io": {
         apiKey: writeKey,
-        apiHost: `${origin.host}/v1`,
-        protocol: origin.protocol.slice(0, -1),
+        apiHost: `${host}${path}`,
+        protocol: protocol,
       },
     },
     // Otherwise a part of the clients' own failures is reported to Segment.

@@ -13,13 +13,14 @@ import { SECURITY_SCHEMES } from "../operation/security.ts";
 import { jitsu, segment } from "./segment.ts";
 import { sending } from "./sending.ts";
 import { service } from "./service.ts";
+import { snippet } from "./snippet.ts";
 import { stats } from "./stats.ts";
 import { traces } from "./traces.ts";
 
 /** The product's version, as in deno.json. */
 export const VERSION = "0.3.0";
 
-const forBrowsers = [sending, segment, jitsu];
+const forBrowsers = [sending, segment, jitsu, snippet];
 
 /** All operations, in the order in which they are shown. */
 export const GROUPS: readonly Group[] = [
@@ -35,6 +36,7 @@ export const GROUPS: readonly Group[] = [
   erasure,
   segment,
   jitsu,
+  snippet,
   service,
   preflights(forBrowsers),
 ];

@@ -22,6 +22,7 @@ export const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
     "01M84NYA09JNNE65BQ3GBSTT6Y",
   ),
   writeKey: id("The write key, which is public.", "YOUR_WRITE_KEY"),
+  part: id("The name of a part of the script.", "auto-track.bundle.f131ce01a05e3a33a8c1.js"),
   keyId: id("`id` of the write key, from the list of keys.", "01M84NYA09JNNE65BQ3GBSTT6Y"),
 };
 

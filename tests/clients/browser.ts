@@ -70,10 +70,14 @@ export interface Site extends AsyncDisposable {
 /** A file in `node_modules`, or a module that a bundler makes a script of. */
 export type Script = string | { bundle: string };
 
-/** Serves a page; every script that it asks for is that of a package, and every other path is another page. */
-export function serveSite(packages: Packages, { script, html }: { script: Script; html: string }): Site {
+/** Serves a page; every script that it asks for is that of a package, and every other path is another page; `headers` are sent with all. */
+export function serveSite(
+  packages: Packages,
+  { script, html, headers = {} }: { script: Script; html: string; headers?: Record<string, string> },
+): Site {
   const source = read(packages, script);
-  const answer = (body: string, type: string) => new Response(body, { headers: { "content-type": type } });
+  const answer = (body: string, type: string) =>
+    new Response(body, { headers: { ...headers, "content-type": type } });
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {
     const { pathname } = new URL(request.url);
     if (pathname.endsWith(".js")) return answer(source, "text/javascript");

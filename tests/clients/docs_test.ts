@@ -12,7 +12,7 @@ import { installSenders, javaOptions, PYTHON, SENDERS } from "./senders.ts";
 import { openStage, type Stage, WRITE_KEY } from "./stage.ts";
 
 const DOCUMENT = Deno.readTextFileSync(`${ROOT}docs/clients.md`);
-const SNIPPETS = [...DOCUMENT.matchAll(/^```(\w+)\n([^]*?)^```$/gm)].map(([, language, text]) => ({
+const SNIPPETS = [...DOCUMENT.matchAll(/^```(?!text)(\w+)\n([^]*?)^```$/gm)].map(([, language, text]) => ({
   language: language!,
   text: text!,
 }));
@@ -211,7 +211,7 @@ Deno.test("every snippet is run by a test", () => {
 
 Deno.test("the page's table names each client with the version that is tested", () => {
   const { imports } = JSON.parse(Deno.readTextFileSync(`${ROOT}tests/clients/packages/deno.json`));
-  const { "playwright-core": _, ...clients } = imports as Record<string, string>;
+  const { "playwright-core": _, "@segment/snippet": __, ...clients } = imports as Record<string, string>;
   const requirements = Deno.readTextFileSync(`${ROOT}tests/clients/packages/requirements.txt`);
   const versionOf = (name: string) => new RegExp(`^${name}==(.*)$`, "m").exec(requirements)![1]!;
   const read = (file: string) => Deno.readTextFileSync(`${ROOT}tests/clients/packages/${file}`);
@@ -238,9 +238,14 @@ Deno.test("every link of the page leads to a file", () => {
   for (const target of targets) Deno.statSync(new URL(target, `file://${ROOT}docs/`));
 });
 
-Deno.test("the project itself depends on no client: its lock file names none", () => {
+Deno.test("the project itself depends on no client but the one that it serves, at the version that is tested", () => {
   const locked = Deno.readTextFileSync(`${ROOT}deno.lock`);
-  for (const name of ["@segment/", "@rudderstack/", "analytics-node", "@jitsu/", "playwright"]) {
+  for (
+    const name of ["@segment/analytics-node", "@segment/snippet", "@rudderstack/", "@jitsu/", "playwright"]
+  ) {
     strictEqual(locked.includes(name), false, name);
   }
+  const importsOf = (path: string) => JSON.parse(Deno.readTextFileSync(`${ROOT}${path}`)).imports;
+  const served = "@segment/analytics-next";
+  strictEqual(importsOf("deno.json")[served], importsOf("tests/clients/packages/deno.json")[served]);
 });

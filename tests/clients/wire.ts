@@ -169,9 +169,9 @@ export async function openWire(): Promise<Wire> {
       return breakOff("lost answer", text);
     }
     keep(answer.status, text);
-    const { "content-encoding": ____, "transfer-encoding": _____, ...answered } = Object.fromEntries(
-      answer.headers,
-    );
+    const answered = Object.fromEntries(answer.headers);
+    // `fetch` has inflated the body: its length and coding are no longer those of the answer.
+    for (const name of ["content-encoding", "content-length", "transfer-encoding"]) delete answered[name];
     response.writeHead(answer.status, { ...answered, ...ENDS }).end(text);
   }
 

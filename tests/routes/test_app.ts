@@ -75,6 +75,7 @@ export interface TestOptions
   ipAddresses?: AddressPolicy;
   metricsOpen?: boolean;
   unknownEvents?: UnknownEvents;
+  snippetPath?: string;
   placeholderIds?: string;
   suppressedEvents?: "drop" | "refuse";
   /** For a system with parts that answer something else: its answers are not held against the OpenAPI document. */
@@ -100,6 +101,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
       ...options.publicUrl !== undefined && { publicUrl: options.publicUrl },
       ...options.metricsOpen !== undefined && { metricsOpen: options.metricsOpen },
       ...options.unknownEvents !== undefined && { unknownEvents: options.unknownEvents },
+      ...options.snippetPath !== undefined && { snippetPath: options.snippetPath },
       ...options.placeholderIds !== undefined && { placeholderIds: options.placeholderIds },
       ...options.suppressedEvents !== undefined && { suppressedEvents: options.suppressedEvents },
     },

@@ -226,9 +226,12 @@ async function askForAll(note: (route: string, status: number) => void): Promise
       const { body = example, headers = credentialOf(operation) } = init;
       const target = (at ?? targets.get(of) ?? await filled(listed, of)) + query;
       if (at === undefined) targets.set(of, target.slice(0, target.length - query.length));
-      note(route, (await of.send(target, body, { method, headers })).status);
+      const answer = await of.send(target, body, { method, headers });
+      note(route, answer.status);
+      return answer;
     };
-    await ask({});
+    const etag = (await ask({})).headers.get("etag");
+    if (etag !== null) await ask({ headers: { ...credentialOf(operation), "if-none-match": etag } });
     for (const { value } of examples) await ask({ body: value });
     await ask({ headers: { ...credentialOf(operation), host: "x/y" } });
     await ask({ of: stopped, at: await filled(listed, test) });
