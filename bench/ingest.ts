@@ -85,7 +85,7 @@ async function runShape(shape: Shape, run: Run, stage: Stage): Promise<Result[]>
     const script = { dir, writeKey: WRITE_KEY };
     const slices = new Map<Server, Slice[]>(servers.map((server) => [server, []]));
     for (const server of servers) {
-      if (server.name !== "nothing") await probe(server);
+      if (server.name !== "bare") await probe(server);
       await measure(server, shape, { ...script, seconds: Math.min(WARM_UP_S, run.seconds) });
       await rest(cluster);
     }

@@ -10,12 +10,12 @@ export interface Outcome {
   met: boolean;
 }
 
-const HEADINGS = ["target", "events/s", "of nothing", "p50 ms", "p99 ms", "max ms", "settling s", "not 2xx"];
+const HEADINGS = ["target", "events/s", "of bare", "p50 ms", "p99 ms", "max ms", "settling s", "not 2xx"];
 const MORE = ["peak MB", "cores", "wrk cores"];
 
 /** The figures of one shape, a line for each target. */
 export function shapeTable(shape: Shape, results: Result[]): string {
-  const ceiling = results.find(({ target }) => target === "nothing")?.eventsPerS;
+  const ceiling = results.find(({ target }) => target === "bare")?.eventsPerS;
   const rows = results.map((result) => [
     result.target,
     Math.round(result.eventsPerS).toLocaleString("en-US"),

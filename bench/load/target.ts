@@ -4,7 +4,7 @@ import { postgresCommand } from "../rivals/postgres_install.ts";
 import { type Server, startServer } from "./server.ts";
 
 /** Who can be measured, in the order in which they take turns. */
-export const TARGETS = ["signalfold", "nothing", "ordinary", "postgres", "postgres-grouped"] as const;
+export const TARGETS = ["signalfold", "bare", "ordinary", "postgres", "postgres-grouped"] as const;
 
 /** One of {@link TARGETS}. */
 export type TargetName = typeof TARGETS[number];
@@ -15,7 +15,7 @@ export const ON_POSTGRES: readonly TargetName[] = ["postgres", "postgres-grouped
 /** Modules, or words of a command for the folder of a run. */
 const MAINS: Record<TargetName, string | ((dir: string) => readonly string[])> = {
   signalfold: "main.ts",
-  nothing: "bench/rivals/nothing.ts",
+  bare: "bench/rivals/bare.ts",
   ordinary: "bench/rivals/ordinary.ts",
   postgres: postgresCommand,
   "postgres-grouped": postgresCommand,

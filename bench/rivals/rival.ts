@@ -11,8 +11,8 @@ import type { Receipt } from "../../actors/journal/appender.ts";
 export interface Store {
   /** As {@link System.commit}. */
   commit(events: StoredEvent[]): Promise<Receipt[]>;
-  /** The profile of a user; absent where nothing is stored. */
-  user?(userId: string): Promise<Record<string, unknown> | null>;
+  /** The profile of a user. */
+  user(userId: string): Promise<Record<string, unknown> | null>;
   /** How many events are stored. */
   stored(): Promise<number>;
   close(): Promise<void>;
@@ -56,7 +56,7 @@ function systemOf(store: Store): System {
     commit: (events) => store.commit(events),
     commitStored: outside,
     reader: {
-      user: (userId) => store.user?.(userId) ?? Promise.resolve(null),
+      user: (userId) => store.user(userId),
       anonymous: outside,
       group: outside,
       log: outside,
