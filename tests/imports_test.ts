@@ -25,8 +25,15 @@ const PACKAGES: Record<Place, readonly string[]> = {
     "@segment/analytics-next",
   ],
   ingest: ["mmdb-lib", "@ip-location-db/geo-whois-asn-country-mmdb"],
-  actors: ["fzstd", "undici", "pg", "aws4fetch"],
-  domain: ["zod", "ajv", "re2js", "ipaddr.js", "ulid", "node"],
+  actors: [
+    "fzstd",
+    "undici",
+    "pg",
+    "aws4fetch",
+    "quickjs-emscripten-core",
+    "@jitl/quickjs-singlefile-mjs-release-sync",
+  ],
+  domain: ["zod", "ajv", "re2js", "ipaddr.js", "ulid", "acorn", "node"],
 };
 
 /**
@@ -61,6 +68,7 @@ const ROOMS: Record<Place, readonly string[]> = {
     "governance",
     "live",
     "stats",
+    "transformation",
     "destinations",
   ],
   domain: [
@@ -71,6 +79,7 @@ const ROOMS: Record<Place, readonly string[]> = {
     "stats",
     "limits",
     "condition",
+    "transformation",
     "recipe",
     "forwarding",
   ],
@@ -98,9 +107,10 @@ function readSource(path: string): Source {
     // What a template computes is code.
     (found) => [...found.matchAll(/\$\{([^}]*)\}/g)].map(([, inner]) => inner).join(" "),
   );
-  const imports = [...code.matchAll(/(?:^import |\bfrom |\bimport\(\s*)"([^"\s]+)"/gm)].map((match) =>
-    match[1]!
-  );
+  // A text that is imported is data.
+  const imports = [...code.matchAll(/(?:^import |\bfrom |\bimport\(\s*)"([^"\s]+)"(?! with)/gm)].map((
+    match,
+  ) => match[1]!);
   return { path, place: placeOf(path), code, words, imports };
 }
 
