@@ -10,12 +10,15 @@ export interface Stored {
   stamp: string;
 }
 
-/** An atomic operation. */
+/** An atomic operation. A key to set may end with {@link COMMIT_STAMP}. */
 export interface Operation {
   checks: { key: Deno.KvKey; versionstamp: string | null }[];
   sets: [key: Deno.KvKey, value: unknown][];
   deletes: Deno.KvKey[];
 }
+
+/** The part of a key that stands for the stamp of the operation that sets it. */
+export const COMMIT_STAMP = Symbol("commit versionstamp");
 
 /** Limits of the strictest kind of store, a self-hosted `denokv` (`proto/limits.rs`). */
 const MAX_CHECKS = 10;
@@ -25,8 +28,13 @@ const MAX_VALUE_BYTES = 65_536;
 /** Data in memory. */
 export type Database = ReturnType<typeof createDatabase>;
 
-/** Makes an empty database; `onApply` is called with each operation whose checks hold, before it changes anything. */
-export function createDatabase({ onApply = () => {} }: { onApply?: (operation: Operation) => void } = {}) {
+/**
+ * Makes an empty database; `onApply` is called with each operation whose checks hold and with its stamp, before it changes
+ * anything.
+ */
+export function createDatabase(
+  { onApply = () => {} }: { onApply?: (operation: Operation, stamp: string) => void } = {},
+) {
   const rows: Stored[] = [];
   let version = 0;
 
@@ -80,14 +88,15 @@ export function createDatabase({ onApply = () => {} }: { onApply?: (operation: O
     /** Does an operation whole, and gives its stamp; or not at all, and gives `null`. */
     apply(operation: Operation): string | null {
       refuseExcess(operation);
-      const { checks, sets, deletes } = operation;
+      const { checks, deletes } = operation;
       for (const { key, versionstamp } of checks) {
         if ((rowAt(key)?.stamp ?? null) !== versionstamp) return null;
       }
-      onApply(operation);
       // Stamps jump.
       version += 1 + version % 3;
       const stamp = version.toString(16).padStart(20, "0");
+      const sets = operation.sets.map(([key, value]): [Deno.KvKey, unknown] => [keyAt(key, stamp), value]);
+      onApply({ checks, sets, deletes }, stamp);
       for (const [key, value] of sets) {
         const at = find(key);
         const row = { key, value, stamp };
@@ -101,6 +110,11 @@ export function createDatabase({ onApply = () => {} }: { onApply?: (operation: O
       return stamp;
     },
   };
+}
+
+/** A key as an operation of that stamp sets it. */
+function keyAt(key: Deno.KvKey, stamp: string): Deno.KvKey {
+  return key.at(-1) as unknown === COMMIT_STAMP ? [...key.slice(0, -1), stamp] : key;
 }
 
 function refuseExcess({ checks, sets, deletes }: Operation): void {

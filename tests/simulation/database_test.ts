@@ -1,4 +1,4 @@
-import { deepStrictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok } from "node:assert/strict";
 import fc from "fast-check";
 import { createDatabase } from "./database.ts";
 import { openHandle } from "./handle.ts";
@@ -28,16 +28,7 @@ Deno.test("the database of the simulation answers as Deno KV does", async () => 
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async (steps) => {
       const real = await Deno.openKv(":memory:");
-      const random = createRandom(1);
-      const made = openHandle({
-        world: createWorld(random, { trace: false }),
-        database: createDatabase(),
-        weather: drawWeather(random),
-        counts: noCounts(),
-        owner: { id: 1, alive: true, frozenUntilMs: 0 },
-        die() {},
-        isCalm: () => true,
-      });
+      const made = openCalm(createDatabase());
       try {
         for (const each of steps) {
           const answers = [];
@@ -51,6 +42,45 @@ Deno.test("the database of the simulation answers as Deno KV does", async () => 
     { numRuns: 30 },
   );
 });
+
+Deno.test("a key that ends with the stamp of its commit has it in the simulation as in Deno KV", async () => {
+  const real = await Deno.openKv(":memory:");
+  try {
+    for (const kv of [real, openCalm(createDatabase())]) {
+      const commit = async (value: string) => {
+        const operation = kv.atomic();
+        for (const prefix of [["journal"], ["body", 0]]) {
+          operation.set([...prefix, kv.commitVersionstamp()] as unknown as Deno.KvKey, value);
+        }
+        return (await operation.commit() as Deno.KvCommitResult).versionstamp;
+      };
+      const stamps = [await commit("a"), await commit("b")];
+      const entries = await Array.fromAsync(kv.list<string>({ prefix: ["journal"] }));
+      deepStrictEqual(entries.map(({ key, value, versionstamp }) => [key, value, versionstamp]), [
+        [["journal", stamps[0]], "a", stamps[0]],
+        [["journal", stamps[1]], "b", stamps[1]],
+      ]);
+      deepStrictEqual((await kv.get(["body", 0, stamps[1]!])).value, "b");
+      ok(stamps.every((stamp) => /^[0-9a-f]{20}$/.test(stamp!)) && stamps[0]! < stamps[1]!);
+    }
+  } finally {
+    real.close();
+  }
+});
+
+/** A handle in which nothing goes wrong. */
+function openCalm(database: ReturnType<typeof createDatabase>) {
+  const random = createRandom(1);
+  return openHandle({
+    world: createWorld(random, { trace: false }),
+    database,
+    weather: drawWeather(random),
+    counts: noCounts(),
+    owner: { id: 1, alive: true, frozenUntilMs: 0 },
+    die() {},
+    isCalm: () => true,
+  });
+}
 
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 

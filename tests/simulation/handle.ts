@@ -3,7 +3,7 @@
  * A request takes its way, is served at one moment, and the answer takes its way back; any of it may go wrong.
  */
 import type { Kv } from "../../actors/store/store.ts";
-import { copyOf, type Database, type Operation, type Stored } from "./database.ts";
+import { COMMIT_STAMP, copyOf, type Database, type Operation, type Stored } from "./database.ts";
 import { type Counts, draw, type READ_FAULTS, type Weather, type WRITE_FAULTS } from "./weather.ts";
 import { type Owner, Violation, type World } from "./world.ts";
 
@@ -29,11 +29,17 @@ const LOCKED = "database is locked";
 /** A slow answer takes up to so long: longer than a lease, and at times longer than a call may take. */
 const SLOW_MS = 12_000;
 
-/** A late or repeated write lands after up to so long. */
+/** A late or repeated write lands after up to so long; some land after a minute, when all has moved on. */
 const LATE_MS = 30_000;
+const MINUTE_MS = [60_000, 75_000] as const;
 
-/** A frozen process stands still for longer than a lease, and at times for longer than a request may take. */
+/**
+ * A frozen process stands still for longer than a lease, and at times for longer than a request may take; now and then for
+ * so long that others take it for dead.
+ */
 const FREEZE_MS = [5_500, 14_000] as const;
+const DEAD_MS = [16_000, 40_000] as const;
+const DEAD_SHARE = 0.3;
 
 /** The longest usual way of a process that is far away. */
 const FAR_MS = 150;
@@ -55,8 +61,16 @@ function isSwitch({ checks, sets }: Operation): boolean {
   return sets.some(([key]) => key[0] === "settled") && checks.some(({ key }) => key[0] === "rebuild");
 }
 
+/**
+ * Whether a write may be done twice. A process that has taken back its announcement may be announced again, for a while:
+ * that is a hint, and no more.
+ */
+function isRepeatable({ sets }: Operation): boolean {
+  return sets.every(([key]) => key[0] === "process");
+}
+
 /** A process's handle. */
-export function openHandle(options: HandleOptions): Kv {
+export function openHandle(options: HandleOptions): Kv & Pick<Deno.Kv, "commitVersionstamp"> {
   const { world, database, weather, counts, owner, die, isCalm, frailty = 1 } = options;
   const { random } = world;
   const farness = random.pick(FARNESS[frailty === 1 ? weather.theme : "anything"]);
@@ -66,8 +80,10 @@ export function openHandle(options: HandleOptions): Kv {
   function befalls(fault: string | undefined, isRenewal = false): boolean {
     if (fault !== undefined) counts[fault as keyof Counts]++;
     if (weather.freezes > 0 && random.chance(weather.freezes * frailty * (isRenewal ? RENEWED : 1))) {
-      counts["process frozen"]++;
-      owner.frozenUntilMs = world.nowMs() + random.between(...FREEZE_MS);
+      const isLong = random.chance(DEAD_SHARE);
+      counts[isLong ? "process frozen for long" : "process frozen"]++;
+      const [fromMs, toMs] = isLong ? DEAD_MS : FREEZE_MS;
+      owner.frozenUntilMs = world.nowMs() + random.between(fromMs, toMs);
     }
     if (!fault?.startsWith("killed")) return false;
     die();
@@ -114,8 +130,8 @@ export function openHandle(options: HandleOptions): Kv {
         if (!dead) world.at(back - there, owner, act);
       };
       const refuse = (error: Error) => world.at(back, owner, () => reject(error));
-      const late = () =>
-        world.silently(random.between(1_000, LATE_MS), () => {
+      const late = (fromMs = 1_000, toMs = LATE_MS) =>
+        world.silently(random.between(fromMs, toMs), () => {
           const landed = database.apply(operation) !== null;
           counts[landed ? "late write landed" : "late write refused"]++;
           world.note(3, () => `p${owner.id}'s late write ${landed ? "lands" : "is refused"}: ${text()}`);
@@ -135,6 +151,9 @@ export function openHandle(options: HandleOptions): Kv {
           return late();
         case "lands late after no answer":
           return late();
+        case "lands a minute late":
+          refuse(new Error("connection reset"));
+          return late(...MINUTE_MS);
       }
       world.silently(there, () => {
         let stamp: string | null;
@@ -147,6 +166,7 @@ export function openHandle(options: HandleOptions): Kv {
         world.note(stamp === null ? 4 : 5, () => `  ${stamp === null ? "conflict" : stamp}: ${text()}`);
         if (stamp === null) counts.conflict++;
         if (fault === "delivered twice" && stamp !== null) repeat(operation);
+        if (fault === "applied twice in a row" && stamp !== null) stamp = again(operation);
         if (fault === "applied, answer lost") return;
         if (fault === "throws after applying") return answer(() => reject(new Error("connection reset")));
         answer(() => resolve(result(fault === "applied, answered ok:false" ? null : stamp)));
@@ -155,14 +175,17 @@ export function openHandle(options: HandleOptions): Kv {
   }
 
   function repeat(operation: Operation): void {
-    world.silently(random.between(1, LATE_MS), () => {
-      // A process that has taken back its announcement may be announced again, for a while: that is a hint, and no more.
-      const isHint = operation.sets.every(([key]) => key[0] === "process");
-      if (database.apply(operation) !== null && !isHint) {
-        throw new Violation(`invariant 6: a repeated write was done twice: ${describe(operation)}`);
-      }
-      counts["repeated write refused"]++;
-    });
+    world.silently(random.between(1, LATE_MS), () => void again(operation));
+  }
+
+  /** Does an operation that is done once more, and gives the answer. */
+  function again(operation: Operation): string | null {
+    const stamp = database.apply(operation);
+    if (stamp !== null && !isRepeatable(operation)) {
+      throw new Violation(`invariant 6: a repeated write was done twice: ${describe(operation)}`);
+    }
+    if (stamp === null) counts["repeated write refused"]++;
+    return stamp;
   }
 
   const entryOf = <T>(key: Deno.KvKey): Deno.KvEntryMaybe<T> => shown<T>(database.get(key), key);
@@ -177,6 +200,7 @@ export function openHandle(options: HandleOptions): Kv {
     list: <T>(selector: Deno.KvListSelector, given: Deno.KvListOptions = {}) =>
       listing<T>(selector, given) as unknown as Deno.KvListIterator<T>,
     atomic: () => operationOf(write),
+    commitVersionstamp: () => COMMIT_STAMP as ReturnType<Deno.Kv["commitVersionstamp"]>,
     close() {},
   };
 
@@ -242,7 +266,7 @@ function shown<T>(row: Stored | undefined, key: Deno.KvKey): Deno.KvEntryMaybe<T
 }
 
 function shownKey(key: Deno.KvKey): string {
-  return key.join("/");
+  return key.map(String).join("/");
 }
 
 /** An operation in a line. */

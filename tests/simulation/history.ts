@@ -44,7 +44,7 @@ export interface Told {
 }
 
 /** Late writes have landed, and frozen processes gone on, after this time. */
-const CLEARED_MS = 45_000;
+const CLEARED_MS = 90_000;
 
 /** So many reads at the least. */
 const READS = { anything: 5, readers: 10, replays: 0 };

@@ -16,10 +16,14 @@ export const WRITE_FAULTS = [
   "lands late after no answer",
   /** It throws at once; it is done, if its checks still hold, after seconds. */
   "lands late after a throw",
+  /** It throws at once; it is done, if its checks still hold, after a minute. */
+  "lands a minute late",
   /** It is done, and the answer is `ok: false`, as where a client library has tried again. */
   "applied, answered ok:false",
   /** It is done, and once more after seconds, if its checks let it. */
   "delivered twice",
+  /** It is done, and at once once more, if its checks let it; the answer is that of the second time. */
+  "applied twice in a row",
   "slow",
   "killed before applying",
   "killed after applying",
@@ -38,6 +42,8 @@ export const READ_FAULTS = [
 export const PROCESS_FAULTS = [
   /** It stands still for longer than a lease; its clocks go on. */
   "process frozen",
+  /** It stands still for so long that others take it for dead, and then goes on. */
+  "process frozen for long",
   "clock of a process jumps",
   "process stopped and started",
 ] as const;
