@@ -27,7 +27,14 @@ const integer = (min: number, max: number) => {
   );
 };
 
-const secret = z.string().regex(VISIBLE_ASCII, "must be visible ASCII without spaces");
+/** Values that documents and templates show in place of a secret: whoever copies one shares it with every reader. */
+const PLACEHOLDER = /^(your|the|my|some|a)[_-]|change[_-]?me|placeholder|^[<{[]|^c?0{12}/i;
+
+const secret = z.string().regex(VISIBLE_ASCII, "must be visible ASCII without spaces")
+  .refine(
+    (value) => !PLACEHOLDER.test(value),
+    "must be a secret of your own, not a placeholder of the documentation",
+  );
 
 /**
  * Fewest characters of a token: this many hexadecimal digits have 96 random bits, which nobody guesses over a network.

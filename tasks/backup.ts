@@ -1,5 +1,6 @@
 /** `deno task backup FILE`: a copy of the database file, of one moment, while servers write to it. */
 import { backup, DatabaseSync } from "node:sqlite";
+import { readArguments } from "./arguments.ts";
 import { fail, say } from "./output.ts";
 import { taskSettings } from "./task.ts";
 import { isKvConnect } from "../config.ts";
@@ -16,14 +17,8 @@ const BUSY_MS = 10_000;
 /** More pages than a database has: all in one step. */
 const ALL_PAGES = 2 ** 31 - 1;
 
-const [file, ...more] = Deno.args;
-if (file === "--help") {
-  console.log(HELP);
-  Deno.exit(0);
-}
-if (file === undefined || file.startsWith("-") || more.length > 0) {
-  fail("give exactly one file to write", HELP);
-}
+const { positionals: [file] } = readArguments({ help: HELP, names: ["FILE"] });
+if (file === undefined || file === "") fail("give exactly one file to write", HELP);
 const { storage } = taskSettings();
 if (isKvConnect(storage)) {
   fail("KV_URL is not a file; use deno task export or the tools of its server");

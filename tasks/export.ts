@@ -3,6 +3,7 @@ import { fchmodSync, fstatSync } from "node:fs";
 import { exportEvents } from "../actors/journal/export.ts";
 import { openStore } from "../actors/store/store.ts";
 import { escaped } from "../routes/http/printable.ts";
+import { readArguments } from "./arguments.ts";
 import { fail, warn } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { existingSettings } from "./task.ts";
@@ -17,11 +18,7 @@ read it (mode 0600).`;
 /** The rights of users who do not own a file. */
 const OTHERS = 0o077;
 
-if (Deno.args.includes("--help")) {
-  console.log(HELP);
-  Deno.exit(0);
-}
-if (Deno.args.length > 0) fail(`no argument ${Deno.args[0]}`, HELP);
+readArguments({ help: HELP });
 const store = await openStore(existingSettings().storage).catch((error) =>
   fail(`failed to open storage: ${error.message}`)
 );

@@ -18,17 +18,19 @@ import { suppressionStage } from "../ingest/stages/suppression.ts";
 import { StorageUnavailable } from "../actors/store/errors.ts";
 import { importOld } from "./import_old/import_old.ts";
 import { isDatabase, UnreadableDatabase } from "./import_old/old_database.ts";
-import { linesOf } from "./lines.ts";
+import { readArguments } from "./arguments.ts";
+import { filesOf, NoFiles, STANDARD_INPUT } from "./import_files/files.ts";
+import { linesOf } from "./import_files/lines.ts";
 import { fail, say, warn } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { taskSettings } from "./task.ts";
 import type { Receipt } from "../actors/journal/appender.ts";
 
-const HELP = `deno task import FILE...
+const HELP = `deno task import FILE|FOLDER|GLOB...
 deno task import OLD.db
 
-Imports events from files (- is standard input) while servers run on the same database (KV_URL). Files have one JSON
-event per line, gzipped or not, as written by "deno task export" and by Segment's raw exports. Events with a known
+Imports events from files (- is standard input) while servers run on the same database (KV_URL). A folder stands for all
+files in it and in its folders, as in Segment's layout (segment-logs/{source}/{day}/*.gz). Files have one JSON event per line, gzipped or not, as written by "deno task export" and by Segment's raw exports. Events with a known
 messageId are skipped, so importing again changes nothing. Invalid lines, and events of suppressed people, are reported
 on standard error and skipped; the task then ends with status 1.
 
@@ -51,20 +53,18 @@ const BATCHES_AT_ONCE = 4;
 /** Lines that were refused and are named one by one. */
 const SHOWN = 20;
 
-if (Deno.args.includes("--help")) {
-  console.log(HELP);
-  Deno.exit(0);
-}
-const files = Deno.args;
-const option = files.find((file) => file.startsWith("-") && file !== "-");
-if (option !== undefined) fail(`unknown option ${option}`, HELP);
-if (files.length === 0) fail("no file given", HELP);
-const databases = await Promise.all(files.map((file) => file !== "-" && isDatabase(file)));
+/** Longest time without progress of settling at the end, in ms: then it is left to the servers. */
+const STANDSTILL_MS = 30_000;
+
+const { positionals } = readArguments({ help: HELP, names: ["FILE..."] });
+if (positionals.length === 0) fail("no file given", HELP);
+const files = findFiles();
+const databases = await Promise.all(files.map((file) => file !== STANDARD_INPUT && isDatabase(file)));
 if (databases.includes(true)) {
   if (files.length > 1) fail("import a database alone, without other files");
   await importDatabase(files[0]!);
 }
-const totalBytes = files.reduce((sum, file) => sum + (file === "-" ? 0 : sizeOf(file)), 0);
+const totalBytes = files.reduce((sum, file) => sum + (file === STANDARD_INPUT ? 0 : sizeOf(file)), 0);
 const settings = taskSettings();
 const system = await openSystem({
   ...settings,
@@ -106,6 +106,7 @@ for (const file of files) {
 }
 await send();
 while (waiting.length > 0) await count();
+await settle();
 progress.end();
 await system.close();
 if (refused > SHOWN) warn(`and ${refused - SHOWN} more lines`);
@@ -130,6 +131,29 @@ async function importDatabase(file: string): Promise<never> {
   Deno.exit(0);
 }
 
+function findFiles(): string[] {
+  try {
+    return filesOf(positionals);
+  } catch (error) {
+    const { message } = error as Error;
+    fail(error instanceof NoFiles ? message : `Failed to read: ${message}`);
+  }
+}
+
+/** Settles what was imported: a server that gets no requests would do so only minutes later. */
+async function settle(): Promise<void> {
+  const first = (await system.stats()).unsettled;
+  for (let left = first, since = performance.now(); left > 0;) {
+    if (performance.now() - since > STANDSTILL_MS) {
+      return warn(`${left} events are not settled yet; a server on this database settles them.`);
+    }
+    await settings.clock.sleep(50);
+    const { unsettled } = await system.stats();
+    if (unsettled < left) since = performance.now();
+    left = Math.min(left, unsettled);
+  }
+}
+
 function sizeOf(path: string): number {
   try {
     return statSync(path).size;
@@ -145,7 +169,7 @@ function failIn(file: string, what: "decompress" | "read", why: string): never {
 async function take(file: string): Promise<void> {
   let lineNumber = 0;
   for await (const { text, problem } of linesOf(await open(file))) {
-    place = `${files.length > 1 ? `${file} ` : ""}line ${++lineNumber}`;
+    place = `${file === STANDARD_INPUT ? "standard input" : file} line ${++lineNumber}`;
     if (problem !== undefined) {
       refuse(problem);
       continue;
@@ -173,7 +197,7 @@ async function take(file: string): Promise<void> {
 
 /** A file's text; inflated if its first bytes are those of gzip (RFC 1952, section 2.3.1), whatever its name. */
 async function open(file: string): Promise<Readable> {
-  const chunks: AsyncIterator<Buffer> = (file === "-" ? process.stdin : createReadStream(file))
+  const chunks: AsyncIterator<Buffer> = (file === STANDARD_INPUT ? process.stdin : createReadStream(file))
     [Symbol.asyncIterator]();
   let head: Buffer = Buffer.alloc(0);
   while (head.length < 2) {

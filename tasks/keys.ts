@@ -1,24 +1,26 @@
 /** `deno task keys`: write keys from the command line, on the database of the servers, while they run. */
-import { parseArgs } from "node:util";
 import { openStore } from "../actors/store/store.ts";
+import { DEFAULT_KEY_ID } from "../actors/governance/key_use.ts";
 import type { WriteKey } from "../actors/governance/stored_key.ts";
 import { openWriteKeys, type WriteKeys } from "../actors/governance/write_keys.ts";
 import { keyPatchSchema, newKeySchema, rotationSchema } from "../routes/admin/write_keys.ts";
+import { readArguments } from "./arguments.ts";
 import { fail, say } from "./output.ts";
 import { existingSettings } from "./task.ts";
 import { StorageUnavailable, TooManyWriteKeys } from "../actors/store/errors.ts";
 
 const HELP = `deno task keys COMMAND [--json]
 
-Manages write keys on the servers' database (KV_URL). Servers pick up a change within 5 s.
+Manages write keys on the servers' database (KV_URL). Servers pick up a change within 5 s. KEY is the id of a write key,
+or its name if no other key has it.
 
   list
   create NAME [--types track,page] [--rate N --burst N]
-  change ID [--name NAME] [--types track,page | --all-types] [--rate N --burst N | --no-limit]
-  disable ID
-  enable ID
-  rotate ID [--grace SECONDS]   new secret; the previous one stays valid this long (default: a day)
-  delete ID
+  change KEY [--name NAME] [--types track,page | --all-types] [--rate N --burst N | --no-limit]
+  disable KEY
+  enable KEY
+  rotate KEY [--grace SECONDS]  new secret; the previous one stays valid this long (default: a day)
+  delete KEY
 
   --rate N --burst N   average events per second, and the largest burst
   --json               one JSON value instead of text
@@ -36,18 +38,17 @@ const OPTIONS = {
   "no-limit": { type: "boolean" },
   grace: { type: "string" },
   json: { type: "boolean" },
-  help: { type: "boolean" },
 } as const;
 
 /** The argument and the options of each command. */
 const COMMANDS: Record<string, { argument?: string; options: readonly (keyof typeof OPTIONS)[] }> = {
   list: { options: [] },
   create: { argument: "NAME", options: ["types", "rate", "burst"] },
-  change: { argument: "ID", options: ["name", "types", "all-types", "rate", "burst", "no-limit"] },
-  disable: { argument: "ID", options: [] },
-  enable: { argument: "ID", options: [] },
-  rotate: { argument: "ID", options: ["grace"] },
-  delete: { argument: "ID", options: [] },
+  change: { argument: "KEY", options: ["name", "types", "all-types", "rate", "burst", "no-limit"] },
+  disable: { argument: "KEY", options: [] },
+  enable: { argument: "KEY", options: [] },
+  rotate: { argument: "KEY", options: ["grace"] },
+  delete: { argument: "KEY", options: [] },
 };
 
 /** The options as people call them, by the members of the API. */
@@ -68,11 +69,7 @@ interface Said {
   lines: string[];
 }
 
-const { values, positionals } = readArguments();
-if (values.help) {
-  console.log(HELP);
-  Deno.exit(0);
-}
+const { values, positionals } = readArguments({ help: HELP, options: OPTIONS, names: ["COMMAND", "..."] });
 const [command = "", argument] = readCommand();
 // Before the database is opened: invalid arguments change nothing.
 const act = plan();
@@ -89,19 +86,14 @@ try {
   store.close();
 }
 
-function readArguments() {
-  try {
-    return parseArgs({ args: Deno.args, options: OPTIONS, allowPositionals: true });
-  } catch (error) {
-    fail((error as Error).message, HELP);
-  }
-}
-
 /** The command and its argument, if it is one, with no more and no other options than it takes. */
 function readCommand(): [string, string?] {
   const [name = "", ...rest] = positionals;
   const takes = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (takes === undefined) fail(name === "" ? "no command given" : `unknown command ${name}`, HELP);
+  if (takes === undefined) {
+    const known = `The commands are ${Object.keys(COMMANDS).join(", ")}.`;
+    fail(`${name === "" ? "no command given" : `there is no command ${name}`}. ${known}`, HELP);
+  }
   const wanted = takes.argument === undefined ? 0 : 1;
   if (rest.length !== wanted) fail(`${name} takes ${takes.argument ?? "no argument"}; got ${rest.length}`);
   for (const option of Object.keys(values)) {
@@ -128,11 +120,16 @@ function plan(): (keys: WriteKeys) => Promise<Said> {
     case "rotate": {
       const given = values.grace === undefined ? {} : { graceSeconds: numberOf(values.grace) };
       const { graceSeconds } = checked(rotationSchema, given);
-      return async (keys) => withSecret(await keys.rotate(id, graceSeconds * 1000, TASK) ?? noSuchKey(id));
+      return async (keys) =>
+        withSecret(await keys.rotate(await idOf(keys), graceSeconds * 1000, TASK) ?? noSuchKey(id));
     }
     case "delete":
-      return async (keys) =>
-        await keys.remove(id, TASK) ? { value: { deleted: id }, lines: [`deleted ${id}`] } : noSuchKey(id);
+      return async (keys) => {
+        const deleted = await idOf(keys);
+        return await keys.remove(deleted, TASK)
+          ? { value: { deleted }, lines: [`deleted ${deleted}`] }
+          : noSuchKey(id);
+      };
     default:
       return changing(id);
   }
@@ -152,7 +149,7 @@ function changing(id: string): (keys: WriteKeys) => Promise<Said> {
     ...enabled !== undefined && { enabled },
   };
   return async (keys) => {
-    const changed = await keys.change(id, patch, TASK) ?? noSuchKey(id);
+    const changed = await keys.change(await idOf(keys), patch, TASK) ?? noSuchKey(id);
     return { value: changed, lines: [lineOf(changed)] };
   };
 }
@@ -200,8 +197,26 @@ function withSecret({ key, writeKey }: { key: string; writeKey: WriteKey }): Sai
   return { value: { id, key, ...rest }, lines: [`${key}   (shown only once)`, lineOf(writeKey)] };
 }
 
-function noSuchKey(id: string): never {
-  fail(`Unknown write key id ${id}.`);
+function noSuchKey(key: string): never {
+  if (key === DEFAULT_KEY_ID || key === "WRITE_KEY") {
+    fail(
+      `The key ${key} is not in the database: it comes from the server's environment (WRITE_KEY), or from .data/dev.json ` +
+        "under deno task dev. Change it there and restart the server.",
+    );
+  }
+  fail(
+    `Unknown write key ${key}: it is neither the id nor the name of one. "deno task keys list" shows all.`,
+  );
+}
+
+/** The id of the key that the argument names. */
+async function idOf(keys: WriteKeys): Promise<string> {
+  const [id, ...others] = await keys.named(argument!);
+  if (id === undefined) noSuchKey(argument!);
+  if (others.length > 0) {
+    fail(`Several write keys have the name ${argument}; use an id: ${[id, ...others].join(", ")}.`);
+  }
+  return id;
 }
 
 function lineOf(key: WriteKey): string {

@@ -1,7 +1,7 @@
 /** `deno task replay`: folds logs again while servers run, or compares stored data with the fold of the logs. */
-import { parseArgs } from "node:util";
 import { ReplayRefused } from "../actors/replay/replay_all.ts";
 import { openTools, type Tools } from "../actors/maintenance.ts";
+import { readArguments } from "./arguments.ts";
 import { fail, say } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { existingSettings } from "./task.ts";
@@ -22,11 +22,16 @@ Recomputes state from the journal while servers run on the same database (KV_URL
 /** How many differences are shown. */
 const SHOWN = 20;
 
-const options = readOptions();
-if (options.help) {
-  console.log(HELP);
-  Deno.exit(0);
-}
+const { values: options } = readArguments({
+  help: HELP,
+  options: {
+    user: { type: "string" },
+    group: { type: "string" },
+    anonymous: { type: "string" },
+    all: { type: "boolean" },
+    verify: { type: "boolean" },
+  },
+});
 const kinds = (["user", "group", "anonymous"] as const).filter((kind) => options[kind] !== undefined);
 if (kinds.length + Number(options.all ?? false) > 1) {
   fail("use only one of --user, --group, --anonymous and --all");
@@ -46,24 +51,6 @@ tools.close();
 for (const difference of differences.slice(0, SHOWN)) say(`differs: ${difference}`);
 if (differences.length > SHOWN) say(`and ${differences.length - SHOWN} more`);
 Deno.exit(verify && differences.length > 0 ? 1 : 0);
-
-function readOptions() {
-  try {
-    return parseArgs({
-      args: Deno.args,
-      options: {
-        user: { type: "string" },
-        group: { type: "string" },
-        anonymous: { type: "string" },
-        all: { type: "boolean" },
-        verify: { type: "boolean" },
-        help: { type: "boolean" },
-      },
-    }).values;
-  } catch (error) {
-    fail((error as Error).message, HELP);
-  }
-}
 
 function seconds(): string {
   return `${((performance.now() - began) / 1000).toFixed(1)} s`;

@@ -4,6 +4,7 @@
  * and gives up every permission once the file is open: later code can reach only the database.
  */
 import { DatabaseSync } from "node:sqlite";
+import { readArguments } from "./arguments.ts";
 import { fail, say } from "./output.ts";
 
 const HELP = `deno task vacuum
@@ -16,11 +17,7 @@ const BUSY_MS = 30_000;
 
 const PERMISSIONS = ["read", "write", "net", "env", "sys", "run", "ffi", "import"] as const;
 
-if (Deno.args.includes("--help")) {
-  console.log(HELP);
-  Deno.exit(0);
-}
-if (Deno.args.length > 0) fail(`no argument ${Deno.args[0]}`, HELP);
+readArguments({ help: HELP });
 // `DATABASE` is the default, from the task: the settings themselves would load a package.
 const storage = Deno.env.get("KV_URL") || Deno.env.get("DATABASE")!;
 if (storage === ":memory:" || /^https?:/i.test(storage)) {

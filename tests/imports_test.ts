@@ -123,6 +123,7 @@ function productFiles(): Source[] {
   const top = [...Deno.readDirSync(ROOT)];
   const paths = top.flatMap(({ name, isFile }) => isFile ? [name] : []);
   const rooms = [
+    "tasks/import_files",
     "tasks/import_old",
     ...PLACES.flatMap((place) => ROOMS[place].map((room) => `${place}/${room}`)),
   ];

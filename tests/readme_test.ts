@@ -113,7 +113,7 @@ Deno.test("no token that a document shows starts a server", () => {
   for (const path of documents()) {
     const text = Deno.readTextFileSync(new URL(`../${path}`, import.meta.url));
     // What is set to a value that stands there, and what looks like a token. A command's output is another each time.
-    const found = [...text.matchAll(/_TOKEN=["']?(?![$"'])([^\s"'`]+)|\b([0-9a-f]{24,})\b/g)];
+    const found = [...text.matchAll(/_TOKENS?=["']?(?![$"'])([^\s"'`]+)|\b([0-9a-f]{24,})\b/g)];
     for (const [, set, printed] of found) {
       const config = readConfig({ ADMIN_TOKEN: set ?? printed, KV_URL: "x.db" }, {
         dev: false,
@@ -124,6 +124,22 @@ Deno.test("no token that a document shows starts a server", () => {
     }
   }
   ok(shown > 0);
+});
+
+Deno.test("no write key that a document shows starts a server", () => {
+  for (const path of documents()) {
+    const text = Deno.readTextFileSync(new URL(`../${path}`, import.meta.url));
+    const shown = text.matchAll(/\b(?:WRITE_KEY|KEY)=["']?(?![$"'])([^\s"'`]+)|\b(\w+_WRITE_KEY)\b/g);
+    for (const [, set, named] of shown) {
+      if (named === "DEFAULT_WRITE_KEY") continue;
+      const env = { ADMIN_TOKEN: "3f8a1c5e9b2d7064af31", KV_URL: "x.db", WRITE_KEY: set ?? named };
+      const config = readConfig({ ...env, ADMIN_TOKEN: "3f8a1c5e9b2d7064af31c25e" }, {
+        dev: false,
+        deploy: false,
+      });
+      ok("problem" in config && config.problem.startsWith("WRITE_KEY "), `${path}: ${set ?? named}`);
+    }
+  }
 });
 
 Deno.test("every link between the documents leads to a file", () => {

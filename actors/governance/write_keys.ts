@@ -27,6 +27,8 @@ export interface WriteKeys {
   /** The key with this SHA-256 digest (hex), enabled or not; never stale by more than 5 s. */
   find(digestHex: string): Promise<WriteKey | undefined> | WriteKey | undefined;
   list(): Promise<WriteKey[]>;
+  /** The id of a key that is named by its id, or the ids of all keys that have this name. */
+  named(idOrName: string): Promise<string[]>;
   /** The ids that no stored key has. */
   missing(ids: readonly string[]): Promise<string[]>;
   /** Creates a key; the secret is shown only once. Throws {@link TooManyWriteKeys}. */
@@ -101,6 +103,11 @@ export async function openWriteKeys(
     async list() {
       await registry.refreshed();
       return (await withLastUse(stored())).sort(oldestFirst);
+    },
+    async named(idOrName) {
+      await registry.refreshed();
+      if (registry.values().has(idOrName)) return [idOrName];
+      return stored().filter(({ name }) => name === idOrName).map(({ id }) => id);
     },
     async missing(ids) {
       await registry.refreshed();

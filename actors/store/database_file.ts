@@ -1,4 +1,5 @@
 /** Access rights of a database file. */
+import { dirname } from "node:path";
 
 /**
  * Whether a storage setting names a file: not memory, a KV Connect server or (`undefined`) the platform's own storage.
@@ -7,11 +8,17 @@ export function isDatabaseFile(storage: string | undefined): storage is string {
   return storage !== undefined && storage !== ":memory:" && !/^https?:/i.test(storage);
 }
 
-/** Creates a database file that only its owner can read; SQLite gives the -wal and -shm files the same mode. */
+/**
+ * Creates a database file that only its owner can read; SQLite gives the -wal and -shm files the same mode. Throws an
+ * error that names the folder if that is missing: SQLite would not say so.
+ */
 export async function createPrivately(path: string): Promise<void> {
   try {
     (await Deno.open(path, { write: true, createNew: true, mode: 0o600 })).close();
-  } catch {
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new Error(`the folder ${dirname(path)} does not exist; create it, or correct the path`);
+    }
     // It exists, or opening it reports why it cannot be created.
   }
 }

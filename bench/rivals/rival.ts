@@ -69,6 +69,7 @@ function systemOf(store: Store): System {
     writeKeys: {
       find: () => undefined,
       list: outside,
+      named: outside,
       missing: outside,
       create: outside,
       change: outside,

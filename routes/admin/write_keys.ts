@@ -97,12 +97,14 @@ export interface AdminOptions {
 export function adminRoutes(parts: Parts, { hasDefaultKey }: AdminOptions): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
   const admin = (handler: (c: RouteContext) => Promise<Outcome>) => adminOnly(parts, handler);
-  /** A handler for one stored key; the key of the environment cannot be changed. */
+  /** A handler for one stored key, by its id or its name; the key of the environment cannot be changed. */
   const ofKey = (handler: (c: RouteContext, id: string) => Promise<Outcome>) =>
     admin(async (c) => {
-      const id = readId(c);
-      if (id === undefined) return NO_SUCH_KEY;
-      return hasDefaultKey && id === DEFAULT_KEY_ID ? KEY_OF_ENVIRONMENT : await handler(c, id);
+      const given = readId(c);
+      if (given === undefined) return NO_SUCH_KEY;
+      const [id, ...others] = await parts.system.writeKeys.named(given);
+      if (id === undefined) return hasDefaultKey && isDefault(given) ? KEY_OF_ENVIRONMENT : NO_SUCH_KEY;
+      return others.length === 0 ? await handler(c, id) : ambiguous([id, ...others]);
     });
 
   routes.get("/api/v1/admin/keys", admin(() => listKeys(parts, hasDefaultKey)));
@@ -179,13 +181,25 @@ async function deleteKey(parts: Parts, c: RouteContext, id: string): Promise<Out
 
 const DEFAULT_KEY = { id: DEFAULT_KEY_ID, name: "WRITE_KEY", enabled: true, source: "environment" } as const;
 
+const isDefault = (idOrName: string) => idOrName === DEFAULT_KEY.id || idOrName === DEFAULT_KEY.name;
+
 const KEY_OF_ENVIRONMENT = invalid(
   "key_of_environment",
   "",
-  "This write key is set by WRITE_KEY in the server's environment; change it there.",
+  "This write key comes from the server's environment (WRITE_KEY), or from .data/dev.json under deno task dev; " +
+    "change it there and restart the server.",
 );
 
-const NO_SUCH_KEY: Problem = { reason: "not_found", code: "not_found", detail: "No write key has this id." };
+const NO_SUCH_KEY: Problem = {
+  reason: "not_found",
+  code: "not_found",
+  detail: "No write key has this id or name.",
+};
+
+/** A change must not hit the wrong one of two keys. */
+function ambiguous(ids: readonly string[]): Problem {
+  return invalid("ambiguous_name", "", `Several write keys have this name; use an id: ${ids.join(", ")}.`);
+}
 
 /** Member by member, so that nothing else of the stored key is shown. */
 function shown(key: WriteKey): WriteKey & { source: "stored" } {

@@ -112,15 +112,17 @@ export const REFUSALS = {
     ...QUERY,
     ...BODY,
     "invalid_body",
+    "ambiguous_name",
     "key_of_environment",
     "too_many_keys",
   ]),
   KeyOfEnvironment: refusal(
     "invalid",
-    "The key is set in the server's environment and can only be changed there.",
+    "The key is set in the server's environment and can only be changed there; or several keys have this name.",
     [
       ...HOST,
       ...QUERY,
+      "ambiguous_name",
       "key_of_environment",
     ],
   ),

@@ -87,7 +87,10 @@ Deno.test("a line that is no event is named by its number, the others are in, an
   const target = `${dir.path}/target.db`;
   const { code, stdout: summary, stderr } = await runTask(target, "import", file);
   strictEqual(code, 1, stderr);
-  deepStrictEqual([...stderr.matchAll(/^line (\d+):/gm)].map(([, number]) => number), ["3", "5"], stderr);
+  deepStrictEqual([...stderr.matchAll(/events\.ndjson line (\d+):/gm)].map(([, number]) => number), [
+    "3",
+    "5",
+  ], stderr);
   match(summary, /^imported 6 events; 0 duplicates skipped; 2 lines rejected$/m);
   await using server = await startServer(target);
   strictEqual((await server.ask("/api/v1/users/u")).body.eventCount, 6);

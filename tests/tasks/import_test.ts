@@ -131,7 +131,7 @@ Deno.test("an unreadable file is named in one line, and the task ends with statu
       wrongSum,
       /^signalfold: Failed to decompress .*wrong-sum\.gz: .+ Events imported so far/,
     ],
-    ["a-folder", "folder", /^signalfold: Failed to read .*a-folder: EISDIR.+ Events imported so far/],
+    ["a-folder", "folder", /^signalfold: No file is in the folder .*a-folder\.$/m],
   ];
   for (const [name, bytes, expected] of cases) {
     await t.step(name, async () => {
@@ -274,7 +274,7 @@ Deno.test("a CR alone ends no line: two events with just that between them are r
   await Deno.writeTextFile(file, `${LINES[0]}\r${LINES[1]}\n${LINES[2]}\n`);
   const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "import", file);
   strictEqual(code, 1);
-  match(stderr, /^line 1: invalid JSON: /);
+  match(stderr, /cr\.ndjson line 1: invalid JSON: /);
   match(stdout, /^imported 1 events; 0 duplicates skipped; 1 lines rejected$/m);
 });
 
@@ -286,9 +286,9 @@ Deno.test("the error about a line that is not JSON does not quote it", async () 
   const { code, stderr } = await runTask(`${dir.path}/kv.db`, "import", file);
   strictEqual(code, 1);
   deepStrictEqual(stderr.trim().split("\n"), [
-    "line 1: invalid JSON: it contains an invalid token",
-    "line 2: invalid JSON: it contains an invalid token",
-    "line 3: invalid JSON: invalid at position 27 (line 1, column 28)",
+    `${file} line 1: invalid JSON: it contains an invalid token`,
+    `${file} line 2: invalid JSON: it contains an invalid token`,
+    `${file} line 3: invalid JSON: invalid at position 27 (line 1, column 28)`,
   ]);
 });
 
@@ -306,7 +306,7 @@ Deno.test("a line of 700 MB is rejected in one clear line with the limit, and th
   strictEqual(code, 1, stderr);
   const lines = stderr.trimEnd().split("\n").filter((line) => !/^import: \d+ of \d+ bytes$/.test(line));
   deepStrictEqual(lines, [
-    "line 2: line exceeds 1048576 bytes; an event has at most 32 KiB, and LF must end its line",
+    `${file} line 2: line exceeds 1048576 bytes; an event has at most 32 KiB, and LF must end its line`,
   ]);
   match(stdout, /^imported 2 events; 0 duplicates skipped; 1 lines rejected$/m);
 });
@@ -319,6 +319,35 @@ Deno.test("a line that is not UTF-8 is refused, and not stored with other charac
     Buffer.from(`${LINES[0]!.replace("Product", "Pr\u00f6duct")}\n${LINES[1]}\n`, "latin1"),
   );
   const { code, stdout, stderr } = await runTask(`${dir.path}/kv.db`, "import", file);
-  deepStrictEqual([code, stderr], [1, "line 1: invalid UTF-8\n"]);
+  deepStrictEqual([code, stderr], [1, `${file} line 1: invalid UTF-8\n`]);
   match(stdout, /^imported 1 events; 0 duplicates skipped; 1 lines rejected$/m);
+});
+
+Deno.test("import takes folders in Segment's layout and globs, names file and line, and settles what it brought", async () => {
+  await using dir = await tempDir();
+  const event = (messageId: string) => ({ ...EXPORTED[0], messageId });
+  const put = async (path: string, lines: unknown[]) => {
+    await Deno.mkdir(`${dir.path}/logs/${path.slice(0, path.lastIndexOf("/"))}`, { recursive: true });
+    await Deno.writeFile(`${dir.path}/logs/${path}`, gzipSync(linesOf(lines)));
+  };
+  await put("web/1400000000000/a.gz", [event("m1"), { nonsense: true }]);
+  await put("web/1500000000000/a.gz", [event("m2"), event("m3")]);
+  await put("app/1400000000000/a.gz", [event("m4")]);
+  await put("app/.hidden/a.gz", [event("m5")]);
+  const kvPath = `${dir.path}/kv.db`;
+  await using server = await startServer(kvPath);
+
+  const globbed = await runTask(kvPath, "import", `${dir.path}/logs/*/15*/*.gz`);
+  strictEqual(globbed.stdout.trim(), "imported 2 events; 0 duplicates skipped; 0 lines rejected");
+  const { code, stdout, stderr } = await runTask(kvPath, "import", `${dir.path}/logs`);
+  strictEqual(code, 1);
+  match(stdout, /^imported 2 events; 2 duplicates skipped; 1 lines rejected$/m);
+  match(stderr, /logs\/web\/1400000000000\/a\.gz line 2: /);
+  const { body } = await server.ask("/api/v1/admin/stats");
+  deepStrictEqual([body.head, body.unsettled], [4, 0]);
+  const none = await runTask(kvPath, "import", `${dir.path}/logs/*.csv`);
+  deepStrictEqual([none.code, none.stderr.trim()], [
+    2,
+    `signalfold: No file matches ${dir.path}/logs/*.csv.`,
+  ]);
 });

@@ -54,7 +54,7 @@ Deno.test("deno task keys makes, lists, changes, rotates and deletes keys that a
 
 const WRONG: [args: string[], says: RegExp][] = [
   [[], /no command/],
-  [["frob"], /unknown command frob/],
+  [["frob"], /there is no command frob\. The commands are list, create, change, /],
   [["create"], /create takes NAME; got 0/],
   [["create", "x", "--types", "click"], /--types must be one of track/],
   [["create", "x", "--rate", "1"], /--rate and --burst must be given together/],
@@ -63,8 +63,12 @@ const WRONG: [args: string[], says: RegExp][] = [
   [["change", "nobody"], /at least one option/],
   [["rotate", "nobody", "--grace", "x"], /--grace must be/],
   [["list", "--grace", "3"], /list does not accept --grace/],
-  [["delete", "nobody"], /Unknown write key id nobody/],
-  [["list", "--frob"], /Unknown option/],
+  [["delete", "nobody"], /Unknown write key nobody: it is neither the id nor the name of one/],
+  [["disable", "default"], /The key default is not in the database: .*WRITE_KEY.*dev\.json/],
+  [["list", "--frob"], /unknown option --frob/],
+  [["list", "-x"], /unknown option -x/],
+  [["list", "--json", "--json"], /--json is given twice/],
+  [["create", "x", "--types"], /--types needs a value/],
 ];
 
 Deno.test("deno task keys reports an error in one line, and ends with status 2", async () => {
@@ -75,6 +79,32 @@ Deno.test("deno task keys reports an error in one line, and ends with status 2",
     deepStrictEqual([code, stdout], [2, ""], args.join(" "));
     match(stderr, says);
   }
+});
+
+Deno.test("deno task keys takes the name of a key in place of its id, unless two keys have it", async () => {
+  await using dir = await tempDir();
+  const kvPath = `${dir.path}/kv.db`;
+  (await openStore(kvPath)).close();
+  const run = async (...args: string[]) => await runTask(kvPath, "keys", ...args, "--json");
+  const { id } = JSON.parse((await run("create", "web")).stdout);
+  strictEqual(JSON.parse((await run("disable", "web")).stdout).id, id);
+  const other = JSON.parse((await run("create", "web")).stdout);
+  const { code, stderr } = await run("delete", "web");
+  strictEqual(code, 2);
+  match(stderr, new RegExp(`Several write keys have the name web; use an id: .*${id}`));
+  strictEqual((await run("delete", other.id)).code, 0);
+  deepStrictEqual(JSON.parse((await run("delete", "web")).stdout), { deleted: id });
+});
+
+Deno.test("a task names the missing folder of KV_URL", async () => {
+  await using dir = await tempDir();
+  Deno.writeTextFileSync(`${dir.path}/empty.ndjson`, "");
+  const { code, stderr } = await runTask(`${dir.path}/none/kv.db`, "import", `${dir.path}/empty.ndjson`);
+  strictEqual(code, 2);
+  match(
+    stderr,
+    /failed to open storage: the folder \S+\/none does not exist; create it, or correct the path/,
+  );
 });
 
 Deno.test("keys, export and replay report a missing database, and do not create one", async () => {

@@ -158,9 +158,21 @@ Deno.test("the write key of the environment is listed, and can't be changed or d
   deepStrictEqual(keys, [{ id: "default", name: "WRITE_KEY", enabled: true, source: "environment" }]);
   for (const answer of [await change(test, "default", { enabled: false }), await remove(test, "default")]) {
     strictEqual(answer.status, 400);
-    match(answer.body.detail, /WRITE_KEY in the server's environment/);
+    match(answer.body.detail, /server's environment \(WRITE_KEY\), or from \.data\/dev\.json/);
   }
   strictEqual(await sendBy(test, WRITE_KEY), 200);
+});
+
+Deno.test("a key can be named by its name, unless two keys have it", async () => {
+  await using test = await openTestApp();
+  const { id } = (await create(test, { name: "web site" })).body;
+  strictEqual((await change(test, "web%20site", { enabled: false })).body.id, id);
+  const other = (await create(test, { name: "web site" })).body.id;
+  const { status, body } = await remove(test, "web%20site");
+  deepStrictEqual([status, body.code], [400, "ambiguous_name"]);
+  ok(body.detail.includes(id) && body.detail.includes(other));
+  strictEqual((await remove(test, other)).status, 204);
+  strictEqual((await remove(test, "web%20site")).status, 204);
 });
 
 Deno.test("without a write key in the environment there is no default one", async () => {
