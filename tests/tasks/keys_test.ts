@@ -98,7 +98,7 @@ Deno.test("deno task keys takes the name of a key in place of its id, unless two
 
 Deno.test("a task names the missing folder of KV_URL", async () => {
   await using dir = await tempDir();
-  Deno.writeTextFileSync(`${dir.path}/empty.ndjson`, "");
+  await Deno.writeTextFile(`${dir.path}/empty.ndjson`, "");
   const { code, stderr } = await runTask(`${dir.path}/none/kv.db`, "import", `${dir.path}/empty.ndjson`);
   strictEqual(code, 2);
   match(
