@@ -5,7 +5,7 @@ import { createCounts } from "./stats/counts.ts";
 import type { Clock } from "./store/clock.ts";
 import { type ClockGuard, createClockGuard, startNotice } from "./store/clock_guard.ts";
 import { createErasure } from "./erasure/requests_api.ts";
-import { gaugesOf, statsOf } from "./stats/gauges.ts";
+import { gaugesOf, oldestUnsettledMs, statsOf } from "./stats/gauges.ts";
 import { createJournal, erasuresOf } from "./journal/journal_state.ts";
 import { createLive } from "./live/live_feed.ts";
 import { beginThread, type ThreadSettings } from "./settler_host.ts";
@@ -174,7 +174,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     replays,
     async stats() {
       await journal.sync();
-      return statsOf(journal);
+      return { ...statsOf(journal), oldestUnsettledMs: await oldestUnsettledMs(store, journal, clock.now()) };
     },
     gauges: () => gaugesOf(journal, clock),
     async ready() {

@@ -44,7 +44,7 @@ export interface System {
   quarantine: Quarantine;
   rateLimits: RateLimits;
   replays: Replays;
-  stats(): Promise<Stats>;
+  stats(): Promise<Stats & { oldestUnsettledMs: number }>;
   /** Never throws, and takes a second at the most. */
   gauges(): Promise<Gauges>;
   counts: EventCounts;

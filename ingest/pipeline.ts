@@ -39,6 +39,8 @@ export interface Source {
   defaults?: BatchDefaults | undefined;
   /** An event of the quarantine, which is there already. */
   isResent?: boolean;
+  /** Nothing comes of it: no stage counts anything. */
+  isTrial?: boolean;
   /** The result of the sender's rate limit; absent without one. */
   quota?: Quota;
 }

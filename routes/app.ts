@@ -4,6 +4,7 @@ import { RegExpRouter } from "hono/router/reg-exp-router";
 import type { System } from "../actors/system.ts";
 import type { AddressPolicy, LookUp } from "../domain/enrichment/location.ts";
 import type { UnknownEvents } from "../domain/contract/contract.ts";
+import { type AboutOptions, aboutRoutes } from "./admin/about.ts";
 import { adminRoutes } from "./admin/write_keys.ts";
 import { ADMIN_KEY_ID, createAuthentication, type Secrets } from "./auth/authentication.ts";
 import { createCharges } from "./auth/charges.ts";
@@ -12,6 +13,7 @@ import { STOPPING } from "./body/body.ts";
 import { LIMITS, type Limits } from "./body/limits.ts";
 import { contractRoutes } from "./admin/contracts.ts";
 import { erasureRoutes } from "./admin/erasure.ts";
+import { consoleRoutes, redirectToConsole } from "./console/console.ts";
 import { docsRoutes } from "./service/docs.ts";
 import {
   type ConnectionInfo,
@@ -48,6 +50,7 @@ import { segmentRoutes } from "./ingest/segment.ts";
 import { sendingRoutes } from "./ingest/events.ts";
 import { refusalFormOf } from "./http/paths.ts";
 import { snippetRoutes } from "./snippet/snippet.ts";
+import { testEventRoutes } from "./admin/test_events.ts";
 import { statsRoutes } from "./admin/stats.ts";
 import { traceRoutes } from "./profiles/explain.ts";
 
@@ -69,6 +72,9 @@ export interface AppSettings extends Secrets {
   snippetPath?: string;
   /** Additional placeholder ids, separated by commas. */
   placeholderIds?: string;
+  /** The storage and the window of deduplication, for administrators to see. */
+  kvUrl?: string;
+  dedupDays?: number;
 }
 
 /** Everything that the routes need. */
@@ -213,11 +219,14 @@ function routerOf(
   routes.route("/", contractRoutes(parts));
   routes.route("/", quarantineRoutes(parts));
   routes.route("/", statsRoutes(parts));
+  routes.route("/", testEventRoutes(parts));
+  routes.route("/", aboutRoutes(parts, aboutOf(settings, () => routes.routes.map(({ path }) => path))));
   routes.route("/", liveRoutes(parts, heartbeatMs));
   routes.route("/", traceRoutes(parts));
   routes.route("/", replayRoutes(parts));
   routes.route("/", healthRoutes(parts));
   routes.route("/", docsRoutes(parts, { publicUrl: settings.publicUrl }));
+  routes.route("/", consoleRoutes(parts));
   routes.route("/", metricsRoutes(parts, { metrics, requests, open: settings.metricsOpen ?? false }));
 
   // Hono's own choice silently falls back to a slow router for routes that this one rejects.
@@ -228,7 +237,11 @@ function routerOf(
     countOther(response.status);
     return response;
   };
-  router.notFound((c) => answerOther(c, noRoute(router, c.req.path)));
+  router.notFound((c) => {
+    const redirect = redirectToConsole(c.req.raw);
+    if (redirect !== undefined) countOther(redirect.status);
+    return redirect ?? answerOther(c, noRoute(router, c.req.path));
+  });
   router.onError((error, c) => answerOther(c, problemOf(error)));
   return router;
 }
@@ -237,6 +250,25 @@ function routerOf(
 function pathOf({ snippetPath }: AppSettings): (request: Request) => string {
   if (snippetPath === undefined) return rawPath;
   return (request) => standardPath(rawPath(request), snippetPath);
+}
+
+/** The settings that are no secrets, with the defaults of those that are not given. */
+function aboutOf(settings: AppSettings, paths: () => string[]): AboutOptions {
+  return {
+    storage: settings.kvUrl,
+    paths,
+    settings: {
+      PUBLIC_URL: settings.publicUrl,
+      DEDUP_DAYS: settings.dedupDays,
+      AUTH_FAILURES_PER_MINUTE: settings.authFailuresPerMinute,
+      TRUSTED_PROXIES: settings.trustedProxies ?? 0,
+      IP_ADDRESSES: settings.ipAddresses ?? "keep",
+      METRICS_OPEN: settings.metricsOpen ?? false,
+      UNKNOWN_EVENTS: settings.unknownEvents ?? "allow",
+      SUPPRESSED_EVENTS: settings.suppressedEvents ?? "drop",
+      PLACEHOLDER_IDS: settings.placeholderIds,
+    },
+  };
 }
 
 function addFiguresOfBodies(metrics: Metrics, { charges, bodies }: Pick<Parts, "charges" | "bodies">): void {

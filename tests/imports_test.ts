@@ -10,7 +10,7 @@ import { deepStrictEqual, ok } from "node:assert";
 const ROOT = new URL("../", import.meta.url);
 
 /** The places, from left to right: each may import from itself and from any to its right, types too. */
-const PLACES = ["top", "routes", "ingest", "actors", "domain"] as const;
+const PLACES = ["top", "routes", "console", "ingest", "actors", "domain"] as const;
 type Place = typeof PLACES[number];
 
 /** The packages that each place may import; what a place may, all to its left may too. Node's own modules count as one. */
@@ -23,7 +23,9 @@ const PACKAGES: Record<Place, readonly string[]> = {
     "prom-client",
     "@opentelemetry/api",
     "@segment/analytics-next",
+    "amaro",
   ],
+  console: ["preact", "@preact/signals", "@preact/signals-core"],
   ingest: ["mmdb-lib", "@ip-location-db/geo-whois-asn-country-mmdb"],
   actors: [
     "fzstd",
@@ -54,7 +56,10 @@ const ROOMS: Record<Place, readonly string[]> = {
     "openapi",
     "service",
     "snippet",
+    "console",
   ],
+  // It runs in a browser: the server imports its files as text.
+  console: ["core", "app", "parts", "screens", "shell", "style"],
   // What a stage and an observer are comes before them.
   ingest: ["pipeline.ts", "stages", "observers"],
   actors: [
@@ -162,7 +167,7 @@ Deno.test("imports go one way: top and tasks, routes, ingest, actors, domain", (
     for (const specifier of imports) {
       const file = fileOf(specifier, path);
       if (file === undefined) continue;
-      const isProduct = SOURCES.some((source) => source.path === file);
+      const isProduct = SOURCES.some((source) => source.path === file) || /^console\/style\//.test(file);
       const goesRight = PLACES.indexOf(placeOf(file)) >= PLACES.indexOf(place);
       if (!isProduct || !goesRight) wrong.push(`${path} imports ${file}`);
     }
@@ -200,6 +205,19 @@ Deno.test("each layer imports its own packages and those of the layers below, by
       if (!allowed.includes(name)) wrong.push(`${path} imports ${specifier}`);
     }
   }
+  deepStrictEqual(wrong, []);
+});
+
+Deno.test("the console imports nothing from the server but types: browsers load its files alone", () => {
+  const files = SOURCES.filter(({ place }) => place === "console");
+  ok(files.length > 0);
+  const wrong = files.flatMap(({ path, code }) =>
+    [...code.matchAll(/^(?:import|export) (?!type\b)[^;]*?from "([^"]+)"/gm)]
+      .filter(([, specifier]) =>
+        specifier!.startsWith(".") && !fileOf(specifier!, path)!.startsWith("console/")
+      )
+      .map(([, specifier]) => `${path} imports ${specifier}`)
+  );
   deepStrictEqual(wrong, []);
 });
 
@@ -248,7 +266,8 @@ Deno.test("JSON of events and states is read by parseExact alone: JSON.parse wou
   const others = ["stats/counts_values", "governance/contracts", "store/cursor", "live/note_windows"].map((
     name,
   ) => `actors/${name}.ts`);
-  const parsers = ["domain/event/exact_json.ts", "tasks/dev.ts", ...others];
+  const ofConsole = ["core/json", "app/preferences", "app/session"].map((name) => `console/${name}.ts`);
+  const parsers = ["domain/event/exact_json.ts", "tasks/dev.ts", ...others, ...ofConsole];
   deepStrictEqual(found(/\bJSON\.parse\b/, SOURCES.filter(({ path }) => !parsers.includes(path))), []);
 });
 

@@ -7,6 +7,7 @@ import {
   type Draft,
   judge,
   type UnknownEvents,
+  verdictOf,
 } from "../../domain/contract/contract.ts";
 import { canonicalJson } from "../../domain/event/json.ts";
 import { checkDraft, type DraftCheck } from "./contract_dry_run.ts";
@@ -58,17 +59,26 @@ export interface ContractVersion extends Author {
   restored?: number;
 }
 
+/** What a contract says of an event. */
+export interface ContractVerdict {
+  name: string;
+  version: number;
+  mode: ContractMode;
+  holds: boolean;
+  errors: { path: string; message: string }[];
+}
+
 /** Event contracts: a change takes effect at once in this process, elsewhere within 5 s. */
 export interface EventContracts {
   /** Resolves when the contracts are fresh enough; `undefined` if they already are. */
   fresh(): Promise<void> | undefined;
-  /** Why an event is rejected; `undefined` if it is accepted. Reads no storage. */
+  /** Why an event is rejected; `undefined` if it is accepted. Reads no storage; a trial counts no violation. */
   judge(
     event: StoredEvent,
-    options: { writeKeyId: string; unknown: UnknownEvents },
+    options: { writeKeyId: string; unknown: UnknownEvents; isTrial?: boolean },
   ): Rejection | undefined;
-  /** The names of the contracts that apply to an event. */
-  namesFor(event: StoredEvent, writeKeyId: string): string[];
+  /** What each contract that applies to an event says of it, as the contracts are now. Counts nothing. */
+  verdicts(event: StoredEvent, writeKeyId: string): ContractVerdict[];
   violations(): Violations[];
   list(): Promise<StoredContract[]>;
   get(name: string): Promise<StoredContract | undefined>;
@@ -128,10 +138,16 @@ export function createEventContracts(options: ContractsOptions): EventContracts 
       if (contracts.size === 0 && options.unknown === "allow") return undefined;
       return judge(contracts, event, {
         ...options,
-        count: (contract, mode) => count(counts, contract ?? NO_CONTRACT, mode),
+        count: (contract, mode) => options.isTrial || count(counts, contract ?? NO_CONTRACT, mode),
       });
     },
-    namesFor: (event, writeKeyId) => contracts.meeting(event, writeKeyId).map(({ name }) => name),
+    verdicts: (event, writeKeyId) =>
+      contracts.meeting(event, writeKeyId).map((contract) => ({
+        name: contract.name,
+        version: held.get(contract.name)!.shown.version,
+        mode: contract.mode,
+        ...verdictOf(contract, event),
+      })),
     violations: () => [...counts.values()].map((each) => ({ ...each })),
     async list() {
       await registry.refreshed();

@@ -18,6 +18,7 @@ import {
   shown,
   type Stored,
 } from "./rejected_event.ts";
+import { matches, mayMatch, type RejectedFilter } from "./quarantine_filter.ts";
 import { countNamed } from "./quarantine_erasure.ts";
 import type { ErasedNames } from "../erasure/execute.ts";
 import { DAMAGED, type Store } from "../store/store.ts";
@@ -31,15 +32,20 @@ export interface Quarantine {
   keep(rejected: Omit<RejectedEvent, "id">): void;
   /** Number of events since this process started that were not kept: no room, or possibly of an erased person. */
   dropped(): number;
-  /** Newest first, without damaged events. */
-  list(
-    query: { limit: number; cursor?: string },
-  ): Promise<{ rejected: RejectedEvent[]; cursor: string | null }>;
+  /** Newest first, without damaged events. A page may be short, or empty, although there is a cursor. */
+  list(query: ListQuery): Promise<{ rejected: RejectedEvent[]; cursor: string | null }>;
   /** Throws {@link StorageFault} if the event is damaged. */
   get(id: string): Promise<RejectedEvent | undefined>;
   remove(id: string): Promise<boolean>;
   /** Removes events that are older than a week. */
   sweep(): Promise<void>;
+}
+
+/** A page of the list. */
+export interface ListQuery {
+  limit: number;
+  cursor?: string;
+  filter?: RejectedFilter;
 }
 
 /** How long a rejected event is kept. */
@@ -62,6 +68,9 @@ const GATHER_MS = 20;
 
 /** Bytes of events in one page of a list. */
 const PAGE_BYTES = 4 * 1024 * 1024;
+
+/** Bytes of events that are searched for one page. */
+const SEARCH_BYTES = 16 * 1024 * 1024;
 
 /** Time between two searches for old events, after a write or a list. */
 const SWEEP_MS = 60_000;
@@ -143,7 +152,7 @@ export function createQuarantine(options: QuarantineOptions) {
       state.working ??= work(state, options);
     },
     dropped: () => state.dropped,
-    async list(query: { limit: number; cursor?: string }) {
+    async list(query: ListQuery) {
       await written();
       await sweepIfDue(state, options);
       return await listPage(options, query);
@@ -288,24 +297,26 @@ function admitted(
 /** One page, newest first. A damaged event cannot be sent again: it is left out, and deleted after its week. */
 async function listPage(
   { store, clock }: QuarantineOptions,
-  { limit, cursor }: { limit: number; cursor?: string },
+  { limit, cursor, filter = {} }: ListQuery,
 ): Promise<{ rejected: RejectedEvent[]; cursor: string | null }> {
-  const before = cursor === undefined ? END : idOfCursor(cursor);
+  let before = cursor === undefined ? END : idOfCursor(cursor);
   const rejected: RejectedEvent[] = [];
   let bytes = 0;
+  let searchedBytes = 0;
   const range = { start: rejectedKey(""), end: rejectedKey(before) };
-  let more = false;
   for await (const { key, value } of store.list<Stored>(range, { reverse: true, batchSize: 20 })) {
-    more = rejected.length === limit || bytes > PAGE_BYTES;
-    if (more) break;
-    if (clock.now() - value!.at >= KEPT_MS) continue;
-    const whole = shown(key[1] as string, value!);
-    if (whole === undefined) continue;
+    if (rejected.length === limit || bytes > PAGE_BYTES || searchedBytes > SEARCH_BYTES) {
+      return { rejected, cursor: encodeCursor(before) };
+    }
+    before = key[1] as string;
+    searchedBytes += value!.body?.length ?? 0;
+    if (clock.now() - value!.at >= KEPT_MS || !mayMatch(filter, value!)) continue;
+    const whole = shown(before, value!);
+    if (whole === undefined || !matches(filter, whole.event)) continue;
     rejected.push(whole);
     bytes += value!.body.length;
   }
-  const last = rejected.at(-1);
-  return { rejected, cursor: more && last !== undefined ? encodeCursor(last.id) : null };
+  return { rejected, cursor: null };
 }
 
 const OF_A_MINUTE: Share = { events: MINUTE_EVENTS, bytes: MINUTE_BYTES };

@@ -7,6 +7,7 @@
 import type { Journal } from "../journal/journal_state.ts";
 import { createNotes } from "./broadcast.ts";
 import { createListener, type FeedListener, type Listener, type LivePosition } from "./listener.ts";
+import { lastEvents, type LastQuery, type PastEvent } from "./last_events.ts";
 import { BEAT_MS, LISTENED_MS } from "./listening.ts";
 import type { Note } from "./note_windows.ts";
 import type { Clock } from "../store/clock.ts";
@@ -29,6 +30,8 @@ export interface Live {
   listen(
     options: { after?: LivePosition | undefined; mayWant?: ((line: string) => boolean) | undefined },
   ): Promise<Listener>;
+  /** The last events before a listener came, oldest first; of filtered ones, as far as a bounded search goes. */
+  last(query: LastQuery): Promise<PastEvent[]>;
   /** Closes all listeners and accepts no more. */
   end(): void;
 }
@@ -114,6 +117,7 @@ export function createLive(options: LiveOptions) {
       if (ended) listener.close();
       return listener;
     },
+    last: (query) => lastEvents(options, query),
     end() {
       ended = true;
       feed.end();

@@ -2,6 +2,8 @@
 import type { Clock } from "../store/clock.ts";
 import { withTimeout } from "../store/timeout.ts";
 import type { Journal } from "../journal/journal_state.ts";
+import { readJournal } from "../journal/read_journal.ts";
+import type { Store } from "../store/store.ts";
 
 /** Journal positions as numbers of events, and how many of them are not settled yet. */
 export interface Stats {
@@ -10,6 +12,15 @@ export interface Stats {
   unsettled: number;
   /** Of each subscription, by its name, how many events it is behind the end of the journal. */
   subscriptions: Record<string, { lagEvents: number }>;
+}
+
+/** Of the unsettled events, how long ago the oldest was committed, in ms; 0 if all are settled. One read. */
+export async function oldestUnsettledMs(store: Store, journal: Journal, nowMs: number): Promise<number> {
+  const { position } = journal.settledNow();
+  for await (const { chunk } of readJournal(store, { after: position, upTo: journal.end(), batch: 1 })) {
+    return Math.max(0, nowMs - chunk.at);
+  }
+  return 0;
 }
 
 /** The state of this process. */

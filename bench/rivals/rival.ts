@@ -65,7 +65,7 @@ function systemOf(store: Store): System {
       linkedSince: outside,
     },
     traces: { find: outside },
-    live: { wanted: () => false, tell() {}, listen: outside, end() {} },
+    live: { wanted: () => false, tell() {}, listen: outside, last: outside, end() {} },
     writeKeys: {
       find: () => undefined,
       list: outside,
@@ -91,7 +91,7 @@ function systemOf(store: Store): System {
     contracts: {
       fresh: () => undefined,
       judge: () => undefined,
-      namesFor: () => [],
+      verdicts: () => [],
       violations: () => [],
       list: outside,
       get: outside,
@@ -120,7 +120,7 @@ function systemOf(store: Store): System {
     replays: { request: outside, list: outside, tick: outside, close: () => Promise.resolve() },
     stats: async () => {
       const head = await store.stored();
-      return { head, settled: head, unsettled: 0, subscriptions: {} };
+      return { head, settled: head, unsettled: 0, oldestUnsettledMs: 0, subscriptions: {} };
     },
     gauges: outside,
     counts: {

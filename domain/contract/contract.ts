@@ -146,3 +146,15 @@ export function firstViolation(
   const [first] = check(event);
   return first === undefined ? undefined : errorOf(first, name);
 }
+
+/** Whether a contract holds for an event, and all that breaks it, at most {@link MAX_ERRORS}. */
+export function verdictOf(
+  { name, check }: Checked,
+  event: StoredEvent,
+): { holds: boolean; errors: { path: string; message: string }[] } {
+  const found = check(event);
+  return {
+    holds: found.length === 0,
+    errors: found.slice(0, MAX_ERRORS).map((violation) => errorOf(violation, name)),
+  };
+}

@@ -7,6 +7,7 @@ import type { Stage } from "../pipeline.ts";
 export function contractStage({ contracts }: Pick<System, "contracts">, unknown: UnknownEvents): Stage {
   return {
     reserve: () => contracts.fresh()?.then(() => undefined),
-    check: (event, { sender: { writeKeyId } }) => contracts.judge(event, { writeKeyId, unknown }),
+    check: (event, { sender: { writeKeyId }, isTrial = false }) =>
+      contracts.judge(event, { writeKeyId, unknown, isTrial }),
   };
 }

@@ -9,6 +9,7 @@ import { MAX_SHOWN } from "../../ingest/observers/live.ts";
 import { lineOf, type LiveLine } from "./live_lines.ts";
 import { invalid, type Problem } from "../http/problem.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
+import type { PastEvent } from "../../actors/live/last_events.ts";
 import type { Listener, LivePosition, News } from "../../actors/live/listener.ts";
 import { TooManyListeners } from "../../actors/store/errors.ts";
 
@@ -17,6 +18,9 @@ export const HEARTBEAT_MS = 15_000;
 
 /** The time after which a client that lost its connection should retry. */
 const RETRY_MS = 2_000;
+
+/** Events from before a listener came. */
+const MAX_LAST = 1_000;
 
 const shown = (what: string) => {
   const rule = `must be ${what} of 1 to ${MAX_SHOWN} characters`;
@@ -30,9 +34,11 @@ export const liveQuery = z.object({
   event: shown("the name of a track event"),
   userId: shown("a user id"),
   writeKeyId: shown("the id of a write key"),
+  last: z.string().regex(/^(\d{1,3}|1000)$/, `must be a whole number from 0 to ${MAX_LAST}`).default("0")
+    .transform(Number),
 });
 
-type Filters = z.output<typeof liveQuery>;
+type Filters = Omit<z.output<typeof liveQuery>, "last">;
 
 const HEADERS = {
   ...SECURITY_HEADERS,
@@ -46,7 +52,7 @@ export function liveRoutes(parts: Parts, heartbeatMs = HEARTBEAT_MS): Hono<Route
   const routes = new Hono<RouteEnv>();
   routes.get(
     "/api/v1/admin/live",
-    adminOnly(parts, (c, filters) => show(parts, c, { filters, heartbeatMs }), liveQuery),
+    adminOnly(parts, (c, { last, ...filters }) => show(parts, c, { filters, last, heartbeatMs }), liveQuery),
   );
   return routes;
 }
@@ -54,16 +60,27 @@ export function liveRoutes(parts: Parts, heartbeatMs = HEARTBEAT_MS): Hono<Route
 async function show(
   { system, log }: Parts,
   c: RouteContext,
-  { filters, heartbeatMs }: { filters: Filters; heartbeatMs: number },
+  { filters, last, heartbeatMs }: { filters: Filters; last: number; heartbeatMs: number },
 ): Promise<Outcome> {
   const after = readId(c.req.header("last-event-id"));
   if (after !== undefined && "reason" in after) return after;
   // Nobody reads the rest.
   if (c.req.method === "HEAD") return new Response(null, { headers: HEADERS });
   try {
-    const listener = await system.live.listen({ after, mayWant: preselect(filters) });
+    const mayWant = preselect(filters);
+    const listener = await system.live.listen({ after, mayWant });
+    // A listener that returns knows what came before.
+    const past = after !== undefined || last === 0 || mayWant === undefined ? [] : await system.live.last({
+      count: last,
+      upTo: listener.position().place,
+      mayWant,
+      wants: (event) => passes(filters, lineOf(event)),
+    }).catch((error) => {
+      listener.close();
+      throw error;
+    });
     const onError = (error: unknown) => log.count("warn", "failed", { code: "live", error: traceOf(error) });
-    return new Response(streamOf(listener, { filters, heartbeatMs, onError }), { headers: HEADERS });
+    return new Response(streamOf(listener, { filters, heartbeatMs, past, onError }), { headers: HEADERS });
   } catch (error) {
     if (error instanceof TooManyListeners) return { ...TOO_MANY, detail: `${error.message}: try later` };
     throw error;
@@ -111,11 +128,13 @@ function passes(filters: Filters, line: LiveLine): boolean {
 interface StreamOptions {
   filters: Filters;
   heartbeatMs: number;
+  /** Told first. */
+  past: readonly PastEvent[];
   onError(error: unknown): void;
 }
 
 /** A stream that asks the listener for news when it is read: nothing unread is held. */
-function streamOf(listener: Listener, { filters, heartbeatMs, onError }: StreamOptions) {
+function streamOf(listener: Listener, { filters, heartbeatMs, past, onError }: StreamOptions) {
   const encoder = new TextEncoder();
   let sent = listener.position();
   let isFirst = true;
@@ -130,7 +149,7 @@ function streamOf(listener: Listener, { filters, heartbeatMs, onError }: StreamO
   function textOf({ skipped, events, notes, position }: News): string {
     let text = skipped > 0 ? `event: skipped\n${dataOf({ status: "skipped", skipped })}` : "";
     for (const news of events) {
-      const line = lineOf(news);
+      const line = lineOf({ ...news, position: news.position.place });
       if (passes(filters, line)) text += idLine(news.position) + dataOf(line);
     }
     for (const note of notes) if (passes(filters, note)) text += dataOf(note);
@@ -142,7 +161,8 @@ function streamOf(listener: Listener, { filters, heartbeatMs, onError }: StreamO
   async function nextText(): Promise<string | undefined> {
     if (isFirst) {
       isFirst = false;
-      return `retry: ${RETRY_MS}\n${idLine(sent)}\n`;
+      const before = past.map((event) => dataOf({ ...lineOf(event), past: true })).join("");
+      return `retry: ${RETRY_MS}\n${idLine(sent)}\n${before}`;
     }
     const dueMs = performance.now() + heartbeatMs;
     for (;;) {

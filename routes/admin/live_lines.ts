@@ -14,13 +14,19 @@ export interface AcceptedLine extends Pick<StoredEvent, "type" | "messageId" | "
   groupId?: string;
   writeKeyId: string;
   position: Position;
+  /** It came before the listener did. */
+  past?: true;
 }
 
 /** A line of the live view. */
 export type LiveLine = AcceptedLine | Note;
 
 /** The line of an event of the journal. Its traits and properties are at `/api/v1/admin/events/{messageId}`. */
-export function lineOf({ event, writeKeyId, position }: News["events"][number]): AcceptedLine {
+export function lineOf(
+  { event, writeKeyId, position }: Pick<News["events"][number], "event" | "writeKeyId"> & {
+    position: Position;
+  },
+): AcceptedLine {
   const { type, messageId, receivedAt, timestamp } = event;
   return {
     status: "accepted",
@@ -30,6 +36,6 @@ export function lineOf({ event, writeKeyId, position }: News["events"][number]):
     writeKeyId,
     receivedAt,
     timestamp,
-    position: position.place,
+    position,
   };
 }

@@ -18,3 +18,13 @@ export const ASSET_PATHS = {
 
 /** One of them. */
 export type AssetPath = keyof typeof ASSET_PATHS;
+
+/** The console's screens, each with its path; the first is the start. */
+export const CONSOLE_PATHS = {
+  overview: "/console",
+  live: "/console/live",
+  event: "/console/event",
+} as const;
+
+/** The console's files. */
+export const CONSOLE_ASSET_PATH = "/console/assets/:digest/:room/:file";

@@ -51,6 +51,8 @@ export interface Problem {
   /** For `rate_limited` and `unavailable`: whole seconds, at least 1. */
   retryAfterS?: number;
   headers?: Record<string, string>;
+  /** Further members of the answer (RFC 9457, section 3.2). */
+  more?: Record<string, unknown>;
   /** Logged, never sent. */
   cause?: unknown;
 }
@@ -102,6 +104,7 @@ export function problemResponse(
     ...segmentMessage && { message: detail },
     ...listsErrors && { errors: problem.errors ?? [{ path: "", message: detail }] },
     requestId,
+    ...problem.more,
   };
   const waits = reason === "rate_limited" || reason === "unavailable";
   return new Response(JSON.stringify(body), {

@@ -15,10 +15,9 @@ import { sending } from "./sending.ts";
 import { service } from "./service.ts";
 import { snippet } from "./snippet.ts";
 import { stats } from "./stats.ts";
+import { testEvents } from "./test_events.ts";
 import { traces } from "./traces.ts";
-
-/** The product's version, as in deno.json. */
-export const VERSION = "0.3.0";
+import { VERSION } from "../http/version.ts";
 
 const forBrowsers = [sending, segment, jitsu, snippet];
 
@@ -29,6 +28,7 @@ export const GROUPS: readonly Group[] = [
   admin,
   contracts,
   quarantine,
+  testEvents,
   live,
   traces,
   stats,

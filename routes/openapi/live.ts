@@ -24,6 +24,7 @@ const lineSchema = z.discriminatedUnion("status", [
     ...names,
     timestamp: time,
     position: position.meta({ description: "Its position in the journal." }),
+    past: z.literal(true).optional().meta({ description: "It came before the listener did (`last`)." }),
   }),
   z.object({ status: z.literal("duplicate"), messageId: z.string(), type: z.enum(EVENT_TYPES), ...names }),
   z.object({
@@ -47,6 +48,7 @@ const query = described(liveQuery, {
   event: "Only track events of this name.",
   userId: "Only events of this user.",
   writeKeyId: "Only events of this write key.",
+  last: "Begin with the last accepted events, at most this many.",
 });
 
 /** The group of the live view. */

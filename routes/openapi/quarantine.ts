@@ -1,7 +1,7 @@
 /** The routes of rejected events. */
 import { z } from "zod";
-import { rejectedQuery } from "../admin/quarantine.ts";
-import type { Group } from "../operation/operation.ts";
+import { rejectedQuery, resendSchema } from "../admin/quarantine.ts";
+import { described, type Group } from "../operation/operation.ts";
 import { cursorSchema, time } from "./reading.ts";
 import { EVENT_ERROR_CODES } from "../operation/refusals.ts";
 
@@ -30,9 +30,17 @@ export const quarantine: Group = {
   operations: {
     "GET /api/v1/admin/rejected": {
       summary: "List rejected events",
-      description: "Newest first; events that are damaged in the database are omitted.",
+      description:
+        "Newest first; events that are damaged in the database are omitted. A page may be short although there is a cursor.",
       right: "admin",
-      query: rejectedQuery,
+      query: described(rejectedQuery, {
+        code: "Only events that were rejected with this code.",
+        contract: "Only events that violated this contract first.",
+        writeKeyId: "Only events of this write key.",
+        type: "Only events of this type.",
+        userId: "Only events of this user.",
+        messageId: "Only events with this `messageId`.",
+      }),
       answers: {
         200: {
           description: "A page of rejected events.",
@@ -40,6 +48,37 @@ export const quarantine: Group = {
         },
       },
       refusals: ["BadQuery"],
+    },
+    "GET /api/v1/admin/rejected/{rejectedId}": {
+      summary: "Read a rejected event",
+      right: "admin",
+      answers: { 200: { description: "The rejected event.", schema: rejectedSchema } },
+      refusals: ["NotFound"],
+    },
+    "POST /api/v1/admin/rejected/resend": {
+      summary: "Resend rejected events",
+      description:
+        "Resends all chosen events, one after the other, each with its original write key and time. Stops at a rate " +
+        "limit and after 20 s; `complete` reports whether all were tried. A retry is safe.",
+      right: "admin",
+      body: {
+        schema: resendSchema,
+        examples: { "All that violated a contract": { code: "contract_violation", contract: "order" } },
+      },
+      answers: {
+        200: {
+          description: "What became of them; accepted events are removed from the quarantine.",
+          schema: z.object({
+            sent: z.int(),
+            accepted: z.int(),
+            duplicate: z.int(),
+            rejected: z.int(),
+            complete: z.boolean(),
+          }),
+          example: { sent: 0, accepted: 0, duplicate: 0, rejected: 0, complete: true },
+        },
+      },
+      refusals: ["BadBody", "BodyTooLarge"],
     },
     "POST /api/v1/admin/rejected/{rejectedId}/resend": {
       summary: "Resend a rejected event",

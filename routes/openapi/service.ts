@@ -1,6 +1,6 @@
 /** The routes about the service itself, for anybody. */
 import { z } from "zod";
-import { ASSET_PATHS, DOCS_PATH, OPENAPI_PATH } from "../http/docs_paths.ts";
+import { ASSET_PATHS, CONSOLE_PATHS, DOCS_PATH, OPENAPI_PATH } from "../http/docs_paths.ts";
 import type { Answer, Group, Operation } from "../operation/operation.ts";
 
 const open = (summary: string, answer: Answer): Operation => ({
@@ -39,5 +39,24 @@ export const service: Group = {
         open(what, { description: "A part of the page.", schema: z.string(), contentType }),
       ]),
     ),
+    ...Object.fromEntries(
+      Object.entries(CONSOLE_PATHS).map(([screen, path]) => [
+        `GET ${path}`,
+        open(`The console: ${screen}`, {
+          description: "A page without external resources. It asks for a token and reads this API with it.",
+          schema: z.string(),
+          contentType: "text/html",
+        }),
+      ]),
+    ),
+    "GET /console/assets/{digest}/{room}/{file}": {
+      ...open("A file of the console", {
+        description: "A script, a style sheet or an icon; never changes.",
+        schema: z.string(),
+        contentType: "text/javascript",
+        alsoTypes: ["text/css", "image/svg+xml"],
+      }),
+      refusals: ["NotFound"],
+    },
   },
 };

@@ -49,6 +49,7 @@ const statsSchema = z.object({
   head: count.meta({ description: "Number of events in the journal." }),
   settled: count.meta({ description: "Events that profiles and logs include." }),
   unsettled: count,
+  oldestUnsettledMs: count.meta({ description: "Age of the oldest of them; 0 if there are none." }),
   subscriptions: z.record(z.string(), z.object({ lagEvents: count })).meta({
     description: "The subscriptions to the journal, and the lag of each in events.",
   }),
@@ -86,6 +87,7 @@ export const stats: Group = {
             head: 6,
             settled: 6,
             unsettled: 0,
+            oldestUnsettledMs: 0,
             subscriptions: { settling: { lagEvents: 0 } },
             counts: {
               from: "2026-11-22T18:00:00.000Z",

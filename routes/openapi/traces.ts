@@ -10,6 +10,15 @@ const change = <T extends z.ZodType>(value: T) => z.object({ from: value.nullabl
 const count = z.int().min(0);
 const traits = z.record(z.string(), change(z.unknown()));
 
+/** What a contract says of an event. */
+export const verdictSchema = z.object({
+  name: z.string(),
+  version: z.int(),
+  mode: z.enum(["enforce", "monitor"]),
+  holds: z.boolean(),
+  errors: z.array(z.object({ path: z.string(), message: z.string() })),
+}).meta({ id: "ContractVerdict" });
+
 const traceSchema = z.object({
   event: storedEventSchema,
   writeKeyId: z.string(),
@@ -19,6 +28,7 @@ const traceSchema = z.object({
   settled: z.boolean().meta({ description: "Whether profiles and logs include it." }),
   logs: z.array(z.string()).meta({ description: "Logs that contain it, such as `user/u1`." }),
   contract: z.array(z.string()).nullable().meta({ description: "Contracts that apply to it." }),
+  contracts: z.array(verdictSchema).meta({ description: "What each of them says of it, as they are now." }),
   changed: z.object({
     profile: z.string().meta({ description: "The profile, such as `user/u1`." }),
     traits,
@@ -75,6 +85,7 @@ export const traces: Group = {
             settled: true,
             logs: ["user/user_123", "group/comp_456"],
             contract: null,
+            contracts: [],
             changed: {
               profile: "user/user_123",
               traits: {},

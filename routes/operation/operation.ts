@@ -20,6 +20,8 @@ export interface Answer {
   schema?: z.ZodType;
   /** Default: `application/json`. */
   contentType?: string;
+  /** Further types that the same answer can have. */
+  alsoTypes?: readonly string[];
   headers?: ZodOpenApiHeadersObject;
   /** A real one: the tests compare it with the schema, and with the server's answer. */
   example?: unknown;
@@ -116,10 +118,17 @@ export function operationObject(
 }
 
 function responseOf(answer: Answer): ZodOpenApiResponseObject {
-  const { description, schema, contentType = "application/json", headers, example } = answer;
+  const { description, schema, contentType = "application/json", alsoTypes = [], headers, example } = answer;
   const head = { description, ...headers && { headers } };
   if (schema === undefined) return head;
-  return { ...head, content: { [contentType]: { schema, ...example !== undefined && { example } } } };
+  const others = alsoTypes.map((type) => [type, { schema }]);
+  return {
+    ...head,
+    content: {
+      [contentType]: { schema, ...example !== undefined && { example } },
+      ...Object.fromEntries(others),
+    },
+  };
 }
 
 /** A query with descriptions of its values. */

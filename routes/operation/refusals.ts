@@ -175,6 +175,14 @@ export const REFUSALS = {
     ...EVENT,
     "event_cut",
   ]),
+  BadTestEvent: refusal("invalid", "Invalid body, unknown or disabled write key, or invalid event.", [
+    ...HOST,
+    ...QUERY,
+    ...BODY,
+    ...EVENT,
+    "invalid_body",
+    "unknown_write_key",
+  ]),
   UnknownSender: refusal("unauthorized", "Missing, unknown or disabled write key.", [
     "unauthorized",
   ]),
@@ -184,6 +192,11 @@ export const REFUSALS = {
     ...FORBIDDEN_EVENT,
   ]),
   Forbidden: refusal("forbidden", "The credential is not authorized for this operation.", ["forbidden"]),
+  ForbiddenTestEvent: refusal(
+    "forbidden",
+    "The credential is not authorized for this operation, or the write key cannot send this event.",
+    ["forbidden", ...FORBIDDEN_EVENT],
+  ),
   ForbiddenResend: refusal(
     "forbidden",
     "The write key that sent the event is deleted, disabled or not authorized.",
@@ -266,6 +279,9 @@ export const problemSchema = z.object({
   code: z.string().meta({ description: "Stable, for programs." }),
   message: z.string().optional().meta({ description: "The detail again, on paths of Segment's family." }),
   errors: fieldErrors.optional().meta({ description: "On 400 and 422: what is wrong, and where." }),
+  rejected: z.array(z.looseObject({ id: z.string() })).optional().meta({
+    description: "On the 404 of an event's trace: rejected events with its `messageId`, if there are any.",
+  }),
   requestId: z.string().meta({ description: "As in `X-Request-Id`, and in the server's log." }),
 }).meta({ id: "Problem", description: "Why a request is refused: problem details for HTTP (RFC 9457)." });
 

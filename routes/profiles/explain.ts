@@ -66,13 +66,13 @@ async function showTrace(
   if (!isShortText(messageId, MAX_MESSAGE_ID_LENGTH)) return NO_SUCH_EVENT;
   return await inTurn(traces, 1, async () => {
     const trace = await system.traces.find(messageId, before);
-    if (trace === null) return NO_SUCH_EVENT;
+    if (trace === null) return await noSuchEvent(system, messageId);
     if ("goOnBefore" in trace) return unfinished(trace.goOnBefore);
     const { event, writeKeyId, position, commit, committedAt, settled, logs, changed } = trace;
     // A process that took no event yet knows of no contract.
     await system.contracts.fresh();
-    const names = system.contracts.namesFor(event, writeKeyId);
-    const contract = names.length === 0 ? null : names;
+    const contracts = system.contracts.verdicts(event, writeKeyId);
+    const contract = contracts.length === 0 ? null : contracts.map(({ name }) => name);
     return jsonResponse({
       event,
       writeKeyId,
@@ -82,6 +82,7 @@ async function showTrace(
       settled,
       logs,
       contract,
+      contracts,
       changed,
     });
   });
@@ -92,6 +93,15 @@ const NO_SUCH_EVENT: Problem = {
   code: "not_found",
   detail: "No event with this messageId is in the journal.",
 };
+
+/** Rejected events that a 404 shows. */
+const MAX_REJECTED = 10;
+
+/** The 404 of an event, with the rejected events of its id: most who search for one want to know why it is missing. */
+async function noSuchEvent({ quarantine }: Parts["system"], messageId: string): Promise<Problem> {
+  const { rejected } = await quarantine.list({ limit: MAX_REJECTED, filter: { messageId } });
+  return rejected.length === 0 ? NO_SUCH_EVENT : { ...NO_SUCH_EVENT, more: { rejected } };
+}
 
 /** The search ended before it was through: it is not known whether there is such an event. */
 function unfinished(position: Position): Problem {

@@ -69,7 +69,7 @@ function answersIn(received: Uint8Array[]): Got[] {
     const end = text.indexOf("\r\n\r\n", from);
     if (end === -1) break;
     const [first = "", ...lines] = text.slice(from, end).split("\r\n");
-    const headers = new Headers(lines.map((line) => {
+    const headers = new Headers(lines.map((line): [string, string] => {
       const colon = line.indexOf(":");
       return [line.slice(0, colon), line.slice(colon + 1).trim()];
     }));

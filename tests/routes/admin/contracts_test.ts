@@ -245,8 +245,8 @@ Deno.test("a contract of one write key leaves the others alone", async () => {
   strictEqual((await send({ authorization: `Bearer ${key}` })).status, 422);
   strictEqual((await send(AS_SENDER)).status, 200);
   const event = (await test.get("/api/v1/users/u/events")).body.events[0];
-  deepStrictEqual(test.system.contracts.namesFor(event, writeKey.id), ["order"]);
-  deepStrictEqual(test.system.contracts.namesFor(event, "default"), []);
+  deepStrictEqual(test.system.contracts.verdicts(event, writeKey.id).map(({ name }) => name), ["order"]);
+  deepStrictEqual(test.system.contracts.verdicts(event, "default"), []);
 });
 
 Deno.test("the setting for events without a contract: allow, monitor, reject", async () => {

@@ -416,3 +416,23 @@ Deno.test("if storage fails the stream ends, and the log says why", async () => 
   deepStrictEqual(idsOf(again), ["m2"]);
   await other.close();
 });
+
+Deno.test("a view can begin with the last events, in their order, each marked as past and shown once", async () => {
+  await using server = await openServer();
+  await server.send("/api/v1/events/batch", { batch: [...numbered(30), track("x", { userId: "u2" })] });
+  await using viewer = await openViewer(server.url, { query: "?last=5&userId=u1" });
+  await viewer.until("the past is shown", () => viewer.lines.length >= 5);
+  deepStrictEqual(idsOf(viewer), ["m25", "m26", "m27", "m28", "m29"]);
+  ok(viewer.lines.every(({ past }) => past === true));
+  await server.send("/api/v1/events", track("new"));
+  await viewer.until("the new event is shown", () => viewer.lines.length >= 6);
+  deepStrictEqual([idsOf(viewer).at(-1), viewer.lines.at(-1)!.past], ["new", undefined]);
+  await using again = await openViewer(server.url, { query: "?last=5", lastEventId: viewer.lastId()! });
+  await server.send("/api/v1/events", track("later"));
+  await again.until("only later events are shown", () => again.lines.length >= 1);
+  deepStrictEqual(idsOf(again), ["later"]);
+  strictEqual(
+    (await server.get(`${LIVE}?last=1001`, { authorization: `Bearer ${ADMIN_TOKEN}` })).status,
+    400,
+  );
+});

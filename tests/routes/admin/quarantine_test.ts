@@ -343,3 +343,67 @@ for (const sentAt of ["", "soon", "9999-12-31"]) {
     strictEqual(body.events[0].timestamp, at(-2_000));
   });
 }
+
+/** Six rejected events: three of a contract, two without a name, one of another key. */
+async function rejectSix(test: TestApp): Promise<string> {
+  const { key, writeKey } = await test.system.writeKeys.create({ name: "shop" });
+  await test.system.contracts.put([{
+    name: "order",
+    type: "track",
+    event: "Order Completed",
+    schema: { properties: { properties: { required: ["total"] } } },
+    mode: "enforce",
+  }], AUTHOR);
+  for (const id of ["o1", "o2", "o3"]) await test.send(EVENTS, order({ messageId: id, userId: `u-${id}` }));
+  await test.send(EVENTS, { type: "track", userId: "u", messageId: "n1" });
+  await test.send(EVENTS, { type: "track", userId: "u", messageId: "n2" });
+  await test.send(EVENTS, { type: "screen", messageId: "s1" }, {
+    headers: { authorization: `Basic ${btoa(`${key}:`)}` },
+  });
+  return writeKey.id;
+}
+
+Deno.test("rejected events are found by code, contract, key, type, user and message id", async () => {
+  await using test = await openTestApp();
+  const shop = await rejectSix(test);
+  const found = async (query: string) =>
+    (await kept(test, query)).rejected.map(({ event }: { event: { messageId: string } }) => event.messageId)
+      .toSorted().join();
+  strictEqual(await found("?code=missing_event"), "n1,n2");
+  strictEqual(await found("?contract=order"), "o1,o2,o3");
+  strictEqual(await found("?contract=orde"), "");
+  strictEqual(await found(`?writeKeyId=${shop}`), "s1");
+  strictEqual(await found("?type=screen"), "s1");
+  strictEqual(await found("?userId=u-o2"), "o2");
+  strictEqual(await found("?messageId=n2&code=missing_event"), "n2");
+  const first = await kept(test, "?contract=order&limit=2");
+  const second = await kept(test, `?contract=order&limit=2&cursor=${first.cursor}`);
+  deepStrictEqual([first.rejected.length, second.rejected.length, second.cursor], [2, 1, null]);
+  const { status, body } = await test.get(`/api/v1/admin/rejected/${first.rejected[0].id}`, AS_ADMIN);
+  deepStrictEqual([status, body], [200, first.rejected[0]]);
+  strictEqual((await test.get("/api/v1/admin/rejected/nothing", AS_ADMIN)).status, 404);
+});
+
+Deno.test("one request resends all events of a contract, and says what became of them", async () => {
+  await using test = await openTestApp();
+  await rejectSix(test);
+  const resend = (body: unknown) => test.send("/api/v1/admin/rejected/resend", body, { headers: AS_ADMIN });
+  const all = { sent: 3, accepted: 0, duplicate: 0, rejected: 3, complete: true };
+  deepStrictEqual((await resend({ contract: "order" })).body, all);
+  strictEqual((await kept(test)).rejected.length, 6);
+  await test.send(EVENTS, order({ messageId: "o2", properties: { total: 1 } }));
+  await test.system.contracts.remove("order", AUTHOR);
+  deepStrictEqual((await resend({ contract: "order" })).body, {
+    ...all,
+    accepted: 2,
+    duplicate: 1,
+    rejected: 0,
+  });
+  const { rejected } = await kept(test);
+  strictEqual(rejected.length, 3);
+  const ids = rejected.map(({ id }: { id: string }) => id);
+  const some = await resend({ ids: [...ids, "nothing"], type: "track" });
+  deepStrictEqual(some.body, { sent: 2, accepted: 0, duplicate: 0, rejected: 2, complete: true });
+  deepStrictEqual([(await resend({})).status, (await resend({ kind: "x" })).status], [400, 400]);
+  strictEqual((await test.send("/api/v1/admin/rejected/other", {}, { headers: AS_ADMIN })).status, 405);
+});

@@ -50,10 +50,12 @@ Deno.test("stats show positions at the top, and the events of the last 24 hours 
   strictEqual((await test.send("/api/v1/events", track("Bought"), asWeb)).status, 403);
   await test.send("/v1/identify", { userId: "u" });
   const { body } = await test.get(PATH, AS_ADMIN);
+  strictEqual(typeof body.oldestUnsettledMs, "number");
   deepStrictEqual(body, {
     head: 5,
     settled: body.settled,
     unsettled: 5 - body.settled,
+    oldestUnsettledMs: body.oldestUnsettledMs,
     subscriptions: { settling: { lagEvents: 5 - body.settled } },
     counts: {
       from: "2026-03-09T13:00:00.000Z",

@@ -8,7 +8,13 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { hash } from "node:crypto";
 import type { Right } from "../../../routes/auth/authentication.ts";
-import { ASSET_PATHS, DOCS_PATH, OPENAPI_PATH } from "../../../routes/http/docs_paths.ts";
+import {
+  ASSET_PATHS,
+  CONSOLE_ASSET_PATH,
+  CONSOLE_PATHS,
+  DOCS_PATH,
+  OPENAPI_PATH,
+} from "../../../routes/http/docs_paths.ts";
 import {
   BATCH_PATH,
   BEACON_PATH,
@@ -146,6 +152,11 @@ const ROUTES: Row[] = [
   admin("DELETE /api/v1/admin/keys/:id", { path: victim, status: 204 }),
   reading("GET /metrics", "/metrics"),
   admin("GET /api/v1/admin/live", { path: at("/api/v1/admin/live") }),
+  admin("POST /api/v1/admin/test-events", {
+    path: at("/api/v1/admin/test-events"),
+    body: { writeKeyId: "default", event: event(9) },
+  }),
+  reading("GET /api/v1/admin/about", "/api/v1/admin/about"),
   admin("GET /api/v1/admin/events/:messageId", { path: at("/api/v1/admin/events/planted_event") }),
   admin("GET /api/v1/admin/contracts", { path: at("/api/v1/admin/contracts") }),
   admin("POST /api/v1/admin/common-contracts", {
@@ -161,6 +172,11 @@ const ROUTES: Row[] = [
   }),
   admin("POST /api/v1/admin/contracts/:name/check", { path: contract("/check"), body: draft }),
   admin("GET /api/v1/admin/rejected", { path: at("/api/v1/admin/rejected") }),
+  admin("GET /api/v1/admin/rejected/:id", { path: rejected("") }),
+  admin("POST /api/v1/admin/rejected/:id", {
+    path: at("/api/v1/admin/rejected/resend"),
+    body: { type: "screen" },
+  }),
   admin("POST /api/v1/admin/rejected/:id/resend", { path: rejected("/resend") }),
   admin("DELETE /api/v1/admin/rejected/:id", { path: rejected(""), status: 204 }),
   // Each of the many requests for one by which a credential is tried would wait for those before.
@@ -181,6 +197,22 @@ const ROUTES: Row[] = [
     status: 200,
     cacheControl: "public, max-age=3600",
   })),
+  ...Object.values(CONSOLE_PATHS).map((path): Row => ({
+    route: `GET ${path}`,
+    right: "open",
+    path: at(path),
+    status: 200,
+  })),
+  {
+    route: `GET ${CONSOLE_ASSET_PATH}`,
+    right: "open",
+    path: async ({ get }) => {
+      const { body } = await get("/console", {});
+      return `/console/assets/${/assets\/([0-9a-f]{12})\//.exec(body)![1]}/shell/main.ts`;
+    },
+    status: 200,
+    cacheControl: "public, max-age=31536000, immutable",
+  },
 ];
 
 /** The write keys that a test makes. */

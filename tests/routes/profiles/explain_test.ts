@@ -33,6 +33,7 @@ Deno.test("the trace of an event has all its facts", async () => {
     settled: false,
     logs: ["user/jane"],
     contract: null,
+    contracts: [],
     changed: {
       profile: "user/jane",
       traits: { plan: { from: "free", to: "pro" } },
@@ -167,4 +168,38 @@ Deno.test("traits of groups are no user's", async () => {
   const group = { type: "group", userId: "jane", groupId: "acme", traits: { plan: "enterprise" } };
   await test.send("/api/v1/events", group);
   strictEqual((await whyOf(test, "jane", "plan")).status, 404);
+});
+
+Deno.test("the trace of an event says of each contract whether it holds, as the contract is now", async () => {
+  await using test = await openTestApp();
+  const schema = { properties: { traits: { properties: { plan: { type: "string" } } } } };
+  const author = { by: "admin", address: "" };
+  await test.system.contracts.put([
+    { name: "plans", type: "identify", schema, mode: "monitor" },
+    { name: "other", type: "page", schema: false, mode: "enforce" },
+  ], author);
+  await test.send("/api/v1/events", identify("m1", { plan: 5 }));
+  await test.send("/api/v1/events", identify("m2", { plan: "pro" }));
+  const { body: { contract, contracts: [broken] } } = await traceOf(test, "m1");
+  deepStrictEqual([contract, broken], [["plans"], {
+    name: "plans",
+    version: 1,
+    mode: "monitor",
+    holds: false,
+    errors: [{
+      path: "traits.plan",
+      message: "traits.plan must be string; got 5 (contract plans: type).",
+    }],
+  }]);
+  const { body: { contracts: [kept] } } = await traceOf(test, "m2");
+  deepStrictEqual([kept.holds, kept.errors], [true, []]);
+});
+
+Deno.test("the 404 of an event that was rejected shows what was rejected", async () => {
+  await using test = await openTestApp();
+  await test.send("/api/v1/events", { type: "track", userId: "jane", messageId: "m1" });
+  const { status, body } = await traceOf(test, "m1");
+  deepStrictEqual([status, body.code, body.rejected.length], [404, "not_found", 1]);
+  deepStrictEqual([body.rejected[0].code, body.rejected[0].event.userId], ["missing_event", "jane"]);
+  strictEqual((await traceOf(test, "m2")).body.rejected, undefined);
 });

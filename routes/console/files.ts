@@ -1,0 +1,54 @@
+/**
+ * The files of the console, each by a literal import: such an import needs no permission to read. A test compares the
+ * list with the folder `console/`.
+ */
+
+/** Loads the text of a file. */
+export type Load = () => Promise<{ default: string }>;
+
+/** The console's own files, by their paths in `console/`. */
+export const FILES: Readonly<Record<string, Load>> = {
+  "app/api.ts": () => import("../../console/app/api.ts", { with: { type: "text" } }),
+  "app/copy.ts": () => import("../../console/app/copy.ts", { with: { type: "text" } }),
+  "app/keys.ts": () => import("../../console/app/keys.ts", { with: { type: "text" } }),
+  "app/load.ts": () => import("../../console/app/load.ts", { with: { type: "text" } }),
+  "app/preferences.ts": () => import("../../console/app/preferences.ts", { with: { type: "text" } }),
+  "app/router.ts": () => import("../../console/app/router.ts", { with: { type: "text" } }),
+  "app/session.ts": () => import("../../console/app/session.ts", { with: { type: "text" } }),
+  "app/tags.ts": () => import("../../console/app/tags.ts", { with: { type: "text" } }),
+  "core/diff.ts": () => import("../../console/core/diff.ts", { with: { type: "text" } }),
+  "core/json.ts": () => import("../../console/core/json.ts", { with: { type: "text" } }),
+  "core/place.ts": () => import("../../console/core/place.ts", { with: { type: "text" } }),
+  "core/stream.ts": () => import("../../console/core/stream.ts", { with: { type: "text" } }),
+  "core/text.ts": () => import("../../console/core/text.ts", { with: { type: "text" } }),
+  "core/time.ts": () => import("../../console/core/time.ts", { with: { type: "text" } }),
+  "parts/basics.ts": () => import("../../console/parts/basics.ts", { with: { type: "text" } }),
+  "parts/chart.ts": () => import("../../console/parts/chart.ts", { with: { type: "text" } }),
+  "parts/event_detail.ts": () => import("../../console/parts/event_detail.ts", { with: { type: "text" } }),
+  "parts/icons.ts": () => import("../../console/parts/icons.ts", { with: { type: "text" } }),
+  "parts/json_tree.ts": () => import("../../console/parts/json_tree.ts", { with: { type: "text" } }),
+  "parts/live_filters.ts": () => import("../../console/parts/live_filters.ts", { with: { type: "text" } }),
+  "parts/live_stream.ts": () => import("../../console/parts/live_stream.ts", { with: { type: "text" } }),
+  "parts/title.ts": () => import("../../console/parts/title.ts", { with: { type: "text" } }),
+  "parts/window_list.ts": () => import("../../console/parts/window_list.ts", { with: { type: "text" } }),
+  "screens/event.ts": () => import("../../console/screens/event.ts", { with: { type: "text" } }),
+  "screens/live.ts": () => import("../../console/screens/live.ts", { with: { type: "text" } }),
+  "screens/overview.ts": () => import("../../console/screens/overview.ts", { with: { type: "text" } }),
+  "shell/go_to.ts": () => import("../../console/shell/go_to.ts", { with: { type: "text" } }),
+  "shell/main.ts": () => import("../../console/shell/main.ts", { with: { type: "text" } }),
+  "shell/menu.ts": () => import("../../console/shell/menu.ts", { with: { type: "text" } }),
+  "shell/shell.ts": () => import("../../console/shell/shell.ts", { with: { type: "text" } }),
+  "shell/sign_in.ts": () => import("../../console/shell/sign_in.ts", { with: { type: "text" } }),
+  "style/console.css": () => import("../../console/style/console.css", { with: { type: "text" } }),
+  "style/icon.svg": () => import("../../console/style/icon.svg", { with: { type: "text" } }),
+  "style/parts.css": () => import("../../console/style/parts.css", { with: { type: "text" } }),
+  "style/screens.css": () => import("../../console/style/screens.css", { with: { type: "text" } }),
+};
+
+/** The ES modules of npm's packages as they are published, by the names by which the console imports them. */
+export const PACKAGES: Readonly<Record<string, () => Promise<{ default: Uint8Array<ArrayBuffer> }>>> = {
+  "preact": () => import("preact", { with: { type: "bytes" } }),
+  "preact/hooks": () => import("preact/hooks", { with: { type: "bytes" } }),
+  "@preact/signals": () => import("@preact/signals", { with: { type: "bytes" } }),
+  "@preact/signals-core": () => import("@preact/signals-core", { with: { type: "bytes" } }),
+};
