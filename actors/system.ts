@@ -1,4 +1,5 @@
 /** signalfold behind the routes and the tasks: all rooms as one typed value. */
+import type { Audiences } from "./audiences/audiences.ts";
 import type { Erasure } from "./erasure/requests_api.ts";
 import type { Suppression } from "./erasure/suppression.ts";
 import type { EventContracts } from "./governance/contracts.ts";
@@ -44,6 +45,7 @@ export interface System {
   quarantine: Quarantine;
   rateLimits: RateLimits;
   replays: Replays;
+  audiences: Audiences;
   stats(): Promise<Stats & { oldestUnsettledMs: number }>;
   /** Never throws, and takes a second at the most. */
   gauges(): Promise<Gauges>;
