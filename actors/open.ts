@@ -1,6 +1,4 @@
 /** Puts the actors together over one store. */
-import { createAudiences } from "./audiences/audiences.ts";
-import { AUDIENCES_SENDER } from "./audiences/transition_event.ts";
 import { createCommitter } from "./journal/appender.ts";
 import { createEventContracts } from "./governance/contracts.ts";
 import { createCounts } from "./stats/counts.ts";
@@ -29,6 +27,8 @@ import { createTraces } from "./reading/event_trace.ts";
 import { openSuppression } from "./erasure/suppression.ts";
 import type { Observer, System } from "./system.ts";
 import { requestedErasures } from "./erasure/requests.ts";
+import { createPersonsBefore } from "./transformation/persons_before.ts";
+import { createTransformations } from "./transformation/transformations.ts";
 import { openWriteKeys } from "./governance/write_keys.ts";
 import { NotServing } from "./store/errors.ts";
 
@@ -159,20 +159,15 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     foldVersion,
     onFault: options.onFault,
   });
-  const audiences = createAudiences({
+  const transformations = createTransformations({
     store,
     clock,
     newId,
-    owner,
-    foldVersion,
-    limits,
-    journal,
-    settling,
-    reader,
-    append: async (events) => void await committer.commit(events, AUDIENCES_SENDER),
+    personsBefore: createPersonsBefore(reader),
+    // Nothing uses transformations yet.
+    usersOf: () => Promise.resolve([]),
     onFault: options.onFault,
   });
-  journal.onAdvance(audiences.wake);
   settling.wake();
   return {
     commit: committer.commit,
@@ -188,7 +183,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     quarantine,
     rateLimits,
     replays,
-    audiences,
+    transformations,
     async stats() {
       await journal.sync();
       return { ...statsOf(journal), oldestUnsettledMs: await oldestUnsettledMs(store, journal, clock.now()) };
@@ -205,13 +200,12 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       await settling.untilErased(await requestedErasures(store), TICK_MS);
       await quarantine.sweep();
       await replays.tick(TICK_MS);
-      await audiences.tick(TICK_MS);
     },
     async close() {
       clockGuard?.close();
       feed.live.end();
+      transformations.close();
       await replays.close();
-      await audiences.close();
       // First: requests that wait for room in the tail get it, or are refused.
       const closing = settling.close();
       await committer.idle();

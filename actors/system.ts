@@ -1,5 +1,4 @@
 /** signalfold behind the routes and the tasks: all rooms as one typed value. */
-import type { Audiences } from "./audiences/audiences.ts";
 import type { Erasure } from "./erasure/requests_api.ts";
 import type { Suppression } from "./erasure/suppression.ts";
 import type { EventContracts } from "./governance/contracts.ts";
@@ -11,6 +10,7 @@ import type { Live } from "./live/live_feed.ts";
 import type { Traces } from "./reading/event_trace.ts";
 import type { Reader } from "./reading/profiles.ts";
 import type { Replays } from "./replay/requests.ts";
+import type { Transformations } from "./transformation/transformations.ts";
 import type { EventCounts } from "./stats/counts.ts";
 import type { Gauges, Stats } from "./stats/gauges.ts";
 import type { StoredEvent } from "../domain/event/event.ts";
@@ -45,7 +45,7 @@ export interface System {
   quarantine: Quarantine;
   rateLimits: RateLimits;
   replays: Replays;
-  audiences: Audiences;
+  transformations: Transformations;
   stats(): Promise<Stats & { oldestUnsettledMs: number }>;
   /** Never throws, and takes a second at the most. */
   gauges(): Promise<Gauges>;

@@ -12,6 +12,7 @@ import { createBodies } from "./body/bodies.ts";
 import { STOPPING } from "./body/body.ts";
 import { LIMITS, type Limits } from "./body/limits.ts";
 import { contractRoutes } from "./admin/contracts.ts";
+import { transformationRoutes } from "./admin/transformations.ts";
 import { erasureRoutes } from "./admin/erasure.ts";
 import { consoleRoutes, redirectToConsole } from "./console/console.ts";
 import { docsRoutes } from "./service/docs.ts";
@@ -45,6 +46,7 @@ import { type Problem, problemResponse, STATUS_OF } from "./http/problem.ts";
 import { quarantineRoutes } from "./admin/quarantine.ts";
 import { replayRoutes } from "./admin/replays.ts";
 import { readingRoutes } from "./profiles/profiles.ts";
+import { addFiguresOfTransformations } from "./service/transformation_metrics.ts";
 import { countedRoutes, createRequestCounts, NO_ROUTE } from "./handler/request_counts.ts";
 import { segmentRoutes } from "./ingest/segment.ts";
 import { sendingRoutes } from "./ingest/events.ts";
@@ -193,6 +195,7 @@ function partsOf({ system, settings, log, now, newId, lookUp, ...deps }: AppDeps
     system.quarantine.dropped,
   );
   addFiguresOfBodies(metrics, { charges, bodies });
+  addFiguresOfTransformations(metrics, system.transformations);
   return { system, authentication, charges, bodies, pipeline, peerOf, log, now, newId };
 }
 
@@ -217,6 +220,7 @@ function routerOf(
   routes.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
   routes.route("/", erasureRoutes(parts));
   routes.route("/", contractRoutes(parts));
+  routes.route("/", transformationRoutes(parts));
   routes.route("/", quarantineRoutes(parts));
   routes.route("/", statsRoutes(parts));
   routes.route("/", testEventRoutes(parts));

@@ -75,7 +75,6 @@ const ROOMS: Record<Place, readonly string[]> = {
     "stats",
     "transformation",
     "destinations",
-    "audiences",
   ],
   domain: [
     "event",
@@ -87,7 +86,6 @@ const ROOMS: Record<Place, readonly string[]> = {
     "condition",
     "transformation",
     "recipe",
-    "audience",
     "forwarding",
   ],
 };

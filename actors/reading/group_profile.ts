@@ -7,7 +7,7 @@ import { countMembers, listMembers } from "../settling/group_members.ts";
 import { decodeCursor, encodeCursor } from "../store/cursor.ts";
 import { InvalidCursor } from "../store/errors.ts";
 import type { Member } from "../store/keys.ts";
-import type { Past } from "./as_of.ts";
+import type { Stretch } from "./as_of.ts";
 import { changedTooOften, SHORT_MS, TRIES, type ViewsOptions } from "./consistent_read.ts";
 import type { ProfileParts } from "./user_profile.ts";
 
@@ -24,7 +24,7 @@ export function createGroupProfiles(options: GroupOptions, parts: ProfileParts) 
   const { store } = options;
   const { viewed, readActor, stateOf } = parts.views;
 
-  async function group(groupId: string, past?: Past): Promise<Profile | null> {
+  async function group(groupId: string, past?: Stretch): Promise<Profile | null> {
     if (past !== undefined) return await pastGroup(parts, groupId, past);
     const count = await settledMembers(
       options,
@@ -62,7 +62,7 @@ export function createGroupProfiles(options: GroupOptions, parts: ProfileParts) 
 function pastGroup(
   { views, past: reads }: ProfileParts,
   groupId: string,
-  past: Past,
+  past: Stretch,
 ): Promise<Profile | null> {
   return views.viewed(async (extend) => {
     const { view, actor } = await views.readActor(extend, "group", groupId);

@@ -7,7 +7,7 @@ import { BEGINNING, type Position } from "../../domain/event/position.ts";
 import type { ActorKind, Mark } from "../../domain/profile/fact.ts";
 import { isLinkEntry, readLog } from "../settling/actor_log.ts";
 import type { Settling } from "../settling/backpressure.ts";
-import { createPast, type Past } from "./as_of.ts";
+import { createPast, type Stretch } from "./as_of.ts";
 import { createViews, placeOfLog, type ViewsOptions } from "./consistent_read.ts";
 import { createGroupProfiles } from "./group_profile.ts";
 import { createLogPages, type LogQuery } from "./log_pages.ts";
@@ -17,9 +17,9 @@ import { createUserProfiles } from "./user_profile.ts";
 
 /** The reads. Each gives `null` for an id that has no events. */
 export interface Reader {
-  user(userId: string, past?: Past): Promise<Record<string, unknown> | null>;
-  anonymous(anonymousId: string, past?: Past): Promise<Record<string, unknown> | null>;
-  group(groupId: string, past?: Past): Promise<Record<string, unknown> | null>;
+  user(userId: string, past?: Stretch): Promise<Record<string, unknown> | null>;
+  anonymous(anonymousId: string, past?: Stretch): Promise<Record<string, unknown> | null>;
+  group(groupId: string, past?: Stretch): Promise<Record<string, unknown> | null>;
   log(
     kind: ActorKind,
     id: string,
@@ -73,6 +73,7 @@ export function createReader(options: ReaderOptions): Reader {
 }
 
 /** A past; `undefined` if it has no bounds, which means the present: that is not folded from the whole log. */
-function unlessNow(past: Past | undefined): Past | undefined {
-  return past?.at === undefined && past?.asOf === undefined ? undefined : past;
+function unlessNow(past: Stretch | undefined): Stretch | undefined {
+  const isNow = past?.at === undefined && past?.asOf === undefined && past?.upTo === undefined;
+  return isNow ? undefined : past;
 }

@@ -5,7 +5,7 @@ import { anonymousProfile, personOf, type Profile, userProfile } from "../../dom
 import { traitsOf } from "../../domain/profile/register.ts";
 import { type ActorHead, isStale, load } from "../settling/snapshot.ts";
 import { actorKey } from "../store/keys.ts";
-import type { Past, PastReads } from "./as_of.ts";
+import type { PastReads, Stretch } from "./as_of.ts";
 import { type Extend, versionOf, type View, type Views, type ViewsOptions } from "./consistent_read.ts";
 import type { createLinked } from "./user_parts.ts";
 
@@ -29,14 +29,14 @@ export function createUserProfiles(options: ViewsOptions, parts: ProfileParts) {
   const userPerson = (extend: Extend, generation: number, userId: string) =>
     personNow(options, parts, { extend, generation, userId });
 
-  async function moreOf(view: View, person: Person, past?: Past) {
+  async function moreOf(view: View, person: Person, past?: Stretch) {
     return {
       context: await contextOf(options, person),
       groupTraits: await groupTraits(options, parts, { view, person, past }),
     };
   }
 
-  function user(userId: string, past?: Past): Promise<Profile | null> {
+  function user(userId: string, past?: Stretch): Promise<Profile | null> {
     return viewed(async (extend, generation) => {
       if (past === undefined) {
         const known = await userPerson(extend, generation, userId);
@@ -53,7 +53,7 @@ export function createUserProfiles(options: ViewsOptions, parts: ProfileParts) {
   }
 
   /** The profile of an anonymous id, or of the user who owns it. */
-  async function anonymous(anonymousId: string, past?: Past): Promise<Profile | null> {
+  async function anonymous(anonymousId: string, past?: Stretch): Promise<Profile | null> {
     const found = await viewed(async (extend) => {
       const { view, actor } = await readActor(extend, "anonymous", anonymousId);
       const { state, count: version } = past === undefined
@@ -100,7 +100,7 @@ async function personNow(
 async function groupTraits(
   { store }: ViewsOptions,
   { views: { withTail, stateOf }, past: pastReads }: ProfileParts,
-  { view, person, past }: { view: View; person: Person; past: Past | undefined },
+  { view, person, past }: { view: View; person: Person; past: Stretch | undefined },
 ): Promise<Map<string, Record<string, unknown>>> {
   const groupIds = [...person.groups.keys()];
   const traits = new Map<string, Record<string, unknown>>();

@@ -27,8 +27,6 @@ const FAULT_RETRY_S = 5;
  * Reasons for which a process refuses work although storage answers, and the seconds after which a retry makes sense.
  */
 const NOT_SERVING = {
-  /** A list or an index is being built. */
-  building: 1,
   /** The clock of this process was moved, or is behind the newest event. */
   clock_moved: FAULT_RETRY_S,
   /** Other processes changed the same keys first, again and again. */
@@ -92,6 +90,24 @@ export class UnsupportedSchema extends Error {
   override name = "UnsupportedSchema";
   constructor(readonly problem: SchemaProblem) {
     super(problem.message);
+  }
+}
+
+/** Thrown at the limit of transformations. */
+export class TooManyTransformations extends RangeError {
+  override name = "TooManyTransformations";
+}
+
+/** Thrown if a transformation, compressed, is larger than a value of the store. */
+export class TransformationTooLarge extends RangeError {
+  override name = "TransformationTooLarge";
+}
+
+/** Thrown if a transformation cannot be deleted: destinations use it. */
+export class TransformationInUse extends Error {
+  override name = "TransformationInUse";
+  constructor(readonly destinations: readonly string[]) {
+    super(`used by ${destinations.join(", ")}`);
   }
 }
 

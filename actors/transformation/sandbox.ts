@@ -6,7 +6,7 @@ import type { CodeProblem } from "../../domain/transformation/program.ts";
 import type { Clock } from "../store/clock.ts";
 import { traceOf } from "../store/error_trace.ts";
 import type { EngineLimits, OutputLine } from "./engine.ts";
-import { type FromEngine, type SandboxCode, serveEngines, type ToEngine, useUtc } from "./engine_thread.ts";
+import type { EngineSelf, FromEngine, SandboxCode, ToEngine } from "./engine_thread.ts";
 
 /** Bounds of a sandbox. */
 export const SANDBOX_LIMITS = {
@@ -259,16 +259,18 @@ function beginWorker(): EngineThread {
   return new Worker(entry, options) as EngineThread;
 }
 
-/** Engines in this thread, for a platform without workers. */
+/** Engines in this thread, for a platform without workers. QuickJS is only loaded if there is code. */
 function threadHere(clock: Clock): EngineThread {
-  useUtc();
   const thread: EngineThread = { onmessage: null, onerror: null, postMessage() {}, terminate() {} };
-  const self = {
-    onmessage: null as ((event: { data: ToEngine }) => void) | null,
-    postMessage: (message: FromEngine) => thread.onmessage?.({ data: message }),
-    fail: (error: unknown) => thread.onerror?.({ preventDefault() {}, message: traceOf(error) }),
+  const self: EngineSelf = {
+    onmessage: null,
+    postMessage: (message) => thread.onmessage?.({ data: message }),
+    fail: (error) => thread.onerror?.({ preventDefault() {}, message: traceOf(error) }),
   };
-  serveEngines(self, { clock });
-  thread.postMessage = (message) => self.onmessage?.({ data: message });
+  const served = import("./engine_thread.ts").then(({ serveEngines, useUtc }) => {
+    useUtc();
+    serveEngines(self, { clock });
+  });
+  thread.postMessage = (message) => void served.then(() => self.onmessage?.({ data: message }), self.fail);
   return thread;
 }

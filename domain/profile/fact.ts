@@ -41,14 +41,12 @@ export interface Fact {
   readonly hasContext: boolean;
   /** It names a placeholder by the settings of its acceptance; absent if it does not. */
   neverLinks?: true;
-  /** It was derived from other events: it belongs to no actor. */
-  derived?: true;
 }
 
 /** The members of an event that name its actors. */
 export type Names = Pick<
   Fact,
-  "type" | "userId" | "anonymousId" | "groupId" | "previousId" | "neverLinks" | "derived"
+  "type" | "userId" | "anonymousId" | "groupId" | "previousId" | "neverLinks"
 >;
 
 /** The names of a stored event. */
@@ -63,10 +61,9 @@ export function namesOf(event: StoredEvent): Names {
   }, event);
 }
 
-/** Few events have a mark, so that the others are all of one shape, without it. */
-function withMark<N extends Names>(names: N, { neverLinks, derived }: StoredEvent): N {
+/** Few events have the mark, so that the others are all of one shape, without it. */
+function withMark<N extends Names>(names: N, { neverLinks }: StoredEvent): N {
   if (neverLinks === true) names.neverLinks = true;
-  if (derived === true) names.derived = true;
   return names;
 }
 
@@ -105,11 +102,10 @@ export function linkedBy(fact: Names): string | undefined {
 
 /**
  * The actors whose logs have an event: exactly those that it names. A link is in the log of the anonymous id too.
- * Nothing is looked up, so accepting an event reads no actor. A derived event is in no log.
+ * Nothing is looked up, so accepting an event reads no actor.
  */
 export function actorsOf(fact: Names): ActorName[] {
   const names: ActorName[] = [];
-  if (fact.derived) return names;
   if (fact.userId !== undefined) {
     names.push(`user/${fact.userId}`);
     const linked = linkedBy(fact);

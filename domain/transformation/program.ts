@@ -4,9 +4,6 @@
  */
 import { type Node, parse, type Program as Tree } from "acorn";
 
-/** Bytes of code in UTF-8: the contract's bound. */
-export const MAX_CODE_BYTES = 64 * 1024;
-
 /** What is wrong with code, and the line, if it is known. */
 export interface CodeProblem {
   message: string;
@@ -37,9 +34,6 @@ type Statement = Tree["body"][number];
 
 /** Reads code, or gives its problem. Never throws. */
 export function readProgram(code: string): Program | { problem: CodeProblem } {
-  if (new TextEncoder().encode(code).length > MAX_CODE_BYTES) {
-    return { problem: { message: `must be at most ${MAX_CODE_BYTES} bytes` } };
-  }
   let tree: Tree;
   try {
     tree = parse(code, {

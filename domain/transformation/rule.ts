@@ -24,8 +24,9 @@ export const MAX_RULES_BYTES = 64 * 1024;
 export const COERCIONS = ["string", "number", "boolean"] as const;
 export type Coercion = typeof COERCIONS[number];
 
-/** Members that every destination needs: they can be read but not changed. */
+/** Members that no rule changes, and those that no rule takes away: every destination needs them. */
 const FIXED = ["messageId", "type"];
+const NEEDED = ["timestamp", "receivedAt"];
 
 /** A path that may be read. */
 const readable = z.string("must be a path").superRefine((text, context) => {
@@ -39,6 +40,12 @@ const changeable = readable.superRefine((text, context) => {
   if (FIXED.includes(name)) {
     context.addIssue({ code: "custom", message: `must not be ${name}, which cannot be changed` });
   }
+});
+
+/** A path whose value may be taken away. */
+const removable = changeable.superRefine((text, context) => {
+  if (!NEEDED.includes(text)) return;
+  context.addIssue({ code: "custom", message: `must not be ${text}, which every event has` });
 });
 
 const paths = (path: z.ZodType<string>) =>
@@ -63,12 +70,12 @@ const RATE = "must be a number from 0 to 1";
 /** The operations, by name. */
 export const operations = {
   rename: z.strictObject({
-    from: changeable.refine((path) => !path.endsWith("[]"), "must not end with []"),
+    from: removable.refine((path) => !path.endsWith("[]"), "must not end with []"),
     to: changeable,
   }).superRefine(needsSameArrays),
   copy: z.strictObject({ from: readable, to: changeable }).superRefine(needsSameArrays),
   set: z.strictObject({ path: changeable, value: json }),
-  remove: z.strictObject({ paths: paths(changeable) }),
+  remove: z.strictObject({ paths: paths(removable) }),
   keep: z.strictObject({ paths: paths(readable) }),
   hash: z.strictObject({ paths: paths(changeable) }),
   mask: z.strictObject({ paths: paths(changeable) }),

@@ -10,6 +10,7 @@ import {
   type JsonObject,
   MAX_DEPTH,
 } from "../event/json.ts";
+import { fitsMember } from "./outcome.ts";
 import {
   cloneJson,
   findAll,
@@ -108,7 +109,7 @@ function change(texts: readonly string[], valueFor: (value: unknown) => unknown)
       for (const found of findAll(event, path)) {
         const old = valueOf(found);
         const value = old === null ? undefined : valueFor(old);
-        if (value !== undefined) replace(found, value);
+        if (value !== undefined && fits(path, value)) replace(found, value);
       }
     }
   });
@@ -126,7 +127,7 @@ function move(from: Path, to: Path): Step {
   return always((work) => {
     // All are removed first: `properties` may be moved to `properties.all`.
     const moved = findAll(work.event, from).map((found) => ({ found, value: valueOf(found) }));
-    const fitting = moved.filter(({ value }) => isShallow(value, to));
+    const fitting = moved.filter(({ value }) => isShallow(value, to) && fits(to, value));
     removeAll(fitting.map(({ found }) => found));
     for (const { found, value } of fitting) putAt(work.event, to, { found, from, value });
   });
@@ -135,7 +136,9 @@ function move(from: Path, to: Path): Step {
 function copy(from: Path, to: Path): Step {
   return always((work) => {
     const copied = findAll(work.event, from).map((found) => ({ found, value: valueOf(found) }));
-    for (const { found, value } of copied) putAt(work.event, to, { found, from, value, work });
+    for (const { found, value } of copied) {
+      if (fits(to, value)) putAt(work.event, to, { found, from, value, work });
+    }
   });
 }
 
@@ -143,7 +146,7 @@ function set(path: Path, value: unknown): Step {
   const bytes = jsonBytes(value);
   return always((work) => {
     for (const place of placesAt(work.event, path)) {
-      if (bytes > work.roomBytes || !isShallow(value, path)) return;
+      if (bytes > work.roomBytes || !isShallow(value, path) || !fits(path, value)) return;
       work.roomBytes -= bytes;
       put(place, cloneJson(value));
     }
@@ -181,6 +184,12 @@ function takesRoom(work: Work, value: unknown, { steps }: Path): boolean {
   if (bytes > work.roomBytes) return false;
   work.roomBytes -= bytes;
   return true;
+}
+
+/** Whether a value may stand at a path: members at the top keep the type that every reader of an event expects. */
+function fits({ steps }: Path, value: unknown): boolean {
+  const [first] = steps;
+  return steps.length > 1 || first === "each" || first === undefined || fitsMember(first.name, value);
 }
 
 /** Whether a value at a path is not nested too deep. */

@@ -17,6 +17,7 @@ import { snippet } from "./snippet.ts";
 import { stats } from "./stats.ts";
 import { testEvents } from "./test_events.ts";
 import { traces } from "./traces.ts";
+import { transformations } from "./transformations.ts";
 import { VERSION } from "../http/version.ts";
 
 const forBrowsers = [sending, segment, jitsu, snippet];
@@ -29,6 +30,7 @@ export const GROUPS: readonly Group[] = [
   contracts,
   quarantine,
   testEvents,
+  transformations,
   live,
   traces,
   stats,

@@ -15,6 +15,7 @@ export const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   groupId: id("The group's id, percent-encoded.", "comp_456"),
   trait: id("The trait's name, percent-encoded.", "plan"),
   messageId: id("The event's `messageId`, percent-encoded.", "example-group"),
+  transformation: id("The transformation's name, percent-encoded.", "hide-email"),
   contract: id("The contract's name, percent-encoded.", "page-views"),
   version: id("Number of the version.", "1"),
   rejectedId: id(

@@ -54,7 +54,7 @@ const UNAVAILABLE = [
 ];
 const WHY_UNAVAILABLE =
   "Storage does not answer (`storage_unavailable`), the server is overloaded (`overloaded`), settling is behind " +
-  "(`settling`) or fails (`settling_fails`), an audience is being built (`building`), other processes kept winning the race to write (`contention`), the server's " +
+  "(`settling`) or fails (`settling_fails`), other processes kept winning the race to write (`contention`), the server's " +
   "clock jumped (`clock_moved`), or the server is stopping (`stopping`).";
 
 /** Every code of an event in a batch. */
@@ -160,6 +160,18 @@ export const REFUSALS = {
       "too_many_contracts",
     ],
   ),
+  BadTransformation: refusal("invalid", "Invalid name or draft, or too many transformations.", [
+    ...HOST,
+    ...QUERY,
+    ...NAME,
+    ...BODY,
+    "invalid_body",
+    "invalid_code",
+    "too_many_transformations",
+    "transformation_too_large",
+  ]),
+  FailedTests: refusal("contract", "Tests of the transformation fail. Nothing was saved.", ["tests_failed"]),
+  InUse: refusal("conflict", "Destinations use it.", ["transformation_in_use"]),
   BadDraft: refusal("invalid", "Invalid name, draft or query.", [
     ...HOST,
     ...NAME,

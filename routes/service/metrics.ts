@@ -43,8 +43,11 @@ export interface Metrics {
   watch(pipeline: Pipeline): Pipeline;
   /** Adds a figure of another part, which is read whenever figures are shown. The name has no prefix. */
   addGauge(name: string, help: string, read: () => number): void;
-  /** Adds a count of another part, which only rises. The name has no prefix, and no `_total`. */
-  addCounter(name: string, help: string, read: () => readonly Sample[]): void;
+  /**
+   * Adds a count of another part, which only rises. The name has no prefix, and no `_total`. By default its labels are
+   * those of the samples that there are now.
+   */
+  addCounter(name: string, help: string, read: () => readonly Sample[], labels?: readonly string[]): void;
   /** Everything as text. */
   text(system: System, requests: RequestCounts): Promise<string>;
 }
@@ -107,8 +110,8 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
       },
     }),
     addGauge: (name, help, read) => void others.push({ gauge: gauge(`signalfold_${name}`, help), read }),
-    addCounter(name, help, read) {
-      const labelNames = [...new Set(read().flatMap(({ labels }) => Object.keys(labels)))];
+    addCounter(name, help, read, labels) {
+      const labelNames = [...labels ?? new Set(read().flatMap((sample) => Object.keys(sample.labels)))];
       otherCounters.push({ counter: counter(name, help, labelNames), read });
     },
     async text(system, requests) {
