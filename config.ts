@@ -8,6 +8,7 @@ import { ADDRESS_POLICIES, type AddressPolicy } from "./domain/enrichment/locati
 import { UNKNOWN_EVENTS, type UnknownEvents } from "./domain/contract/contract.ts";
 import { LOG_LEVELS, type LogLevel } from "./routes/http/logger.ts";
 import { isSnippetPath } from "./routes/http/snippet_paths.ts";
+import { ADMIN_KEY_ID, type NamedToken } from "./routes/auth/authentication.ts";
 import { MAX_PROXIES } from "./routes/handler/peer.ts";
 
 /** Visible ASCII (RFC 20, 0x21 to 0x7E): any client can send it unquoted in an `Authorization` header. */
@@ -54,6 +55,31 @@ const token = secret
     (value) => new Set(value).size >= MIN_TOKEN_VARIETY,
     `must have at least ${MIN_TOKEN_VARIETY} distinct characters: ${HOW_TO_MAKE_ONE}`,
   );
+
+/** Most admin tokens with names. */
+const MAX_ADMIN_TOKENS = 50;
+
+/** `alice:TOKEN,ci:TOKEN`. The message names the token by its owner, never by its value. */
+const namedTokens = z.string().transform((text, context): NamedToken[] => {
+  const refuse = (message: string) => {
+    context.addIssue({ code: "custom", message });
+    return z.NEVER;
+  };
+  const tokens: NamedToken[] = [];
+  for (const part of text.split(",")) {
+    const [name = "", ...rest] = part.trim().split(":");
+    if (!/^[A-Za-z0-9_.-]{1,40}$/.test(name) || rest.length !== 1) {
+      return refuse("must be names and tokens such as alice:TOKEN,ci:TOKEN");
+    }
+    if (name === ADMIN_KEY_ID || tokens.some((other) => other.name === name)) {
+      return refuse(`must not have the name ${name} twice; ${ADMIN_KEY_ID} is the name of ADMIN_TOKEN`);
+    }
+    const { error } = token.safeParse(rest[0]);
+    if (error !== undefined) return refuse(`has a token of ${name} that ${error.issues[0]!.message}`);
+    tokens.push({ name, token: rest[0]! });
+  }
+  return tokens.length <= MAX_ADMIN_TOKENS ? tokens : refuse(`must have at most ${MAX_ADMIN_TOKENS} tokens`);
+});
 
 const origin = z.string().transform((value, context) => {
   const url = URL.parse(value);
@@ -111,6 +137,10 @@ export const environmentSchema = z.object({
   ADMIN_TOKEN: token.optional().meta(note(
     "admin token, sent as `Authorization: Bearer`; at least 24 characters, 8 of them distinct",
     "dev: created on first start in `.data/dev.json`; otherwise required",
+  )),
+  ADMIN_TOKENS: namedTokens.optional().meta(note(
+    "more admin tokens, with the names that the [audit log](docs/operations.md#audit-log) shows: `alice:TOKEN,ci:TOKEN`",
+    "none",
   )),
   READ_TOKEN: token.optional().meta(
     note("read token, sent as `Authorization: Bearer`; same rules as `ADMIN_TOKEN`", "none"),
@@ -173,7 +203,9 @@ export interface Settings {
   publicUrl?: string;
   /** The storage; absent on Deno Deploy, which provides it. */
   kvUrl?: string;
-  adminToken: string;
+  /** Absent if only `adminTokens` are set. */
+  adminToken?: string;
+  adminTokens?: readonly NamedToken[];
   readToken?: string;
   writeKey?: string;
   dedupDays: number;
@@ -218,13 +250,18 @@ export function readConfig(env: Record<string, string | undefined>, mode: Mode):
     return { problem: `${String(issue?.path[0])} ${issue?.message}` };
   }
   const read = parsed.data;
-  if (read.ADMIN_TOKEN === undefined) return { problem: "ADMIN_TOKEN must be set" };
+  if (read.ADMIN_TOKEN === undefined && read.ADMIN_TOKENS === undefined) {
+    return { problem: "ADMIN_TOKEN must be set" };
+  }
   const kvUrl = read.KV_URL ?? (mode.dev ? DEV_KV_URL : undefined);
   if (kvUrl === undefined && !mode.deploy) {
     return { problem: "KV_URL must be set: a file path, :memory: or an http(s) URL" };
   }
   const twice = sharedSecret({
     ADMIN_TOKEN: read.ADMIN_TOKEN,
+    ...Object.fromEntries(
+      read.ADMIN_TOKENS?.map(({ name, token }) => [`ADMIN_TOKENS (${name})`, token]) ?? [],
+    ),
     READ_TOKEN: read.READ_TOKEN,
     WRITE_KEY: read.WRITE_KEY,
   });
@@ -236,7 +273,8 @@ export function readConfig(env: Record<string, string | undefined>, mode: Mode):
       host: read.HOST ?? (mode.deploy ? "0.0.0.0" : "127.0.0.1"),
       ...read.PUBLIC_URL !== undefined && { publicUrl: read.PUBLIC_URL },
       ...kvUrl !== undefined && { kvUrl },
-      adminToken: read.ADMIN_TOKEN,
+      ...read.ADMIN_TOKEN !== undefined && { adminToken: read.ADMIN_TOKEN },
+      ...read.ADMIN_TOKENS !== undefined && { adminTokens: read.ADMIN_TOKENS },
       ...read.READ_TOKEN !== undefined && { readToken: read.READ_TOKEN },
       ...read.WRITE_KEY !== undefined && { writeKey: read.WRITE_KEY },
       dedupDays: read.DEDUP_DAYS,

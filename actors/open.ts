@@ -1,6 +1,7 @@
 /** Puts the actors together over one store. */
 import { createCommitter } from "./journal/appender.ts";
 import { createEventContracts } from "./governance/contracts.ts";
+import { createAudit } from "./configuration/audit.ts";
 import { createCounts } from "./stats/counts.ts";
 import type { Clock } from "./store/clock.ts";
 import { type ClockGuard, createClockGuard, startNotice } from "./store/clock_guard.ts";
@@ -180,6 +181,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     suppression,
     erasure,
     contracts,
+    audit: createAudit({ store, clock, newId }),
     quarantine,
     rateLimits,
     replays,

@@ -1,4 +1,5 @@
 /** signalfold behind the routes and the tasks: all rooms as one typed value. */
+import type { Audit } from "./configuration/audit.ts";
 import type { Erasure } from "./erasure/requests_api.ts";
 import type { Suppression } from "./erasure/suppression.ts";
 import type { EventContracts } from "./governance/contracts.ts";
@@ -42,6 +43,7 @@ export interface System {
   erasure: Erasure;
   suppression: Suppression;
   contracts: EventContracts;
+  audit: Audit;
   quarantine: Quarantine;
   rateLimits: RateLimits;
   replays: Replays;

@@ -5,6 +5,7 @@ import type { System } from "../actors/system.ts";
 import type { AddressPolicy, LookUp } from "../domain/enrichment/location.ts";
 import type { UnknownEvents } from "../domain/contract/contract.ts";
 import { type AboutOptions, aboutRoutes } from "./admin/about.ts";
+import { auditRoutes } from "./admin/audit.ts";
 import { adminRoutes } from "./admin/write_keys.ts";
 import { ADMIN_KEY_ID, createAuthentication, type Secrets } from "./auth/authentication.ts";
 import { createCharges } from "./auth/charges.ts";
@@ -218,6 +219,7 @@ function routerOf(
   routes.route("/", snippetRoutes(parts, { snippetPath: settings.snippetPath }));
   routes.route("/", readingRoutes(parts));
   routes.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
+  routes.route("/", auditRoutes(parts));
   routes.route("/", erasureRoutes(parts));
   routes.route("/", contractRoutes(parts));
   routes.route("/", transformationRoutes(parts));

@@ -34,6 +34,7 @@ Deno.test("readConfig() reads every variable", () => {
     KV_URL: "https://kv.example.com",
     DENO_KV_ACCESS_TOKEN: "kv",
     ADMIN_TOKEN,
+    ADMIN_TOKENS: "alice:alice-0123456789abcdef-xyz, ci:ci-token-0123456789abcdef",
     READ_TOKEN,
     WRITE_KEY: "w",
     DEDUP_DAYS: "0",
@@ -56,6 +57,10 @@ Deno.test("readConfig() reads every variable", () => {
       publicUrl: "https://events.example.com",
       kvUrl: "https://kv.example.com",
       adminToken: ADMIN_TOKEN,
+      adminTokens: [
+        { name: "alice", token: "alice-0123456789abcdef-xyz" },
+        { name: "ci", token: "ci-token-0123456789abcdef" },
+      ],
       readToken: READ_TOKEN,
       writeKey: "w",
       dedupDays: 0,
@@ -144,6 +149,27 @@ const BAD: [what: string, env: Record<string, string>, line: RegExp][] = [
     /^KV_URL must not contain a user name, a password/,
   ],
   ["a WRITE_KEY with a colon", { WRITE_KEY: "a:b" }, /^WRITE_KEY must not contain a colon$/],
+  [
+    "ADMIN_TOKENS without names",
+    { ADMIN_TOKENS: "abcdefghijklmnopqrstuvwxyz" },
+    /^ADMIN_TOKENS must be names and /,
+  ],
+  [
+    "ADMIN_TOKENS with a short token",
+    { ADMIN_TOKENS: "alice:short-one" },
+    /^ADMIN_TOKENS has a token of alice that must have at least 24 characters/,
+  ],
+  [
+    "ADMIN_TOKENS with a name twice",
+    { ADMIN_TOKENS: "al:alice-0123456789abcdef-xyz,al:bob-0123456789abcdef-xyz1" },
+    /^ADMIN_TOKENS must not have the name al twice/,
+  ],
+  [
+    "ADMIN_TOKENS with the token of ADMIN_TOKEN",
+    { ADMIN_TOKENS: `alice:${ADMIN_TOKEN}` },
+    /^ADMIN_TOKENS \(alice\) must differ from ADMIN_TOKEN$/,
+  ],
+  ["a WRITE_KEY of a template", { WRITE_KEY: "YOUR_WRITE_KEY" }, /^WRITE_KEY must be a secret of your own/],
   [
     "a WRITE_KEY that is the ADMIN_TOKEN",
     { WRITE_KEY: ADMIN_TOKEN },

@@ -7,6 +7,7 @@ import { createCachedConfig } from "./cached_config.ts";
 import type { Clock } from "../store/clock.ts";
 import { update } from "../store/conditional_update.ts";
 import type { Key } from "../store/keys.ts";
+import { auditWrite, changesBetween } from "./audit.ts";
 import { createSerialQueue } from "../store/serial_queue.ts";
 import type { Store } from "../store/store.ts";
 
@@ -51,6 +52,15 @@ export interface RegistryOptions<T> {
   write(version: Version<T>): unknown;
   read(stored: unknown): Version<T>;
   idOf(value: T): string;
+  /** How changes appear in the audit log. */
+  audited: {
+    /** What a value is: `write_key`, for example. */
+    kind: string;
+    /** The members of a value that an entry shows. */
+    members(value: T): Readonly<Record<string, unknown>>;
+    /** Those of them that are secrets. */
+    hidden?: readonly string[];
+  };
   /** Called with all values before the first use, and after each change by any process. */
   onLoad(values: ReadonlyMap<string, Version<T>>): Promise<void> | void;
 }
@@ -89,6 +99,9 @@ export function createRegistry<T>(options: RegistryOptions<T>) {
       const deletes: Key[] = [];
       for (const { id, value, restored, deletes: more = [] } of changes) {
         const next = await newestVersion(options, id) + 1;
+        sets.push(
+          auditOf(options, { id, value, restored }, { author, before: values.get(id)?.value ?? null }),
+        );
         const version = options.write({
           version: next,
           at: new Date(clock.now()).toISOString(),
@@ -126,6 +139,25 @@ export function createRegistry<T>(options: RegistryOptions<T>) {
       return value === null ? undefined : options.read(value).value ?? undefined;
     },
   };
+}
+
+/** The entry of a change in the audit log: it is written with the change, or not at all. */
+function auditOf<T>(
+  options: RegistryOptions<T>,
+  { id, value, restored }: Pick<Change<T>, "id" | "value"> & { restored: number | undefined },
+  { author, before }: { author: Author; before: T | null },
+): [Key, unknown] {
+  const { kind, members, hidden } = options.audited;
+  const act = value === null
+    ? "deleted"
+    : restored !== undefined
+    ? "restored"
+    : before === null
+    ? "created"
+    : "changed";
+  const shown = (some: T | null) => some === null ? null : members(some);
+  const changes = changesBetween(shown(before), shown(value), hidden);
+  return auditWrite(options, { ...author, action: `${kind}.${act}`, target: id, changes });
 }
 
 /** A page of versions. */

@@ -199,6 +199,7 @@ function registryOf(
       return { ...rest, value: contract && decode(contract) };
     },
     idOf: ({ name }) => name,
+    audited: { kind: "contract", members: ({ name: _, ...rest }) => ({ ...rest }) },
     onLoad,
   });
 }

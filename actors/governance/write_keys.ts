@@ -84,6 +84,17 @@ export async function openWriteKeys(
     write: ({ value, at, by, address }) => ({ ...value, lastChange: { at, by, address } }),
     read: (stored) => ({ version: 0, at: "", by: "", address: "", value: stored as StoredKey }),
     idOf: ({ id }) => id,
+    audited: {
+      kind: "write_key",
+      members: ({ name, allowedTypes, rateLimit, enabled, digest }) => ({
+        name,
+        allowedTypes,
+        rateLimit,
+        enabled,
+        credential: digest,
+      }),
+      hidden: ["credential"],
+    },
     onLoad(values) {
       byDigest = keysByDigest([...values.values()].map(({ value }) => value!), clock.now());
     },

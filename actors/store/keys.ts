@@ -187,6 +187,10 @@ export const suppressedSpansKey = (value: number): Key => [...suppressedSpansPre
 export const processKey = (id: string): Key => ["process", id];
 export const PROCESSES: Key = ["process"];
 
+/** An entry of the audit log, by its id, a ULID. */
+export const auditKey = (id: string): Key => ["audit", id];
+export const AUDIT: Key = ["audit"];
+
 /** A write key, and the value that changes with each change of any of them. */
 export const writeKeyKey = (id: string): Key => ["writeKey", id];
 export const WRITE_KEYS: Key = ["writeKey"];

@@ -78,6 +78,7 @@ function systemOf(store: Store): System {
       used: () => {},
       lastUsedAt: outside,
     },
+    audit: { record: outside, list: outside },
     erasure: { erase: outside, preview: outside, digestOf: () => "", onErase: () => {} },
     suppression: {
       isEmpty: () => true,

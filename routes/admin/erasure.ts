@@ -8,6 +8,7 @@ import { MAX_ID_LENGTH } from "../../domain/event/event.ts";
 import { isShortText } from "../../domain/event/json.ts";
 import {
   adminOnly,
+  authorOf,
   logAct,
   type Outcome,
   type Parts,
@@ -78,6 +79,7 @@ async function erase(
     return jsonResponse({ wouldErase: { ...wouldErase, intervals: shown }, ...saying(known) });
   }
   try {
+    await audit(parts, c, { action: "erasure.requested", person, suppress: query.suppress });
     const { erased, suppressed, at, known } = await erasure.erase(person, query);
     const { kind } = person;
     logAct(parts, c, "person erased", { kind, person: erasure.digestOf(person), suppressed, ...erased });
@@ -99,9 +101,24 @@ function isoOf(ms: number): string | null {
   return Number.isFinite(ms) ? new Date(ms).toISOString() : null;
 }
 
+/** Notes an act in the audit log; an erasure before it begins, so that none goes unnoted. */
+async function audit(
+  parts: Parts,
+  c: RouteContext,
+  { action, person, suppress }: { action: string; person: Person; suppress?: string | false },
+): Promise<void> {
+  await parts.system.audit.record({
+    ...authorOf(parts, c),
+    action,
+    target: `${person.kind}/${parts.system.erasure.digestOf(person)}`,
+    changes: suppress ? { suppress: { to: suppress } } : {},
+  });
+}
+
 async function lift(parts: Parts, c: RouteContext, person: Person): Promise<Outcome> {
   const { suppression, erasure } = parts.system;
   if (!await suppression.lift(person)) return NOT_SUPPRESSED;
+  await audit(parts, c, { action: "suppression.lifted", person });
   logAct(parts, c, "suppression lifted", { kind: person.kind, person: erasure.digestOf(person) });
   return new Response(null, { status: 204, headers: SECURITY_HEADERS });
 }

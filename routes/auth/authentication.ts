@@ -20,15 +20,25 @@ export interface Caller {
   rights: readonly Right[];
   /** The id that is stored with this caller's events. */
   writeKeyId: string;
+  /** The name of an administrator's token. */
+  name?: string;
   /** Types that it may send; absent means all. */
   allowedTypes?: readonly EventType[];
   /** What it may send; absent means no limit. */
   rateLimit?: RateLimit;
 }
 
+/** An admin token with the name that changes are attributed to. */
+export interface NamedToken {
+  name: string;
+  token: string;
+}
+
 /** The secrets of the environment. */
 export interface Secrets {
-  adminToken: string;
+  adminToken?: string;
+  /** More admin tokens, by the names of their owners. */
+  adminTokens?: readonly NamedToken[];
   readToken?: string;
   writeKey?: string;
   /** Wrong credentials a minute from one address before it is answered 429; 0 is no limit. */
@@ -74,7 +84,7 @@ export interface Authentication {
 /** What the functions of an authentication share. */
 interface State {
   writeKeys: System["writeKeys"];
-  tokens: { digest: Buffer; caller: { rights: readonly Right[]; writeKeyId: string } }[];
+  tokens: { digest: Buffer; caller: Caller }[];
   /** The digest of the write key of the environment. */
   given: Buffer | undefined;
   givenCaller: Caller;
@@ -88,11 +98,15 @@ export function createAuthentication(
   now: () => number,
 ): Authentication {
   const limit = createAuthenticationLimit(secrets.authFailuresPerMinute, now);
-  const admin = {
-    digest: digestOf(secrets.adminToken),
-    caller: { rights: MAY_ALL, writeKeyId: ADMIN_KEY_ID },
-  };
-  const tokens = [admin];
+  const { adminToken, adminTokens = [] } = secrets;
+  const named = [
+    ...adminToken === undefined ? [] : [{ name: ADMIN_KEY_ID, token: adminToken }],
+    ...adminTokens,
+  ];
+  const tokens: State["tokens"] = named.map(({ name, token }) => ({
+    digest: digestOf(token),
+    caller: { rights: MAY_ALL, writeKeyId: ADMIN_KEY_ID, name },
+  }));
   if (secrets.readToken !== undefined) {
     tokens.push({ digest: digestOf(secrets.readToken), caller: { rights: MAY_READ, writeKeyId: "" } });
   }

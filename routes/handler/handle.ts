@@ -20,8 +20,8 @@ export interface ConnectionInfo {
   remoteAddr?: Deno.Addr;
 }
 
-/** The variables of a request; `counts` may appear in the log. */
-export type RouteEnv = { Bindings: ConnectionInfo; Variables: { counts: LogMembers } };
+/** The variables of a request; `counts` may appear in the log, `by` is the name of an admin token. */
+export type RouteEnv = { Bindings: ConnectionInfo; Variables: { counts: LogMembers; by: string } };
 
 /** The router's context of a request. */
 export type RouteContext = Context<RouteEnv>;
@@ -128,6 +128,7 @@ export function withAccess<Query extends z.ZodObject = typeof NO_QUERY>(
       const caller = await authentication.byHeaders(c.req.raw.headers);
       const refusal = authentication.refuse(caller, right, () => peerOf(c));
       if (refusal !== undefined) return refusal;
+      if (caller?.name !== undefined) c.set("by", caller.name);
     }
     const read = readQuery(c.req.raw.url, query);
     return read.problem ?? await handler(c, read.query!);
@@ -143,9 +144,9 @@ export function adminOnly<Query extends z.ZodObject = typeof NO_QUERY>(
   return withAccess(parts, { right: "admin", ...query && { query } }, handler);
 }
 
-/** The author of an administrator's change. All administrators share one token, so the address tells more. */
+/** The author of an administrator's change: the name of the token, and the address. */
 export function authorOf({ peerOf }: Pick<Parts, "peerOf">, c: RouteContext): Author {
-  return { by: ADMIN_KEY_ID, address: peerOf(c) };
+  return { by: c.get("by") ?? ADMIN_KEY_ID, address: peerOf(c) };
 }
 
 /** Logs an act of an administrator. People appear as digests. */

@@ -1,6 +1,7 @@
 /** The OpenAPI document: all groups of operations together. */
 import { createDocument, type ZodOpenApiPathsObject } from "zod-openapi";
 import { admin } from "./admin.ts";
+import { audit } from "./audit.ts";
 import { contracts } from "./contracts.ts";
 import { erasure } from "./erasure.ts";
 import { live } from "./live.ts";
@@ -36,6 +37,7 @@ export const GROUPS: readonly Group[] = [
   stats,
   replays,
   erasure,
+  audit,
   segment,
   jitsu,
   snippet,

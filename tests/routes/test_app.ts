@@ -75,6 +75,7 @@ export interface TestOptions
   ipAddresses?: AddressPolicy;
   metricsOpen?: boolean;
   unknownEvents?: UnknownEvents;
+  adminTokens?: { name: string; token: string }[];
   snippetPath?: string;
   placeholderIds?: string;
   suppressedEvents?: "drop" | "refuse";
@@ -93,6 +94,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     system,
     settings: {
       adminToken: ADMIN_TOKEN,
+      ...options.adminTokens && { adminTokens: options.adminTokens },
       readToken: READ_TOKEN,
       ...!options.withoutWriteKey && { writeKey: WRITE_KEY },
       authFailuresPerMinute: options.authFailuresPerMinute ?? 100,

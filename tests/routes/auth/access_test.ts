@@ -5,6 +5,7 @@
  * one is missing. Each row is then tried with each of `CREDENTIALS`. A refusal shows nothing of what is stored and
  * changes nothing, and nobody can tell from it whether a credential is missing, malformed, unknown, disabled or deleted.
  */
+import { PART_PATH, SCRIPT_PATH } from "../../../routes/http/snippet_paths.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { hash } from "node:crypto";
 import type { Right } from "../../../routes/auth/authentication.ts";
@@ -122,6 +123,22 @@ const ROUTES: Row[] = [
     only: ["the environment's write key as Basic", "a stored write key as Basic"],
   },
   preflight(SOURCE_CONFIG_PATH),
+  {
+    route: `GET ${SCRIPT_PATH}`,
+    right: "open",
+    path: at(SCRIPT_PATH.replace(":writeKey", WRITE_KEY)),
+    status: 200,
+    cacheControl: "public, max-age=3600",
+  },
+  preflight(SCRIPT_PATH),
+  {
+    route: `GET ${PART_PATH}`,
+    right: "open",
+    path: at(PART_PATH.replace(":part", "auto-track.bundle.f131ce01a05e3a33a8c1.js")),
+    status: 200,
+    cacheControl: "public, max-age=31536000, immutable",
+  },
+  preflight(PART_PATH),
   reading("GET /api/v1/users/:id", "/api/v1/users/planted_user"),
   reading("GET /api/v1/users/:id/events", "/api/v1/users/planted_user/events"),
   reading("GET /api/v1/anonymous/:id", "/api/v1/anonymous/planted_anon"),
@@ -185,6 +202,7 @@ const ROUTES: Row[] = [
     body: { scope: "user/nobody" },
     status: 202,
   }),
+  admin("GET /api/v1/admin/audit", { path: at("/api/v1/admin/audit") }),
   admin("GET /api/v1/admin/replays", { path: at("/api/v1/admin/replays") }),
   { route: "GET /healthz", right: "open", path: at("/healthz"), status: 200 },
   { route: "GET /readyz", right: "open", path: at("/readyz"), status: 200 },
