@@ -61,6 +61,7 @@ export function storedTransformations(
       return { ...rest, value: transformation && decode(transformation) };
     },
     idOf: ({ name }) => name,
+    audited: { kind: "transformation", members: ({ definition }) => ({ ...definition }) },
     onLoad,
   });
 }
