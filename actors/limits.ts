@@ -1,4 +1,5 @@
 /** The bounds of all rooms that a test or the simulation makes smaller, so that little data goes over each. */
+import { AUDIENCE_LIMITS } from "./audiences/follow.ts";
 import { ERASURE_LIMITS } from "./erasure/erasure_limits.ts";
 import { COMMIT_LIMITS } from "./journal/appender.ts";
 import { JOURNAL_LIMITS } from "./journal/journal_state.ts";
@@ -22,5 +23,6 @@ export const LIMITS = {
   ...VERIFY_LIMITS,
   ...PACE_LIMITS,
   ...LIVE_LIMITS,
+  ...AUDIENCE_LIMITS,
 };
 export type Limits = typeof LIMITS;

@@ -1,4 +1,6 @@
 /** Puts the actors together over one store. */
+import { createAudiences } from "./audiences/audiences.ts";
+import { AUDIENCES_SENDER } from "./audiences/transition_event.ts";
 import { createCommitter } from "./journal/appender.ts";
 import { createEventContracts } from "./governance/contracts.ts";
 import { createAudit } from "./configuration/audit.ts";
@@ -169,6 +171,20 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     usersOf: () => Promise.resolve([]),
     onFault: options.onFault,
   });
+  const audiences = createAudiences({
+    store,
+    clock,
+    newId,
+    owner,
+    foldVersion,
+    limits,
+    journal,
+    settling,
+    reader,
+    append: async (events) => void await committer.commit(events, AUDIENCES_SENDER),
+    onFault: options.onFault,
+  });
+  journal.onAdvance(audiences.wake);
   settling.wake();
   return {
     commit: committer.commit,
@@ -186,6 +202,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     rateLimits,
     replays,
     transformations,
+    audiences,
     async stats() {
       await journal.sync();
       return { ...statsOf(journal), oldestUnsettledMs: await oldestUnsettledMs(store, journal, clock.now()) };
@@ -202,12 +219,14 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       await settling.untilErased(await requestedErasures(store), TICK_MS);
       await quarantine.sweep();
       await replays.tick(TICK_MS);
+      await audiences.tick(TICK_MS);
     },
     async close() {
       clockGuard?.close();
       feed.live.end();
       transformations.close();
       await replays.close();
+      await audiences.close();
       // First: requests that wait for room in the tail get it, or are refused.
       const closing = settling.close();
       await committer.idle();

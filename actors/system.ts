@@ -1,5 +1,6 @@
 /** signalfold behind the routes and the tasks: all rooms as one typed value. */
 import type { Audit } from "./configuration/audit.ts";
+import type { Audiences } from "./audiences/audiences.ts";
 import type { Erasure } from "./erasure/requests_api.ts";
 import type { Suppression } from "./erasure/suppression.ts";
 import type { EventContracts } from "./governance/contracts.ts";
@@ -48,6 +49,7 @@ export interface System {
   rateLimits: RateLimits;
   replays: Replays;
   transformations: Transformations;
+  audiences: Audiences;
   stats(): Promise<Stats & { oldestUnsettledMs: number }>;
   /** Never throws, and takes a second at the most. */
   gauges(): Promise<Gauges>;

@@ -75,6 +75,7 @@ const ROOMS: Record<Place, readonly string[]> = {
     "stats",
     "transformation",
     "destinations",
+    "audiences",
   ],
   domain: [
     "event",
@@ -86,6 +87,7 @@ const ROOMS: Record<Place, readonly string[]> = {
     "condition",
     "transformation",
     "recipe",
+    "audience",
     "forwarding",
   ],
 };

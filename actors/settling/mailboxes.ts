@@ -117,8 +117,11 @@ export function createMail() {
         times[events] = Date.parse(event.timestamp);
         types[events] = 2 * EVENT_TYPES.indexOf(event.type) + (event.context === undefined ? 0 : 1);
         nameNumbers[events] = numberOf(event.type === "track" ? event.event : undefined);
-        if (event.userId !== undefined) deliver("user", event.userId);
-        else if (event.anonymousId !== undefined) deliver("anonymous", event.anonymousId);
+        // A derived event, which is a track event, belongs to nobody.
+        if (event.derived !== true) {
+          if (event.userId !== undefined) deliver("user", event.userId);
+          else if (event.anonymousId !== undefined) deliver("anonymous", event.anonymousId);
+        }
       }
       events++;
     },

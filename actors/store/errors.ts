@@ -27,6 +27,8 @@ const FAULT_RETRY_S = 5;
  * Reasons for which a process refuses work although storage answers, and the seconds after which a retry makes sense.
  */
 const NOT_SERVING = {
+  /** A list or an index is being built. */
+  building: 1,
   /** The clock of this process was moved, or is behind the newest event. */
   clock_moved: FAULT_RETRY_S,
   /** Other processes changed the same keys first, again and again. */

@@ -239,3 +239,53 @@ export const rejectedCountKey = (writeKeyId: string): Key => ["rejectedCount", w
 /** The remaining budget of a limited write key; when a write key was last used. */
 export const rateLimitKey = (id: string): Key => ["rateLimit", id];
 export const writeKeyUsedKey = (id: string): Key => ["writeKeyUsed", id];
+
+/** An audience, its versions, and the mark that changes with every change. */
+export const audienceKey = (name: string): Key => ["audienceDefinition", keyId(name)];
+export const AUDIENCES: Key = ["audienceDefinition"];
+export const audienceVersionKey = (
+  name: string,
+  version: number,
+): Key => [...audienceVersions(name), version];
+export const audienceVersions = (name: string): Key => ["audienceVersion", keyId(name)];
+export const AUDIENCES_CHANGED: Key = ["audiencesChanged"];
+
+/** How far audiences follow the journal, and the lease for it; the definitions of a world. */
+export const AUDIENCES_FOLLOWED: Key = ["audiencesFollowed"];
+export const audienceWorldKey = (world: number): Key => ["audienceWorld", world];
+
+/** The evidence of an actor in a world; a user's memberships stand there too. */
+export const evidenceKey = (world: number, kind: ActorKind, id: string): Key => [
+  ...evidencePrefix(world, kind),
+  keyId(id),
+];
+export const evidencePrefix = (world: number, kind: ActorKind): Key => ["audienceEvidence", world, kind];
+
+/** A member of the audience with a number; all members of it. */
+export const audienceMemberKey = (world: number, audience: number, userId: string): Key => [
+  ...audienceMembersPrefix(world, audience),
+  keyId(userId),
+];
+export const audienceMembersPrefix = (world: number, audience: number): Key => [
+  "audienceMember",
+  world,
+  audience,
+];
+
+/** The next moment (ms) of a person, at which a membership begins or ends; all of a world, in order of time. */
+export const audienceDueKey = (world: number, at: number, userId: string): Key => [
+  ...audienceDuePrefix(world),
+  at,
+  keyId(userId),
+];
+export const audienceDuePrefix = (world: number): Key => ["audienceDue", world];
+
+/** A transition that is not in the journal yet. */
+export const audienceOutboxKey = (world: number, n: number): Key => [...audienceOutboxPrefix(world), n];
+export const audienceOutboxPrefix = (world: number): Key => ["audienceOutbox", world];
+
+/** The prefixes of all keys of one world. */
+export const audienceWorldPrefixes = (world: number): Key[] =>
+  ["audienceEvidence", "audienceMember", "audienceDue", "audienceOutbox", "piece"].map((name) =>
+    name === "piece" ? ["piece", "audienceEvidence", world] : [name, world]
+  );

@@ -60,6 +60,7 @@ export function accept(item: unknown, options: AcceptOptions): Acceptance {
   const stored = settleMembers(checked, options.newId);
   // The server's own mark: a sender's member of that name is ignored.
   if ("neverLinks" in stored) delete stored.neverLinks;
+  if ("derived" in stored) delete stored.derived;
   const { receivedAt, defaults } = options;
   const sentAt = readSentAt(stored.sentAt, receivedAt) ?? readSentAt(defaults?.sentAt, receivedAt);
   stampTimes(stored, { receivedAt, sentAt });

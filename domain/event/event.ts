@@ -29,6 +29,8 @@ export interface StoredEvent {
   integrations?: Record<string, unknown>;
   /** It names an id that a setting counted as a placeholder when it was accepted: it links nothing (`placeholder.ts`). */
   neverLinks?: true;
+  /** signalfold derived it from other events: it is forwarded and shown, and counts nowhere. No sender can say so. */
+  derived?: true;
   /** ISO 8601, UTC, milliseconds: when it happened, corrected for skew, never after `receivedAt`. */
   timestamp: string;
   /** The sender's own word on when it happened, as it was sent. */

@@ -41,12 +41,14 @@ export interface Fact {
   readonly hasContext: boolean;
   /** It names a placeholder by the settings of its acceptance; absent if it does not. */
   neverLinks?: true;
+  /** It was derived from other events: it belongs to no actor. */
+  derived?: true;
 }
 
 /** The members of an event that name its actors. */
 export type Names = Pick<
   Fact,
-  "type" | "userId" | "anonymousId" | "groupId" | "previousId" | "neverLinks"
+  "type" | "userId" | "anonymousId" | "groupId" | "previousId" | "neverLinks" | "derived"
 >;
 
 /** The names of a stored event. */
@@ -61,9 +63,10 @@ export function namesOf(event: StoredEvent): Names {
   }, event);
 }
 
-/** Few events have the mark, so that the others are all of one shape, without it. */
-function withMark<N extends Names>(names: N, { neverLinks }: StoredEvent): N {
+/** Few events have a mark, so that the others are all of one shape, without it. */
+function withMark<N extends Names>(names: N, { neverLinks, derived }: StoredEvent): N {
   if (neverLinks === true) names.neverLinks = true;
+  if (derived === true) names.derived = true;
   return names;
 }
 
@@ -102,10 +105,11 @@ export function linkedBy(fact: Names): string | undefined {
 
 /**
  * The actors whose logs have an event: exactly those that it names. A link is in the log of the anonymous id too.
- * Nothing is looked up, so accepting an event reads no actor.
+ * Nothing is looked up, so accepting an event reads no actor. A derived event is in no log.
  */
 export function actorsOf(fact: Names): ActorName[] {
   const names: ActorName[] = [];
+  if (fact.derived) return names;
   if (fact.userId !== undefined) {
     names.push(`user/${fact.userId}`);
     const linked = linkedBy(fact);

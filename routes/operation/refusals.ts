@@ -54,7 +54,7 @@ const UNAVAILABLE = [
 ];
 const WHY_UNAVAILABLE =
   "Storage does not answer (`storage_unavailable`), the server is overloaded (`overloaded`), settling is behind " +
-  "(`settling`) or fails (`settling_fails`), other processes kept winning the race to write (`contention`), the server's " +
+  "(`settling`) or fails (`settling_fails`), an audience is being built (`building`), other processes kept winning the race to write (`contention`), the server's " +
   "clock jumped (`clock_moved`), or the server is stopping (`stopping`).";
 
 /** Every code of an event in a batch. */
