@@ -1,5 +1,5 @@
 /** Requests to the API of this server, and nothing else. */
-import { parseJson } from "../core/json.ts";
+import { type Json, parseJson } from "../core/json.ts";
 import { prefixOf } from "../core/place.ts";
 import { type About, about, currentToken, enter, lock, sessionState } from "./session.ts";
 
@@ -52,9 +52,6 @@ export interface ApiRequest {
   body?: unknown;
   signal?: AbortSignal | undefined;
 }
-
-/** As `JSON.parse` gives it: answers are as the API documents them, and screens name the members that they read. */
-export type Json = ReturnType<JSON["parse"]>;
 
 /**
  * Asks the API, and gives the answer's JSON (`null` if it has none). Throws {@link ApiError}. If the token is no longer

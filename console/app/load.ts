@@ -1,6 +1,7 @@
 /** Loading in components: one request at a time, old figures stay until new ones are there. */
+import type { Json } from "../core/json.ts";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { api, ApiError, type Json } from "./api.ts";
+import { api, ApiError } from "./api.ts";
 
 /** What a component knows of an answer. */
 export interface Loaded<Value = Json> {
@@ -91,4 +92,11 @@ export function useLoad<Value>(
   const { key: _, ...rest } = state;
   const isOther = key !== undefined && state.key !== key && state.value !== undefined;
   return { ...rest, isLoading: rest.isLoading || isOther, reload: () => again.current() };
+}
+
+/** A module that is loaded when it is first needed; `undefined` until then. */
+export function useModule<Module>(load: () => Promise<Module>): Module | undefined {
+  const [module, setModule] = useState<{ loaded: Module } | undefined>();
+  useEffect(() => void load().then((loaded) => setModule({ loaded })), []);
+  return module?.loaded;
 }

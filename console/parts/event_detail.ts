@@ -1,10 +1,10 @@
 /** One event: what it says, what it changed, whether contracts hold, where it went, and how it got here. */
 import type { ComponentChildren, VNode } from "preact";
-import { api, ApiError, apiPath, apiQuery, apiUrl, type Json } from "../app/api.ts";
+import { api, ApiError, apiPath, apiQuery, apiUrl } from "../app/api.ts";
 import { useLoad } from "../app/load.ts";
 import { go, hrefOf, linkTo } from "../app/router.ts";
 import { tags, view } from "../app/tags.ts";
-import { pretty } from "../core/json.ts";
+import { type Json, pretty } from "../core/json.ts";
 import { curl, visible } from "../core/text.ts";
 import { duration } from "../core/time.ts";
 import { action, actorLink, badge, Copy, failure, idText, notice, skeleton, toneOf, when } from "./basics.ts";

@@ -1,9 +1,10 @@
 /** Live: events as they arrive. The list never moves under the reader, and leaves nothing out silently. */
 import type { ComponentChildren, VNode } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { apiQuery, apiUrl, type Json } from "../app/api.ts";
-import { parseJson } from "../core/json.ts";
+import { apiQuery, apiUrl } from "../app/api.ts";
+import { type Json, parseJson } from "../core/json.ts";
 import { bindKeys } from "../app/keys.ts";
+import { useModule } from "../app/load.ts";
 import { choose, chosen, linkTo, place } from "../app/router.ts";
 import { requestOfScreen, Title } from "../parts/title.ts";
 import { tags, view } from "../app/tags.ts";
@@ -308,7 +309,6 @@ function Waiting({ filters }: { filters: Record<string, string> }): VNode {
 
 /** The detail is loaded when the first event is opened. */
 function Detail(props: EventDetailProps): VNode {
-  const [module, setModule] = useState<typeof import("../parts/event_detail.ts") | undefined>();
-  useEffect(() => void import("../parts/event_detail.ts").then(setModule), []);
+  const module = useModule(() => import("../parts/event_detail.ts"));
   return module === undefined ? skeleton(6) : view(module.EventDetail, props);
 }

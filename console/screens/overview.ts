@@ -1,7 +1,8 @@
 /** Overview: how many events came, of which kind, and what became of them. */
+import type { Json } from "../core/json.ts";
 import type { ComponentChildren, VNode } from "preact";
 import { useState } from "preact/hooks";
-import { api, apiQuery, apiUrl, type Json } from "../app/api.ts";
+import { api, apiQuery, apiUrl } from "../app/api.ts";
 import { useApi, useLoad } from "../app/load.ts";
 import { choose, chosen, go, linkTo } from "../app/router.ts";
 import { requestOfScreen, Title } from "../parts/title.ts";

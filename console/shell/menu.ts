@@ -63,5 +63,12 @@ export const openEntries = () =>
 export const LOADERS: Partial<Record<Screen, () => Promise<ScreenModule>>> = {
   overview: () => import("../screens/overview.ts"),
   live: () => import("../screens/live.ts"),
+  test: () => import("../screens/test.ts"),
+  users: () => import("../screens/users.ts"),
+  groups: () => import("../screens/groups.ts"),
+  quarantine: () => import("../screens/quarantine.ts"),
+  keys: () => import("../screens/keys.ts"),
+  settings: () => import("../screens/settings.ts"),
+  contracts: () => import("../screens/contracts.ts"),
   event: () => import("../screens/event.ts"),
 };

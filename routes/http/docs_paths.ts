@@ -23,6 +23,13 @@ export type AssetPath = keyof typeof ASSET_PATHS;
 export const CONSOLE_PATHS = {
   overview: "/console",
   live: "/console/live",
+  test: "/console/test",
+  users: "/console/users",
+  groups: "/console/groups",
+  quarantine: "/console/quarantine",
+  keys: "/console/keys",
+  settings: "/console/settings",
+  contracts: "/console/contracts",
   event: "/console/event",
 } as const;
 
