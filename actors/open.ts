@@ -30,7 +30,6 @@ import { createTraces } from "./reading/event_trace.ts";
 import { openSuppression } from "./erasure/suppression.ts";
 import type { Observer, System } from "./system.ts";
 import { requestedErasures } from "./erasure/requests.ts";
-import { createPersonsBefore } from "./transformation/persons_before.ts";
 import { createTransformations } from "./transformation/transformations.ts";
 import { openWriteKeys } from "./governance/write_keys.ts";
 import { NotServing } from "./store/errors.ts";
@@ -166,11 +165,12 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     store,
     clock,
     newId,
-    personsBefore: createPersonsBefore(reader),
+    createRolling: reader.rolling,
     // Nothing uses transformations yet.
     usersOf: () => Promise.resolve([]),
     onFault: options.onFault,
   });
+  erasure.onErase(() => Promise.resolve(transformations.forgetPeople()));
   const audiences = createAudiences({
     store,
     clock,

@@ -11,6 +11,7 @@ import { createPast, type Stretch } from "./as_of.ts";
 import { createViews, placeOfLog, type ViewsOptions } from "./consistent_read.ts";
 import { createGroupProfiles } from "./group_profile.ts";
 import { createLogPages, type LogQuery } from "./log_pages.ts";
+import { createRollingProfiles, type RollingProfiles } from "./rolling_profiles.ts";
 import { createTraitProvenance, type TraitProvenance } from "./trait_provenance.ts";
 import { createLinked } from "./user_parts.ts";
 import { createUserProfiles } from "./user_profile.ts";
@@ -31,6 +32,8 @@ export interface Reader {
   ): Promise<{ members: Record<string, string>[]; cursor: string | null } | null>;
   /** Explains a user's trait; `"no trait"` if no event set it. */
   trait(userId: string, name: string): Promise<TraitProvenance | "no trait" | null>;
+  /** Profiles just before events, for somebody who goes through the journal in order. */
+  rolling(): RollingProfiles;
   /** When an anonymous id was first linked at or after a time, by a link after a position (ms since 1970). */
   linkedSince(
     anonymousId: string,
@@ -60,6 +63,7 @@ export function createReader(options: ReaderOptions): Reader {
     log: (kind, id, query) =>
       views.viewed((extend, generation) => readLogPage(extend, generation, { kind, id, query })),
     trait: createTraitProvenance({ ...options, views, userPerson: users.userPerson, openEntries }),
+    rolling: () => createRollingProfiles(options),
     linkedSince: (anonymousId, { fromMs, after }) =>
       views.viewed(async (extend) => {
         const { view, actor } = await views.readActor(extend, "anonymous", anonymousId);

@@ -11,7 +11,7 @@ import type { createLinked } from "./user_parts.ts";
 
 /** Groups of a person whose traits are shown, and bytes of these traits; other groups are listed without traits. */
 export const MAX_GROUPS = 1_000;
-const GROUPS_BYTES = 1024 * 1024;
+export const GROUPS_BYTES = 1024 * 1024;
 
 /** Groups that are read at once. */
 const GROUPS_AT_ONCE = 20;
@@ -125,7 +125,10 @@ async function groupTraits(
 }
 
 /** The newest context of a person, which only the journal holds. */
-async function contextOf({ journal }: ViewsOptions, { context }: Person): Promise<Record<string, unknown>> {
+export async function contextOf(
+  { journal }: ViewsOptions,
+  { context }: Person,
+): Promise<Record<string, unknown>> {
   if (context === null) return {};
   const [newest] = await journal.events.at([context[1]]);
   // It is missing while its person is being erased.

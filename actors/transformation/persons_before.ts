@@ -1,30 +1,45 @@
-/** The profiles just before events: what the events with smaller positions say, whatever their timestamps. */
+/** The profiles just before events, for each reader of the journal: what the events with smaller positions say. */
 import { EVENT_TYPES, type StoredEvent } from "../../domain/event/event.ts";
 import type { JsonObject } from "../../domain/event/json.ts";
-import { justBefore } from "../../domain/event/position.ts";
-import type { Reader } from "../reading/profiles.ts";
-import type { PersonsBefore, Positioned } from "./chain.ts";
+import type { RollingProfiles } from "../reading/rolling_profiles.ts";
+import type { PersonsBefore } from "./chain.ts";
 
-/** Profiles that are read at once. */
-const AT_ONCE = 8;
+/** Readers whose profiles are kept: more than there are destinations. */
+const MAX_READERS = 64;
 
-/** Reads each profile by itself. */
-export function createPersonsBefore(reader: Pick<Reader, "user" | "anonymous">): PersonsBefore {
-  async function before({ event, position }: Positioned): Promise<JsonObject> {
-    const past = { upTo: justBefore(position) };
-    const { userId, anonymousId } = event;
-    const found = userId !== undefined
-      ? await reader.user(userId, past)
-      : anonymousId === undefined
-      ? null
-      : await reader.anonymous(anonymousId, past);
-    return found ?? emptyProfile(event);
-  }
+/** Profiles for several readers, each at its own place in the journal. */
+export interface Persons {
+  /** The profiles for a reader, by its id. */
+  of(reader: string): PersonsBefore;
+  /** The profiles for one who reads once. */
+  once(): PersonsBefore;
+  /** Lets everything go: call it when somebody was erased. */
+  forget(): void;
+}
 
+/** Creates the profiles. Nothing is read or held before somebody asks. */
+export function createPersons(createRolling: () => RollingProfiles): Persons {
+  const rolling = new Map<string, RollingProfiles>();
+  return {
+    of(reader) {
+      const known = rolling.get(reader) ?? createRolling();
+      rolling.delete(reader);
+      rolling.set(reader, known);
+      if (rolling.size > MAX_READERS) rolling.delete(rolling.keys().next().value!);
+      return beforeAll(known);
+    },
+    once: () => beforeAll(createRolling()),
+    forget() {
+      for (const each of rolling.values()) each.forget();
+    },
+  };
+}
+
+function beforeAll(rolling: RollingProfiles): PersonsBefore {
   return async (events) => {
     const profiles: JsonObject[] = [];
-    for (let from = 0; from < events.length; from += AT_ONCE) {
-      profiles.push(...await Promise.all(events.slice(from, from + AT_ONCE).map(before)));
+    for (const { event, position } of events) {
+      profiles.push(await rolling.before(event, position) ?? emptyProfile(event));
     }
     return profiles;
   };

@@ -12,9 +12,12 @@ import type { Outcome } from "../../domain/transformation/outcome.ts";
 import type { CodeProblem } from "../../domain/transformation/program.ts";
 import type { Author, Version } from "../configuration/registry.ts";
 import { TooManyTransformations, TransformationInUse, TransformationTooLarge } from "../store/errors.ts";
-import { applyChain, type Link, type PersonsBefore, type Positioned, type Transformed } from "./chain.ts";
+import type { RollingProfiles } from "../reading/rolling_profiles.ts";
+import { applyChain, type Link, type Positioned, type Transformed } from "./chain.ts";
+import { type Check, type CheckOptions, checkRunnable } from "./check.ts";
 import { createFigures, type TransformationFigures } from "./figures.ts";
 import { type FailedCase, failedCases, type Runnable, runnableOf, wholePerson } from "./run_definition.ts";
+import { createPersons } from "./persons_before.ts";
 import { createSandbox, type Sandbox, type SandboxOptions } from "./sandbox.ts";
 import {
   encode,
@@ -75,15 +78,30 @@ export interface Transformations {
   missing(names: readonly string[]): Promise<string[]>;
   /** Resolves when the transformations are fresh enough; `undefined` if they already are. */
   fresh(): Promise<void> | undefined;
-  /** Applies transformations in order, with the versions that are current now. */
-  apply(names: readonly string[], events: readonly Positioned[]): Promise<Transformed[]>;
+  /**
+   * Runs a draft, or the current version, beside the current version, or the original, over the last events; `undefined` if
+   * there is neither.
+   */
+  check(name: string, query: CheckQuery): Promise<Check | { problem: CodeProblem } | undefined>;
+  /**
+   * Applies transformations in order, with the versions that are current now. `reader` says whose place in the journal the
+   * events are at, so that profiles roll on from one call to the next.
+   */
+  apply(names: readonly string[], events: readonly Positioned[], reader: string): Promise<Transformed[]>;
+  /** Lets go of what is held of people: call it when somebody was erased. */
+  forgetPeople(): void;
   figures(): TransformationFigures;
   close(): void;
 }
 
+/** What a check runs over. */
+export type CheckQuery = Pick<CheckOptions, "last" | "where" | "onProgress" | "isCancelled"> & {
+  draft?: Draft;
+};
+
 /** What transformations are given. */
 export interface TransformationsOptions extends StoredOptions {
-  personsBefore: PersonsBefore;
+  createRolling(): RollingProfiles;
   /** The destinations that use a transformation. */
   usersOf(name: string): Promise<readonly string[]>;
   onFault(error: unknown): void;
@@ -98,7 +116,8 @@ interface Held extends Link {
 
 /** Creates the transformations of a store. They are read before the first use. */
 export function createTransformations(options: TransformationsOptions): Transformations {
-  const { clock, newId, personsBefore, usersOf, onFault, beginThread } = options;
+  const { store, clock, newId, createRolling, usersOf, onFault, beginThread } = options;
+  const persons = createPersons(createRolling);
   const sandbox = createSandbox({ clock, onFault, ...beginThread && { beginThread } });
   const figures = createFigures(sandbox);
   let held = new Map<string, Held>();
@@ -198,15 +217,35 @@ export function createTransformations(options: TransformationsOptions): Transfor
       await registry.refreshed();
       return names.filter((name) => !held.has(name));
     },
+    async check(name, { draft, ...query }) {
+      const made = draft === undefined ? undefined : await drafted(name, draft);
+      if (made !== undefined && "problem" in made.loaded) return made.loaded;
+      await registry.refreshed();
+      const current = held.get(name)?.runnable;
+      const checked = made?.runnable ?? current;
+      if (checked === undefined) return undefined;
+      return await checkRunnable({
+        ...query,
+        store,
+        clock,
+        checked,
+        standing: made === undefined ? undefined : current,
+        personsBefore: persons.once(),
+      });
+    },
     fresh: registry.fresh,
-    async apply(names, events) {
+    forgetPeople: persons.forget,
+    async apply(names, events, reader) {
       const links = names.map((name) => held.get(name));
       const unknown = names.find((_, index) => links[index] === undefined);
       if (unknown !== undefined) {
         const failure = { name: unknown, message: `No transformation is named ${unknown}.` };
         return events.map(() => ({ failure, by: [], logs: [] }));
       }
-      return await applyChain(links as Held[], events, { personsBefore, count: figures.count });
+      return await applyChain(links as Held[], events, {
+        personsBefore: persons.of(reader),
+        count: figures.count,
+      });
     },
     figures: figures.now,
     close: sandbox.close,

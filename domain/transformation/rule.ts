@@ -111,7 +111,7 @@ const members = Object.fromEntries(
 ) as { [Name in Operation]: z.ZodOptional<(typeof operations)[Name]> };
 
 /** A condition that the event must meet, as the steps before have left it. */
-const where = z.unknown().superRefine((given, context) => {
+export const conditionSchema = z.unknown().superRefine((given, context) => {
   const read = readCondition(given);
   if (!("problem" in read)) return;
   const { path, message } = read.problem;
@@ -119,7 +119,7 @@ const where = z.unknown().superRefine((given, context) => {
 });
 
 /** One step: exactly one operation. */
-export const ruleSchema = z.strictObject({ ...members, where: where.optional() }).superRefine(
+export const ruleSchema = z.strictObject({ ...members, where: conditionSchema.optional() }).superRefine(
   (rule, context) => {
     const named = OPERATIONS.filter((name) => rule[name] !== undefined);
     if (named.length === 1) return;

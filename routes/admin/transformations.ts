@@ -10,6 +10,7 @@ import {
 import { isObject, type JsonObject } from "../../domain/event/json.ts";
 import { MAX_ERRORS } from "../../domain/event/rejection.ts";
 import { givenEvent } from "../../domain/transformation/case.ts";
+import { conditionSchema } from "../../domain/transformation/rule.ts";
 import { draftSchema, MAX_NAME_LENGTH } from "../../domain/transformation/definition.ts";
 import type { CodeProblem } from "../../domain/transformation/program.ts";
 import {
@@ -26,6 +27,7 @@ import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
 import type { NO_QUERY } from "../http/query.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { bodyErrors, readBody } from "./admin_body.ts";
+import { type Checks, createChecks, type NoCheck } from "./transformation_check.ts";
 
 /** Versions in one page. */
 const MAX_VERSIONS = 50;
@@ -55,10 +57,26 @@ export const trySchema = z.strictObject({
   person: z.unknown().refine(isObject, "must be a profile: an object").optional(),
 }, { error: bodyErrors });
 
+/** Events that a check goes over, at most and by default. */
+const MAX_LAST = 10_000;
+const DEFAULT_LAST = 1_000;
+
+/** Of `POST …/transformations/{name}/check`. */
+export const checkSchema = z.strictObject({
+  draft: draftSchema.optional(),
+  last: z.int(`must be a whole number from 1 to ${MAX_LAST}`).min(
+    1,
+    `must be a whole number from 1 to ${MAX_LAST}`,
+  )
+    .max(MAX_LAST, `must be a whole number from 1 to ${MAX_LAST}`).default(DEFAULT_LAST),
+  where: conditionSchema.optional(),
+}, { error: bodyErrors });
+
 /** Everything under `/api/v1/admin/transformations`. */
 export function transformationRoutes(parts: Parts): Hono<RouteEnv> {
   const { system: { transformations } } = parts;
   const routes = new Hono<RouteEnv>();
+  const checks = createChecks(transformations, parts.now);
   const named = <Query extends z.ZodObject = typeof NO_QUERY>(
     handler: (c: RouteContext, name: string, query: z.output<Query>) => Promise<Outcome>,
     query?: Query,
@@ -93,6 +111,10 @@ export function transformationRoutes(parts: Parts): Hono<RouteEnv> {
   );
   routes.post("/api/v1/admin/transformations/:name/restore", named((c, name) => restore(parts, c, name)));
   routes.post("/api/v1/admin/transformations/:name/try", named((c, name) => tryOne(parts, c, name)));
+  routes.post(
+    "/api/v1/admin/transformations/:name/check",
+    named((c, name) => check(parts, c, { name, checks })),
+  );
   return routes;
 }
 
@@ -164,6 +186,26 @@ async function tryOne(parts: Parts, c: RouteContext, name: string): Promise<Outc
   return "problem" in tried ? invalidCode(tried.problem, "draft.code") : jsonResponse(shownTry(tried));
 }
 
+async function check(
+  parts: Parts,
+  c: RouteContext,
+  { name, checks }: { name: string; checks: Checks },
+): Promise<Outcome> {
+  const body = await readBody(parts, c, checkSchema);
+  if (body.problem !== undefined) return body.problem;
+  const { draft, last, where } = body.value;
+  const query = { last, where: where as JsonObject | undefined, ...draft !== undefined && { draft } };
+  const request = { name, query, isCancelled: () => c.req.raw.signal.aborted };
+  const wantsProgress = /\btext\/event-stream\b/.test(c.req.header("accept") ?? "");
+  const answer = await (wantsProgress ? checks.streamed(request) : checks.whole(request));
+  return answer instanceof Response ? answer : noCheck(answer);
+}
+
+function noCheck(refused: NoCheck): Problem {
+  if (refused === "unknown") return NO_SUCH_TRANSFORMATION;
+  return refused === "too many" ? TOO_MANY_CHECKS : invalidCode(refused, "draft.code");
+}
+
 function shownTry({ outcome, durationUs }: Extract<Tried, { outcome: unknown }>): JsonObject {
   const { logs = [], ...rest } = outcome;
   return { ...rest, logs, durationUs };
@@ -203,6 +245,12 @@ export const NO_SUCH_TRANSFORMATION: Problem = {
   reason: "not_found",
   code: "not_found",
   detail: "No transformation has this name.",
+};
+const TOO_MANY_CHECKS: Problem = {
+  reason: "unavailable",
+  code: "overloaded",
+  detail: "Other transformations are being checked; retry later.",
+  retryAfterS: 1,
 };
 const NO_SUCH_VERSION: Problem = {
   reason: "not_found",

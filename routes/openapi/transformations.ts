@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { KINDS } from "../../domain/transformation/definition.ts";
 import {
+  checkSchema,
   restoreSchema,
   saveQuery,
   transformationVersionsQuery,
@@ -50,6 +51,21 @@ const trySuccess = z.object({
   logs: z.array(z.string()),
   durationUs: z.int().min(0),
 }).meta({ id: "TransformationTry" });
+
+const checkResult = z.object({
+  checked: z.int().min(0),
+  same: z.int().min(0),
+  changed: z.int().min(0),
+  dropped: z.int().min(0),
+  failed: z.int().min(0),
+  complete: z.boolean().meta({ description: "`false` if the check would take longer than a minute." }),
+  examples: z.array(z.object({
+    messageId: z.string(),
+    before: z.unknown(),
+    after: z.unknown(),
+    error: z.object({ message: z.string(), line: z.int().optional() }).optional(),
+  })).max(20),
+}).meta({ id: "TransformationCheck" });
 
 const draft = {
   kind: "rules",
@@ -127,6 +143,26 @@ export const transformations: Group = {
       },
       answers: {
         200: { description: "What it made of the event, or why it failed.", schema: trySuccess },
+      },
+      refusals: ["BadTransformation", "NotFound", "BodyTooLarge"],
+    },
+    "POST /api/v1/admin/transformations/{transformation}/check": {
+      summary: "Check a transformation against the last events",
+      description:
+        "Runs the draft beside the current version, or the current version beside the originals, and compares. Touches no " +
+        "destination. A client that accepts `text/event-stream` gets events named `progress`, with the numbers `checked` and " +
+        "`of`, and a last one named `result`.",
+      right: "admin",
+      body: {
+        schema: checkSchema.safeExtend({ where: checkSchema.shape.where.meta({ type: "object" }) }),
+        examples: { "A draft": { draft, last: 100 } },
+      },
+      answers: {
+        200: {
+          description: "How many events differ, and up to 20 differences.",
+          schema: checkResult,
+          alsoTypes: ["text/event-stream"],
+        },
       },
       refusals: ["BadTransformation", "NotFound", "BodyTooLarge"],
     },

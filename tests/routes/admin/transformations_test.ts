@@ -383,3 +383,141 @@ Deno.test("a change by one process reaches another, and a restart keeps all vers
   strictEqual((await tryOn(one, "t", { event: PAGE })).results[0].properties.key, null);
   store.close();
 });
+
+/** Sends track events `e0`, `e1`, …, each with its number. */
+async function sendTracks(test: TestApp, count: number): Promise<void> {
+  for (let from = 0; from < count; from += 200) {
+    const batch = Array.from({ length: Math.min(200, count - from) }, (_, n) => ({
+      type: "track",
+      userId: `u${(from + n) % 7}`,
+      event: (from + n) % 10 === 0 ? "Test" : "Order Completed",
+      messageId: `e${from + n}`,
+      properties: { n: from + n },
+    }));
+    const { body } = await test.send("/api/v1/events/batch", { batch });
+    strictEqual(body.accepted, batch.length);
+  }
+}
+
+const checkOn = async (test: TestApp, name: string, body: unknown) => {
+  const answer = await ask(test, "POST", path(name, "/check"), body);
+  strictEqual(answer.status, 200, JSON.stringify(answer.body));
+  return answer.body;
+};
+
+const DRAFT = {
+  kind: "javascript",
+  code: `export default (event) => {
+    const { n } = event.properties;
+    if (event.event === "Test") return null;
+    if (n % 10 === 1) throw new Error("odd one");
+    if (n % 10 === 2) event.properties.changed = true;
+    return event;
+  }`,
+};
+
+Deno.test("a check compares a draft with the original, and shows twenty differences", async () => {
+  await using test = await openTestApp();
+  await sendTracks(test, 400);
+  const { examples, ...counts } = await checkOn(test, "new", { draft: DRAFT, last: 300 });
+  deepStrictEqual(counts, { checked: 300, same: 210, changed: 30, dropped: 30, failed: 30, complete: true });
+  strictEqual(examples.length, 20);
+  const [dropped, failed, changed] = examples;
+  deepStrictEqual([dropped.messageId, dropped.before.properties, dropped.after], ["e100", { n: 100 }, null]);
+  deepStrictEqual([failed.messageId, failed.after, failed.error], ["e101", null, {
+    message: "odd one",
+    line: 4,
+  }]);
+  deepStrictEqual(changed.after.properties, { n: 102, changed: true });
+});
+
+Deno.test("a check compares a draft with the current version, and the current version with the original", async () => {
+  await using test = await openTestApp();
+  await sendTracks(test, 50);
+  await put(test, "t", DRAFT);
+  const same = await checkOn(test, "t", { draft: DRAFT });
+  deepStrictEqual([same.checked, same.same, same.failed], [50, 45, 5]);
+  const current = await checkOn(test, "t", {});
+  deepStrictEqual([current.checked, current.same, current.dropped, current.changed, current.failed], [
+    50,
+    35,
+    5,
+    5,
+    5,
+  ]);
+  const rules = await checkOn(test, "t", { draft: { kind: "rules", rules: [{ drop: {} }] } });
+  deepStrictEqual([rules.same, rules.dropped], [5, 45]);
+  strictEqual(rules.examples.find((each: { before: unknown }) => each.before === null), undefined);
+});
+
+Deno.test("a check takes the last events that meet a condition", async () => {
+  await using test = await openTestApp();
+  await sendTracks(test, 100);
+  const drop = { kind: "rules", rules: [{ drop: {} }] };
+  const { checked, examples } = await checkOn(test, "new", {
+    draft: drop,
+    last: 3,
+    where: { event: "Test" },
+  });
+  deepStrictEqual([checked, examples.map((each: { messageId: string }) => each.messageId)], [3, [
+    "e70",
+    "e80",
+    "e90",
+  ]]);
+  strictEqual((await checkOn(test, "new", { draft: drop, where: { event: "None" } })).checked, 0);
+  strictEqual((await ask(test, "POST", path("new", "/check"), {})).status, 404);
+  for (
+    const [body, at] of [[{ draft: drop, last: 10_001 }, "last"], [
+      { draft: drop, where: { a: { $x: 1 } } },
+      "where.a.$x",
+    ]]
+  ) {
+    const answer = await ask(test, "POST", path("new", "/check"), body);
+    deepStrictEqual([answer.status, answer.body.errors[0].path], [400, at]);
+  }
+});
+
+Deno.test("a check gives code the profile just before each event", async () => {
+  await using test = await openTestApp();
+  for (let n = 0; n < 12; n++) {
+    await test.send("/api/v1/events", {
+      type: "identify",
+      userId: "u",
+      messageId: `i${n}`,
+      traits: { last: n },
+    });
+  }
+  const draft = {
+    kind: "javascript",
+    code: `export default (event, { person }) => {
+      if (event.traits.last !== (person.traits.last ?? -1) + 1) throw new Error(JSON.stringify(person));
+      return event;
+    }`,
+  };
+  const { checked, same } = await checkOn(test, "new", { draft, last: 10 });
+  deepStrictEqual([checked, same], [10, 10]);
+});
+
+Deno.test("a check streams its progress to a client that accepts events", async () => {
+  await using test = await openTestApp();
+  await sendTracks(test, 250);
+  const stream = async (name: string, body: unknown) =>
+    await test.app.request(path(name, "/check"), {
+      method: "POST",
+      headers: { ...AS_ADMIN, accept: "text/event-stream" },
+      body: JSON.stringify(body),
+    });
+  const response = await stream("new", { draft: DRAFT });
+  strictEqual(response.headers.get("content-type"), "text/event-stream");
+  const events = (await response.text()).trimEnd().split("\n\n").map((text) => {
+    const [name, data] = text.split("\n");
+    return [name!.slice("event: ".length), JSON.parse(data!.slice("data: ".length))];
+  });
+  deepStrictEqual(
+    events.slice(0, -1),
+    [0, 100, 200, 250].map((checked) => ["progress", { checked, of: 250 }]),
+  );
+  const [name, { checked, same }] = events.at(-1)!;
+  deepStrictEqual([name, checked, same], ["result", 250, 175]);
+  strictEqual((await stream("new", {})).status, 404);
+});

@@ -220,6 +220,7 @@ const MORE_BODIES: Record<string, unknown[]> = {
     },
   ],
   "POST /api/v1/admin/transformations/{transformation}/try": [{ event: { type: "page" } }],
+  "POST /api/v1/admin/transformations/{transformation}/check": [{}],
 };
 
 /** Asks every operation for all that it may answer, in as many ways as there are statuses. */
