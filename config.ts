@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { ADDRESS_POLICIES, type AddressPolicy } from "./domain/enrichment/location.ts";
 import { UNKNOWN_EVENTS, type UnknownEvents } from "./domain/contract/contract.ts";
+import { type AllowList, LOOPBACK, readAllowList } from "./domain/forwarding/address.ts";
 import { LOG_LEVELS, type LogLevel } from "./routes/http/logger.ts";
 import { isSnippetPath } from "./routes/http/snippet_paths.ts";
 import { ADMIN_KEY_ID, type NamedToken } from "./routes/auth/authentication.ts";
@@ -189,12 +190,33 @@ export const environmentSchema = z.object({
     "events of suppressed people: `drop` (answered as accepted, not stored) or `refuse` (403)",
     "`drop`",
   )),
+  FORWARD_ALLOW: z.string().refine(
+    (value) => readAllowList(value) !== undefined,
+    "must be networks (CIDR), addresses and hosts, separated by commas",
+  ).optional().meta(note(
+    "loopback and private networks that destinations may be in: `10.0.0.0/8,intern.example`",
+    "dev: loopback; otherwise none",
+  )),
+  SECRETS_KEY: secret.min(
+    MIN_TOKEN_LENGTH,
+    `must have at least ${MIN_TOKEN_LENGTH} characters: ${HOW_TO_MAKE_ONE}`,
+  )
+    .optional().meta(
+      note("encrypts the secrets of destinations at rest", "none: they are stored as they are"),
+    ),
+  ALERT_WEBHOOK_URL: z.string().refine(
+    (value) => /^https?:$/.test(URL.parse(value)?.protocol ?? ""),
+    "must be an http(s) URL",
+  ).optional().meta(note("URL to which alerts about destinations are posted as JSON", "none")),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`).default("info")
     .meta(note("`debug` (one line per request), `info`, `warn`, `error` or `off`", "`info`")),
 });
 
 /** The names of all variables, in the order of the table; the tasks allow these and no others. */
 export const VARIABLES = Object.keys(environmentSchema.shape);
+
+/** Variables that packages look at: reading one that is not allowed would be an error. */
+export const PACKAGE_VARIABLES = ["JEST_WORKER_ID", "UNDICI_NO_WASM_SIMD"];
 
 /** The settings that the parts are handed. */
 export interface Settings {
@@ -219,6 +241,10 @@ export interface Settings {
   snippetPath?: string;
   placeholderIds?: string;
   suppressedEvents: "drop" | "refuse";
+  /** Networks that destinations may be in besides public ones. */
+  forwardAllow: AllowList;
+  secretsKey?: string;
+  alertWebhookUrl?: string;
   logLevel: LogLevel;
 }
 
@@ -287,9 +313,17 @@ export function readConfig(env: Record<string, string | undefined>, mode: Mode):
       ...read.SNIPPET_PATH !== undefined && { snippetPath: read.SNIPPET_PATH },
       ...read.PLACEHOLDER_IDS !== undefined && { placeholderIds: read.PLACEHOLDER_IDS },
       suppressedEvents: read.SUPPRESSED_EVENTS,
+      forwardAllow: allowedNetworks(read.FORWARD_ALLOW, mode),
+      ...read.SECRETS_KEY !== undefined && { secretsKey: read.SECRETS_KEY },
+      ...read.ALERT_WEBHOOK_URL !== undefined && { alertWebhookUrl: read.ALERT_WEBHOOK_URL },
       logLevel: read.LOG_LEVEL,
     },
   };
+}
+
+/** What `FORWARD_ALLOW` lists, and loopback under `deno task dev`. */
+function allowedNetworks(listed = "", { dev }: Mode): AllowList {
+  return readAllowList(dev ? `${LOOPBACK},${listed}` : listed)!;
 }
 
 /** One secret for two purposes would give a browser's write key the rights of an administrator. */

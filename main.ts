@@ -12,6 +12,7 @@ import { readConfig, type Settings, VARIABLES } from "./config.ts";
 import type { LookUp } from "./domain/enrichment/location.ts";
 import { type App, createApp } from "./routes/app.ts";
 import { installedCountries, lookUpIn } from "./ingest/countries.ts";
+import type { Alert } from "./actors/delivery/work.ts";
 import { createLog, type Log } from "./routes/http/logger.ts";
 import { createMetrics } from "./routes/service/metrics.ts";
 import { printable } from "./routes/http/printable.ts";
@@ -79,6 +80,12 @@ export async function serve(settings: Settings, announce: (url: string) => void)
     dedupMs: settings.dedupDays * DAY_MS,
     observer: metrics.observer,
     onFault: (error) => log.count("warn", "failed", { code: "settling", error: traceOf(error) }),
+    forwarding: {
+      allow: settings.forwardAllow,
+      ...settings.secretsKey !== undefined && { secretsKey: settings.secretsKey },
+      ...settings.alertWebhookUrl !== undefined && { alertUrl: settings.alertWebhookUrl },
+      onAlert: (alert) => logAlert(log, alert),
+    },
     onClockMoved: (message) => log.line("warn", message, { code: "clock_moved" }),
   }).catch((error) => refuse(`failed to open KV_URL: ${firstLine(error)}`));
   running = system;
@@ -111,6 +118,15 @@ export async function serve(settings: Settings, announce: (url: string) => void)
   }
   announce(await listening.promise);
   await warnOfContracts(system, log);
+}
+
+/** Logs what an operator should know of a destination; thousands of dead deliveries are one line a minute. */
+function logAlert(log: Log, { type, destination, reason, position }: Alert): void {
+  const members = { code: type, destination, ...reason !== undefined && { reason } };
+  if (type !== "delivery.dead") {
+    return log.line(type === "destination.recovered" ? "info" : "warn", type, members);
+  }
+  log.count("warn", type, { ...members, ...position !== undefined && { position } });
 }
 
 /** Logs the contracts that check nothing: an older version stored them with a schema that is no longer supported. */

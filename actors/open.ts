@@ -9,6 +9,7 @@ import type { Clock } from "./store/clock.ts";
 import { type ClockGuard, createClockGuard, startNotice } from "./store/clock_guard.ts";
 import { createErasure } from "./erasure/requests_api.ts";
 import { gaugesOf, oldestUnsettledMs, statsOf } from "./stats/gauges.ts";
+import { createForwarding, type ForwardingSettings } from "./forwarding/forwarding.ts";
 import { createJournal, erasuresOf } from "./journal/journal_state.ts";
 import { createLive } from "./live/live_feed.ts";
 import { beginThread, type ThreadSettings } from "./settler_host.ts";
@@ -37,6 +38,9 @@ import { NotServing } from "./store/errors.ts";
 /** Longest settling of one tick; the next continues. */
 const TICK_MS = 60_000;
 
+/** Destinations can be defined, and nothing is delivered. */
+const NO_FORWARDING: ForwardingSettings = { allow: { networks: [], hosts: new Set() }, delivers: false };
+
 /** What the actors are given: time and randomness come from outside. */
 export interface OpenOptions {
   /** A file path, `:memory:`, an `http(s)://` KV Connect URL, `undefined` for the platform's own; or an open store. */
@@ -60,6 +64,8 @@ export interface OpenOptions {
    * nothing guards the clock.
    */
   onClockMoved?(message: string): void;
+  /** How events are forwarded. Without it destinations can be defined, and nothing is delivered by this process. */
+  forwarding?: ForwardingSettings;
 }
 
 /**
@@ -185,6 +191,18 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     onFault: options.onFault,
   });
   journal.onAdvance(audiences.wake);
+  const forwarding = createForwarding({
+    ...options,
+    store,
+    owner,
+    secret,
+    reader,
+    settings: options.forwarding ?? NO_FORWARDING,
+  });
+  if (options.forwarding !== undefined && options.forwarding.delivers !== false) {
+    journal.onAdvance(forwarding.wake);
+    forwarding.start();
+  }
   settling.wake();
   return {
     commit: committer.commit,
@@ -203,6 +221,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     replays,
     transformations,
     audiences,
+    forwarding,
     async stats() {
       await journal.sync();
       return { ...statsOf(journal), oldestUnsettledMs: await oldestUnsettledMs(store, journal, clock.now()) };
@@ -220,11 +239,13 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       await quarantine.sweep();
       await replays.tick(TICK_MS);
       await audiences.tick(TICK_MS);
+      await forwarding.tick(TICK_MS);
     },
     async close() {
       clockGuard?.close();
       feed.live.end();
       transformations.close();
+      await forwarding.close();
       await replays.close();
       await audiences.close();
       // First: requests that wait for room in the tail get it, or are refused.

@@ -3,6 +3,7 @@ import type { Audit } from "./configuration/audit.ts";
 import type { Audiences } from "./audiences/audiences.ts";
 import type { Erasure } from "./erasure/requests_api.ts";
 import type { Suppression } from "./erasure/suppression.ts";
+import type { Forwarding } from "./forwarding/forwarding.ts";
 import type { EventContracts } from "./governance/contracts.ts";
 import type { Quarantine } from "./governance/quarantine.ts";
 import type { RateLimits } from "./governance/rate_limits.ts";
@@ -50,6 +51,7 @@ export interface System {
   replays: Replays;
   transformations: Transformations;
   audiences: Audiences;
+  forwarding: Forwarding;
   stats(): Promise<Stats & { oldestUnsettledMs: number }>;
   /** Never throws, and takes a second at the most. */
   gauges(): Promise<Gauges>;

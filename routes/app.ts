@@ -14,6 +14,7 @@ import { STOPPING } from "./body/body.ts";
 import { LIMITS, type Limits } from "./body/limits.ts";
 import { contractRoutes } from "./admin/contracts.ts";
 import { transformationRoutes } from "./admin/transformations.ts";
+import { destinationRoutes } from "./admin/destinations.ts";
 import { erasureRoutes } from "./admin/erasure.ts";
 import { consoleRoutes, redirectToConsole } from "./console/console.ts";
 import { docsRoutes } from "./service/docs.ts";
@@ -223,6 +224,7 @@ function routerOf(
   routes.route("/", erasureRoutes(parts));
   routes.route("/", contractRoutes(parts));
   routes.route("/", transformationRoutes(parts));
+  routes.route("/", destinationRoutes(parts));
   routes.route("/", quarantineRoutes(parts));
   routes.route("/", statsRoutes(parts));
   routes.route("/", testEventRoutes(parts));

@@ -1,5 +1,6 @@
 import { deepStrictEqual, match, strictEqual } from "node:assert";
-import { readConfig, settingsTable, VARIABLES } from "../config.ts";
+import { PACKAGE_VARIABLES, readConfig, settingsTable, VARIABLES } from "../config.ts";
+import { readAllowList } from "../domain/forwarding/address.ts";
 import denoJson from "../deno.json" with { type: "json" };
 
 const START = { dev: false, deploy: false };
@@ -21,6 +22,7 @@ Deno.test("readConfig() gives every setting its default", () => {
       metricsOpen: false,
       unknownEvents: "allow",
       suppressedEvents: "drop",
+      forwardAllow: readAllowList("")!,
       logLevel: "info",
     },
   });
@@ -47,6 +49,9 @@ Deno.test("readConfig() reads every variable", () => {
     SNIPPET_PATH: "/shop",
     PLACEHOLDER_IDS: "demo,kiosk-1",
     SUPPRESSED_EVENTS: "refuse",
+    FORWARD_ALLOW: "10.0.0.0/8,intern.example",
+    SECRETS_KEY: "secret-of-secrets-0123456",
+    ALERT_WEBHOOK_URL: "https://alerts.example.com/",
     LOG_LEVEL: "debug",
   };
   deepStrictEqual(Object.keys(env), VARIABLES);
@@ -73,6 +78,9 @@ Deno.test("readConfig() reads every variable", () => {
       snippetPath: "/shop",
       placeholderIds: "demo,kiosk-1",
       suppressedEvents: "refuse",
+      forwardAllow: readAllowList("10.0.0.0/8,intern.example")!,
+      secretsKey: "secret-of-secrets-0123456",
+      alertWebhookUrl: "https://alerts.example.com/",
       logLevel: "debug",
     },
   });
@@ -232,7 +240,7 @@ for (const task of ["dev", "start"] as const) {
   Deno.test(`deno task ${task} may read the variables of the settings and no others, and never has all permissions`, () => {
     const command = denoJson.tasks[task];
     const names = /export NAMES=(\S+)/.exec(command)?.[1]?.split(",");
-    deepStrictEqual(names, [...VARIABLES, "DENO_DEPLOYMENT_ID", "DENO_DEPLOY"]);
+    deepStrictEqual(names, [...VARIABLES, "DENO_DEPLOYMENT_ID", "DENO_DEPLOY", ...PACKAGE_VARIABLES]);
     strictEqual(
       /\s-A\b|--allow-all|--allow-run|--allow-ffi|--allow-(read|write|env)(\s|$)/.test(command),
       false,

@@ -76,6 +76,8 @@ const ROOMS: Record<Place, readonly string[]> = {
     "transformation",
     "destinations",
     "audiences",
+    "delivery",
+    "forwarding",
   ],
   domain: [
     "event",

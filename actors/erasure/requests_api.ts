@@ -37,6 +37,8 @@ export interface Erasure {
   preview(person: Person): Promise<WouldErase & { known: boolean }>;
   /** The digest that logs show instead of the id. */
   digestOf(person: Person): string;
+  /** The digest under which receipts are kept. */
+  fullDigestOf(person: Person): string;
   /** Adds an eraser, which is called before the journal is erased. */
   onErase(eraser: Eraser): void;
 }
@@ -120,6 +122,7 @@ export function createErasure(options: ErasureOptions): Erasure {
       const found = would.events + would.logs + would.rejected > 0;
       return { ...would, known: found || isKnown(receipt) };
     },
+    fullDigestOf: (person) => personDigest(person, secret),
     digestOf: (person) => personDigest(person, secret).slice(0, LOGGED_DIGITS),
   };
 }

@@ -289,3 +289,43 @@ export const audienceWorldPrefixes = (world: number): Key[] =>
   ["audienceEvidence", "audienceMember", "audienceDue", "audienceOutbox", "piece"].map((name) =>
     name === "piece" ? ["piece", "audienceEvidence", world] : [name, world]
   );
+/** A destination by its name in lower case, and the mark that changes with every destination. */
+export const destinationKey = (lowerName: string): Key => ["destination", lowerName];
+export const DESTINATIONS: Key = ["destination"];
+export const DESTINATIONS_CHANGED: Key = ["destinationsChanged"];
+
+/** How far a destination is: its checkpoint and lease. All other keys of its deliveries are by its id, too. */
+export const forwardKey = (id: string): Key => ["forward", id];
+
+/** What waits at a destination, by the stream (live events or a replay) and its position. */
+export const forwardHeldKey = (id: string, stream: string, position: string): Key => [
+  ...forwardHeldPrefix(id, stream),
+  position,
+];
+export const forwardHeldPrefix = (id: string, stream: string): Key => [...forwardHeldOf(id), stream];
+export const forwardHeldOf = (id: string): Key => ["forwardHeld", id];
+
+/** What a destination will not be sent again by itself; what it was sent last; its replays; its orders. */
+export const forwardDeadKey = (id: string, position: string): Key => ["forwardDead", id, position];
+export const forwardDeadPrefix = (id: string): Key => ["forwardDead", id];
+export const forwardSentKey = (id: string, page: number): Key => ["forwardSent", id, page];
+export const forwardSentPrefix = (id: string): Key => ["forwardSent", id];
+export const forwardReplayKey = (id: string, replay: string): Key => ["forwardReplay", id, replay];
+export const forwardReplayPrefix = (id: string): Key => ["forwardReplay", id];
+export const forwardCommandKey = (id: string, command: string): Key => ["forwardCommand", id, command];
+export const forwardCommandPrefix = (id: string): Key => ["forwardCommand", id];
+export const forwardNoticeKey = (id: string, no: number): Key => ["forwardNotice", id, no];
+export const forwardNoticePrefix = (id: string): Key => ["forwardNotice", id];
+
+/** Everything of one destination besides its checkpoint. */
+export const forwardPrefixes = (id: string): Key[] =>
+  ["forwardHeld", "forwardDead", "forwardSent", "forwardReplay", "forwardCommand", "forwardNotice"]
+    .map((name) => [name, id]);
+
+/** The mark that changes with each order; the newest erasure that destinations must know; when one is due. */
+export const FORWARD_ORDERED: Key = ["forwardOrdered"];
+export const FORWARD_ERASED: Key = ["forwardErased"];
+export const forwardDueKey = (at: number, id: string): Key => ["forwardDue", at, id];
+export const FORWARD_DUE: Key = ["forwardDue"];
+/** What an erasure came to at the destinations, by the digest of the person. */
+export const forwardErasureKey = (digest: string): Key => ["forwardErasure", digest];

@@ -1,5 +1,6 @@
 /** What every rival shares with signalfold: its HTTP edge. A rival brings only what it does with the events. */
 import { ulid } from "ulid";
+import { createFigures } from "../../actors/forwarding/figures.ts";
 import type { System } from "../../actors/system.ts";
 import { newCounts } from "../../domain/stats/counts.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
@@ -80,7 +81,13 @@ function systemOf(store: Store): System {
       lastUsedAt: outside,
     },
     audit: { record: outside, list: outside },
-    erasure: { erase: outside, preview: outside, digestOf: () => "", onErase: () => {} },
+    erasure: {
+      erase: outside,
+      preview: outside,
+      digestOf: () => "",
+      fullDigestOf: () => "",
+      onErase: () => {},
+    },
     suppression: {
       isEmpty: () => true,
       isSuppressed: () => false,
@@ -125,6 +132,30 @@ function systemOf(store: Store): System {
       get: outside,
       remove: outside,
       sweep: outside,
+    },
+    forwarding: {
+      list: outside,
+      get: outside,
+      refusalOf: outside,
+      put: outside,
+      remove: outside,
+      pause: outside,
+      resume: outside,
+      rotate: outside,
+      test: outside,
+      trace: outside,
+      erasure: outside,
+      deliveries: outside,
+      retry: outside,
+      replay: outside,
+      replays: outside,
+      changeReplay: outside,
+      skip: outside,
+      wake() {},
+      start() {},
+      tick: outside,
+      close: outside,
+      figures: createFigures(),
     },
     rateLimits: {
       take: outside,

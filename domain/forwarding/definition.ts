@@ -219,8 +219,8 @@ const batch = strict({
   maxWaitMs: integer(0, MAX_WAIT_MS).optional(),
 });
 
-/** A definition as an administrator writes it. `settings` are checked by {@link SETTINGS_SCHEMAS}. */
-export const definitionSchema = z.strictObject({
+/** The members of a definition. `settings` are checked by {@link SETTINGS_SCHEMAS}. */
+export const definitionShape = z.strictObject({
   kind: z.enum(KINDS, `must be one of ${KINDS.join(", ")}`),
   enabled: z.boolean("must be true or false").optional(),
   where: where.optional(),
@@ -246,16 +246,28 @@ export const definitionSchema = z.strictObject({
     issue.code === "unrecognized_keys"
       ? `Unknown field "${issue.keys?.[0]}".`
       : "The body must be a JSON object.",
-}).superRefine(({ kind, settings }, context) => {
-  const read = SETTINGS_SCHEMAS[kind].safeParse(settings);
-  for (const issue of read.error?.issues ?? []) {
-    const path = issue.code === "unrecognized_keys" ? [...issue.path, ...issue.keys.slice(0, 1)] : issue.path;
-    context.addIssue({ code: "custom", path: ["settings", ...path], message: issue.message });
-  }
 });
 
+/** A definition as an administrator writes it: every wrong member is an issue, those of `settings` too. */
+export const definitionSchema = z.unknown().transform((given, context): z.output<typeof definitionShape> => {
+  const read = definitionShape.safeParse(given);
+  const { kind, settings } = isObject(given) ? given : {};
+  const own = isObject(settings) ? SETTINGS_SCHEMAS[kind as Kind]?.safeParse(settings) : undefined;
+  const issues = [
+    ...(read.error?.issues ?? []).map((issue) => [pathOf(issue), issue.message] as const),
+    ...(own?.error?.issues ?? []).map((issue) => [["settings", ...pathOf(issue)], issue.message] as const),
+  ];
+  for (const [path, message] of issues) context.addIssue({ code: "custom", path: [...path], message });
+  return read.success && issues.length === 0 ? read.data : z.NEVER;
+});
+
+/** A member that is not known is named by the issue's keys, not by its path. */
+function pathOf(issue: z.core.$ZodIssue): PropertyKey[] {
+  return issue.code === "unrecognized_keys" ? [...issue.path, ...issue.keys.slice(0, 1)] : issue.path;
+}
+
 /** What an administrator wrote, checked. */
-export type Draft = z.output<typeof definitionSchema>;
+export type Draft = z.output<typeof definitionShape>;
 
 /**
  * The definition that a draft makes of the one that stands, with defaults filled in. Secrets that are absent or `***` stay

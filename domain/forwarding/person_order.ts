@@ -17,7 +17,7 @@ export interface Waiting {
 interface Queue<T extends Waiting> {
   /** In order of the journal. */
   items: T[];
-  /** From here on there may be events of this key that are not in `items`. */
+  /** Behind this position there may be events of this key that are not in `items`. */
   unread: Position | undefined;
 }
 
@@ -32,7 +32,7 @@ export function createPersonOrder<T extends Waiting>({ maxItems }: { maxItems: n
   const starved = new Set<string>();
 
   const isFirstIn = (item: T, queue: Queue<T>) =>
-    queue.items[0] === item && (queue.unread === undefined || queue.unread > item.position);
+    queue.items[0] === item && (queue.unread === undefined || queue.unread >= item.position);
 
   const isFirst = (item: T) => item.keys.every((key) => isFirstIn(item, queues.get(key)!));
 
@@ -66,6 +66,21 @@ export function createPersonOrder<T extends Waiting>({ maxItems }: { maxItems: n
       }
       return undefined;
     },
+    /** What may go into one batch with others: all that stands before it is in the batch. */
+    followers(item: T, batch: ReadonlySet<T>): T[] {
+      const next = new Set<T>();
+      for (const key of item.keys) {
+        const following = queues.get(key)?.items.find((each) => !batch.has(each));
+        if (following !== undefined) next.add(following);
+      }
+      const isNext = (each: T) =>
+        each.keys.every((key) => {
+          const { items: queued, unread } = queues.get(key)!;
+          const first = queued.find((other) => !batch.has(other));
+          return first === each && (unread === undefined || unread >= each.position);
+        });
+      return [...next].filter(isNext);
+    },
     /**
      * Adds the next event, whose position is behind all that were added. False if it is left out, since memory is full and
      * it is first for none of its keys.
@@ -77,7 +92,7 @@ export function createPersonOrder<T extends Waiting>({ maxItems }: { maxItems: n
       for (const key of item.keys) {
         let queue = queues.get(key);
         if (queue === undefined) queues.set(key, queue = { items: [], unread: undefined });
-        if (isLeftOut) queue.unread ??= item.position;
+        if (isLeftOut) queue.unread ??= queue.items.at(-1)!.position;
         else insert(item, queue);
       }
       if (!isLeftOut) items.set(item.position, item);
@@ -103,14 +118,14 @@ export function createPersonOrder<T extends Waiting>({ maxItems }: { maxItems: n
         const at = queue.items.indexOf(item);
         if (at >= 0) queue.items.splice(at, 1);
         const first = queue.items[0];
-        if (queue.unread !== undefined && (first === undefined || queue.unread <= first.position)) {
+        if (queue.unread !== undefined && (first === undefined || queue.unread < first.position)) {
           starved.add(key);
         } else if (first === undefined) queues.delete(key);
         else next.add(first);
       }
       return [...next].filter(isFirst);
     },
-    /** Keys whose next events must be read from the journal before anything of theirs goes on, and from where. */
+    /** Keys whose next events must be read from the journal before anything of theirs goes on, and behind what. */
     starved: (): { keys: ReadonlySet<string>; from: Position } | undefined => {
       let from: Position | undefined;
       for (const key of starved) from = minOf(from, queues.get(key)?.unread);
@@ -119,10 +134,10 @@ export function createPersonOrder<T extends Waiting>({ maxItems }: { maxItems: n
     /** Whether a key may have unread events at a position. */
     isUnread: (key: string, position: Position) => {
       const unread = queues.get(key)?.unread;
-      return unread !== undefined && unread <= position;
+      return unread !== undefined && unread < position;
     },
     /**
-     * Takes events that were read again for starved keys, in order, and `readTo`: all of these keys up to there was read.
+     * Takes events that were read again for starved keys, in order, and `readTo`: all of these keys was read up to there (`undefined`: everything).
      * Gives what may be attempted now.
      */
     refill(keys: ReadonlySet<string>, found: readonly T[], readTo: Position | undefined): T[] {

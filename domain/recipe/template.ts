@@ -1,6 +1,6 @@
 /**
  * Templates: JSON that makes JSON of an event. An object with one member that begins with `$` is an instruction; everything
- * else stands for itself, and members without a value are left out. `docs/forwarding-recipes.md` lists the instructions.
+ * else stands for itself, and members without a value are left out. `docs/forwarding.md` says what recipes are for.
  */
 import { Buffer } from "node:buffer";
 import { readCondition } from "../condition/condition.ts";

@@ -83,7 +83,14 @@ async function erase(
     const { erased, suppressed, at, known } = await erasure.erase(person, query);
     const { kind } = person;
     logAct(parts, c, "person erased", { kind, person: erasure.digestOf(person), suppressed, ...erased });
-    return jsonResponse({ erased, suppressed, at: new Date(at).toISOString(), ...saying(known) });
+    const forwarding = await parts.system.forwarding.erasure(erasure.fullDigestOf(person));
+    return jsonResponse({
+      erased,
+      suppressed,
+      at: new Date(at).toISOString(),
+      ...saying(known),
+      ...forwarding && { forwarding },
+    });
   } catch (error) {
     if (error instanceof TooManySuppressed) {
       return invalid("too_many_suppressed", "suppress", `cannot be set. ${error.message}`);

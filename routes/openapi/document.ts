@@ -3,6 +3,7 @@ import { createDocument, type ZodOpenApiPathsObject } from "zod-openapi";
 import { admin } from "./admin.ts";
 import { audit } from "./audit.ts";
 import { contracts } from "./contracts.ts";
+import { destinations } from "./destinations.ts";
 import { erasure } from "./erasure.ts";
 import { live } from "./live.ts";
 import { type Group, operationObject } from "../operation/operation.ts";
@@ -29,6 +30,7 @@ export const GROUPS: readonly Group[] = [
   reading,
   admin,
   contracts,
+  destinations,
   quarantine,
   testEvents,
   transformations,

@@ -22,6 +22,12 @@ const receiptSchema = z.object({
   suppressed: z.boolean().meta({ description: "Whether later events of this person are not stored." }),
   at: time,
   known,
+  forwarding: z.object({
+    underWay: count.meta({ description: "Requests that bore the person and had begun before the erasure." }),
+    notices: z.record(z.string(), z.enum(["delivered", "dead", "pending"])).meta({
+      description: "Of destinations with `onErase: event`, what became of the notice.",
+    }),
+  }).optional().meta({ description: "Present if there are destinations." }),
 }).meta({ id: "ErasureReceipt" });
 
 const previewSchema = z.object({
@@ -51,6 +57,7 @@ const example = {
   erased: { events: 8, logs: 3, groups: 1, rejected: 0 },
   suppressed: false,
   at: "2026-11-24T18:00:00.000Z",
+  forwarding: { underWay: 0, notices: {} },
 };
 
 function erase(summary: string, example?: unknown): Operation {

@@ -44,6 +44,13 @@ const traceSchema = z.object({
   }).nullable().meta({
     description: "What it changed in the profile; `null` if the profile has too many events to compute this.",
   }),
+  deliveries: z.array(z.object({
+    destination: z.string(),
+    status: z.enum(["pending", "filtered", "dropped", "held", "retrying", "dead", "delivered"]),
+    reason: z.string().optional(),
+    attempts: count,
+    at: time.nullable().meta({ description: "`null` if it is worked out from the checkpoint." }),
+  })).meta({ description: "What became of it at each destination." }),
 }).meta({ id: "EventTrace" });
 
 const whySchema = z.object({
@@ -97,6 +104,7 @@ export const traces: Group = {
                 traits: { name: { from: null, to: "Acme Corp" }, employee_count: { from: null, to: 250 } },
               },
             },
+            deliveries: [],
           },
         },
       },

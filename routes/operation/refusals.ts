@@ -172,6 +172,17 @@ export const REFUSALS = {
   ]),
   FailedTests: refusal("contract", "Tests of the transformation fail. Nothing was saved.", ["tests_failed"]),
   InUse: refusal("conflict", "Destinations use it.", ["transformation_in_use"]),
+  BadDestination: refusal("invalid", "Invalid name or body, a forbidden address, or too many destinations.", [
+    ...HOST,
+    ...QUERY,
+    ...NAME,
+    ...BODY,
+    "forbidden_address",
+    "invalid_body",
+    "no_secret",
+    "too_many_destinations",
+    "unknown_write_key",
+  ]),
   BadDraft: refusal("invalid", "Invalid name, draft or query.", [
     ...HOST,
     ...NAME,

@@ -73,6 +73,7 @@ async function showTrace(
     await system.contracts.fresh();
     const contracts = system.contracts.verdicts(event, writeKeyId);
     const contract = contracts.length === 0 ? null : contracts.map(({ name }) => name);
+    const deliveries = await system.forwarding.trace({ event, position, writeKeyId });
     return jsonResponse({
       event,
       writeKeyId,
@@ -84,6 +85,7 @@ async function showTrace(
       contract,
       contracts,
       changed,
+      deliveries,
     });
   });
 }

@@ -36,6 +36,12 @@ export async function openTestSystem(
     randomBytes: (bytes) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>),
     dedupMs: 0,
     onFault: (error) => console.error(error),
+    // No name has an address: nothing leaves this machine.
+    forwarding: {
+      allow: { networks: [], hosts: new Set() },
+      connections: { resolve: () => Promise.resolve([]) },
+      delivers: false,
+    },
     ...more,
   });
 }

@@ -42,11 +42,11 @@ function run(given: readonly Step[], maxItems: number): void {
     for (let due = order.starved(); due !== undefined; due = order.starved()) {
       const { keys, from } = due;
       const found = journal.filter(({ position, keys: own }) =>
-        position >= from && own.some((key) => keys.has(key) && order.isUnread(key, position))
+        position > from && own.some((key) => keys.has(key) && order.isUnread(key, position))
       ).slice(0, 2);
       const isAll = found.length < 2;
       const last = found.at(-1)?.position;
-      for (const item of order.refill(keys, found, isAll ? undefined : at(Number(last!.slice(0, 20)) + 1))) {
+      for (const item of order.refill(keys, found, isAll ? undefined : last)) {
         ready.set(item.position, item);
       }
     }

@@ -8,6 +8,7 @@
 import { PART_PATH, SCRIPT_PATH } from "../../../routes/http/snippet_paths.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { hash } from "node:crypto";
+import { definitionSchema } from "../../../domain/forwarding/definition.ts";
 import type { Right } from "../../../routes/auth/authentication.ts";
 import {
   ASSET_PATHS,
@@ -62,6 +63,13 @@ const contract = (rest: string) => async ({ system }: TestApp): Promise<string> 
     author,
   );
   return `/api/v1/admin/contracts/planted_contract${rest}`;
+};
+const AUTHOR = { by: "admin", address: "planted_address" };
+const destinationDraft = { kind: "webhook", settings: { url: "https://planted.example/" } };
+const destination = (rest: string) => async ({ system: { forwarding } }: TestApp): Promise<string> => {
+  await forwarding.put("planted_name", definitionSchema.parse(destinationDraft), AUTHOR);
+  const id = rest.includes(":id") ? await forwarding.replay("planted_name", {}) : "";
+  return `/api/v1/admin/destinations/planted_name${rest.replace(":id", id!)}`;
 };
 const suppressed =
   (part: string, kind: "user" | "anonymous") => async ({ system }: TestApp): Promise<string> => {
@@ -175,6 +183,37 @@ const ROUTES: Row[] = [
   }),
   reading("GET /api/v1/admin/about", "/api/v1/admin/about"),
   admin("GET /api/v1/admin/events/:messageId", { path: at("/api/v1/admin/events/planted_event") }),
+  admin("GET /api/v1/admin/destinations", { path: at("/api/v1/admin/destinations") }),
+  admin("PUT /api/v1/admin/destinations/:name", { path: destination(""), body: destinationDraft }),
+  admin("GET /api/v1/admin/destinations/:name", { path: destination("") }),
+  admin("DELETE /api/v1/admin/destinations/:name", { path: destination(""), status: 204 }),
+  ...["pause", "resume", "rotate"].map((act) =>
+    admin(`POST /api/v1/admin/destinations/:name/${act}`, { path: destination(`/${act}`), body: {} })
+  ),
+  admin("POST /api/v1/admin/destinations/:name/test", {
+    path: destination("/test"),
+    body: { event: event(4) },
+  }),
+  admin("GET /api/v1/admin/destinations/:name/deliveries", { path: destination("/deliveries") }),
+  admin("POST /api/v1/admin/destinations/:name/retry", {
+    path: destination("/retry"),
+    body: { status: "dead" },
+  }),
+  admin("POST /api/v1/admin/destinations/:name/replay", {
+    path: destination("/replay"),
+    body: {},
+    status: 202,
+  }),
+  admin("GET /api/v1/admin/destinations/:name/replays", { path: destination("/replays") }),
+  ...["pause", "resume"].map((act) =>
+    admin(`POST /api/v1/admin/destinations/:name/replays/:id/${act}`, {
+      path: destination(`/replays/:id/${act}`),
+    })
+  ),
+  admin("DELETE /api/v1/admin/destinations/:name/replays/:id", {
+    path: destination("/replays/:id"),
+    status: 204,
+  }),
   admin("GET /api/v1/admin/contracts", { path: at("/api/v1/admin/contracts") }),
   admin("POST /api/v1/admin/common-contracts", {
     path: at("/api/v1/admin/common-contracts"),

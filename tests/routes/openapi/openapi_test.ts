@@ -8,6 +8,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { NOT_SERVING_CODES } from "../../../actors/store/errors.ts";
 import { EVENT_TYPES } from "../../../domain/event/event.ts";
+import { definitionSchema } from "../../../domain/forwarding/definition.ts";
 import { openApiDocument } from "../../../routes/openapi/document.ts";
 import { VERSION } from "../../../routes/http/version.ts";
 import { eventually } from "../../process/server.ts";
@@ -133,6 +134,16 @@ async function filled({ path, method, operation }: Listed, test: TestApp): Promi
   if (path.includes("{keyId}")) {
     const { writeKey } = await test.system.writeKeys.create({ name: "website", allowedTypes: ["page"] });
     values.keyId = writeKey.id;
+  }
+  if (path.includes("{destination}")) {
+    const { forwarding } = test.system;
+    const draft = definitionSchema.parse({
+      kind: "webhook",
+      where: { event: "Order Completed" },
+      settings: { url: "https://example.com/hook" },
+    });
+    await forwarding.put("Orders", draft, AUTHOR);
+    if (path.includes("{replayId}")) values.replayId = (await forwarding.replay("Orders", {}))!;
   }
   if (path.includes("{digest}")) {
     const { body } = await test.get("/console", {});

@@ -40,6 +40,7 @@ Deno.test("the trace of an event has all its facts", async () => {
       eventCount: { from: 1, to: 2 },
       counts: { identify: { from: 1, to: 2 } },
     },
+    deliveries: [],
   });
   const log = await test.get("/api/v1/users/jane/events?limit=1");
   deepStrictEqual(event, log.body.events[0]);
