@@ -10,6 +10,7 @@ import { type ClockGuard, createClockGuard, startNotice } from "./store/clock_gu
 import { createErasure } from "./erasure/requests_api.ts";
 import { gaugesOf, oldestUnsettledMs, statsOf } from "./stats/gauges.ts";
 import { createForwarding, type ForwardingSettings } from "./forwarding/forwarding.ts";
+import { createFeed } from "./journal/feed.ts";
 import { createJournal, erasuresOf } from "./journal/journal_state.ts";
 import { createLive } from "./live/live_feed.ts";
 import { beginThread, type ThreadSettings } from "./settler_host.ts";
@@ -215,6 +216,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     suppression,
     erasure,
     contracts,
+    feed: createFeed({ store, clock, onAdvance: journal.onAdvance }),
     audit: createAudit({ store, clock, newId }),
     quarantine,
     rateLimits,

@@ -1,4 +1,5 @@
 /** signalfold behind the routes and the tasks: all rooms as one typed value. */
+import type { Feed } from "./journal/feed.ts";
 import type { Audit } from "./configuration/audit.ts";
 import type { Audiences } from "./audiences/audiences.ts";
 import type { Erasure } from "./erasure/requests_api.ts";
@@ -46,6 +47,7 @@ export interface System {
   suppression: Suppression;
   contracts: EventContracts;
   audit: Audit;
+  feed: Feed;
   quarantine: Quarantine;
   rateLimits: RateLimits;
   replays: Replays;

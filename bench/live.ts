@@ -116,7 +116,7 @@ async function why(path: string, count: number): Promise<void> {
     const store = counting(await openStore(path));
     const opened = await openOn(store);
     const before = store.values();
-    const ms = await timed(() => opened.reader.trait("long", name));
+    const ms = await timed(() => opened.reader.trait("user", "long", name));
     row(
       `why, ${figure(count)} events: ${name}`,
       `${figure(ms, 1)} ms`,

@@ -47,6 +47,7 @@ import { createPeerOf } from "./handler/peer.ts";
 import { type Problem, problemResponse, STATUS_OF } from "./http/problem.ts";
 import { quarantineRoutes } from "./admin/quarantine.ts";
 import { replayRoutes } from "./admin/replays.ts";
+import { journalRoutes } from "./profiles/journal.ts";
 import { readingRoutes } from "./profiles/profiles.ts";
 import { addFiguresOfTransformations } from "./service/transformation_metrics.ts";
 import { countedRoutes, createRequestCounts, NO_ROUTE } from "./handler/request_counts.ts";
@@ -161,6 +162,7 @@ export function createApp(deps: AppDeps): App {
       parts.bodies.stop();
       // Streams have no end of their own.
       system.live.end();
+      system.feed.end();
       stopped ??= Promise.withResolvers();
       if (taken === 0) stopped.resolve();
       return stopped.promise;
@@ -219,6 +221,7 @@ function routerOf(
   );
   routes.route("/", snippetRoutes(parts, { snippetPath: settings.snippetPath }));
   routes.route("/", readingRoutes(parts));
+  routes.route("/", journalRoutes(parts));
   routes.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
   routes.route("/", auditRoutes(parts));
   routes.route("/", erasureRoutes(parts));

@@ -8,7 +8,7 @@ import { decodeCursor, encodeCursor } from "../store/cursor.ts";
 import { InvalidCursor } from "../store/errors.ts";
 import type { Member } from "../store/keys.ts";
 import type { Stretch } from "./as_of.ts";
-import { changedTooOften, SHORT_MS, TRIES, type ViewsOptions } from "./consistent_read.ts";
+import { changedTooOften, type Extend, SHORT_MS, TRIES, type ViewsOptions } from "./consistent_read.ts";
 import type { ProfileParts } from "./user_profile.ts";
 
 /** A read of members waits this long for settling. */
@@ -56,7 +56,14 @@ export function createGroupProfiles(options: GroupOptions, parts: ProfileParts) 
     };
   }
 
-  return { group, members };
+  /** The traits of a group, with the events that set them; `undefined` if it has no events. */
+  async function traits(extend: Extend, groupId: string) {
+    const { view, actor } = await readActor(extend, "group", groupId);
+    const state = await stateOf(view, actor);
+    return state.count === 0 ? undefined : state.traits;
+  }
+
+  return { group, members, traits };
 }
 
 function pastGroup(

@@ -7,6 +7,7 @@ import { BEGINNING, type Position } from "../../domain/event/position.ts";
 import type { ActorKind, Mark } from "../../domain/profile/fact.ts";
 import { isLinkEntry, readLog } from "../settling/actor_log.ts";
 import type { Settling } from "../settling/backpressure.ts";
+import { createActorIds, type IdsPage, type IdsQuery } from "./actor_ids.ts";
 import { createPast, type Stretch } from "./as_of.ts";
 import { createViews, placeOfLog, type ViewsOptions } from "./consistent_read.ts";
 import { createGroupProfiles } from "./group_profile.ts";
@@ -30,10 +31,12 @@ export interface Reader {
     groupId: string,
     query: { limit: number; cursor?: string },
   ): Promise<{ members: Record<string, string>[]; cursor: string | null } | null>;
-  /** Explains a user's trait; `"no trait"` if no event set it. */
-  trait(userId: string, name: string): Promise<TraitProvenance | "no trait" | null>;
   /** Profiles just before events, for somebody who goes through the journal in order. */
   rolling(): RollingProfiles;
+  /** Explains a trait of a user or a group; `"no trait"` if no event set it. */
+  trait(kind: "user" | "group", id: string, name: string): Promise<TraitProvenance | "no trait" | null>;
+  /** The ids of a kind of actors, in order. Throws {@link InvalidCursor}. */
+  ids(kind: ActorKind, query: IdsQuery): Promise<IdsPage>;
   /** When an anonymous id was first linked at or after a time, by a link after a position (ms since 1970). */
   linkedSince(
     anonymousId: string,
@@ -62,8 +65,15 @@ export function createReader(options: ReaderOptions): Reader {
     members: groups.members,
     log: (kind, id, query) =>
       views.viewed((extend, generation) => readLogPage(extend, generation, { kind, id, query })),
-    trait: createTraitProvenance({ ...options, views, userPerson: users.userPerson, openEntries }),
     rolling: () => createRollingProfiles(options),
+    trait: createTraitProvenance({
+      ...options,
+      views,
+      userPerson: users.userPerson,
+      groupTraits: groups.traits,
+      openEntries,
+    }),
+    ids: createActorIds(options),
     linkedSince: (anonymousId, { fromMs, after }) =>
       views.viewed(async (extend) => {
         const { view, actor } = await views.readActor(extend, "anonymous", anonymousId);

@@ -68,6 +68,25 @@ export const actorRange = (from: Key, to: Key): { start: Key; end: Key } => ({
   end: [...to.slice(0, -1), `${to[to.length - 1]}\0`],
 });
 
+/**
+ * The actor keys of one kind whose ids can begin with a prefix, after a part of a key: first those of ids that stand in
+ * keys as digests, since nobody can tell from the key, then those of plain ids.
+ */
+export function actorIdRange(
+  generation: number,
+  kind: ActorKind,
+  { prefix, after = "" }: { prefix: string; after?: string | undefined },
+): { start: Key; end: Key }[] {
+  const key = (part: string): Key => ["actor", generation, kind, part];
+  const digests: [string, string] = ["#", "$"];
+  const plain: [string, string] = [prefix, `${prefix}\u{10ffff}`];
+  const parts = prefix === "" ? [plain] : [digests, plain];
+  return parts.filter(([, end]) => after < end).map(([start, end]) => ({
+    start: key(after >= start ? `${after}\0` : start),
+    end: key(end),
+  }));
+}
+
 /** An actor's id and its key. */
 export interface NamedKey {
   id: string;

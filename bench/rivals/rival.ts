@@ -64,6 +64,7 @@ function systemOf(store: Store): System {
       members: outside,
       trait: outside,
       rolling: () => ({ before: outside, forget() {} }),
+      ids: outside,
       linkedSince: outside,
     },
     traces: { find: outside },
@@ -80,6 +81,7 @@ function systemOf(store: Store): System {
       used: () => {},
       lastUsedAt: outside,
     },
+    feed: { read: outside, end() {} },
     audit: { record: outside, list: outside },
     erasure: {
       erase: outside,

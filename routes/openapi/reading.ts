@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { logQuery, membersQuery, pastQuery } from "../profiles/profiles.ts";
+import { journalQuery } from "../profiles/journal.ts";
 import { STORED_GROUP } from "../operation/examples.ts";
 import type { Answer, Group, Operation } from "../operation/operation.ts";
 
@@ -183,6 +184,30 @@ export const reading: Group = {
       example: acme,
     }),
     "GET /api/v1/groups/{groupId}/events": log("A group's events", [STORED_GROUP]),
+    "GET /api/v1/journal": {
+      summary: "Accepted events in the order of the journal",
+      description:
+        "A line of JSON per event, with its `position` as the last member. Pass the position of the last line as `after` " +
+        "to continue: none is missed, and none comes twice. `Link` (`rel=next`) has it too, and with a filter it is " +
+        "further. `wait` holds the request until an event comes.",
+      right: "read",
+      query: journalQuery,
+      answers: {
+        200: {
+          description: "NDJSON; empty if there is no event behind `after`.",
+          contentType: "application/x-ndjson",
+          schema: z.string(),
+          headers: {
+            Link: {
+              required: true,
+              schema: { type: "string" },
+              description: '`<?after=POSITION>; rel="next"`',
+            },
+          },
+        },
+      },
+      refusals: ["BadQuery"],
+    },
     "GET /api/v1/groups/{groupId}/members": {
       summary: "A group's members",
       description: "All users and anonymous ids that ever joined, with the earliest time.",

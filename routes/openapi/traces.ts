@@ -132,5 +132,12 @@ export const traces: Group = {
       },
       refusals: ["BadQuery", "NotFound"],
     },
+    "GET /api/v1/groups/{groupId}/traits/{groupTrait}/why": {
+      summary: "Explain a group's trait",
+      description: "Needs a read or admin token.",
+      right: "read",
+      answers: { 200: { description: "The event that set it, and earlier ones.", schema: whySchema } },
+      refusals: ["BadQuery", "NotFound"],
+    },
   },
 };

@@ -14,6 +14,7 @@ export const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   anonymousId: id("The id that a client created for an unknown visitor, percent-encoded.", "anon_1"),
   groupId: id("The group's id, percent-encoded.", "comp_456"),
   trait: id("The trait's name, percent-encoded.", "plan"),
+  groupTrait: id("The trait's name, percent-encoded.", "name"),
   messageId: id("The event's `messageId`, percent-encoded.", "example-group"),
   transformation: id("The transformation's name, percent-encoded.", "hide-email"),
   destination: id("The destination's name, percent-encoded, in any letter case.", "Orders"),

@@ -40,7 +40,7 @@ const before = z.string().transform((text, context): TraceBefore => {
 /** `?before=POSITION` or `?before=TIME`. */
 export const traceQuery = z.object({ before });
 
-/** `GET /api/v1/admin/events/{messageId}` and `GET /api/v1/users/{userId}/traits/{name}/why`. */
+/** `GET /api/v1/admin/events/{messageId}` and `GET /api/v1/users/{userId}/traits/{name}/why`; groups likewise. */
 export function traceRoutes(parts: Parts): Hono<RouteEnv> {
   const routes = new Hono<RouteEnv>();
   const traces = createSemaphore(TRACES_AT_ONCE, parts.now, { waitMs: TRACE_WAIT_MS });
@@ -49,10 +49,12 @@ export function traceRoutes(parts: Parts): Hono<RouteEnv> {
     "/api/v1/admin/events/:messageId",
     adminOnly(parts, (c, { before }) => showTrace(parts, c, { traces, before }), traceQuery),
   );
-  routes.get(
-    "/api/v1/users/:id/traits/:name/why",
-    withAccess(parts, { right: "read" }, (c) => showTrait(parts, c, traits)),
-  );
+  for (const [part, kind] of [["users", "user"], ["groups", "group"]] as const) {
+    routes.get(
+      `/api/v1/${part}/:id/traits/:name/why`,
+      withAccess(parts, { right: "read" }, (c) => showTrait(parts, c, { kind, traits })),
+    );
+  }
   return routes;
 }
 
@@ -116,15 +118,19 @@ function unfinished(position: Position): Problem {
   };
 }
 
-async function showTrait({ system }: Parts, c: RouteContext, traits: Semaphore): Promise<Outcome> {
-  const userId = pathParam(c, "id");
+async function showTrait(
+  { system }: Parts,
+  c: RouteContext,
+  { kind, traits }: { kind: "user" | "group"; traits: Semaphore },
+): Promise<Outcome> {
+  const id = pathParam(c, "id");
   const name = pathParam(c, "name");
-  if (userId === undefined) return illFormed("id");
+  if (id === undefined) return illFormed("id");
   if (name === undefined) return illFormed("name");
-  if (userId.length > MAX_ID_UNITS) return neverSeen("user");
+  if (id.length > MAX_ID_UNITS) return neverSeen(kind);
   return await inTurn(traits, PROFILE_WEIGHT, async () => {
-    const trace = await system.reader.trait(userId, name);
-    if (trace === null) return neverSeen("user");
+    const trace = await system.reader.trait(kind, id, name);
+    if (trace === null) return neverSeen(kind);
     return trace === "no trait" ? NO_SUCH_TRAIT : jsonResponse(trace);
   });
 }
@@ -132,5 +138,5 @@ async function showTrait({ system }: Parts, c: RouteContext, traits: Semaphore):
 const NO_SUCH_TRAIT: Problem = {
   reason: "not_found",
   code: "not_found",
-  detail: "No event has set a trait with this name on this user.",
+  detail: "No event has set a trait with this name on this user or group.",
 };

@@ -139,7 +139,7 @@ export async function openTestApp(options: TestOptions = {}): Promise<TestApp> {
     if (isStream) await response.body?.cancel();
     const text = isStream ? "" : await response.text();
     if (!options.undocumented) assertDocumented(init.method ?? "GET", path, { status, headers, text });
-    const isJson = /json/.test(headers.get("content-type") ?? "");
+    const isJson = /[/+]json/.test(headers.get("content-type") ?? "");
     return {
       status,
       headers,

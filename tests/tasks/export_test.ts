@@ -115,3 +115,52 @@ Deno.test("an export beside a server under load holds all that was answered befo
   deepStrictEqual(before.filter((id) => !exported.has(id)), []);
   match(stderr, new RegExp(`exported ${ids.length} events`));
 });
+
+Deno.test("export continues after a position, selects by time, and writes profiles as lines and as CSV", async () => {
+  await using dir = await tempDir();
+  const kvPath = `${dir.path}/kv.db`;
+  {
+    await using server = await startServer(kvPath);
+    const at = (day: number) => `2025-03-0${day}T00:00:00.000Z`;
+    await server.send([
+      {
+        type: "identify",
+        userId: "jane",
+        traits: { name: 'J "D"', plan: "pro" },
+        messageId: "m1",
+        timestamp: at(1),
+      },
+      { type: "track", event: "A", userId: "joe", messageId: "m2", timestamp: at(2) },
+      {
+        type: "group",
+        userId: "joe",
+        groupId: "acme",
+        traits: { size: [1, 2] },
+        messageId: "m3",
+        timestamp: at(3),
+      },
+    ]);
+  }
+  const run = async (...args: string[]) => {
+    const { code, stdout, stderr } = await runTask(kvPath, "export", ...args);
+    strictEqual(code, 0, stderr);
+    return { lines: stdout.split("\n").slice(0, -1), stderr };
+  };
+  const ids = ({ lines }: { lines: string[] }) => lines.map((line) => JSON.parse(line).messageId);
+  const all = await run();
+  deepStrictEqual(ids(all), ["m1", "m2", "m3"]);
+  const position = /^to continue: --after ([0-9a-f]{24})$/m.exec(all.stderr)![1]!;
+  deepStrictEqual(ids(await run("--after", position)), []);
+  deepStrictEqual(ids(await run("--from", "2025-03-02", "--to", "2025-03-03T00:00:00Z")), ["m2"]);
+  const profiles = (await run("--profiles")).lines.map((line) => JSON.parse(line));
+  deepStrictEqual(profiles.map(({ userId, groupId }) => userId ?? groupId), ["jane", "joe", "acme"]);
+  deepStrictEqual((await run("--profiles", "--csv")).lines, [
+    "kind,id,firstSeen,lastSeen,eventCount,traits.name,traits.plan,traits.size",
+    'user,jane,2025-03-01T00:00:00.000Z,2025-03-01T00:00:00.000Z,1,"J ""D""",pro,',
+    "user,joe,2025-03-02T00:00:00.000Z,2025-03-03T00:00:00.000Z,2,,,",
+    'group,acme,2025-03-03T00:00:00.000Z,2025-03-03T00:00:00.000Z,1,,,"[1,2]"',
+  ]);
+  for (const args of [["--csv"], ["--after", "x"], ["--from", "then"], ["--profiles", "--to", "2025"]]) {
+    strictEqual((await runTask(kvPath, "export", ...args)).code, 2, args.join(" "));
+  }
+});

@@ -64,7 +64,7 @@ testWhere(missingPosix ?? missing("bash"), {
     match(appended.stderr, /^Other users of this machine can access the export file \(mode 0644\)\.$/m);
     strictEqual(modesIn(dir.path)["in.ndjson"], "644");
     const piped = await exportTo(kvPath, "| cat");
-    strictEqual(piped.stderr, "exported 1 events\n");
+    match(piped.stderr, /^exported 1 events\nto continue: --after [0-9a-f]{24}\n$/);
     strictEqual(JSON.parse(piped.stdout).messageId, "m1");
   },
 });

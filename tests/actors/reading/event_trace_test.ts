@@ -190,7 +190,7 @@ Deno.test("the provenance of a trait lists the events that set it, newest first,
           );
           const profile = await system.reader.user(user);
           for (const name of [...names, "never set"]) {
-            const trace = await system.reader.trait(user, name);
+            const trace = await system.reader.trait("user", user, name);
             if (log === null) {
               strictEqual(trace, null);
               continue;
@@ -244,7 +244,7 @@ Deno.test("a trait that was replaced too often shows the newest events, and the 
         messageId: `plan${n}`,
       });
     await sendAll(system, Array.from({ length: MAX_REPLACED + 2 }, (_, n) => plan(n)));
-    const { value, replaced, moreBefore } = await system.reader.trait("u", "plan") as TraitProvenance;
+    const { value, replaced, moreBefore } = await system.reader.trait("user", "u", "plan") as TraitProvenance;
     strictEqual(value, MAX_REPLACED + 1);
     deepStrictEqual(
       replaced.map(({ value }) => value),
@@ -263,7 +263,7 @@ Deno.test("a trait that was replaced too often shows the newest events, and the 
       eventWith({ type: "identify", userId: "v", traits: { plan: "old" } }),
       eventWith({ type: "identify", userId: "v", traits: { plan: "new" }, atMs: 1e6 }),
     ], "k");
-    const other = await system.reader.trait("v", "plan") as TraitProvenance;
+    const other = await system.reader.trait("user", "v", "plan") as TraitProvenance;
     deepStrictEqual([other.value, other.replaced], ["new", []]);
     ok(other.moreBefore! > new Date(BEGIN_MS).toISOString());
   } finally {
@@ -280,7 +280,7 @@ Deno.test("the provenance of a trait of a shared anonymous id is bounded, even i
     eventWith({ type: "identify", traits: { plan: value }, ...more });
   const others = (events: number, fromMs: number) =>
     Array.from({ length: events }, (_, n) => eventWith({ anonymousId: "shared", atMs: fromMs + n }));
-  const why = async () => await system.reader.trait("u", "plan") as TraitProvenance;
+  const why = async () => await system.reader.trait("user", "u", "plan") as TraitProvenance;
   try {
     await system.commit([link("u", 0), plan("old", { anonymousId: "shared", atMs: 1 }), link("v", 10)], "k");
     await system.commit([plan("new", { userId: "u", atMs: 1e6 })], "k");
@@ -320,7 +320,11 @@ Deno.test("a user with very many events has bounded provenance, and no changes p
     await system.commit([plan("new", 1e6)], "k");
     for (const settles of [false, true]) {
       if (settles) await settle(system);
-      const { value, replaced, moreBefore } = await system.reader.trait("u", "plan") as TraitProvenance;
+      const { value, replaced, moreBefore } = await system.reader.trait(
+        "user",
+        "u",
+        "plan",
+      ) as TraitProvenance;
       deepStrictEqual([value, replaced.length], ["new", 0]);
       ok(moreBefore! <= new Date(BEGIN_MS + 10).toISOString(), moreBefore!);
       const trace = await system.traces.find("new") as Trace;

@@ -155,6 +155,8 @@ const ROUTES: Row[] = [
   reading("GET /api/v1/groups/:id/events", "/api/v1/groups/planted_group/events"),
   reading("GET /api/v1/groups/:id/members", "/api/v1/groups/planted_group/members"),
   reading("GET /api/v1/users/:id/traits/:name/why", "/api/v1/users/planted_user/traits/secret/why"),
+  reading("GET /api/v1/groups/:id/traits/:name/why", "/api/v1/groups/planted_group/traits/secret/why"),
+  reading("GET /api/v1/journal", "/api/v1/journal"),
   admin("DELETE /api/v1/users/:id", { path: at("/api/v1/users/planted_user") }),
   admin("DELETE /api/v1/anonymous/:id", { path: at("/api/v1/anonymous/planted_anon") }),
   admin("DELETE /api/v1/admin/suppressed/users/:id", { path: suppressed("users", "user"), status: 204 }),

@@ -115,7 +115,7 @@ export function assertDocumented(method: string, url: string, answer: Answered):
   }
   const type = headers.get("content-type")?.split(";")[0] ?? "";
   ok(type in response.content, `${type} is not documented: ${what}`);
-  const body = type.endsWith("json") ? JSON.parse(text) : text;
+  const body = /[/+]json$/.test(type) ? JSON.parse(text) : text;
   const wrong = misfit(pointer + pointerOf("content", type, "schema"), body);
   ok(wrong === undefined, `${wrong}: ${what}`);
   return route;

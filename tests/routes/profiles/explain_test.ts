@@ -204,3 +204,23 @@ Deno.test("the 404 of an event that was rejected shows what was rejected", async
   deepStrictEqual([body.rejected[0].code, body.rejected[0].event.userId], ["missing_event", "jane"]);
   strictEqual((await traceOf(test, "m2")).body.rejected, undefined);
 });
+
+Deno.test("a group's trait is explained by the event that set it", async () => {
+  await using test = await openTestApp();
+  const group = (messageId: string, traits: unknown, timestamp: string) =>
+    test.send("/api/v1/events", {
+      type: "group",
+      userId: "u",
+      groupId: "acme",
+      traits,
+      messageId,
+      timestamp,
+    });
+  await group("g1", { plan: "free" }, "2025-01-01T00:00:00Z");
+  await group("g2", { plan: "pro" }, "2025-01-02T00:00:00Z");
+  const { status, body } = await test.get("/api/v1/groups/acme/traits/plan/why");
+  deepStrictEqual([status, body.value, body.messageId], [200, "pro", "g2"]);
+  deepStrictEqual(body.replaced, [{ value: "free", timestamp: "2025-01-01T00:00:00.000Z", messageId: "g1" }]);
+  strictEqual((await test.get("/api/v1/groups/acme/traits/none/why")).status, 404);
+  strictEqual((await test.get("/api/v1/groups/none/traits/plan/why")).status, 404);
+});
