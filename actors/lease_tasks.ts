@@ -1,4 +1,5 @@
 /** What is done under the settler's lease between two rounds, by each process that settles. */
+import { erasedFromAudiences } from "./audiences/erase.ts";
 import type { ErasureLimits } from "./erasure/erasure_limits.ts";
 import { eraseTask } from "./erasure/execute.ts";
 import { erasedDeliveries } from "./forwarding/erasing.ts";
@@ -8,5 +9,6 @@ import type { LeaseTask } from "./settling/settler.ts";
 
 /** The tasks of all rooms, and who else holds data about people. */
 export function leaseTasks(limits: ErasureLimits): LeaseTask[] {
-  return [eraseTask({ participants: [rejectedEvents, erasedReplays, erasedDeliveries], limits })];
+  const participants = [rejectedEvents, erasedReplays, erasedDeliveries, erasedFromAudiences];
+  return [eraseTask({ participants, limits })];
 }

@@ -175,7 +175,7 @@ function peopleOf(
 }
 
 /** The users in a group, by settled data, in pages; again from the start if the generation was replaced meanwhile. */
-async function* membersOf(store: Store, groupId: string): AsyncGenerator<string[]> {
+export async function* membersOf(store: Store, groupId: string): AsyncGenerator<string[]> {
   const generationNow = async () => (await store.get<Settled>(SETTLED)).value?.generation ?? 1;
   for (let generation = await generationNow();;) {
     let after: Parameters<typeof listMembers>[2]["after"];

@@ -44,7 +44,7 @@ export async function takeDefinitions(
   mark: string,
 ): Promise<void> {
   // A build that runs is completed first, so that frequent edits cannot keep it from ever being done.
-  const { build, world, newest, unused } = lease.value();
+  const { build, world, unused } = lease.value();
   if (build !== null) return;
   await parts.definitions.refresh();
   const audiences = parts.definitions.all().map(audienceOf);
@@ -68,26 +68,34 @@ export async function takeDefinitions(
     parts.worlds.delete(world);
     return;
   }
-  const stored: StoredWorld = { audiences, builtAt: null };
+  await beginBuild(parts, lease, mark);
+}
+
+/** Begins to build a world of the definitions as they are. */
+export async function beginBuild(parts: FollowerParts, lease: Fence<Followed>, mark: string): Promise<void> {
+  const { world, newest } = lease.value();
+  await parts.definitions.refresh();
+  const stored: StoredWorld = { audiences: parts.definitions.all().map(audienceOf), builtAt: null };
   const begun: Build = {
     world: newest + 1,
     position: BEGINNING,
     events: 0,
     after: null,
     isEvaluated: false,
-    counts: audiences.map(() => 0),
+    counts: stored.audiences.map(() => 0),
     dueAt: null,
     since: parts.clock.now(),
   };
-  // Without a live world the position is nobody's: the build has to reach what is settled now.
-  const settled = world === 0 ? (await parts.store.get<Settled>(SETTLED)).value : null;
+  const { value: settled } = await parts.store.get<Settled>(SETTLED);
   await lease.write({
     sets: [[audienceWorldKey(begun.world), encode(stored)]],
     change: {
       mark,
       build: begun,
       newest: begun.world,
-      ...settled !== null && { position: settled.position, events: settled.events },
+      generation: settled?.generation ?? 1,
+      // Without a live world the position is nobody's: the build has to reach what is settled now.
+      ...settled !== null && world === 0 && { position: settled.position, events: settled.events },
     },
   });
 }

@@ -18,8 +18,12 @@ export interface Followed extends Checkpoint {
   /** Transitions that were written to the outbox, and of these how many are in the journal. */
   announced: number;
   appended: number;
+  /** While transitions are being appended: the end of the journal before. They are looked for behind it. */
+  appendFrom: Position | null;
   /** The world that is being built. */
   build: Build | null;
+  /** The generation of actors that the newest world was built under: a replay makes another. */
+  generation: number;
   /** The mark of the definitions that the newest world, built or live, was made of. */
   mark: string;
   /** Changes with each erasure: what was read of the journal before is out of date. */
@@ -54,7 +58,9 @@ export const NOTHING_FOLLOWED: Followed = {
   dueAt: null,
   announced: 0,
   appended: 0,
+  appendFrom: null,
   build: null,
+  generation: 1,
   mark: "",
   erasures: 0,
   newest: 0,

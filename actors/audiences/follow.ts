@@ -2,20 +2,24 @@
 import type { StoredEvent } from "../../domain/event/event.ts";
 import type { Position } from "../../domain/event/position.ts";
 import type { Settled } from "../journal/journal_state.ts";
+import { eventsOf } from "../journal/chunk.ts";
+import { endOfJournal, positionIn, readJournal } from "../journal/read_journal.ts";
 import { subscribe, type Subscription, type Task } from "../journal/subscription.ts";
 import {
   audienceDuePrefix,
   audienceOutboxPrefix,
   AUDIENCES_CHANGED,
   AUDIENCES_FOLLOWED,
+  derivedEventKey,
+  type Key,
   SETTLED,
 } from "../store/keys.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Fence } from "../store/lease.ts";
 import type { Store } from "../store/store.ts";
-import { BATCH_LIMITS } from "../store/write_batch.ts";
+import { BATCH_LIMITS, createOperations } from "../store/write_batch.ts";
 import { applyStretch, type FollowerParts, worldOf } from "./apply.ts";
-import { BUILD_LIMITS, buildOn, deleteUnused, takeDefinitions } from "./build.ts";
+import { beginBuild, BUILD_LIMITS, buildOn, deleteUnused, takeDefinitions } from "./build.ts";
 import { type Followed, NOTHING_FOLLOWED, type World } from "./checkpoint.ts";
 import type { Definitions } from "./definitions.ts";
 import { evaluatePeople, type Ledger, type OutboxRow } from "./people.ts";
@@ -92,7 +96,7 @@ export function followJournal(options: FollowOptions): Follower {
     key: AUDIENCES_FOLLOWED,
     empty: NOTHING_FOLLOWED,
     gather: { quietMs: limits.audienceQuietMs, waitMs: WAIT_MS, events: limits.stretchEvents },
-    tasks: [dueTask(parts, limits), announceTask(options), buildTask(parts)],
+    tasks: [dueTask(parts, limits), announceTask(options), replayedTask(parts), buildTask(parts)],
     handle: (lease, upTo, interruptible) =>
       handle(parts, { lease, upTo, interruptible, isClosed: () => state.closed }),
     hasMoved: (before, after) => before.op !== after.op,
@@ -253,16 +257,57 @@ function announceTask({ store, clock, limits, append }: FollowOptions): Task<Fol
     isDue: (_, { announced, appended }) => appended < announced,
     async run(lease) {
       const { world, announced } = lease.value();
-      const keys = [];
+      const keys: Key[] = [];
       const events: StoredEvent[] = [];
       const range = { prefix: audienceOutboxPrefix(world) };
       for await (const { key, value } of store.list<OutboxRow>(range, { limit: limits.appendAtOnce })) {
         keys.push(key);
         events.push(transitionEvent(value!, { world, now: clock.now() }));
       }
-      if (events.length > 0) await append(events);
       const isEmpty = events.length < limits.appendAtOnce;
-      await lease.write({ deletes: keys, ...isEmpty && { change: { appended: announced } } });
+      const change = isEmpty ? { appended: announced, appendFrom: null } : { appendFrom: null };
+      if (events.length === 0) {
+        await lease.write({ change });
+        return false;
+      }
+      // Written first: an erasure waits until the events have their place in the index of their people.
+      const from = lease.value().appendFrom ?? (await endOfJournal(store)).end;
+      await lease.write({ change: { appendFrom: from } });
+      await append(events);
+      const operations = createOperations((writes) => lease.write(writes), limits);
+      for (const key of await placesOf(store, events, from)) {
+        await operations.add({ sets: [[key, true]], deletes: [] });
+      }
+      await operations.flush();
+      for (const key of keys) await operations.add({ sets: [], deletes: [key] });
+      await operations.flush();
+      await lease.write({ change });
+      return false;
+    },
+  };
+}
+
+/** The keys of derived events in the index of their people, looked for behind a position of the journal. */
+async function placesOf(store: Store, events: readonly StoredEvent[], after: Position): Promise<Key[]> {
+  const wanted = new Set(events.map(({ messageId }) => messageId));
+  const keys: Key[] = [];
+  for await (const entry of readJournal(store, { after })) {
+    eventsOf(entry.chunk).forEach(({ derived, messageId, userId, timestamp }, index) => {
+      if (derived !== true || !wanted.has(messageId)) return;
+      keys.push(derivedEventKey(userId!, Date.parse(timestamp), positionIn(entry, index)));
+    });
+  }
+  return keys;
+}
+
+/** A replay made a new generation of actors: the world is built again too. */
+function replayedTask(parts: FollowerParts): Task<Followed> {
+  return {
+    key: SETTLED,
+    isDue: (settled, { world, build, generation }) =>
+      world > 0 && build === null && ((settled as Settled | null)?.generation ?? 1) > generation,
+    async run(lease) {
+      await beginBuild(parts, lease, lease.value().mark);
       return false;
     },
   };

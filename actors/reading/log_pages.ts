@@ -3,6 +3,7 @@ import { earlier, END, isPosition, type Position } from "../../domain/event/posi
 import { emptyAnonymous, ownerAt } from "../../domain/profile/anonymous.ts";
 import type { EventType, StoredEvent } from "../../domain/event/event.ts";
 import type { ActorKind, Mark } from "../../domain/profile/fact.ts";
+import { derivedEventKey, derivedEventPrefix } from "../store/keys.ts";
 import { decodeCursor, encodeCursor } from "../store/cursor.ts";
 import type { HistoryLimits } from "../settling/log_facts.ts";
 import type { Journal } from "../journal/journal_state.ts";
@@ -27,6 +28,8 @@ export interface LogQuery {
   order: "asc" | "desc";
   type?: EventType;
   event?: string;
+  /** Whether a user's log shows derived events too. */
+  derived?: boolean;
 }
 
 /** JSON of events after which a page ends early: 500 events can take 300 MB of memory. */
@@ -55,6 +58,8 @@ export interface EntriesQuery {
   after?: Mark | undefined;
   /** Skip entries after this position of the journal. */
   upTo?: Position | undefined;
+  /** Whether a user's derived events are given too, wanted or not. */
+  derived?: boolean | undefined;
   wanted(entry: LogEntry): boolean;
   /**
    * Called for each entry that is read, also for those of another user on a shared anonymous id, of which there may be any
@@ -106,22 +111,21 @@ export function createLogPages(options: LogPagesOptions) {
 async function openEntries(
   options: LogPagesOptions,
   reading: Reading,
-  { kind, id, order, after, upTo = END, wanted, ends = () => false }: EntriesQuery,
+  { kind, id, order, after, upTo = END, derived = false, wanted, ends = () => false }: EntriesQuery,
 ): Promise<Entries> {
   const { view, sources } = kind === "user"
     ? await userSources(options, reading, id)
     : await ownSource(options, reading, { kind, id });
   const cut = earlier(upTo, view.head);
-  const entries = mergeOrdered(
-    sources.map(({ actor, open, owned }) => {
-      const place = { generation: reading.generation, kind: actor.kind, id: actor.id };
-      return filtered(
-        readLog(options.store, place, { log: open, order, after }),
-        (entry) => entry.place <= cut && (ends() || owned(entry) && wanted(entry)),
-      );
-    }),
-    order,
-  );
+  const logs = sources.map(({ actor, open, owned }) => {
+    const place = { generation: reading.generation, kind: actor.kind, id: actor.id };
+    return filtered(
+      readLog(options.store, place, { log: open, order, after }),
+      (entry) => entry.place <= cut && (ends() || owned(entry) && wanted(entry)),
+    );
+  });
+  if (derived && kind === "user") logs.push(derivedEntries(options.store, id, { order, after, cut }));
+  const entries = mergeOrdered(logs, order);
   // A linked user has events of their own; the tail may remember links of somebody who was erased.
   const { loaded: { head: known }, tail } = sources[0]!.actor;
   return {
@@ -138,6 +142,25 @@ async function openEntries(
   };
 }
 
+/** A user's derived events, which are in no log. */
+async function* derivedEntries(
+  store: Store,
+  userId: string,
+  { order, after, cut }: { order: "asc" | "desc"; after: Mark | undefined; cut: Position },
+): AsyncGenerator<LogEntry> {
+  const prefix = derivedEventPrefix(userId);
+  const mark = after === undefined ? undefined : derivedEventKey(userId, after[0], after[1]);
+  const range = mark === undefined
+    ? { prefix }
+    : order === "asc"
+    ? { prefix, start: [...mark, 0] }
+    : { prefix, end: mark };
+  for await (const { key } of store.list(range, { reverse: order === "desc", batchSize: 50 })) {
+    const [at, place] = key.slice(-2) as [number, Position];
+    if (place <= cut) yield { at, place, tag: 0 };
+  }
+}
+
 /** One page of a log; a user's is merged with what they own of their anonymous ids. */
 async function readLogPage(
   options: LogPagesOptions,
@@ -152,6 +175,7 @@ async function readLogPage(
     after: cursor?.after,
     // Pages would have holes if they had events that came after the first page's view.
     upTo: cursor?.cut,
+    derived: query.derived,
     wanted: (entry) => mayBe(entry, query),
   });
   if (!isKnown) return null;

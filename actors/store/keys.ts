@@ -348,3 +348,11 @@ export const forwardDueKey = (at: number, id: string): Key => ["forwardDue", at,
 export const FORWARD_DUE: Key = ["forwardDue"];
 /** What an erasure came to at the destinations, by the digest of the person. */
 export const forwardErasureKey = (digest: string): Key => ["forwardErasure", digest];
+
+/** A derived event of a user, in order of time, then arrival: it is in no log. */
+export const derivedEventKey = (userId: string, at: number, place: string): Key => [
+  ...derivedEventPrefix(userId),
+  at,
+  place,
+];
+export const derivedEventPrefix = (userId: string): Key => ["derivedEvent", keyId(userId)];

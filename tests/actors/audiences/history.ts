@@ -11,7 +11,13 @@ import { AUDIENCE_LIMITS } from "../../../actors/audiences/follow.ts";
 import { openStore, type Store } from "../../../actors/store/store.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import { clockAt } from "../clocks.ts";
-import { type Definitions, journalOf, membershipAt, type Question } from "../../domain/audience/oracle.ts";
+import {
+  type Definitions,
+  journalOf,
+  membershipAt,
+  ownerOf,
+  type Question,
+} from "../../domain/audience/oracle.ts";
 import {
   createRandom,
   MINUTE,
@@ -25,7 +31,7 @@ type Json = Record<string, unknown>;
 /** What can happen in a history, each as often as it stands here. */
 const STEPS = [
   ...["events", "events", "events", "late", "duplicates"],
-  ...["time", "time", "define", "edit", "emit", "restart", "rebuild", "erase", "forget"],
+  ...["time", "time", "define", "edit", "emit", "restart", "replay", "erase"],
 ] as const;
 
 const USERS = ["u1", "u2"];
@@ -149,6 +155,11 @@ async function take(world: World, step: typeof STEPS[number]): Promise<Set<strin
     await world.system.audiences.put({ name, ...definition }, AUTHOR);
     for (const userId of USERS) world.announced.delete(`${name}/${userId}`);
   }
+  if (step === "erase") await erase(world, random.pick(USERS));
+  if (step === "replay") {
+    await world.system.replays.request({ scope: null, verify: false });
+    await world.system.replays.tick(20_000);
+  }
   if (step === "restart") {
     await world.system.close();
     // Whatever was due, and whatever was sent, while nobody served.
@@ -156,6 +167,19 @@ async function take(world: World, step: typeof STEPS[number]): Promise<Set<strin
     world.system = await open(world);
   }
   return new Set();
+}
+
+/** Erases a user: their events, those that they own of anonymous ids, and their transitions. */
+async function erase(world: World, userId: string): Promise<void> {
+  const journal = journalOf(world.events);
+  const isTheirs = (one: typeof journal[number]) =>
+    one.event.userId === undefined ? ownerOf(journal, one, Infinity) === userId : one.event.userId === userId;
+  const left = journal.filter((one) => !isTheirs(one)).map(({ event }) => event);
+  await world.system.erasure.erase({ kind: "user", id: userId }, { suppress: false });
+  world.events.splice(0, Infinity, ...left);
+  const announced = await transitionsOf(world.store);
+  ok(announced.every((event) => event.userId !== userId), `no transition of ${userId} is left`);
+  for (const name of Object.keys(world.definitions)) world.announced.set(`${name}/${userId}`, false);
 }
 
 async function send(world: World, count: number, lateMinutes = 0): Promise<void> {

@@ -27,7 +27,7 @@ const ms = (text: string) => Number(text.slice(0, -1)) * UNITS[text.at(-1)!]!;
 const inOrder = (a: Seen, b: Seen) => a.at - b.at || a.order - b.order;
 
 /** The user who owns an anonymous event, as far as is known at a moment. */
-function ownerOf(journal: readonly Seen[], one: Seen, t: number): string | undefined {
+export function ownerOf(journal: readonly Seen[], one: Seen, t: number): string | undefined {
   const id = one.event.anonymousId;
   const links = journal.filter(({ event, at }) =>
     at <= t && event.type === "identify" && event.userId !== undefined && event.anonymousId === id
