@@ -3,14 +3,15 @@
  * until, past moments, explanations and transitions. A seed repeats a history.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { openSystem } from "../../../actors/open.ts";
 import type { System } from "../../../actors/system.ts";
 import { readJournal } from "../../../actors/journal/read_journal.ts";
 import { eventsOf } from "../../../actors/journal/chunk.ts";
 import { AUDIENCE_LIMITS } from "../../../actors/audiences/follow.ts";
 import { openStore, type Store } from "../../../actors/store/store.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
+import { type Code, loadCode } from "../../simulation/product.ts";
 import { clockAt } from "../clocks.ts";
+import { FAULTS, withFault } from "../stores.ts";
 import {
   type Definitions,
   journalOf,
@@ -31,7 +32,7 @@ type Json = Record<string, unknown>;
 /** What can happen in a history, each as often as it stands here. */
 const STEPS = [
   ...["events", "events", "events", "late", "duplicates"],
-  ...["time", "time", "define", "edit", "emit", "restart", "replay", "erase"],
+  ...["time", "time", "define", "edit", "emit", "restart", "crash", "crash", "replay", "erase"],
 ] as const;
 
 const USERS = ["u1", "u2"];
@@ -40,6 +41,7 @@ const AUTHOR = { by: "test", address: "127.0.0.1" };
 
 /** The state of a history: what the book says, and the system that is compared with it. */
 interface World {
+  code: Code;
   random: Random;
   store: Store;
   system: System;
@@ -67,10 +69,10 @@ const LIMITS = {
   audienceQuietMs: 1,
 };
 
-async function open(world: Pick<World, "store" | "clock" | "faults">): Promise<System> {
+async function open(world: Pick<World, "code" | "store" | "clock" | "faults">): Promise<System> {
   let ids = 0;
   const prefix = crypto.randomUUID();
-  return await openSystem({
+  return await world.code.openSystem({
     storage: { ...world.store, close() {} },
     clock: clockAt(() => world.clock.ms),
     newId: () => `${prefix}${ids++}`,
@@ -82,13 +84,14 @@ async function open(world: Pick<World, "store" | "clock" | "faults">): Promise<S
 }
 
 /** Runs the history of a seed. Throws where the system and the book differ. */
-export async function runHistory(seed: number): Promise<void> {
+export async function runHistory(seed: number, code: Code): Promise<void> {
   const random = createRandom(seed);
   const store = await openStore(":memory:");
   const clock = { ms: 20 * MINUTE };
   const faults: unknown[] = [];
-  const system = await open({ store, clock, faults });
+  const system = await open({ code, store, clock, faults });
   const world: World = {
+    code,
     random,
     store,
     system,
@@ -128,10 +131,11 @@ export async function runHistory(seed: number): Promise<void> {
 const AT_ONCE = 8;
 
 /** Runs the histories of some seeds in a row. */
-export async function runHistories(first: number, count: number): Promise<void> {
+export async function runHistories(first: number, count: number, code?: Code): Promise<void> {
+  const tested = code ?? await loadCode();
   let next = first;
   await Promise.all(Array.from({ length: AT_ONCE }, async () => {
-    while (next < first + count) await runHistory(next++);
+    while (next < first + count) await runHistory(next++, tested);
   }));
 }
 
@@ -160,6 +164,7 @@ async function take(world: World, step: typeof STEPS[number]): Promise<Set<strin
     await world.system.replays.request({ scope: null, verify: false });
     await world.system.replays.tick(20_000);
   }
+  if (step === "crash") await crash(world);
   if (step === "restart") {
     await world.system.close();
     // Whatever was due, and whatever was sent, while nobody served.
@@ -167,6 +172,32 @@ async function take(world: World, step: typeof STEPS[number]): Promise<Set<strin
     world.system = await open(world);
   }
   return new Set();
+}
+
+/** Sends events to a process that something befalls at one of its next writes, and goes on with another process. */
+async function crash(world: World): Promise<void> {
+  const { random, store, code, clock } = world;
+  await world.system.close();
+  const faulty = withFault(store, { nth: 2 + random.below(14), fault: random.pick(FAULTS) });
+  world.system = await open({ code, store: faulty, clock, faults: [] });
+  const known = world.events.length;
+  const work = async () => {
+    await send(world, 1 + random.below(3), 10);
+    clock.ms += random.below(3) * MINUTE;
+    await world.system.audiences.tick(20_000);
+  };
+  await Promise.race([faulty.died, work().catch(() => faulty.died)]);
+  await world.system.close().catch(() => {});
+  // The lease of the dead process ends.
+  clock.ms += MINUTE;
+  world.system = await open(world);
+  // What was not answered may be in the journal or not.
+  const stored = new Set<string>();
+  for await (const { chunk } of readJournal(store, {})) {
+    for (const { messageId } of eventsOf(chunk)) stored.add(messageId);
+  }
+  const sent = world.events.splice(known).filter(({ messageId }) => stored.has(messageId));
+  world.events.push(...sent);
 }
 
 /** Erases a user: their events, those that they own of anonymous ids, and their transitions. */
