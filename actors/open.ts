@@ -226,9 +226,15 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     forwarding,
     async stats() {
       await journal.sync();
-      return { ...statsOf(journal), oldestUnsettledMs: await oldestUnsettledMs(store, journal, clock.now()) };
+      const stats = statsOf(journal);
+      Object.assign(stats.subscriptions, await audiences.lag());
+      return { ...stats, oldestUnsettledMs: await oldestUnsettledMs(store, journal, clock.now()) };
     },
-    gauges: () => gaugesOf(journal, clock),
+    async gauges() {
+      const gauges = await gaugesOf(journal, clock);
+      if (gauges.storageAnswers) Object.assign(gauges.subscriptions, await audiences.lag().catch(() => ({})));
+      return gauges;
+    },
     async ready() {
       guard();
       settling.check();

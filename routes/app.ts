@@ -6,6 +6,8 @@ import type { AddressPolicy, LookUp } from "../domain/enrichment/location.ts";
 import type { UnknownEvents } from "../domain/contract/contract.ts";
 import { type AboutOptions, aboutRoutes } from "./admin/about.ts";
 import { auditRoutes } from "./admin/audit.ts";
+import { audienceAdminRoutes } from "./admin/audiences.ts";
+import { audienceRoutes } from "./profiles/audiences.ts";
 import { adminRoutes } from "./admin/write_keys.ts";
 import { ADMIN_KEY_ID, createAuthentication, type Secrets } from "./auth/authentication.ts";
 import { createCharges } from "./auth/charges.ts";
@@ -225,6 +227,8 @@ function routerOf(
   routes.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
   routes.route("/", auditRoutes(parts));
   routes.route("/", erasureRoutes(parts));
+  routes.route("/", audienceAdminRoutes(parts));
+  routes.route("/", audienceRoutes(parts));
   routes.route("/", contractRoutes(parts));
   routes.route("/", transformationRoutes(parts));
   routes.route("/", destinationRoutes(parts));

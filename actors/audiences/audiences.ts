@@ -11,6 +11,7 @@ import { createDefinitions, type DefinitionRefusal, type StoredDefinition } from
 import { type Followed, NOTHING_FOLLOWED, type World } from "./checkpoint.ts";
 import { AUDIENCES_CHANGED, AUDIENCES_FOLLOWED } from "../store/keys.ts";
 import { type AudienceLimits, type Follower, followJournal } from "./follow.ts";
+import { type Preview, previewOf, type PreviewRequest } from "./preview.ts";
 import { createMemberReads, followedNow, liveWorld, type MemberReads } from "./members.ts";
 
 /** The clock is looked at so often for moments that have come: the idle cost is one read. */
@@ -40,8 +41,6 @@ export interface AudienceFigures {
   agendaLagSeconds: number;
   /** How long the running build takes so far (s); 0 without one. */
   buildSeconds: number;
-  /** Events that are not handled yet. */
-  lagEvents: number;
 }
 
 /** Audiences behind the routes. */
@@ -51,9 +50,13 @@ export interface Audiences extends Pick<MemberReads, "list" | "stream" | "member
   put(
     definition: AudienceDefinition & { name: string },
     author: Author,
-  ): Promise<{ audience: ShownAudience; isNew: boolean } | DefinitionRefusal>;
+  ): Promise<{ audience: ShownAudience } | DefinitionRefusal>;
   remove(name: string, author: Author): Promise<boolean | DefinitionRefusal>;
+  /** Counts the people for whom a condition holds; or tells what is wrong with it. */
+  preview(request: PreviewRequest): Promise<Preview | DefinitionRefusal>;
   figures(): Promise<AudienceFigures>;
+  /** How many events the subscription is behind, by its name; empty without audiences. */
+  lag(): Promise<Record<string, { lagEvents: number }>>;
   /** Handles events, moments and builds as long as there are any, for a schedule outside of the process. */
   tick(forMs: number): Promise<void>;
   /** Call it after each commit. */
@@ -129,12 +132,17 @@ export function createAudiences(options: AudiencesOptions): Audiences {
       if ("refused" in outcome) return outcome;
       state.isUsed = true;
       follower.hurry();
-      return { audience: await shown(outcome.definition), isNew: outcome.isNew };
+      return { audience: await shown(outcome.definition) };
     },
     async remove(name, author) {
       const outcome = await definitions.remove(name, author);
       if (outcome === true) follower.hurry();
       return outcome;
+    },
+    async preview(request) {
+      const problems = await definitions.check(request.audience ?? "", request.where);
+      if (problems.length > 0) return { refused: "invalid", problems };
+      return await previewOf({ ...options, definitions, reads }, request);
     },
     async figures() {
       const followed = await followedNow(store);
@@ -150,8 +158,11 @@ export function createAudiences(options: AudiencesOptions): Audiences {
         evaluations: follower.evaluations(),
         agendaLagSeconds: dueAt === null ? 0 : Math.max(0, now - dueAt) / 1000,
         buildSeconds: build === null ? 0 : (now - build.since) / 1000,
-        lagEvents: world === undefined ? 0 : Math.max(0, journal.head().events - followed.events),
       };
+    },
+    async lag() {
+      const { world, events } = await followedNow(store);
+      return world === 0 ? {} : { audiences: { lagEvents: Math.max(0, journal.head().events - events) } };
     },
     async tick(forMs) {
       const until = clock.monotonic() + forMs;

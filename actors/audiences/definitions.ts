@@ -104,9 +104,8 @@ export function createDefinitions(options: { store: Store; clock: Clock; newId()
     async put(
       definition: NamedDefinition,
       author: Author,
-    ): Promise<{ definition: StoredDefinition; isNew: boolean } | DefinitionRefusal> {
+    ): Promise<{ definition: StoredDefinition } | DefinitionRefusal> {
       let refusal: DefinitionRefusal | undefined;
-      let isNew = false;
       const { name } = definition;
       await registry.change(author, () => {
         refusal = undefined;
@@ -118,10 +117,9 @@ export function createDefinitions(options: { store: Store; clock: Clock; newId()
         }
         if (refusal !== undefined) return [];
         if (before !== undefined && canonicalJson(before.value) === canonicalJson(definition)) return [];
-        isNew ||= before === undefined;
         return [{ id: name, value: definition }];
       });
-      return refusal ?? { definition: shown(name)!, isNew };
+      return refusal ?? { definition: shown(name)! };
     },
     /** Deletes an audience: `false` if there is none. One that another names is refused. */
     async remove(name: string, author: Author): Promise<boolean | DefinitionRefusal> {

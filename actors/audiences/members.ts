@@ -56,21 +56,30 @@ export type MemberReads = ReturnType<typeof createMemberReads>;
 
 /** Creates the reads. */
 export function createMemberReads(options: MemberReadsOptions) {
-  const { store, clock, journal, reader } = options;
+  const { store, clock, journal, reader, hurry } = options;
 
-  /** Reads the live world when it knows everything that was answered, and all that is due. Again if it was replaced. */
+  /**
+   * Reads the live world when it knows everything that was answered, and all that is due; one that is built for the first
+   * time is waited for. Again if it was replaced meanwhile.
+   */
   async function inWorld<T>(
     name: string | undefined,
     read: (world: World, now: number) => Promise<T>,
   ): Promise<T> {
-    for (let tries = 0; tries < TRIES; tries++) {
-      const world = await liveWorld(options, await caughtUp(options));
-      if (world === undefined) throw building(name);
-      if (name !== undefined && !world.audiences.some((audience) => audience.name === name)) {
-        throw building(name);
+    const deadline = clock.monotonic() + CATCH_UP_MS;
+    for (let tries = 0; tries < TRIES;) {
+      const world = await liveWorld(options, await caughtUp(options, deadline));
+      const isThere = world !== undefined &&
+        (name === undefined || world.audiences.some((audience) => audience.name === name));
+      if (!isThere) {
+        if (clock.monotonic() > deadline) throw building(name);
+        hurry();
+        await clock.sleep(20);
+        continue;
       }
       const result = await read(world, clock.now());
       if ((await followedNow(store)).world === world.no) return result;
+      tries++;
     }
     throw new NotServing("The audiences changed repeatedly while they were read; retry.", "contention");
   }
@@ -151,7 +160,8 @@ export function createMemberReads(options: MemberReadsOptions) {
       }),
     /** The audiences of a user; `null` if there is no such user. */
     audiencesOf: async (userId: string) => {
-      if ((await followedNow(store)).world === 0) return await exists(userId, undefined) ? [] : null;
+      const { world: no, build } = await followedNow(store);
+      if (no === 0 && build === null) return await exists(userId, undefined) ? [] : null;
       return await inWorld(undefined, async (world, now) => {
         const known = await person(world, userId);
         if (known === undefined && !await exists(userId, undefined)) return null;
@@ -193,11 +203,13 @@ export async function followedNow(store: Store): Promise<Followed> {
 }
 
 /** Waits until the subscription has handled everything that was answered, and everything that is due. */
-async function caughtUp({ store, clock, journal, settling, hurry }: MemberReadsOptions): Promise<Followed> {
+async function caughtUp(
+  { store, clock, journal, settling, hurry }: MemberReadsOptions,
+  deadline: number,
+): Promise<Followed> {
   await journal.sync();
   const end: Position = journal.end();
   const now = clock.now();
-  const deadline = clock.monotonic() + CATCH_UP_MS;
   for (let waitMs = 2;; waitMs = Math.min(waitMs * 2, 50)) {
     const followed = await followedNow(store);
     const isDue = followed.dueAt !== null && followed.dueAt <= now;

@@ -62,6 +62,9 @@ export const actorKey = (generation: number, kind: ActorKind, id: string): Key =
   keyId(id),
 ];
 
+/** All actors of one kind. */
+export const actorPrefix = (generation: number, kind: ActorKind): Key => ["actor", generation, kind];
+
 /** The actor keys from one to another, both within; both are of one kind. */
 export const actorRange = (from: Key, to: Key): { start: Key; end: Key } => ({
   start: from,

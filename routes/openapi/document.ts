@@ -1,6 +1,7 @@
 /** The OpenAPI document: all groups of operations together. */
 import { createDocument, type ZodOpenApiPathsObject } from "zod-openapi";
 import { admin } from "./admin.ts";
+import { audienceGroup } from "./audiences.ts";
 import { audit } from "./audit.ts";
 import { contracts } from "./contracts.ts";
 import { destinations } from "./destinations.ts";
@@ -29,6 +30,7 @@ export const GROUPS: readonly Group[] = [
   sending,
   reading,
   admin,
+  audienceGroup,
   contracts,
   destinations,
   quarantine,

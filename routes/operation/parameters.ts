@@ -19,6 +19,7 @@ export const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   transformation: id("The transformation's name, percent-encoded.", "hide-email"),
   destination: id("The destination's name, percent-encoded, in any letter case.", "Orders"),
   replayId: id("`id` of the replay.", "01M84NYA09JNNE65BQ3GBSTT6Y"),
+  audience: id("The audience's name, percent-encoded.", "vip"),
   contract: id("The contract's name, percent-encoded.", "page-views"),
   version: id("Number of the version.", "1"),
   rejectedId: id(

@@ -160,6 +160,16 @@ export const REFUSALS = {
       "too_many_contracts",
     ],
   ),
+  BadAudience: refusal("invalid", "Invalid name or definition, or too many audiences.", [
+    ...HOST,
+    ...QUERY,
+    ...NAME,
+    ...BODY,
+    "invalid_audience",
+    "invalid_body",
+    "too_many_audiences",
+  ]),
+  AudienceInUse: refusal("conflict", "Another audience uses it.", ["audience_in_use"]),
   BadTransformation: refusal("invalid", "Invalid name or draft, or too many transformations.", [
     ...HOST,
     ...QUERY,

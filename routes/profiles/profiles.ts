@@ -31,6 +31,8 @@ export const logQuery = z.object({
   type: z.enum(EVENT_TYPES, `must be one of ${EVENT_TYPES.join(", ")}`).optional()
     .meta({ description: "Only events of this type." }),
   event: z.string().optional().meta({ description: "Only events with this `event` name." }),
+  derived: z.enum(["true", "false"], "must be true or false").default("false")
+    .meta({ description: "Whether a user's derived events, such as `Audience Entered`, are shown too." }),
 });
 
 /** Of a group's members. */
@@ -101,7 +103,7 @@ async function showProfile(
 async function showLog(
   { system }: Parts,
   { kind, id, reads }: Named,
-  { limit, cursor, order, type, event }: z.output<typeof logQuery>,
+  { limit, cursor, order, type, event, derived }: z.output<typeof logQuery>,
 ): Promise<Outcome> {
   const query = {
     limit,
@@ -109,6 +111,7 @@ async function showLog(
     ...cursor !== undefined && { cursor },
     ...type !== undefined && { type },
     ...event !== undefined && { event },
+    derived: derived === "true",
   };
   const weight = 1 + Math.ceil(limit / EVENTS_PER_WEIGHT);
   return await inTurn(reads, weight, () => page(kind, () => system.reader.log(kind, id, query)));

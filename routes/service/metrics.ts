@@ -2,6 +2,7 @@
  * `/metrics` in OpenMetrics 1.0: figures of this process since it started, for Prometheus and its like. Labels are of our
  * making and few: a route, a status, a code, never an id or a name that a sender chose.
  */
+import { audienceFigures } from "./audience_figures.ts";
 import { Hono } from "hono";
 import { Counter, Gauge, Histogram, type OpenMetricsContentType, Registry } from "./prometheus.ts";
 import type { Observer, System } from "../../actors/system.ts";
@@ -87,6 +88,7 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
   const requestsTotal = counter("requests", "Requests answered, HEAD as GET.", ["method", "route", "status"]);
   const setGauges = gaugesOf(gauge);
   const setMemory = memoryOf(gauge);
+  const setAudiences = audienceFigures(makers);
   gauge("process_start_time_seconds", "Start time of the process since the Unix epoch.").set(
     startedAt / 1000,
   );
@@ -117,6 +119,7 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
     async text(system, requests) {
       setGauges(await system.gauges());
       setEvents(system);
+      setAudiences(await system.audiences.figures().catch(() => undefined));
       requestsTotal.reset();
       for (const { count, ...labels } of requests.all()) requestsTotal.inc(labels, count);
       setMemory(memory());
