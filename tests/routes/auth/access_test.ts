@@ -8,6 +8,7 @@
 import { PART_PATH, SCRIPT_PATH } from "../../../routes/http/snippet_paths.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { hash } from "node:crypto";
+import { draftSchema } from "../../../domain/transformation/definition.ts";
 import { definitionSchema } from "../../../domain/forwarding/definition.ts";
 import type { Right } from "../../../routes/auth/authentication.ts";
 import {
@@ -70,6 +71,12 @@ const destination = (rest: string) => async ({ system: { forwarding } }: TestApp
   await forwarding.put("planted_name", definitionSchema.parse(destinationDraft), AUTHOR);
   const id = rest.includes(":id") ? await forwarding.replay("planted_name", {}) : "";
   return `/api/v1/admin/destinations/planted_name${rest.replace(":id", id!)}`;
+};
+const transformationDraft = { kind: "rules", rules: [{ remove: { paths: ["planted_path"] } }] };
+const transformation = (rest: string) => async ({ system }: TestApp): Promise<string> => {
+  const draft = draftSchema.parse(transformationDraft);
+  await system.transformations.put("planted_name", draft, { author: AUTHOR, dryRun: false });
+  return `/api/v1/admin/transformations/planted_name${rest}`;
 };
 const suppressed =
   (part: string, kind: "user" | "anonymous") => async ({ system }: TestApp): Promise<string> => {
@@ -229,6 +236,23 @@ const ROUTES: Row[] = [
     path: contract("/versions/1/restore"),
   }),
   admin("POST /api/v1/admin/contracts/:name/check", { path: contract("/check"), body: draft }),
+  admin("GET /api/v1/admin/transformations", { path: at("/api/v1/admin/transformations") }),
+  admin("PUT /api/v1/admin/transformations/:name", { path: transformation(""), body: transformationDraft }),
+  admin("GET /api/v1/admin/transformations/:name", { path: transformation("") }),
+  admin("DELETE /api/v1/admin/transformations/:name", { path: transformation(""), status: 204 }),
+  admin("GET /api/v1/admin/transformations/:name/versions", { path: transformation("/versions") }),
+  admin("POST /api/v1/admin/transformations/:name/restore", {
+    path: transformation("/restore"),
+    body: { version: 1 },
+  }),
+  admin("POST /api/v1/admin/transformations/:name/try", {
+    path: transformation("/try"),
+    body: { event: { type: "page", userId: "planted_user" } },
+  }),
+  admin("POST /api/v1/admin/transformations/:name/check", {
+    path: transformation("/check"),
+    body: { draft: transformationDraft },
+  }),
   admin("GET /api/v1/admin/rejected", { path: at("/api/v1/admin/rejected") }),
   admin("GET /api/v1/admin/rejected/:id", { path: rejected("") }),
   admin("POST /api/v1/admin/rejected/:id", {
