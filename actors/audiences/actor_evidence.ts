@@ -99,6 +99,16 @@ export async function loadEvidence(
   return await Promise.all(entries.map((entry, index) => readEvidence(store, entry, ids[index]!)));
 }
 
+/** What reading users gives of whom nothing is stored. */
+export function nothingOf(world: number, ids: readonly string[]): LoadedEvidence[] {
+  return ids.map((id) => ({
+    key: evidenceKey(world, "user", id),
+    value: emptyValue(id),
+    isStored: false,
+    pieces: [],
+  }));
+}
+
 /** The value of an entry. */
 export async function readEvidence(store: Store, entry: Entry<Uint8Array>, id = ""): Promise<LoadedEvidence> {
   for (let tries = 1;; tries++) {

@@ -77,12 +77,14 @@ export interface ApplyOptions {
   change(): Partial<Followed>;
   /** Whether people are evaluated; otherwise their evidence is only stored. */
   evaluates: boolean;
+  /** Whether the stretch is all that the world knows: then it has everybody whom it may concern. */
+  isFresh?: boolean;
 }
 
 /** Applies a stretch. Doing it again changes nothing, so whoever takes over begins at the checkpoint. */
 export async function applyStretch(parts: FollowerParts, options: ApplyOptions): Promise<void> {
   const { store, clock, limits } = parts;
-  const { lease, ledger, stretch, evaluates } = options;
+  const { lease, ledger, stretch, evaluates, isFresh = false } = options;
   const write = (writes: Writes) => lease.write({ ...writes, change: options.change() });
   const pause = async () => {
     await lease.renew();
@@ -93,7 +95,8 @@ export async function applyStretch(parts: FollowerParts, options: ApplyOptions):
   if (!evaluates) return await addToPeople(parts, { ledger, write, pause, stretch });
   const people = peopleOf(ledger.world, stretch, owners);
   const evaluation = { store, ledger, now: clock.now(), limits, write, pause };
-  await evaluatePeople(evaluation, people);
+  await evaluatePeople({ ...evaluation, isFresh }, people);
+  if (isFresh) return;
   for (const groupId of stretch.groups.keys()) {
     for await (const members of membersOf(store, groupId)) {
       const work = { evidence: [], first: Infinity, touched: ledger.world.set.withGroups };

@@ -81,6 +81,7 @@ export async function beginBuild(parts: FollowerParts, lease: Fence<Followed>, m
     position: BEGINNING,
     events: 0,
     after: null,
+    isFresh: true,
     isEvaluated: false,
     counts: stored.audiences.map(() => 0),
     dueAt: null,
@@ -156,25 +157,29 @@ async function gatherOn(parts: FollowerParts, lease: Fence<Followed>, world: Wor
     return await lease.renew();
   }
   parts.gathering = undefined;
+  // All of it is in memory: everybody is evaluated and written once.
+  const isWhole = build!.isFresh && gathering.position >= position;
+  await lease.write({ change: { build: { ...build!, isFresh: false } } });
   const ledger = buildLedger(lease, world);
-  await applyStretch(parts, {
-    lease,
-    ledger,
-    stretch: gathering.stretch,
-    change: () => ({ build: { ...lease.value().build!, counts: ledger.counts, dueAt: ledger.dueAt } }),
-    evaluates: false,
+  const change = (): Partial<Followed> => ({
+    build: { ...lease.value().build!, counts: [...ledger.counts], dueAt: ledger.dueAt },
   });
+  const { stretch } = gathering;
+  await applyStretch(parts, { lease, ledger, stretch, change, evaluates: isWhole, isFresh: isWhole });
+  parts.evaluated(ledger.evaluations);
   await lease.write({
     change: {
       build: {
         ...lease.value().build!,
+        ...change().build!,
         position: gathering.position,
-        events: lease.value().build!.events + gathering.stretch.events,
+        events: lease.value().build!.events + stretch.events,
+        isEvaluated: isWhole,
       },
     },
   });
   // At once: the live position moves on, and this would never reach it.
-  if (gathering.position >= position) await evaluateOn(parts, lease, world);
+  if (!isWhole && gathering.position >= position) await evaluateOn(parts, lease, world);
 }
 
 const pauseOf = ({ clock }: FollowerParts, lease: Fence<Followed>) => async () => {

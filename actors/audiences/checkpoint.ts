@@ -42,6 +42,8 @@ export interface Build {
   events: number;
   /** The user after whom people are evaluated next; `null` while evidence is gathered. */
   after: string | null;
+  /** Whether nothing of the world was written yet. */
+  isFresh: boolean;
   /** Whether all people are evaluated, so that only what came since is missing. */
   isEvaluated: boolean;
   counts: number[];

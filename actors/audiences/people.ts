@@ -17,6 +17,7 @@ import {
   addToValue,
   type LoadedEvidence,
   loadEvidence,
+  nothingOf,
   type StoredStanding,
   writesOfEvidence,
 } from "./actor_evidence.ts";
@@ -73,6 +74,8 @@ export interface PeopleOptions {
   store: Store;
   ledger: Ledger;
   now: number;
+  /** Nothing of these people is stored in the world yet: nothing is read of them. */
+  isFresh?: boolean;
   limits: Parameters<typeof createOperations>[1];
   /** Writes with the ledger, atomically. */
   write(writes: Writes): Promise<void>;
@@ -101,12 +104,13 @@ export async function evaluatePeople(
 }
 
 async function evaluateSlice(
-  { store, ledger, now }: PeopleOptions,
+  { store, ledger, now, isFresh = false }: PeopleOptions,
   slice: readonly [string, Work][],
   operations: ReturnType<typeof createOperations>,
 ): Promise<void> {
   const no = ledger.world.no;
-  const loaded = await loadEvidence(store, no, { kind: "user", ids: slice.map(([id]) => id) });
+  const ids = slice.map(([id]) => id);
+  const loaded = isFresh ? nothingOf(no, ids) : await loadEvidence(store, no, { kind: "user", ids });
   const kept = loaded.map((own, index) => {
     const [, { evidence, first, touched }] = slice[index]!;
     const before = own.value.first;
