@@ -162,7 +162,11 @@ export function holdsAt(question: Question, given: Json, t: number): boolean {
       for (const name of (given.sum as string).split(".")) value = (value as Json | undefined)?.[name];
       return typeof value === "number" ? value : 0;
     });
-    return compares(values.reduce((sum, value) => sum + value, 0), given.value as Json);
+    // Decimals of prices: to a millionth, as on paper.
+    return compares(
+      Math.round(values.reduce((sum, value) => sum + value, 0) * 1e6) / 1e6,
+      given.value as Json,
+    );
   }
   return compares(inWindow.length, (given.count ?? { $gte: 1 }) as Json);
 }

@@ -1,7 +1,7 @@
 import { rejects } from "node:assert";
-import { loadCode } from "../../simulation/product.ts";
-import { runHistories } from "./history.ts";
-import { AUDIENCE_BUGS } from "./planted.ts";
+import { loadCode } from "./product.ts";
+import { runHistories } from "../actors/audiences/history.ts";
+import { AUDIENCE_BUGS } from "../actors/audiences/planted.ts";
 
 /** Histories in which a planted bug must show. */
 const HISTORIES = 400;

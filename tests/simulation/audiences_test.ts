@@ -1,4 +1,4 @@
-import { runHistories } from "./history.ts";
+import { runHistories } from "../actors/audiences/history.ts";
 
 /** Random histories in the tests; `deno task sim:audiences` runs more. */
 const HISTORIES = 500;
