@@ -155,11 +155,15 @@ export function createPersonOrder<T extends Waiting>({ maxItems }: { maxItems: n
         starved.delete(key);
         const queue = queues.get(key);
         if (queue === undefined) continue;
-        queue.unread = readTo;
+        // Nothing of this key is left out before what was known.
+        queue.unread = readTo !== undefined && queue.unread !== undefined && queue.unread > readTo
+          ? queue.unread
+          : readTo;
         if (queue.items.length === 0) {
-          if (readTo === undefined) queues.delete(key);
+          if (queue.unread === undefined) queues.delete(key);
           else starved.add(key);
-        } else next.add(queue.items[0]!);
+        } else if (queue.unread !== undefined && queue.unread < queue.items[0]!.position) starved.add(key);
+        else next.add(queue.items[0]!);
       }
       return [...next].filter(isFirst);
     },

@@ -8,7 +8,7 @@ const at = (n: number): Position => positionOf(String(n).padStart(20, "0"), 0);
 
 interface Step {
   keys: string[];
-  /** Which of the ready events is settled then, if any. */
+  /** How many of the ready events are settled then. */
   settle: number | undefined;
 }
 
@@ -57,7 +57,6 @@ function run(given: readonly Step[], maxItems: number): void {
     ready.delete(item.position);
     unsettled.splice(unsettled.findIndex(({ position }) => position === item.position), 1);
     for (const next of order.remove(item)) ready.set(next.position, next);
-    refill();
   }
 
   for (const [n, { keys, settle: which }] of given.entries()) {
@@ -65,11 +64,15 @@ function run(given: readonly Step[], maxItems: number): void {
     journal.push(item);
     unsettled.push(item);
     if (order.add(item) && order.isFirst(item)) ready.set(item.position, item);
-    if (which !== undefined && ready.size > 0) settle(which);
+    // Several are settled before what is left out is read again.
+    for (let times = which ?? 0; times > 0 && ready.size > 0; times--) settle(times);
+    refill();
     deepStrictEqual([...ready.keys()].sort(), expected());
   }
   while (ready.size > 0) {
     settle(0);
+    if (ready.size > 0) settle(0);
+    refill();
     deepStrictEqual([...ready.keys()].sort(), expected());
   }
   ok(unsettled.length === 0 && order.size() === 0 && order.keys() === 0, "nothing is left");
