@@ -19,6 +19,8 @@ const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 const MAX_DEDUP_DAYS = 3650;
 /** Longest list of placeholders that may be set, in characters: some hundred ids. */
 const MAX_PLACEHOLDERS_LENGTH = 10_000;
+/** Most traits that are looked up: each costs two entries per value. */
+const MAX_LOOKUP_TRAITS = 20;
 /** Most failed authentications a minute that may be set; above it there is no limit worth the name. */
 const MAX_AUTH_FAILURES = 1_000_000;
 
@@ -172,6 +174,19 @@ export const environmentSchema = z.object({
       "events that no contract names: `allow`, `monitor` (accept and count) or `reject` (422)",
       "`allow`",
     )),
+  LOOKUP_TRAITS: z.string().default("email,phone,username").transform((text, context) => {
+    const traits = text === "off" ? [] : [...new Set(text.split(",").map((name) => name.trim()))];
+    const isName = (name: string) => /^[^\s&=?#]{1,100}$/.test(name);
+    if (traits.length <= MAX_LOOKUP_TRAITS && traits.every(isName)) return traits;
+    context.addIssue({
+      code: "custom",
+      message: `must be off, or at most ${MAX_LOOKUP_TRAITS} names of traits such as email,phone`,
+    });
+    return z.NEVER;
+  }).meta(note(
+    "traits by which [users and groups are found](docs/operations.md#finding-people); `off` for none",
+    "`email,phone,username`",
+  )),
   SNIPPET_PATH: z.string().refine(
     isSnippetPath,
     "must be a path that the server does not have, such as /shop, of letters, digits, - and _",
@@ -238,6 +253,7 @@ export interface Settings {
   trustedProxies: number;
   metricsOpen: boolean;
   unknownEvents: UnknownEvents;
+  lookupTraits: string[];
   snippetPath?: string;
   placeholderIds?: string;
   suppressedEvents: "drop" | "refuse";
@@ -310,6 +326,7 @@ export function readConfig(env: Record<string, string | undefined>, mode: Mode):
       trustedProxies: read.TRUSTED_PROXIES,
       metricsOpen: read.METRICS_OPEN === "true",
       unknownEvents: read.UNKNOWN_EVENTS,
+      lookupTraits: read.LOOKUP_TRAITS,
       ...read.SNIPPET_PATH !== undefined && { snippetPath: read.SNIPPET_PATH },
       ...read.PLACEHOLDER_IDS !== undefined && { placeholderIds: read.PLACEHOLDER_IDS },
       suppressedEvents: read.SUPPRESSED_EVENTS,

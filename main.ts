@@ -77,6 +77,7 @@ export async function serve(settings: Settings, announce: (url: string) => void)
     clock: systemClock,
     newId,
     randomBytes: (bytes) => void crypto.getRandomValues(bytes),
+    lookupTraits: settings.lookupTraits,
     dedupMs: settings.dedupDays * DAY_MS,
     observer: metrics.observer,
     onFault: (error) => log.count("warn", "failed", { code: "settling", error: traceOf(error) }),

@@ -12,6 +12,7 @@ import { createSettling, type Settling } from "./settling/backpressure.ts";
 import { openStore, type Store, type StoreOptions } from "./store/store.ts";
 import { requestedErasures } from "./erasure/requests.ts";
 import { type Comparison, verifyAll } from "./replay/verify.ts";
+import { verifyLookup } from "./lookup/verify.ts";
 import type { ActorKind } from "../domain/profile/fact.ts";
 import { StorageUnavailable } from "./store/errors.ts";
 
@@ -93,7 +94,13 @@ export async function openTools(options: ToolsOptions): Promise<Tools> {
     async verifyAll(scratch, onProgress) {
       const target = await storeAt(scratch, { clock, limits });
       try {
-        return await verifyAll({ ...common, target, onProgress });
+        const comparison = await verifyAll({ ...common, target, onProgress });
+        const index = await verifyLookup(store);
+        return {
+          ...comparison,
+          compared: comparison.compared + index.compared,
+          differences: [...comparison.differences, ...index.differences],
+        };
       } finally {
         target.close();
       }

@@ -12,6 +12,7 @@ import { gaugesOf, oldestUnsettledMs, statsOf } from "./stats/gauges.ts";
 import { createForwarding, type ForwardingSettings } from "./forwarding/forwarding.ts";
 import { createFeed } from "./journal/feed.ts";
 import { createJournal, erasuresOf } from "./journal/journal_state.ts";
+import { createLookup } from "./lookup/lookup.ts";
 import { createLive } from "./live/live_feed.ts";
 import { beginThread, type ThreadSettings } from "./settler_host.ts";
 import { LIMITS, type Limits } from "./limits.ts";
@@ -65,6 +66,8 @@ export interface OpenOptions {
    * nothing guards the clock.
    */
   onClockMoved?(message: string): void;
+  /** The traits by which users and groups are looked up; without them there is no index. */
+  lookupTraits?: readonly string[];
   /** How events are forwarded. Without it destinations can be defined, and nothing is delivered by this process. */
   forwarding?: ForwardingSettings;
 }
@@ -192,6 +195,21 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     onFault: options.onFault,
   });
   journal.onAdvance(audiences.wake);
+  const { lookup, follower } = createLookup({
+    store,
+    clock,
+    newId,
+    owner,
+    journal,
+    settling,
+    reader,
+    traits: options.lookupTraits ?? [],
+    onFault: options.onFault,
+  });
+  if (lookup.traits.length > 0) {
+    journal.onAdvance(follower.wake);
+    follower.wake();
+  }
   const forwarding = createForwarding({
     ...options,
     store,
@@ -217,6 +235,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     erasure,
     contracts,
     feed: createFeed({ store, clock, onAdvance: journal.onAdvance }),
+    lookup,
     audit: createAudit({ store, clock, newId }),
     quarantine,
     rateLimits,
@@ -254,6 +273,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       feed.live.end();
       transformations.close();
       await forwarding.close();
+      await follower.close();
       await replays.close();
       await audiences.close();
       // First: requests that wait for room in the tail get it, or are refused.

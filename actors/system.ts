@@ -1,4 +1,5 @@
 /** signalfold behind the routes and the tasks: all rooms as one typed value. */
+import type { Lookup } from "./lookup/lookup.ts";
 import type { Feed } from "./journal/feed.ts";
 import type { Audit } from "./configuration/audit.ts";
 import type { Audiences } from "./audiences/audiences.ts";
@@ -48,6 +49,7 @@ export interface System {
   contracts: EventContracts;
   audit: Audit;
   feed: Feed;
+  lookup: Lookup;
   quarantine: Quarantine;
   rateLimits: RateLimits;
   replays: Replays;

@@ -49,6 +49,7 @@ import { createPeerOf } from "./handler/peer.ts";
 import { type Problem, problemResponse, STATUS_OF } from "./http/problem.ts";
 import { quarantineRoutes } from "./admin/quarantine.ts";
 import { replayRoutes } from "./admin/replays.ts";
+import { findRoutes } from "./profiles/find.ts";
 import { journalRoutes } from "./profiles/journal.ts";
 import { readingRoutes } from "./profiles/profiles.ts";
 import { addFiguresOfTransformations } from "./service/transformation_metrics.ts";
@@ -224,6 +225,7 @@ function routerOf(
   routes.route("/", snippetRoutes(parts, { snippetPath: settings.snippetPath }));
   routes.route("/", readingRoutes(parts));
   routes.route("/", journalRoutes(parts));
+  routes.route("/", findRoutes(parts));
   routes.route("/", adminRoutes(parts, { hasDefaultKey: settings.writeKey !== undefined }));
   routes.route("/", auditRoutes(parts));
   routes.route("/", erasureRoutes(parts));

@@ -70,6 +70,7 @@ const ROOMS: Record<Place, readonly string[]> = {
     "reading",
     "erasure",
     "replay",
+    "lookup",
     "governance",
     "live",
     "stats",

@@ -209,6 +209,42 @@ export const suppressedSpansKey = (value: number): Key => [...suppressedSpansPre
 export const processKey = (id: string): Key => ["process", id];
 export const PROCESSES: Key = ["process"];
 
+/** How far the lookup index is. */
+export const LOOKUP: Key = ["lookup"];
+
+/** Who may have a value of a trait, by the value's digest; and what an actor may have, for erasures. */
+export const lookupPrefix = (kind: ActorKind, trait: string, digest: string): Key => [
+  "lookupBy",
+  kind,
+  trait,
+  digest,
+];
+export const lookupKey = (kind: ActorKind, trait: string, digest: string, id: string): Key => [
+  ...lookupPrefix(kind, trait, digest),
+  keyId(id),
+];
+export const lookupOfPrefix = (kind: ActorKind, id: string): Key => ["lookupOf", kind, keyId(id)];
+export const lookupOfKey = (kind: ActorKind, id: string, trait: string, digest: string): Key => [
+  ...lookupOfPrefix(kind, id),
+  trait,
+  digest,
+];
+
+/** The users that an anonymous id was linked to, and the anonymous ids of a user. */
+export const lookupOwners = (anonymousId: string): Key => ["lookupOwner", keyId(anonymousId)];
+export const lookupOwnerKey = (anonymousId: string, userId: string): Key => [
+  ...lookupOwners(anonymousId),
+  keyId(userId),
+];
+export const lookupOwned = (userId: string): Key => ["lookupOwned", keyId(userId)];
+export const lookupOwnedKey = (userId: string, anonymousId: string): Key => [
+  ...lookupOwned(userId),
+  keyId(anonymousId),
+];
+
+/** All entries of the index. */
+export const LOOKUP_ENTRIES: readonly Key[] = [["lookupBy"], ["lookupOf"], ["lookupOwner"], ["lookupOwned"]];
+
 /** An entry of the audit log, by its id, a ULID. */
 export const auditKey = (id: string): Key => ["audit", id];
 export const AUDIT: Key = ["audit"];

@@ -81,6 +81,7 @@ function systemOf(store: Store): System {
       used: () => {},
       lastUsedAt: outside,
     },
+    lookup: { traits: [], find: outside },
     feed: { read: outside, end() {} },
     audit: { record: outside, list: outside },
     erasure: {

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { logQuery, membersQuery, pastQuery } from "../profiles/profiles.ts";
+import { findQuery } from "../profiles/find.ts";
 import { journalQuery } from "../profiles/journal.ts";
 import { STORED_GROUP } from "../operation/examples.ts";
 import type { Answer, Group, Operation } from "../operation/operation.ts";
@@ -160,6 +161,25 @@ function log(summary: string, example?: unknown): Operation {
   };
 }
 
+function find(what: "users" | "groups", item: z.ZodType): Operation {
+  return {
+    summary: `Find ${what} by a trait or the beginning of their ids`,
+    description:
+      "The traits are those of the setting `LOOKUP_TRAITS`; this document shows its default. With several, all must be " +
+      "equal. Without any, ids come in their order. A page can be short although there is a `cursor`. 503 `building` " +
+      "while the index is built.",
+    right: "read",
+    query: findQuery(["email", "phone", "username"]),
+    answers: {
+      200: {
+        description: "A page.",
+        schema: z.object({ [what]: z.array(item), cursor: cursorSchema }),
+      },
+    },
+    refusals: ["BadQuery"],
+  };
+}
+
 /** The group of routes under `/api/v1/users`, `/api/v1/anonymous` and `/api/v1/groups`. */
 export const reading: Group = {
   name: "Reading",
@@ -184,6 +204,14 @@ export const reading: Group = {
       example: acme,
     }),
     "GET /api/v1/groups/{groupId}/events": log("A group's events", [STORED_GROUP]),
+    "GET /api/v1/users": find(
+      "users",
+      z.object({ userId: z.string(), traits: map("Those that can be looked up.") }),
+    ),
+    "GET /api/v1/groups": find(
+      "groups",
+      z.object({ groupId: z.string(), traits: map("Those that can be looked up.") }),
+    ),
     "GET /api/v1/journal": {
       summary: "Accepted events in the order of the journal",
       description:

@@ -35,6 +35,7 @@ export async function openTestSystem(
     newId: () => ulid(),
     randomBytes: (bytes) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>),
     dedupMs: 0,
+    lookupTraits: ["email", "phone", "username"],
     onFault: (error) => console.error(error),
     // No name has an address: nothing leaves this machine.
     forwarding: {

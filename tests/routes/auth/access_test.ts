@@ -163,6 +163,8 @@ const ROUTES: Row[] = [
   reading("GET /api/v1/groups/:id/members", "/api/v1/groups/planted_group/members"),
   reading("GET /api/v1/users/:id/traits/:name/why", "/api/v1/users/planted_user/traits/secret/why"),
   reading("GET /api/v1/groups/:id/traits/:name/why", "/api/v1/groups/planted_group/traits/secret/why"),
+  reading("GET /api/v1/users", "/api/v1/users?trait.email=planted"),
+  reading("GET /api/v1/groups", "/api/v1/groups"),
   reading("GET /api/v1/journal", "/api/v1/journal"),
   admin("DELETE /api/v1/users/:id", { path: at("/api/v1/users/planted_user") }),
   admin("DELETE /api/v1/anonymous/:id", { path: at("/api/v1/anonymous/planted_anon") }),

@@ -1,0 +1,149 @@
+/** The subscription that keeps the lookup index: it reads the journal in order and adds entries. */
+import { parseExact } from "../../domain/event/exact_json.ts";
+import type { StoredEvent } from "../../domain/event/event.ts";
+import { BEGINNING, endOf, later, type Position, stampOf } from "../../domain/event/position.ts";
+import { exportEvents } from "../journal/export.ts";
+import { type Checkpoint, NO_CHECKPOINT, subscribe, type Subscription } from "../journal/subscription.ts";
+import type { Clock } from "../store/clock.ts";
+import { type Key, keyBytes, LOOKUP } from "../store/keys.ts";
+import { type Fence, takeFence } from "../store/lease.ts";
+import type { Store } from "../store/store.ts";
+import { type Entries, entriesOf, mayHaveEntries } from "./entries.ts";
+
+/** How far the index is, and the traits that it has. A stored format. */
+export interface Followed extends Checkpoint {
+  traits: string[];
+}
+
+export const NOTHING_FOLLOWED: Followed = { ...NO_CHECKPOINT, traits: [] };
+
+/** The version of the index: entries of another version would be made again. */
+const INDEX_VERSION = 1;
+
+/** Events of a stretch, and bytes of JSON. */
+const STRETCH_EVENTS = 20_000;
+const STRETCH_BYTES = 32 * 1024 * 1024;
+
+/** Entries of one operation, and bytes of their keys and values: an operation may have some 800 KB. */
+const WRITE_ENTRIES = 800;
+const WRITE_BYTES = 300_000;
+
+/** A stretch begins when nothing more came for so long, and after so long at the latest. */
+const QUIET_MS = 100;
+const WAIT_MS = 2_000;
+
+/** Entries that this process wrote lately: most people identify with the same values again and again. */
+const MAX_WRITTEN = 100_000;
+
+/** What following needs. */
+export interface LookupFollowOptions {
+  store: Store;
+  clock: Clock;
+  newId(): string;
+  owner: string;
+  /** The traits that this process looks up. */
+  traits: readonly string[];
+  onMoved(followed: Followed): void;
+  onFault(error: unknown): void;
+}
+
+/** Follows the journal for the index. It reads nothing before it is woken. */
+export function followForLookup(options: LookupFollowOptions): Subscription {
+  const { store, traits } = options;
+  const written = new Set<string>();
+  return subscribe<Followed>({
+    ...options,
+    key: LOOKUP,
+    empty: NOTHING_FOLLOWED,
+    foldVersion: INDEX_VERSION,
+    gather: { quietMs: QUIET_MS, waitMs: WAIT_MS, events: STRETCH_EVENTS },
+    async handle(lease, upTo, interruptible) {
+      await addTraits(lease, traits);
+      await handle({ store, lease: interruptible, written }, upTo);
+    },
+    // Another process may have written over, or erased, what this one wrote.
+    onCutOff: () => written.clear(),
+  });
+}
+
+/**
+ * Adds traits that the index does not have: it is made again from the beginning, over what is there. It never forgets
+ * one, so that processes with different settings do not undo each other's.
+ */
+async function addTraits(lease: Fence<Followed>, traits: readonly string[]): Promise<void> {
+  const known = lease.value().traits;
+  const missing = traits.filter((trait) => !known.includes(trait));
+  if (missing.length === 0) return;
+  await lease.write({ change: { traits: [...known, ...missing], position: BEGINNING, events: 0 } });
+}
+
+interface Handling {
+  store: Store;
+  lease: Fence<Followed>;
+  written: Set<string>;
+}
+
+/** Adds the entries of a stretch, and moves the checkpoint with the last of them. */
+async function handle({ store, lease, written }: Handling, upTo: Position): Promise<void> {
+  const { position: after, events: before, traits } = lease.value();
+  const entries = new Map<string, [Key, string]>();
+  let position = upTo;
+  let [events, bytes] = [0, 0];
+  for await (const { lines, positions, done } of exportEvents(store, { after })) {
+    for (const line of lines) {
+      bytes += line.length;
+      if (mayHaveEntries(line)) collect(entriesOf(parseExact(line) as StoredEvent, traits), entries, written);
+    }
+    events = done;
+    const end = endOf(stampOf(positions.at(-1)!));
+    position = later(upTo, end);
+    if (events < STRETCH_EVENTS && bytes < STRETCH_BYTES) continue;
+    position = end;
+    break;
+  }
+  await writeEntries(lease, [...entries.values()], { position, events: before + events });
+  for (const text of entries.keys()) written.add(text);
+  if (written.size > MAX_WRITTEN) written.clear();
+}
+
+function collect(found: Entries, entries: Map<string, [Key, string]>, written: ReadonlySet<string>): void {
+  for (const entry of found) {
+    const text = JSON.stringify(entry[0]);
+    if (!written.has(text)) entries.set(text, entry);
+  }
+}
+
+async function writeEntries(
+  lease: Fence<Followed>,
+  entries: readonly [Key, string][],
+  change: Pick<Followed, "position" | "events">,
+): Promise<void> {
+  let sets: [Key, string][] = [];
+  let bytes = 0;
+  for (const entry of entries) {
+    const size = 2 * keyBytes(entry[0]) + 3 * entry[1].length;
+    if (sets.length === WRITE_ENTRIES || bytes + size > WRITE_BYTES) {
+      await lease.write({ sets });
+      [sets, bytes] = [[], 0];
+    }
+    sets.push(entry);
+    bytes += size;
+  }
+  await lease.write({ sets, change });
+}
+
+/** Cuts off a stretch under way in any process: what it read may name somebody who has been erased since. */
+export async function cutOff(
+  options: Pick<LookupFollowOptions, "store" | "clock" | "newId" | "owner">,
+): Promise<void> {
+  const { value } = await options.store.get(LOOKUP);
+  if (value === null) return;
+  const lease = await takeFence<Followed>({
+    ...options,
+    key: LOOKUP,
+    empty: NOTHING_FOLLOWED,
+    foldVersion: Number.MAX_SAFE_INTEGER,
+    force: true,
+  });
+  await lease!.write({ change: { until: 0, fold: INDEX_VERSION } });
+}
