@@ -176,8 +176,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     clock,
     newId,
     createRolling: reader.rolling,
-    // Nothing uses transformations yet.
-    usersOf: () => Promise.resolve([]),
+    usersOf: (name) => forwarding.usersOf(name),
     onFault: options.onFault,
   });
   erasure.onErase(() => Promise.resolve(transformations.forgetPeople()));
@@ -216,6 +215,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     owner,
     secret,
     reader,
+    transformations,
     settings: options.forwarding ?? NO_FORWARDING,
   });
   if (options.forwarding !== undefined && options.forwarding.delivers !== false) {

@@ -15,7 +15,7 @@ type Place = typeof PLACES[number];
 
 /** The packages that each place may import; what a place may, all to its left may too. Node's own modules count as one. */
 const PACKAGES: Record<Place, readonly string[]> = {
-  top: ["cli-progress"],
+  top: ["cli-progress", "diff"],
   routes: [
     "hono",
     "zod-openapi",

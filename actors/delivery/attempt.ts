@@ -1,26 +1,22 @@
 /** One attempt: the events are read, filtered by the definition of now, made into a request, and sent. */
 import { type FilteredBy, hasConsent } from "../../domain/forwarding/filter.ts";
-import { MAX_REQUEST_BYTES } from "../../domain/forwarding/definition.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
-import type { Verdict } from "../../domain/forwarding/verdict.ts";
 import { justBefore, type Position } from "../../domain/event/position.ts";
 import type { Events } from "../journal/event_reader.ts";
-import { type Answer, isSealed, type Outgoing, type Sender } from "../destinations/sender.ts";
+import { type Answer, isSealed, type Sender } from "../destinations/sender.ts";
+import type { VersionName } from "../transformation/chain.ts";
 import type { Destination } from "./destinations.ts";
 import type { Follower, ReadEvent } from "./follower.ts";
-
-/** What became of one event. */
-export interface EventOutcome {
-  verdict: Verdict | "filtered" | "dropped" | "erased";
-  filteredBy?: FilteredBy;
-  reason?: string;
-}
+import type { EventOutcome } from "./outcome.ts";
+import { prepareRequests, sendRequests } from "./requests.ts";
+import { transformEvents, type Transforming } from "./transform.ts";
 
 /** What an attempt is given. */
 export interface AttemptParts {
   follower: Follower;
   /** Events of the journal, for what is no longer in the follower's memory. */
   events: Events;
+  transformations: Transforming;
   /** The traits of an event's person as of now. */
   traitsOf(event: StoredEvent): Promise<Record<string, unknown>>;
 }
@@ -108,6 +104,8 @@ export interface Ready {
   outcomes: Map<number, EventOutcome>;
   /** The indices of the events that are sent. */
   sent: number[];
+  /** The transformations that made what is sent of them, by their index. */
+  by: ReadonlyMap<number, readonly VersionName[]>;
   send?(): Promise<Answer>;
 }
 
@@ -126,24 +124,21 @@ export async function prepareAttempt(
   for (const [index, filteredBy] of refused.entries()) {
     if (filteredBy !== undefined) outcomes.set(index, { verdict: "filtered", filteredBy });
   }
-  let sent = [...events.keys()].filter((index) => !outcomes.has(index));
-  const dropped = await sender.dropped?.(sent.map((index) => events[index]!));
-  for (const n of dropped ?? []) outcomes.set(sent[n]!, { verdict: "dropped" });
-  sent = sent.filter((index) => !outcomes.has(index));
-  if (sent.length === 0) return { outcomes, sent };
-  const prepared = await sender.prepare({ events: sent.map((index): Outgoing => events[index]!), span });
-  return {
-    outcomes,
-    sent,
-    send: prepared.bytes <= MAX_REQUEST_BYTES
-      ? prepared.send
-      : () => Promise.resolve(tooLarge(prepared.bytes)),
-  };
-}
-
-function tooLarge(bytes: number): Answer {
-  return {
-    verdict: "split",
-    reason: `the request would have ${bytes} bytes; the limit is ${MAX_REQUEST_BYTES}`,
-  };
+  const wanted = [...events.keys()].filter((index) => !outcomes.has(index));
+  const transformed = await transformEvents(parts.transformations, { events, indices: wanted }, destination);
+  for (const [index, outcome] of transformed.outcomes) outcomes.set(index, outcome);
+  const { by } = transformed;
+  const dropped = await sender.dropped?.(transformed.outgoing.map(({ event }) => event));
+  const made = transformed.outgoing.filter((_, n) => !dropped?.has(n));
+  const sent = new Set(made.map(({ index }) => index));
+  for (const { index } of transformed.outgoing) {
+    if (!sent.has(index)) outcomes.set(index, { verdict: "dropped", by: by.get(index) ?? [] });
+  }
+  if (made.length === 0) return { outcomes, sent: [], by };
+  const { definition } = destination;
+  const most = isSealed(definition)
+    ? Infinity
+    : Math.min(definition.batch.maxEvents, sender.maxEvents ?? Infinity);
+  const requests = await prepareRequests(made, { sender, span, most });
+  return { outcomes, sent: [...sent], by, send: () => sendRequests(requests, [...sent]) };
 }

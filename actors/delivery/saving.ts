@@ -133,7 +133,10 @@ function addPages(work: Work, { sets, deletes }: Changes): void {
 }
 
 function sizeOf(entries: readonly SentEntry[]): number {
-  return entries.reduce((sum, { response }) => sum + 120 + 3 * (response?.body.length ?? 0), 0);
+  return entries.reduce((sum, { response, by = [] }) => {
+    const bytesOfBy = by.reduce((bytes, [name]) => bytes + 20 + 3 * name.length, 0);
+    return sum + 120 + 3 * (response?.body.length ?? 0) + bytesOfBy;
+  }, 0);
 }
 
 /** Keeps the key by which a destination is found when it is due, whatever process runs then. */

@@ -4,8 +4,12 @@ import { pauseAfter } from "../../domain/forwarding/verdict.ts";
 import type { Answer } from "../destinations/sender.ts";
 import { isSealed } from "../destinations/sender.ts";
 import type { Author } from "../configuration/registry.ts";
-import type { EventOutcome, Sendable } from "./attempt.ts";
-import { countHour, type KeptResponse } from "./state.ts";
+import { isFailing } from "../../domain/transformation/failure_rate.ts";
+import type { VersionName } from "../transformation/chain.ts";
+import type { Ready, Sendable } from "./attempt.ts";
+import type { EventOutcome } from "./outcome.ts";
+import { type Attempts, countHour, type KeptResponse } from "./state.ts";
+import { TRANSFORMATION_FAILED } from "./transform.ts";
 import type { Item } from "./stream.ts";
 import type { Running, Work } from "./work.ts";
 
@@ -25,6 +29,8 @@ export interface Ended {
   outcomes: ReadonlyMap<number, EventOutcome>;
   /** The indices of the events that were. */
   sent: readonly number[];
+  /** The transformations that made what was sent of them, by their index. */
+  by: Ready["by"];
   answer: Answer | undefined;
   durationMs: number;
   /** The breaker was open: the attempt was a probe, or forced. */
@@ -36,6 +42,7 @@ export async function settleAttempt(work: Work, ended: Ended): Promise<void> {
   const { parts, state } = work;
   const { answer, items } = ended;
   work.isDirty = true;
+  await judgeTransformations(work, ended);
   if (answer === undefined) {
     for (const [index, item] of items.entries()) settleItem(work, ended, { index, item });
     return;
@@ -93,8 +100,12 @@ function settleItem(work: Work, ended: Ended, { index, item }: { index: number; 
     const { filteredBy } = outcomes.get(n) ?? {};
     if (filteredBy !== undefined) work.state.filtered[filteredBy]++;
   }
-  // Erased, filtered or dropped: there is nothing to deliver.
-  if (answer === undefined || sentOnes.length === 0) return stream.settle(item);
+  const settle = () => {
+    buryTransformed(work, ended, { item, own });
+    stream.settle(item);
+  };
+  // Erased, filtered, dropped, or dead by a transformation: there is nothing to deliver.
+  if (answer === undefined || sentOnes.length === 0) return settle();
   const each = sentOnes.length === 1 ? answer.each?.get(sent.indexOf(sentOnes[0]!)) : undefined;
   const verdict = each?.verdict ?? answer.verdict;
   const reason = each?.reason ?? answer.reason;
@@ -114,9 +125,10 @@ function settleItem(work: Work, ended: Ended, { index, item }: { index: number; 
         firstAt: item.firstAt,
         at: now,
         ...answer.response && { response: answer.response },
+        ...byOf(ended.by.get(n)),
       });
     }
-    return stream.settle(item);
+    return settle();
   }
   item.attempts++;
   bury(work, ended, { item, reason: reason ?? verdict, response: answer.response });
@@ -151,16 +163,18 @@ function retry(
 /** It is not sent again by itself. */
 function bury(
   work: Work,
-  { running: { stream }, events, sent, items }: Ended,
+  ended: Ended,
   { item, reason, response }: { item: Item; reason: string; response: KeptResponse | undefined },
 ): void {
+  const { running: { stream }, events, sent, items } = ended;
   const { parts, state, destination } = work;
   const now = parts.clock.now();
   const index = items.indexOf(item);
-  const positions = events.flatMap((event, n) =>
-    event.item === index && sent.includes(n) ? [event.position] : []
-  );
-  for (const position of positions) {
+  const own = events.flatMap((event, n) => event.item === index ? [n] : []);
+  buryTransformed(work, ended, { item, own });
+  const buried = own.filter((n) => sent.includes(n));
+  for (const n of buried) {
+    const { position } = events[n]!;
     work.deads.push({
       position,
       attempts: item.attempts,
@@ -168,11 +182,61 @@ function bury(
       lastAt: now,
       reason,
       ...response && { response },
+      ...byOf(ended.by.get(n)),
     });
     parts.onAlert({ type: "delivery.dead", destination: destination.name, reason, position });
   }
-  countHour(state.hours, "dead", { now, times: positions.length });
+  countHour(state.hours, "dead", { now, times: buried.length });
   stream.settle(item);
+}
+
+/** The events of an item on which a transformation failed: they are dead, whatever became of the others. */
+function buryTransformed(
+  work: Work,
+  { events, outcomes }: Ended,
+  { item, own }: { item: Item; own: readonly number[] },
+): void {
+  const { parts, state, destination } = work;
+  const now = parts.clock.now();
+  for (const n of own) {
+    const { verdict, reason = "", message, by } = outcomes.get(n) ?? {};
+    if (verdict !== "dead") continue;
+    const { position } = events[n]!;
+    work.deads.push({
+      position,
+      attempts: item.attempts,
+      firstAt: item.firstAt ?? now,
+      lastAt: now,
+      reason,
+      ...message !== undefined && { message },
+      ...byOf(by),
+    });
+    parts.onAlert({ type: "delivery.dead", destination: destination.name, reason, position });
+    countHour(state.hours, "dead", { now });
+    // Without the message, which may name somebody.
+    state.lastError = { at: now, reason, position };
+  }
+}
+
+/** The transformations as they are stored: absent if there were none. */
+function byOf(by: readonly VersionName[] | undefined): Pick<Attempts, "by"> {
+  if (by === undefined || by.length === 0) return {};
+  return { by: by.map(({ name, version }) => [name, version]) };
+}
+
+/** Pauses a destination whose transformations fail on many events: their originals wait, and the dead can be retried. */
+async function judgeTransformations(work: Work, { outcomes, sent }: Ended): Promise<void> {
+  const { destination, parts } = work;
+  if ((destination.definition.transformations ?? []).length === 0) return;
+  const all = [...outcomes.values()].filter(({ verdict }) => verdict !== "filtered");
+  const failed = all.filter(({ verdict }) => verdict === "dead");
+  const counts = { now: parts.clock.now(), events: all.length + sent.length, failed: failed.length };
+  if (!isFailing(work.failureRate, counts) || !destination.definition.enabled) return;
+  const { name, version } = failed[0]!.by?.at(-1) ?? { name: "", version: 0 };
+  const reason = `${TRANSFORMATION_FAILED}: ${name}, version ${version}, fails on too many events`;
+  work.failureRate = [];
+  await parts.destinations.pause(destination.name, SYSTEM, reason);
+  parts.onAlert({ type: "destination.paused", destination: destination.name, reason });
 }
 
 function split(work: Work, ended: Ended, answer: Answer): void {

@@ -85,6 +85,9 @@ export interface Attempts {
   nextAt?: number;
   reason?: string;
   response?: KeptResponse;
+  /** What a transformation failed with, and the versions that made what was sent. */
+  message?: string;
+  by?: [name: string, version: number][];
 }
 
 /** Something that waits and is first for one of its keys: an event, or a batch with stored boundaries. */
@@ -116,6 +119,7 @@ export interface SentEntry {
   firstAt: number;
   at: number;
   response?: KeptResponse;
+  by?: [name: string, version: number][];
 }
 
 /** Delivered events that are kept. */

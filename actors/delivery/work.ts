@@ -4,6 +4,7 @@ import { RETRY_LIMITS } from "../../domain/forwarding/verdict.ts";
 import type { Position } from "../../domain/event/position.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import type { Bucket } from "../../domain/limits/token_bucket.ts";
+import type { FailureRate } from "../../domain/transformation/failure_rate.ts";
 import type { Connections } from "../destinations/connections.ts";
 import type { Sender } from "../destinations/sender.ts";
 import { SLOT_LIMITS, type SlotLimits, type Slots } from "../destinations/slots.ts";
@@ -107,6 +108,8 @@ export interface Work {
   bucket: Bucket | undefined;
   /** Outcomes and other changes that are not stored yet. */
   deads: DeadRecord[];
+  /** How many events transformations failed on in the last minute. */
+  failureRate: FailureRate;
   sent: SentEntry[];
   sets: [Key, unknown][];
   deletes: Key[];

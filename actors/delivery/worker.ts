@@ -267,6 +267,7 @@ async function open(
     isProbing: false,
     bucket: undefined,
     deads: [],
+    failureRate: [],
     sent: [],
     sets: [],
     deletes: [],

@@ -6,6 +6,8 @@ import { forwardDeadKey, forwardDeadPrefix, forwardHeldOf, forwardSentPrefix } f
 import type { Store } from "../store/store.ts";
 import { filterEvents } from "../delivery/attempt.ts";
 import type { Destination } from "../delivery/destinations.ts";
+import type { VersionName } from "../transformation/chain.ts";
+import { type TracedVersion, traceVersions, type Transforming } from "../delivery/transform.ts";
 import type { Follower } from "../delivery/follower.ts";
 import {
   type Attempts,
@@ -30,7 +32,11 @@ export interface Delivery {
   lastAt: string | null;
   nextAt?: string;
   reason?: string;
+  /** What a transformation failed with. */
+  message?: string;
   response?: KeptResponse;
+  /** The versions of transformations that made what was sent, or that failed. */
+  transformations?: VersionName[];
 }
 
 /** What reading deliveries needs. */
@@ -40,6 +46,7 @@ export interface DeliveryParts {
   follower: Follower;
   keysOf(event: StoredEvent): readonly string[];
   traitsOf(event: StoredEvent): Promise<Record<string, unknown>>;
+  transformations: Transforming;
 }
 
 /** A delivery before its event is looked up. */
@@ -171,7 +178,7 @@ export async function listDeliveries(
 }
 
 function shownDelivery(
-  { position, status, attempts, firstAt, lastAt, nextAt, reason, response }: FoundDelivery,
+  { position, status, attempts, firstAt, lastAt, nextAt, reason, message, response, by }: FoundDelivery,
   { messageId }: StoredEvent,
 ): Delivery {
   return {
@@ -183,8 +190,14 @@ function shownDelivery(
     lastAt: iso(lastAt),
     ...nextAt !== undefined && { nextAt: iso(nextAt)! },
     ...reason !== undefined && status !== "delivered" && { reason },
+    ...message !== undefined && { message },
     ...response !== undefined && { response },
+    ...by !== undefined && { transformations: versionsOf(by) },
   };
+}
+
+function versionsOf(by: NonNullable<Attempts["by"]>): VersionName[] {
+  return by.map(([name, version]) => ({ name, version }));
 }
 
 const iso = (ms: number | undefined) => ms === undefined ? null : new Date(ms).toISOString();
@@ -194,8 +207,11 @@ export interface TracedDelivery {
   destination: string;
   status: DeliveryStatus | "pending" | "filtered" | "dropped";
   reason?: string;
+  message?: string;
   attempts: number;
   at: string | null;
+  /** The versions of transformations that made what was sent, that dropped it or that failed, and what they logged. */
+  transformations?: TracedVersion[];
 }
 
 /** What became of one event; `undefined` if it was never for this destination. */
@@ -218,6 +234,7 @@ export async function traceDelivery(
       ...reasonOf(dead),
       attempts: dead.attempts,
       at: iso(dead.lastAt),
+      ...await versionsIn(parts, dead, { event, position }),
     };
   }
   const waiting = (await findWaiting(parts, destination, state)).find((each) => each.position === position);
@@ -232,7 +249,9 @@ export async function traceDelivery(
   });
   const sent = settled.find((each) => each.position === position);
   if (sent !== undefined) {
-    return { destination: name, status: "delivered", attempts: sent.attempts, at: iso(sent.lastAt) };
+    const { attempts, lastAt } = sent;
+    const versions = await versionsIn(parts, sent, { event, position });
+    return { destination: name, status: "delivered", attempts, at: iso(lastAt), ...versions };
   }
   const isBefore = position <= destination.start.position ||
     state.skipped.some(([from, to]) => position > from && position <= to);
@@ -243,12 +262,43 @@ export async function traceDelivery(
     return { destination: name, status: "filtered", reason: refused, attempts: 0, at: null };
   }
   if (position > state.position) return { destination: name, status: "pending", attempts: 0, at: null };
+  const dropped = await droppedBy(parts, read, destination);
+  if (dropped !== undefined) {
+    return { destination: name, status: "dropped", attempts: 0, at: null, transformations: dropped };
+  }
   const isUnderWay = (await readRecords(parts, destination)).some((each) => each.position === position);
   return isUnderWay
     ? { destination: name, status: "pending", attempts: 0, at: null }
     : { destination: name, status: "delivered", attempts: 1, at: null };
 }
 
-function reasonOf({ reason }: Attempts): { reason?: string } {
-  return reason === undefined ? {} : { reason };
+/** The transformations that drop an event now: what drops it leaves no record. */
+async function droppedBy(
+  { transformations }: DeliveryParts,
+  { event, position }: { event: StoredEvent; position: Position },
+  { id, definition }: Destination,
+): Promise<TracedVersion[] | undefined> {
+  const names = definition.transformations ?? [];
+  if (names.length === 0) return undefined;
+  const [transformed] = await transformations.apply(names, [{ event, position }], `trace/${id}`);
+  const { results, by, logs } = transformed!;
+  if (results === undefined || results.length > 0) return undefined;
+  return by.map(({ name, version }) => {
+    const lines = logs.flatMap((each) => each.name === name ? each.lines : []);
+    return { name, version, ...lines.length > 0 && { logs: lines } };
+  });
+}
+
+/** The transformations of a record, with what they log for the event. */
+async function versionsIn(
+  { transformations }: DeliveryParts,
+  { by }: Attempts,
+  { event, position }: { event: StoredEvent; position: Position },
+): Promise<{ transformations?: TracedVersion[] }> {
+  if (by === undefined) return {};
+  return { transformations: await traceVersions(transformations, { event, position, by: versionsOf(by) }) };
+}
+
+function reasonOf({ reason, message }: Attempts): { reason?: string; message?: string } {
+  return { ...reason !== undefined && { reason }, ...message !== undefined && { message } };
 }

@@ -16,6 +16,7 @@ import { urlOf } from "../destinations/kinds.ts";
 import { createDestinations, type Destination, type Saved } from "../delivery/destinations.ts";
 import { createFollower } from "../delivery/follower.ts";
 import { type ForwardState, FROM_START, initialState, type Start } from "../delivery/state.ts";
+import type { Transforming } from "../delivery/transform.ts";
 import { type Alert, FORWARD_LIMITS, type ForwardLimits, type WorkerParts } from "../delivery/work.ts";
 import { startWorker, type Worker } from "../delivery/worker.ts";
 import { createEvents } from "../journal/event_reader.ts";
@@ -64,6 +65,8 @@ export interface Forwarding extends Orders {
   /** As administrators see them. */
   list(): Promise<Shown[]>;
   get(name: string): Promise<Shown | undefined>;
+  /** The names of the destinations that use a transformation. */
+  usersOf(transformation: string): Promise<string[]>;
   /** Why a draft must not be saved: its address is forbidden. */
   refusalOf(draft: Draft): Promise<{ setting: string; message: string } | undefined>;
   put(name: string, draft: Draft, author: Author): Promise<Saved & Shown>;
@@ -94,6 +97,7 @@ export interface ForwardingOptions {
   owner: string;
   secret: string;
   reader: Reader;
+  transformations: Transforming;
   onFault(error: unknown): void;
   settings: ForwardingSettings;
 }
@@ -149,6 +153,7 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
       seen.erased = stamp;
       follower.forget();
       events.forget();
+      options.transformations.forgetPeople();
     },
   };
 
@@ -237,6 +242,13 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
       return await Promise.all(destinations.all().map(shown));
     },
     get: async (name) => await shownUnlessGone(await found(name)),
+    async usersOf(transformation) {
+      await destinations.refreshed();
+      const users = destinations.all().filter(({ definition }) =>
+        definition.transformations?.includes(transformation)
+      );
+      return users.map(({ name }) => name);
+    },
     async refusalOf({ kind, settings: given }) {
       const { setting, url } = urlOf({ kind, settings: given as Record<string, unknown> });
       const message = await connections.refusalOf(url);

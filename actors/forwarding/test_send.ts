@@ -1,12 +1,14 @@
 /** A test: one event, sent by the real filter and the real request, with everything that is secret left out of what is shown. */
 import type { StoredEvent } from "../../domain/event/event.ts";
-import { BEGINNING } from "../../domain/event/position.ts";
+import { BEGINNING, END } from "../../domain/event/position.ts";
 import { masked } from "../../domain/forwarding/definition.ts";
 import type { FilteredBy } from "../../domain/forwarding/filter.ts";
 import { createSender, urlOf } from "../destinations/kinds.ts";
 import { ForbiddenAddress, hostOf } from "../destinations/connections.ts";
 import type { KeptResponse } from "../delivery/state.ts";
 import { filterEvents } from "../delivery/attempt.ts";
+import type { EventOutcome } from "../delivery/outcome.ts";
+import { transformEvents } from "../delivery/transform.ts";
 import type { Destination } from "../delivery/destinations.ts";
 import type { WorkerParts } from "../delivery/work.ts";
 
@@ -26,7 +28,8 @@ export async function sendTest(
   { event, writeKeyId }: { event: StoredEvent; writeKeyId: string },
 ): Promise<TestOutcome> {
   const { clock, connections, limits: { timeoutMs } } = parts;
-  const read = { event, writeKeyId, position: BEGINNING, json: JSON.stringify(event) };
+  // After all events: the person that code gets is the one of now.
+  const read = { event, writeKeyId, position: END, json: JSON.stringify(event) };
   const [filteredBy] = await filterEvents(parts, [read], destination);
   if (filteredBy !== undefined) return { verdict: "filtered", filteredBy };
   const { name, id, definition } = destination;
@@ -35,8 +38,21 @@ export async function sendTest(
     replaced() {},
   });
   try {
-    if ((await sender.dropped?.([read]))?.has(0)) return { verdict: "dropped" };
-    const prepared = await sender.prepare({ events: [read], span: { from: BEGINNING, to: BEGINNING } });
+    const { outgoing, outcomes } = await transformEvents(
+      parts.transformations,
+      { events: [read], indices: [0] },
+      destination,
+    );
+    const outcome = outcomes.get(0);
+    if (outcome !== undefined) return shownOutcome(outcome);
+    const events = outgoing.map((made) => made.event);
+    const dropped = await sender.dropped?.(events);
+    const wanted = events.filter((_, index) => !dropped?.has(index));
+    if (wanted.length === 0) return { verdict: "dropped" };
+    // One request: the first of several.
+    const most = Math.min(definition.batch.maxEvents, sender.maxEvents ?? Infinity);
+    const span = { from: BEGINNING, to: BEGINNING };
+    const prepared = await sender.prepare({ events: wanted.slice(0, most), span });
     const request = maskedRequest(prepared.shown, destination);
     const refusal = await refusalFor(parts, destination);
     if (refusal !== undefined) return { verdict: "refused", reason: refusal, request };
@@ -53,6 +69,12 @@ export async function sendTest(
   } finally {
     await sender.close();
   }
+}
+
+/** The outcome of an event that a transformation dropped or failed on. */
+function shownOutcome({ verdict, reason, message }: EventOutcome): TestOutcome {
+  if (verdict === "dropped") return { verdict };
+  return { verdict: "dead", ...reason !== undefined && { reason: `${reason}: ${message}` } };
 }
 
 /** The request with each secret of the settings as `***`, wherever it stands. */

@@ -7,7 +7,7 @@
  */
 import { type Anonymous, evolveAnonymous, NO_OWNER, ownerOf } from "../../domain/profile/anonymous.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
-import { comparePositions, justBefore, type Position } from "../../domain/event/position.ts";
+import { comparePositions, END, justBefore, type Position } from "../../domain/event/position.ts";
 import { type Fact, factOf, linkedBy } from "../../domain/profile/fact.ts";
 import { evolveGroup, type Group } from "../../domain/profile/group.ts";
 import { emptyPerson, evolvePerson, type Person } from "../../domain/profile/person.ts";
@@ -65,8 +65,8 @@ export function createRollingProfiles(
 
   async function before(event: StoredEvent, position: Position): Promise<Profile | null> {
     const upTo = justBefore(position);
-    if (cursor !== undefined && comparePositions(position, cursor) <= 0) {
-      // An event that was passed before, such as a retry: the others are not rolled back for it.
+    if (position === END || cursor !== undefined && comparePositions(position, cursor) <= 0) {
+      // An event that is in no journal, or that was passed before, such as a retry: nothing is rolled for it.
       return await createHeld(options).profileOf(event, upTo);
     }
     if (cursor === undefined || held.bytes() > limits.heldBytes || !await rollTo(upTo)) {

@@ -13,7 +13,7 @@ import type { CodeProblem } from "../../domain/transformation/program.ts";
 import type { Author, Version } from "../configuration/registry.ts";
 import { TooManyTransformations, TransformationInUse, TransformationTooLarge } from "../store/errors.ts";
 import type { RollingProfiles } from "../reading/rolling_profiles.ts";
-import { applyChain, type Link, type Positioned, type Transformed } from "./chain.ts";
+import { applyChain, type Link, type Positioned, type Transformed, type VersionName } from "./chain.ts";
 import { type Check, type CheckOptions, checkRunnable } from "./check.ts";
 import { createFigures, type TransformationFigures } from "./figures.ts";
 import { type FailedCase, failedCases, type Runnable, runnableOf, wholePerson } from "./run_definition.ts";
@@ -88,6 +88,8 @@ export interface Transformations {
    * events are at, so that profiles roll on from one call to the next.
    */
   apply(names: readonly string[], events: readonly Positioned[], reader: string): Promise<Transformed[]>;
+  /** Applies versions to an event again, for its trace; `undefined` if one of them is not stored any more. */
+  rerun(by: readonly VersionName[], event: Positioned): Promise<Transformed | undefined>;
   /** Lets go of what is held of people: call it when somebody was erased. */
   forgetPeople(): void;
   figures(): TransformationFigures;
@@ -235,7 +237,19 @@ export function createTransformations(options: TransformationsOptions): Transfor
     },
     fresh: registry.fresh,
     forgetPeople: persons.forget,
+    async rerun(by, event) {
+      const links: Link[] = [];
+      for (const { name, version } of by) {
+        const value = await registry.valueIn(name, version);
+        if (value === undefined) return undefined;
+        const key = `${name}@${version}`;
+        links.push({ name, version, runnable: runnableOf(value.definition, { key, version: key, sandbox }) });
+      }
+      const [again] = await applyChain(links, [event], { personsBefore: persons.once(), count() {} });
+      return again;
+    },
     async apply(names, events, reader) {
+      await registry.fresh();
       const links = names.map((name) => held.get(name));
       const unknown = names.find((_, index) => links[index] === undefined);
       if (unknown !== undefined) {

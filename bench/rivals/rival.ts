@@ -139,6 +139,7 @@ function systemOf(store: Store): System {
       sweep: outside,
     },
     forwarding: {
+      usersOf: outside,
       list: outside,
       get: outside,
       refusalOf: outside,
@@ -182,6 +183,7 @@ function systemOf(store: Store): System {
       missing: outside,
       fresh: () => undefined,
       apply: outside,
+      rerun: outside,
       figures: () => ({ threads: 0, engines: 0, stuck: [], versions: [] }),
       close: () => {},
     },

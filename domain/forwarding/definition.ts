@@ -16,6 +16,9 @@ export const MAX_REQUEST_BYTES = 1024 * 1024;
 /** Events of one batch. */
 export const MAX_BATCH_EVENTS = 1_000;
 
+/** Transformations of one destination. */
+export const MAX_TRANSFORMATIONS = 20;
+
 /** UTF-16 units of a name. */
 export const MAX_DESTINATION_NAME = 100;
 
@@ -226,7 +229,8 @@ export const definitionShape = z.strictObject({
   where: where.optional(),
   writeKeyIds: texts.min(1, "must contain at least one id; omit it for all write keys").optional(),
   consent: texts.optional(),
-  transformations: texts.max(0, "are not supported yet: omit it").optional(),
+  transformations: texts.max(MAX_TRANSFORMATIONS, `must contain at most ${MAX_TRANSFORMATIONS} names`)
+    .optional(),
   from: z.string(FROM_RULE).refine(
     (value) => value === "now" || value === "start" || parseTimestamp(value) !== undefined,
     FROM_RULE,

@@ -143,6 +143,15 @@ async function put(parts: Parts, c: RouteContext, name: string): Promise<Outcome
     const at = `writeKeyIds.${draft.writeKeyIds!.indexOf(stranger)}`;
     return invalid("unknown_write_key", at, `must be the id of a write key; got ${shownValue(stranger)}`);
   }
+  const [unknown] = await parts.system.transformations.missing(draft.transformations ?? []);
+  if (unknown !== undefined) {
+    const at = `transformations.${draft.transformations!.indexOf(unknown)}`;
+    return invalid(
+      "unknown_transformation",
+      at,
+      `must be the name of a transformation; got ${shownValue(unknown)}`,
+    );
+  }
   const refusal = await forwarding.refusalOf(draft);
   if (refusal !== undefined) {
     return invalid(

@@ -74,7 +74,11 @@ const deliverySchema = z.object({
   lastAt: time.nullable(),
   nextAt: time.optional(),
   reason: z.string().optional(),
+  message: z.string().optional().meta({ description: "What a transformation failed with." }),
   response: response.optional(),
+  transformations: z.array(z.object({ name: z.string(), version: z.int().min(1) })).optional().meta({
+    description: "The versions that made what was sent, or that failed.",
+  }),
 }).meta({ id: "Delivery" });
 
 const replaySchema = z.object({

@@ -48,8 +48,16 @@ const traceSchema = z.object({
     destination: z.string(),
     status: z.enum(["pending", "filtered", "dropped", "held", "retrying", "dead", "delivered"]),
     reason: z.string().optional(),
+    message: z.string().optional().meta({ description: "What a transformation failed with." }),
     attempts: count,
     at: time.nullable().meta({ description: "`null` if it is worked out from the checkpoint." }),
+    transformations: z.array(z.object({
+      name: z.string(),
+      version: z.int().min(1),
+      logs: z.array(z.string()).optional(),
+    })).optional().meta({
+      description: "The versions that made what was sent, dropped the event or failed; and what they logged.",
+    }),
   })).meta({ description: "What became of it at each destination." }),
 }).meta({ id: "EventTrace" });
 

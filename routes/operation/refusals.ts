@@ -191,6 +191,7 @@ export const REFUSALS = {
     "invalid_body",
     "no_secret",
     "too_many_destinations",
+    "unknown_transformation",
     "unknown_write_key",
   ]),
   BadDraft: refusal("invalid", "Invalid name, draft or query.", [

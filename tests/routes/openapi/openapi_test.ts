@@ -7,6 +7,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { NOT_SERVING_CODES } from "../../../actors/store/errors.ts";
+import { draftSchema } from "../../../domain/transformation/definition.ts";
 import { EVENT_TYPES } from "../../../domain/event/event.ts";
 import { definitionSchema } from "../../../domain/forwarding/definition.ts";
 import { openApiDocument } from "../../../routes/openapi/document.ts";
@@ -215,7 +216,7 @@ Deno.test("the document's examples, sent in their order, are answered as it show
 /** Statuses that no request can be made to get, and why. */
 const UNREACHED: Record<string, string> = {
   500: "only a bug gives it",
-  409: "only a transformation that a destination uses gives it: nothing uses one yet",
+  409: "only something that a destination uses gives it, or a race",
 };
 
 /** Bodies of at most so many bytes, so that one is soon too large. */
@@ -233,6 +234,15 @@ const MORE_BODIES: Record<string, unknown[]> = {
   "POST /api/v1/admin/transformations/{transformation}/try": [{ event: { type: "page" } }],
   "POST /api/v1/admin/transformations/{transformation}/check": [{}],
 };
+
+/** The name of a transformation that a destination uses. */
+async function usedTransformation({ system }: TestApp): Promise<string> {
+  const draft = draftSchema.parse({ kind: "rules", rules: [{ drop: {} }] });
+  await system.transformations.put("used", draft, { author: AUTHOR, dryRun: false });
+  const hook = { kind: "webhook", transformations: ["used"], settings: { url: "https://example.com/" } };
+  await system.forwarding.put("user-of-it", definitionSchema.parse(hook), AUTHOR);
+  return "used";
+}
 
 /** Asks every operation for all that it may answer, in as many ways as there are statuses. */
 async function askForAll(note: (route: string, status: number) => void): Promise<void> {
@@ -287,6 +297,9 @@ async function askForAll(note: (route: string, status: number) => void): Promise
       await ask({ at: path.replaceAll(/\{\w+\}/g, `nobody-${method}`) });
       await ask({ at: path.replaceAll(/\{\w+\}/g, "default") });
       await ask({ at: path.replaceAll(/\{\w+\}/g, "%ff") });
+    }
+    if (route === "DELETE /api/v1/admin/transformations/{transformation}") {
+      await ask({ at: path.replace("{transformation}", await usedTransformation(test)) });
     }
     for (const body of MORE_BODIES[route] ?? []) {
       await ask({ at: path.replaceAll(/\{\w+\}/g, `nobody-${method}`), body });
