@@ -120,7 +120,7 @@ type Note = { description: string; default: string };
 
 const note = (description: string, byDefault: string): Note => ({ description, default: byDefault });
 
-/** Every variable that signalfold reads, with its description and default: the README's table is made from it. */
+/** Every variable that signalfold reads, with its description and default: `docs/settings.md` is made from it. */
 export const environmentSchema = z.object({
   PORT: integer(0, 65535).default(8000).meta(note("port to listen on; 0 picks a free one", "`8000`")),
   HOST: z.string().regex(/^[0-9a-zA-Z.:_-]+$/, "must be a host name or an address").optional()
@@ -142,7 +142,7 @@ export const environmentSchema = z.object({
     "dev: created on first start in `.data/dev.json`; otherwise required",
   )),
   ADMIN_TOKENS: namedTokens.optional().meta(note(
-    "more admin tokens, with the names that the [audit log](docs/operations.md#audit-log) shows: `alice:TOKEN,ci:TOKEN`",
+    "more admin tokens, with the names that the [audit log](operations.md#audit-log) shows: `alice:TOKEN,ci:TOKEN`",
     "none",
   )),
   READ_TOKEN: token.optional().meta(
@@ -184,14 +184,14 @@ export const environmentSchema = z.object({
     });
     return z.NEVER;
   }).meta(note(
-    "traits by which [users and groups are found](docs/operations.md#finding-people); `off` for none",
+    "traits by which [users and groups are found](operations.md#finding-people); `off` for none",
     "`email,phone,username`",
   )),
   SNIPPET_PATH: z.string().refine(
     isSnippetPath,
     "must be a path that the server does not have, such as /shop, of letters, digits, - and _",
   ).optional().meta(note(
-    "serves the [website snippet](docs/clients.md#the-website-snippet) below this path too, by names that ad blockers do not know: `/shop`",
+    "serves the [website snippet](clients.md#the-website-snippet) below this path too, by names that ad blockers do not know: `/shop`",
     "none",
   )),
   PLACEHOLDER_IDS: z.string().max(
@@ -355,7 +355,7 @@ function sharedSecret(secrets: Record<string, string | undefined>): string | und
   return undefined;
 }
 
-/** Every setting as the README's table shows it. */
+/** Every setting as the table of `docs/settings.md` shows it. */
 export function settingsTable(): { name: string; description: string; default: string }[] {
   return Object.entries(environmentSchema.shape).map(([name, schema]) => {
     const { description, default: byDefault } = schema.meta() as unknown as Note;
