@@ -3,7 +3,7 @@
  * templates, and says which answers mean what. Those of `recipes.ts` ship with signalfold.
  */
 import { isObject, type JsonObject } from "../event/json.ts";
-import { readCondition } from "../condition/condition.ts";
+import { type Condition, readCondition } from "../condition/condition.ts";
 import { compileTemplate, InvalidTemplate, type Make, type Scope, type Template } from "./template.ts";
 
 /** A setting that a recipe needs. Its value is a string. */
@@ -21,7 +21,8 @@ export interface Recipe {
   title: string;
   /** Settings by name. `url` is one, unless the template of the URL says everything. */
   settings: Readonly<Record<string, RecipeSetting>>;
-  method?: "POST" | "PUT" | "PATCH";
+  /** `POST`, `PUT` or `PATCH`, or a template that makes one of them; default `POST`. */
+  method?: Template;
   /** The URL; a query belongs to it. */
   url: Template;
   headers?: Readonly<Record<string, Template>>;
@@ -33,7 +34,7 @@ export interface Recipe {
   body: Template;
   /** The form of the body; default `json`. */
   encoding?: "json" | "form";
-  /** Events that the service takes at once; default 1. Events of one request have the same values in `url`. */
+  /** Events that the service takes at once; default 1. A run of events with one method and URL is one request. */
   maxEvents?: number;
   /** Which answers mean what, by status, where the common rules do not fit. */
   answers?: {
@@ -41,7 +42,11 @@ export interface Recipe {
     retry?: readonly number[];
     dead?: readonly number[];
     pause?: readonly number[];
+    /** All events are refused because of one: the batch is split; a single event is dead. */
+    split?: readonly number[];
   };
+  /** What the JSON of an answer of 2xx says if the events were refused all the same: a condition. */
+  refusal?: { where: JsonObject; verdict: "retry" | "dead" | "split" };
   /** Where an answer of 2xx or 400 names the events that failed: an array of objects with their index. */
   failures?: { path: string; index: string; retry?: boolean };
 }
@@ -50,6 +55,9 @@ export interface Recipe {
 export interface CompiledRecipe {
   recipe: Recipe;
   takes(event: unknown): boolean;
+  /** Whether the JSON of an answer of 2xx says that the events were refused. */
+  isRefusal(answer: unknown): boolean;
+  method: Make;
   url: Make;
   headers: [name: string, make: Make][];
   event: Make;
@@ -58,13 +66,13 @@ export interface CompiledRecipe {
 
 /** Compiles a recipe. Throws {@link InvalidTemplate} with the path of what is wrong. */
 export function compileRecipe(recipe: Recipe): CompiledRecipe {
-  const condition = recipe.where === undefined ? undefined : readCondition(recipe.where);
-  if (condition !== undefined && "problem" in condition) {
-    throw new InvalidTemplate(`where.${condition.problem.path}`, condition.problem.message);
-  }
+  const takes = conditionOf(recipe.where, "where");
+  const refuses = conditionOf(recipe.refusal?.where, "refusal.where");
   return {
     recipe,
-    takes: (event) => condition === undefined || condition.test(event),
+    takes: (event) => takes?.test(event) ?? true,
+    isRefusal: (answer) => refuses?.test(answer) ?? false,
+    method: compileTemplate(recipe.method ?? "POST", "method"),
     url: compileTemplate(recipe.url, "url"),
     headers: Object.entries(recipe.headers ?? {}).map(([name, template]) => [
       name,
@@ -74,6 +82,16 @@ export function compileRecipe(recipe: Recipe): CompiledRecipe {
     body: compileTemplate(recipe.body, "body"),
   };
 }
+
+function conditionOf(condition: JsonObject | undefined, path: string): Condition | undefined {
+  if (condition === undefined) return undefined;
+  const read = readCondition(condition);
+  if (!("problem" in read)) return read;
+  throw new InvalidTemplate(`${path}.${read.problem.path}`, read.problem.message);
+}
+
+/** The methods that a request may have. */
+export const RECIPE_METHODS = ["POST", "PUT", "PATCH"] as const;
 
 /** A request that a recipe makes. */
 export interface RecipeRequest {
@@ -100,9 +118,28 @@ export function eventByRecipe(
   return compiled.takes(scope.event) ? compiled.event(scope as unknown as Scope) : undefined;
 }
 
-/** The request for some events. */
+/** The requests for some events, in order: one for each run of events that have the same method and URL. */
+export function requestsByRecipe(
+  compiled: CompiledRecipe,
+  { events, ...common }: RecipeInput,
+): { request: RecipeRequest; events: number }[] {
+  const runs: { address: string; events: unknown[] }[] = [];
+  for (const event of events) {
+    const scope: Scope = { events: [event], ...common };
+    const address = `${compiled.method(scope)} ${compiled.url(scope)}`;
+    const last = runs.at(-1);
+    if (last?.address === address) last.events.push(event);
+    else runs.push({ address, events: [event] });
+  }
+  return runs.map((run) => ({
+    request: requestByRecipe(compiled, { ...common, events: run.events }),
+    events: run.events.length,
+  }));
+}
+
+/** One request for events that have the same method and URL. */
 export function requestByRecipe(
-  { recipe, url, headers, body }: CompiledRecipe,
+  { recipe, method, url, headers, body }: CompiledRecipe,
   { events, settings, now }: RecipeInput,
 ): RecipeRequest {
   const scope: Scope = { events, settings, now };
@@ -113,7 +150,7 @@ export function requestByRecipe(
     return value === undefined ? [] : [[name.toLowerCase(), String(value)] as const];
   });
   return {
-    method: recipe.method ?? "POST",
+    method: RECIPE_METHODS.find((each) => each === method(scope)) ?? "POST",
     url: String(url(scope)),
     headers: {
       "content-type": isForm ? "application/x-www-form-urlencoded" : "application/json",

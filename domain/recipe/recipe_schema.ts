@@ -1,5 +1,6 @@
 /** The schema of a recipe that an administrator writes. Templates are checked where they are compiled. */
 import { z } from "zod";
+import { RECIPE_METHODS } from "./recipe.ts";
 
 const statuses = z.array(z.int("must be a status").min(100, "must be a status").max(599, "must be a status"));
 const template = z.unknown();
@@ -15,7 +16,10 @@ export const recipeSchema = z.strictObject({
     }),
     "must be an object of settings",
   ),
-  method: z.enum(["POST", "PUT", "PATCH"], "must be POST, PUT or PATCH").optional(),
+  method: z.union(
+    [z.enum(RECIPE_METHODS), z.record(z.string(), z.unknown())],
+    "must be POST, PUT or PATCH, or an instruction that makes one of them",
+  ).optional(),
   url: template.refine((value) => value !== undefined, "must be a template"),
   headers: z.record(z.string().regex(/^[A-Za-z0-9-]{1,100}$/, "must be the name of a header"), template)
     .optional(),
@@ -29,6 +33,11 @@ export const recipeSchema = z.strictObject({
     retry: statuses.optional(),
     dead: statuses.optional(),
     pause: statuses.optional(),
+    split: statuses.optional(),
+  }).optional(),
+  refusal: z.strictObject({
+    where: z.unknown(),
+    verdict: z.enum(["retry", "dead", "split"], "must be retry, dead or split"),
   }).optional(),
   failures: z.strictObject({ path: z.string(), index: z.string(), retry: z.boolean().optional() }).optional(),
 }, {

@@ -1,5 +1,7 @@
 /** The recipes that ship with signalfold, by the name that a destination gives in `settings.recipe`. */
+import { amplitude } from "./amplitude.ts";
+import { posthog } from "./posthog.ts";
 import type { Recipe } from "./recipe.ts";
 import { slack } from "./slack.ts";
 
-export const RECIPES: Readonly<Record<string, Recipe>> = { slack };
+export const RECIPES: Readonly<Record<string, Recipe>> = { posthog, amplitude, slack };

@@ -1,12 +1,14 @@
 /**
  * Templates: JSON that makes JSON of an event. An object with one member that begins with `$` is an instruction; everything
- * else stands for itself, and members without a value are left out. `docs/forwarding.md` says what recipes are for.
+ * else stands for itself, and members without a value are left out. `docs/forwarding-recipes.md` lists the instructions.
  */
 import { Buffer } from "node:buffer";
 import { readCondition } from "../condition/condition.ts";
 import { isObject, type JsonObject } from "../event/json.ts";
 import { numberText } from "../event/exact_json.ts";
 import { parseTimestamp } from "../event/timestamp.ts";
+import { ulidOf, uuidOf } from "./derived_ids.ts";
+import { flatParams, nameOf } from "./flat_params.ts";
 
 /** What a template can name: `event`, `settings`, `options` (the event's `integrations` object), `now` (ISO 8601), … */
 export type Scope = Readonly<Record<string, unknown>>;
@@ -43,6 +45,11 @@ export function compileTemplate(template: Template, path = "", depth = 0): Make 
     if (read === undefined) throw new InvalidTemplate(path, `has an unknown instruction ${name}`);
     return read(template[name], { path, inner, rest: template });
   }
+  return membersOf(template, inner);
+}
+
+/** An object whose names stand for themselves. */
+function membersOf(template: JsonObject, inner: Reading["inner"]): Make {
   const members = Object.entries(template).map(([key, each]) => [key, inner(each, key)] as const);
   return (scope) => {
     const made: JsonObject = {};
@@ -140,11 +147,38 @@ const INSTRUCTIONS: ReadonlyMap<string, ReadInstruction> = new Map<string, ReadI
   ["$micros", timeIn(1_000)],
   ["$base64", ofValue((value) => Buffer.from(String(value)).toString("base64"))],
   ["$uri", ofValue((value) => encodeURIComponent(String(value)))],
-  // Names of events and parameters of GA4: letters, digits and underscores, a letter first, 40 at most.
-  [
-    "$name",
-    ofValue((value) => String(value).replace(/[^A-Za-z0-9_]+/g, "_").replace(/^[^A-Za-z]+/, "").slice(0, 40)),
-  ],
+  ["$object", (operand, { path, inner }) => {
+    if (!isObject(operand)) throw new InvalidTemplate(path, "must have an object");
+    return membersOf(operand, inner);
+  }],
+  ["$pair", (operand, reading) => {
+    const [name, value] = listOf(operand, reading);
+    if (name === undefined || value === undefined) {
+      throw new InvalidTemplate(reading.path, "must have a name and a value");
+    }
+    return (scope) => {
+      const made = value(scope);
+      return made === undefined ? {} : { [String(name(scope))]: made };
+    };
+  }],
+  ["$flat", (operand, { inner }) => {
+    const make = inner(operand, "$flat");
+    return (scope) => {
+      const value = make(scope);
+      return Array.isArray(value) ? value.flat() : value;
+    };
+  }],
+  ["$uuid", ofValue((value) => uuidOf(String(value)))],
+  ["$ulid", (operand, { inner, rest }) => {
+    const [id, at] = [inner(operand, "$ulid"), inner(rest.at, "at")];
+    return (scope) => {
+      const [value, ms] = [id(scope), parseTimestamp(String(at(scope)))];
+      return value === undefined || ms === undefined ? undefined : ulidOf(String(value), ms);
+    };
+  }],
+  ["$params", readParams],
+  // Names of events of GA4: letters, digits and underscores, a letter first, 40 at most.
+  ["$name", ofValue((value) => nameOf(String(value), 40) || undefined)],
 ]);
 
 function listOf(operand: unknown, { path, inner }: Reading): Make[] {
@@ -169,6 +203,18 @@ function readPathOf(operand: unknown, { path }: Reading): Make {
     }
     return value;
   };
+}
+
+/** `{"$params": object, "count": …, "name": …, "value": …}`, bounds as whole numbers. */
+function readParams(operand: unknown, { inner, rest, path }: Reading): Make {
+  const make = inner(operand, "$params");
+  const bound = (name: string): number => {
+    const value = rest[name];
+    if (typeof value === "number" && Number.isInteger(value) && value > 0) return value;
+    throw new InvalidTemplate(path, `must have ${name}, a whole number above 0`);
+  };
+  const limits = { count: bound("count"), name: bound("name"), value: bound("value") };
+  return (scope) => flatParams(make(scope), limits);
 }
 
 /** `{"$if": condition over the scope, "then": …, "else": …}`. */
