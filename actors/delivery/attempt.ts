@@ -7,9 +7,8 @@ import { type Answer, isSealed, type Sender } from "../destinations/sender.ts";
 import type { VersionName } from "../transformation/chain.ts";
 import type { Destination } from "./destinations.ts";
 import type { Follower, ReadEvent } from "./follower.ts";
-import type { EventOutcome } from "./outcome.ts";
 import { prepareRequests, sendRequests } from "./requests.ts";
-import { transformEvents, type Transforming } from "./transform.ts";
+import { type EventOutcome, transformEvents, type Transforming } from "./transform.ts";
 
 /** What an attempt is given. */
 export interface AttemptParts {

@@ -7,9 +7,8 @@ import type { Author } from "../configuration/registry.ts";
 import { isFailing } from "../../domain/transformation/failure_rate.ts";
 import type { VersionName } from "../transformation/chain.ts";
 import type { Ready, Sendable } from "./attempt.ts";
-import type { EventOutcome } from "./outcome.ts";
 import { type Attempts, countHour, type KeptResponse } from "./state.ts";
-import { TRANSFORMATION_FAILED } from "./transform.ts";
+import { type EventOutcome, TRANSFORMATION_FAILED } from "./transform.ts";
 import type { Item } from "./stream.ts";
 import type { Running, Work } from "./work.ts";
 

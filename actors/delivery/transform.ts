@@ -1,12 +1,24 @@
 /** Applies a destination's transformations to events, before they are sent. An event that one fails on is dead. */
+import type { FilteredBy } from "../../domain/forwarding/filter.ts";
+import type { Verdict } from "../../domain/forwarding/verdict.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import type { Position } from "../../domain/event/position.ts";
 import type { VersionName } from "../transformation/chain.ts";
 import type { Transformations } from "../transformation/transformations.ts";
 import type { Outgoing } from "../destinations/sender.ts";
-import type { EventOutcome } from "./outcome.ts";
 import type { Destination } from "./destinations.ts";
 import type { ReadEvent } from "./follower.ts";
+
+/** What became of one event. */
+export interface EventOutcome {
+  verdict: Verdict | "filtered" | "dropped" | "erased";
+  filteredBy?: FilteredBy;
+  reason?: string;
+  /** Of a transformation that failed. */
+  message?: string;
+  /** The transformations that decided. */
+  by?: readonly VersionName[];
+}
 
 /** The reason of a delivery that is dead because a transformation failed. */
 export const TRANSFORMATION_FAILED = "transformation";

@@ -7,8 +7,7 @@ import { createSender, urlOf } from "../destinations/kinds.ts";
 import { ForbiddenAddress, hostOf } from "../destinations/connections.ts";
 import type { KeptResponse } from "../delivery/state.ts";
 import { filterEvents } from "../delivery/attempt.ts";
-import type { EventOutcome } from "../delivery/outcome.ts";
-import { transformEvents } from "../delivery/transform.ts";
+import { type EventOutcome, transformEvents } from "../delivery/transform.ts";
 import type { Destination } from "../delivery/destinations.ts";
 import type { WorkerParts } from "../delivery/work.ts";
 
