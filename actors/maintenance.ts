@@ -1,6 +1,7 @@
 /** The tools of the tasks: a store, and work on all of it while servers run. */
 import type { Position } from "../domain/event/position.ts";
 import type { Clock } from "./store/clock.ts";
+import { verifyAudiences } from "./audiences/verify.ts";
 import { createJournal, type Journal } from "./journal/journal_state.ts";
 import { rebuildAll, type RebuildOptions } from "./replay/replay_all.ts";
 import { replayOne, type ReplaySummary } from "./replay/replay_actor.ts";
@@ -63,7 +64,7 @@ export async function openTools(options: ToolsOptions): Promise<Tools> {
   let faults = 0;
   const failing = Promise.withResolvers<never>();
   failing.promise.catch(() => {});
-  const common = { source: store, journal, owner, clock, newId, limits, foldVersion };
+  const common = { source: store, store, journal, owner, clock, newId, limits, foldVersion };
   const settler = createSettler({
     store,
     owner,
@@ -95,11 +96,11 @@ export async function openTools(options: ToolsOptions): Promise<Tools> {
       const target = await storeAt(scratch, { clock, limits });
       try {
         const comparison = await verifyAll({ ...common, target, onProgress });
-        const index = await verifyLookup(store);
+        const others = [await verifyLookup(store), await verifyAudiences(common)];
         return {
           ...comparison,
-          compared: comparison.compared + index.compared,
-          differences: [...comparison.differences, ...index.differences],
+          compared: others.reduce((sum, { compared }) => sum + compared, comparison.compared),
+          differences: [...comparison.differences, ...others.flatMap(({ differences }) => differences)],
         };
       } finally {
         target.close();

@@ -18,13 +18,8 @@ const PIECE_BYTES = 60_000;
 /** Attempts at a value whose pieces are being replaced. */
 const PIECE_TRIES = 50;
 
-/** A person's standing in one audience, by its number: since when, the next moment, and how many transitions so far. */
-export type StoredStanding = [
-  audience: number,
-  since: number | null,
-  next: number | null,
-  transitions: number,
-];
+/** A person's standing in one audience, by its number: since when, and the next moment. */
+export type StoredStanding = [audience: number, since: number | null, next: number | null];
 
 /** What an actor's value says. */
 export interface ActorEvidenceValue {

@@ -284,8 +284,7 @@ async function switchTo(parts: FollowerParts, lease: Fence<Followed>, world: Wor
 }
 
 /**
- * Writes the transitions between two worlds to the outbox of the new one, which nobody reads before it is live. They have
- * the number 0: each world counts the transitions of its people from 1.
+ * Writes the transitions between two worlds to the outbox of the new one, which nobody reads before it is live.
  */
 async function announceDifferences(
   { store, limits, clock }: FollowerParts,
@@ -307,7 +306,7 @@ async function announceDifferences(
         ? { kind: "exited", since: was!.since, until: now }
         : { kind: "entered", since: is.since };
       const userId = (was ?? is)!.id;
-      const row: OutboxRow = { userId, audience: name, version, transition, reason: "definition", n: 0 };
+      const row: OutboxRow = { userId, audience: name, version, transition, reason: "definition" };
       await operations.add({ sets: [[audienceOutboxKey(world.no, rows++), row]], deletes: [] });
     }
   }

@@ -262,7 +262,7 @@ function announceTask({ store, clock, limits, append }: FollowOptions): Task<Fol
       const range = { prefix: audienceOutboxPrefix(world) };
       for await (const { key, value } of store.list<OutboxRow>(range, { limit: limits.appendAtOnce })) {
         keys.push(key);
-        events.push(transitionEvent(value!, { world, now: clock.now() }));
+        events.push(transitionEvent(value!, { world, n: key.at(-1) as number, now: clock.now() }));
       }
       const isEmpty = events.length < limits.appendAtOnce;
       const change = isEmpty ? { appended: announced, appendFrom: null } : { appendFrom: null };

@@ -40,8 +40,6 @@ export interface OutboxRow {
   version: number;
   transition: Transition;
   reason: Reason;
-  /** The number of the person's transitions in this audience: part of the message id. */
-  n: number;
 }
 
 /** Why somebody entered or left. */
@@ -190,7 +188,6 @@ function evaluateOne(
     const before = stored === undefined ? NO_STANDING : standingOf(stored);
     const holds = evaluation.audience(index);
     const after = standingAt(holds, now);
-    let transitions = stored?.[3] ?? 0;
     const { emit, name, version } = world.audiences[index]!;
     if (ledger.isLive && emit) {
       for (const transition of transitionsBetween(before, holds, { seen: value.seen ?? -Infinity, now })) {
@@ -200,15 +197,14 @@ function evaluateOne(
           version,
           transition,
           reason: ledger.reason,
-          n: ++transitions,
         };
         sets.push([audienceOutboxKey(world.no, ledger.announced++), row]);
       }
     }
     putMember(world, { index, id: value.id, before, after, sets, deletes });
     joined.push([index, Number(after.since !== null) - Number(before.since !== null)]);
-    if (after.since === null && after.next === Infinity && transitions === 0) standings.delete(index);
-    else standings.set(index, storedOf(index, after, transitions));
+    if (after.since === null && after.next === Infinity) standings.delete(index);
+    else standings.set(index, storedOf(index, after));
   }
   value.standings = [...standings.values()].sort((a, b) => a[0] - b[0]);
   value.seen = now;
@@ -234,8 +230,8 @@ function standingOf([, since, next]: StoredStanding): Standing {
   return { since, next: next ?? Infinity };
 }
 
-function storedOf(index: number, { since, next }: Standing, transitions: number): StoredStanding {
-  return [index, since, next === Infinity ? null : next, transitions];
+function storedOf(index: number, { since, next }: Standing): StoredStanding {
+  return [index, since, next === Infinity ? null : next];
 }
 
 function putMember(

@@ -11,11 +11,14 @@ export const EXITED = "Audience Exited";
 export const AUDIENCES_SENDER = "audiences";
 
 /**
- * The event of a transition. Its message id follows from audience, version, person and transition, so that what is appended
- * twice is a duplicate.
+ * The event of a transition, which is the `n`-th of its world. Its message id follows from audience, version, person and
+ * transition, so that what is appended twice is a duplicate. A number is never used again, not even after an erasure.
  */
-export function transitionEvent(row: OutboxRow, { world, now }: { world: number; now: number }): StoredEvent {
-  const { userId, audience, version, transition, reason, n } = row;
+export function transitionEvent(
+  row: OutboxRow,
+  { world, n, now }: { world: number; n: number; now: number },
+): StoredEvent {
+  const { userId, audience, version, transition, reason } = row;
   const { kind, since, until } = transition;
   const id = hash("sha256", JSON.stringify([audience, version, userId, world, n, kind]), "hex").slice(0, 32);
   const iso = (ms: number) => new Date(ms).toISOString();

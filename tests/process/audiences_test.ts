@@ -2,7 +2,7 @@
  * Transitions over rounds of SIGKILL: a webhook is told of each entry and of each exit exactly once. A delivery that was cut
  * off may be repeated, with the same message id: that is one transition.
  */
-import { deepStrictEqual, strictEqual } from "node:assert";
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { startReceiver } from "../actors/forwarding/receiver.ts";
 import { between, newSeed, randomOf } from "./ledger.ts";
 import { eventually, type Server, sleep, startServer, tempDir } from "./server.ts";
@@ -79,6 +79,7 @@ Deno.test("over rounds of SIGKILL a webhook is told of each entry and each exit 
   }
   await eventually("the webhook is told of all", () => Promise.resolve(told().length >= expected.length));
   deepStrictEqual(told().map((words) => words.join(" ")).sort(), expected.sort());
+  ok(expected.length >= 2 * PEOPLE, "people were told of");
   console.log(`${expected.length} transitions of ${people.size} people over ${ROUNDS} kills`);
 
   /** What was told, each message id once. */

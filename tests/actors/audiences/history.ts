@@ -115,6 +115,7 @@ export async function runHistory(seed: number, code: Code): Promise<void> {
       await world.system.audiences.tick(20_000);
       await compare(world);
       await compareTransitions(world, before, changed);
+      if (random.chance(0.2)) await verify(world);
       deepStrictEqual(faults, []);
     }
   } catch (error) {
@@ -137,6 +138,20 @@ export async function runHistories(first: number, count: number, code?: Code): P
   await Promise.all(Array.from({ length: AT_ONCE }, async () => {
     while (next < first + count) await runHistory(next++, tested);
   }));
+}
+
+/** What is stored is what the journal says. */
+async function verify({ code, store, clock, faults }: World): Promise<void> {
+  const tools = await code.openTools({
+    storage: { ...store, close() {} },
+    clock: clockAt(() => clock.ms),
+    newId: () => crypto.randomUUID(),
+    onFault: (error) => void faults.push(error),
+  });
+  const scratch = await openStore(":memory:");
+  const { differences } = await tools.verifyAll(scratch, () => {});
+  deepStrictEqual(differences, [], "stored members are what the journal says");
+  tools.close();
 }
 
 /** Does a step; gives the names of audiences whose definition changed. */
