@@ -2,6 +2,9 @@
 import { numberText } from "../event/exact_json.ts";
 import { isObject, type JsonObject } from "../event/json.ts";
 
+/** How no name may begin: Google keeps these for itself. */
+const RESERVED = /^(firebase_|ga_|google_|gtag)/;
+
 /** The bounds of flat parameters. */
 export interface ParamLimits {
   /** Parameters at most; later ones are left out. */
@@ -34,7 +37,7 @@ export function flatParams(
     if (Object.keys(params).length === count) break;
     const name = nameOf(key, nameLength);
     if (
-      name === "" || each === null || each === undefined ||
+      name === "" || RESERVED.test(name) || each === null || each === undefined ||
       Object.hasOwn(params, name)
     ) continue;
     params[name] = typeof each === "number" ? each : cut(textOf(each), length);
@@ -47,6 +50,6 @@ function textOf(value: unknown): string {
 }
 
 /** The first characters of a text; none is cut in half. */
-function cut(text: string, length: number): string {
+export function cut(text: string, length: number): string {
   return text.length <= length ? text : text.slice(0, length).replace(/[\ud800-\udbff]$/, "");
 }

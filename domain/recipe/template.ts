@@ -8,7 +8,7 @@ import { isObject, type JsonObject } from "../event/json.ts";
 import { numberText } from "../event/exact_json.ts";
 import { parseTimestamp } from "../event/timestamp.ts";
 import { ulidOf, uuidOf } from "./derived_ids.ts";
-import { flatParams, nameOf } from "./flat_params.ts";
+import { cut, flatParams, nameOf } from "./flat_params.ts";
 
 /** What a template can name: `event`, `settings`, `options` (the event's `integrations` object), `now` (ISO 8601), … */
 export type Scope = Readonly<Record<string, unknown>>;
@@ -168,6 +168,19 @@ const INSTRUCTIONS: ReadonlyMap<string, ReadInstruction> = new Map<string, ReadI
       return Array.isArray(value) ? value.flat() : value;
     };
   }],
+  ["$pluck", (operand, { inner, rest, path }) => {
+    const make = inner(operand, "$pluck");
+    const { name } = rest;
+    if (typeof name !== "string") throw new InvalidTemplate(path, "must have name, a string");
+    return (scope) => {
+      const value = make(scope);
+      return Array.isArray(value) ? value.map((each) => isObject(each) ? each[name] : undefined) : undefined;
+    };
+  }],
+  ["$cut", (operand, reading) => {
+    const length = boundOf(reading, "length");
+    return ofValue((value) => cut(String(value), length))(operand, reading);
+  }],
   ["$uuid", ofValue((value) => uuidOf(String(value)))],
   ["$ulid", (operand, { inner, rest }) => {
     const [id, at] = [inner(operand, "$ulid"), inner(rest.at, "at")];
@@ -205,16 +218,26 @@ function readPathOf(operand: unknown, { path }: Reading): Make {
   };
 }
 
-/** `{"$params": object, "count": …, "name": …, "value": …}`, bounds as whole numbers. */
-function readParams(operand: unknown, { inner, rest, path }: Reading): Make {
-  const make = inner(operand, "$params");
-  const bound = (name: string): number => {
-    const value = rest[name];
-    if (typeof value === "number" && Number.isInteger(value) && value > 0) return value;
-    throw new InvalidTemplate(path, `must have ${name}, a whole number above 0`);
+/** `{"$params": object, "count": …, "name": …, "value": …, "wrapped"?: true}`. */
+function readParams(operand: unknown, reading: Reading): Make {
+  const make = reading.inner(operand, "$params");
+  const limits = {
+    count: boundOf(reading, "count"),
+    name: boundOf(reading, "name"),
+    value: boundOf(reading, "value"),
   };
-  const limits = { count: bound("count"), name: bound("name"), value: bound("value") };
-  return (scope) => flatParams(make(scope), limits);
+  if (reading.rest.wrapped !== true) return (scope) => flatParams(make(scope), limits);
+  return (scope) =>
+    Object.fromEntries(
+      Object.entries(flatParams(make(scope), limits)).map(([name, value]) => [name, { value }]),
+    );
+}
+
+/** A bound of an instruction: a whole number above 0. */
+function boundOf({ rest, path }: Reading, name: string): number {
+  const value = rest[name];
+  if (typeof value === "number" && Number.isInteger(value) && value > 0) return value;
+  throw new InvalidTemplate(path, `must have ${name}, a whole number above 0`);
 }
 
 /** `{"$if": condition over the scope, "then": …, "else": …}`. */

@@ -30,31 +30,32 @@ interface Difference {
 const OF_TRANSPORT =
   /^(host|connection|content-length|content-encoding|accept.*|user-agent|sec-fetch-mode|transfer-encoding)$/;
 
-/** Fields of requests by their paths, values as JSON: method, path, query, headers, body. */
+/** Fields of requests by their paths, values as JSON: method, path, query, headers, encoding, body. */
 export function fieldsOf(requests: readonly Sent[]): Map<string, string> {
   const fields = new Map<string, string>();
   for (const [index, { method, url, headers, body }] of requests.entries()) {
     const { pathname, searchParams } = new URL(url, "http://localhost");
     const own = Object.entries(headers).filter(([name]) => !OF_TRANSPORT.test(name));
+    const { data, ...query } = Object.fromEntries(searchParams);
+    const type = headers["content-type"] ?? "";
     addFields(fields, String(index), {
       method,
       path: pathname,
-      query: Object.fromEntries(searchParams),
+      query,
       headers: Object.fromEntries(own),
-      body: bodyOf(body, headers["content-type"] ?? ""),
+      ...data !== undefined
+        ? { encoding: "query", body: [decoded(data)].flat() }
+        : type.includes("form")
+        ? { encoding: "form", body: [decoded(decodeURIComponent(body.replace(/^data=/, "")))].flat() }
+        : { encoding: "json", body: parseExact(body) },
     });
   }
   return fields;
 }
 
-function bodyOf(body: string, type: string): unknown {
-  if (!type.includes("form")) return parseExact(body);
-  const data = body.replace(/^data=/, "");
-  return {
-    data: parseExact(
-      Buffer.from(decodeURIComponent(data), "base64").toString(),
-    ),
-  };
+/** Mixpanel's client sends JSON as Base64, in a form or a query; one object of it is an array of one. */
+function decoded(data: string): unknown {
+  return parseExact(Buffer.from(data, "base64").toString());
 }
 
 function addFields(

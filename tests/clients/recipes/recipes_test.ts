@@ -12,8 +12,8 @@ import type { StoredEvent } from "../../../domain/event/event.ts";
 import { testWhere } from "../../needs.ts";
 import { installPackages } from "../packages.ts";
 import { type Explained, type Sent, unexplained } from "./differences.ts";
-import { AMPLITUDE, POSTHOG } from "./explained.ts";
-import { missingForVendors, sendByVendor } from "./vendor_server.ts";
+import { AMPLITUDE, CUSTOMERIO, GA4, MIXPANEL, POSTHOG } from "./explained.ts";
+import { makeCertificate, missingForVendors, sendByVendor } from "./vendor_server.ts";
 
 const EVENTS = Deno.readTextFileSync(
   new URL("ten_events.json", import.meta.url),
@@ -27,8 +27,10 @@ interface Vendor {
   destination: string;
   settings: Record<string, string>;
   explained: readonly Explained[];
-  /** Events of one request; as many as there are by default. */
-  alone?: true;
+  /** Whether each event is a request of its own, as the client sends it. */
+  isAlone?: true;
+  /** Whether the client speaks HTTPS only. */
+  isTls?: true;
 }
 
 const VENDORS: Vendor[] = [
@@ -54,11 +56,37 @@ const VENDORS: Vendor[] = [
     },
     explained: AMPLITUDE,
   },
+  {
+    recipe: "mixpanel",
+    client: "mixpanel",
+    destination: "Mixpanel",
+    settings: { url: "http://127.0.0.1", token: "token", groupKey: "company" },
+    explained: MIXPANEL,
+    isAlone: true,
+    isTls: true,
+  },
+  {
+    recipe: "customerio",
+    client: "customerio-node",
+    destination: "Customer.io",
+    settings: { url: "http://127.0.0.1/api/v1", siteId: "site", apiKey: "key", objectTypeId: "1" },
+    explained: CUSTOMERIO,
+    isAlone: true,
+    isTls: true,
+  },
+  {
+    recipe: "ga4",
+    client: "electron-google-analytics4",
+    destination: "GA4",
+    settings: { url: "http://127.0.0.1", measurementId: "G-1", apiSecret: "secret" },
+    explained: GA4,
+    isAlone: true,
+  },
 ];
 
 /** The requests of a recipe for the ten events. */
 function sendByRecipe(
-  { recipe, destination, settings, alone }: Vendor,
+  { recipe, destination, settings, isAlone }: Vendor,
 ): Sent[] {
   const compiled = compileRecipe(RECIPES[recipe]!);
   const made = (parseExact(EVENTS) as StoredEvent[]).flatMap((event) => {
@@ -71,7 +99,7 @@ function sendByRecipe(
     });
     return each === undefined ? [] : [each];
   });
-  const batches = alone ? made.map((each) => [each]) : [made];
+  const batches = isAlone ? made.map((each) => [each]) : [made];
   return batches.flatMap((events) =>
     requestsByRecipe(compiled, { events, settings, now: NOW }).map((
       { request },
@@ -83,10 +111,12 @@ testWhere(missingForVendors, {
   name: "a recipe sends what the vendor's own client sends, but for what is explained",
   async fn(t) {
     await using packages = await installPackages();
+    const certificate = await makeCertificate(packages);
     for (const vendor of VENDORS) {
       await t.step(`${vendor.recipe}, by ${vendor.client}`, async () => {
         const theirs = await sendByVendor(packages, vendor.recipe, {
           events: EVENTS,
+          ...vendor.isTls && { certificate },
         });
         const ours = sendByRecipe(vendor);
         deepStrictEqual(unexplained({ theirs, ours }, vendor.explained), {

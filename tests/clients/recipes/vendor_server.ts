@@ -9,10 +9,26 @@ import type { Packages } from "../packages.ts";
 import type { Sent } from "./differences.ts";
 
 /** What is missing for the clients of vendors on this machine, in words. */
-export const missingForVendors = missing("node");
+export const missingForVendors = missing("node", "openssl");
+
+const PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
 /** A program ends long before. */
 const PROGRAM_MS = 60_000;
+
+/** A key and a certificate for loopback: some clients speak HTTPS only. They are written to the folder of the clients. */
+export async function makeCertificate({ path }: Packages): Promise<{ key: string; cert: string }> {
+  const subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"];
+  const made = ["-nodes", "-days", "2", "-keyout", "key.pem", "-out", "cert.pem"];
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
+  const args = ["req", "-x509", ...curve, ...subject, ...made];
+  const { success, stderr } = await new Deno.Command("openssl", { args, cwd: path, stdin: "null" }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+  const [key, cert] = await Promise.all(
+    ["key", "cert"].map((name) => Deno.readTextFile(`${path}/${name}.pem`)),
+  );
+  return { key: key!, cert: cert! };
+}
 
 /** Sends events (as JSON) by a vendor's client, and gives the requests that it made, in order of arrival. */
 export async function sendByVendor(
@@ -34,8 +50,10 @@ export async function sendByVendor(
       args: ["vendors.mjs", vendor],
       cwd: path,
       env: {
-        URL: `${scheme}://127.0.0.1:${port}`,
-        ...certificate && { CERTIFICATE: certificate.cert },
+        // Some clients would go by a proxy, even to this machine.
+        ...Object.fromEntries(PROXIES.flatMap((name) => [[name, ""], [name.toLowerCase(), ""]])),
+        VENDOR_URL: `${scheme}://127.0.0.1:${port}`,
+        ...certificate && { NODE_EXTRA_CA_CERTS: `${path}/cert.pem` },
       },
       stdin: "piped",
       stdout: "piped",
@@ -75,7 +93,7 @@ function keep(
     response.setHeader("content-type", "application/json");
     // Mixpanel's says 1 where it takes what it gets, and the others look at the status.
     response.end(
-      /^\/(import|engage|groups)/.test(request.url!) ? "1" : `{"status": 1, "code": 200}`,
+      /^\/(import|track|engage|groups)/.test(request.url!) ? "1" : `{"status": 1, "code": 200}`,
     );
   });
 }

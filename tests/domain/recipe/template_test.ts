@@ -1,8 +1,13 @@
 /** Templates, and what recipes make of them. */
-import { deepStrictEqual, notStrictEqual, strictEqual, throws } from "node:assert";
+import { deepStrictEqual, notStrictEqual, ok, strictEqual, throws } from "node:assert";
 import { parseExact } from "../../../domain/event/exact_json.ts";
 import { ulidOf, uuidOf } from "../../../domain/recipe/derived_ids.ts";
-import { compileRecipe, type Recipe, requestsByRecipe } from "../../../domain/recipe/recipe.ts";
+import {
+  compileRecipe,
+  eventByRecipe,
+  type Recipe,
+  requestsByRecipe,
+} from "../../../domain/recipe/recipe.ts";
 import { RECIPES } from "../../../domain/recipe/recipes.ts";
 import { compileTemplate, InvalidTemplate } from "../../../domain/recipe/template.ts";
 
@@ -17,6 +22,11 @@ const CASES: [template: unknown, made: unknown][] = [
   [{ $pair: [{ $path: "event.type" }, 1] }, { track: 1 }],
   [{ $pair: ["a", { $path: "event.missing" }] }, {}],
   [{ $flat: [[1, 2], 3, [4]] }, [1, 2, 3, 4]],
+  [{ $pluck: [{ a: 1 }, { b: 2 }, { a: 3 }], name: "a" }, [1, undefined, 3]],
+  [{ $cut: "Zoë🎁", length: 4 }, "Zoë"],
+  [{ $params: { a: 1, ga_b: 2, google_c: 3 }, count: 5, name: 24, value: 36, wrapped: true }, {
+    a: { value: 1 },
+  }],
   [{ $nonEmpty: { $path: "event.empty" } }, undefined],
   [{ $uuid: "0190C2F0-0000-7000-8000-000000000001" }, "0190c2f0-0000-7000-8000-000000000001"],
   [{ $micros: { $path: "event.timestamp" } }, 1782873000123000],
@@ -42,6 +52,8 @@ const WRONG: [template: unknown, path: string, message: RegExp][] = [
   [{ a: { $set: 1 } }, "a", /unknown instruction \$set/],
   [{ $pair: ["a"] }, "", /a name and a value/],
   [{ $params: {}, count: 0, name: 1, value: 1 }, "", /count, a whole number/],
+  [{ $pluck: [] }, "", /name, a string/],
+  [{ $cut: "a", length: 1.5 }, "", /length, a whole number/],
   [{ a: [{ $object: [] }] }, "a.0", /an object/],
 ];
 
@@ -112,3 +124,45 @@ for (const [name, recipe] of Object.entries(RECIPES)) {
     }
   });
 }
+
+/** The bounds of https://developers.google.com/analytics/devguides/collection/protocol/ga4/sending-events#limitations. */
+Deno.test("the recipe ga4 stays within the bounds of the protocol, whatever the event has", () => {
+  const compiled = compileRecipe(RECIPES.ga4!);
+  const many = Object.fromEntries(
+    Array.from({ length: 60 }, (_, n) => [`${"ü long name ".repeat(6)}${n}`, "x".repeat(500)]),
+  );
+  const some = Object.fromEntries(
+    Array.from({ length: 60 }, (_, n) => [`_name ${n}`, { nested: "🎁".repeat(200) }]),
+  );
+  const base = {
+    messageId: "m",
+    userId: "u",
+    timestamp: "2026-07-01T02:30:00.123Z",
+    receivedAt: "2026-07-01T02:30:01.000Z",
+  };
+  const events = ["track", "identify", "page", "screen", "group"].flatMap((type) =>
+    [many, some].map((properties) => ({
+      ...base,
+      type,
+      event: "9 Öl!".repeat(30),
+      properties,
+      traits: properties,
+      groupId: "g".repeat(300),
+    }))
+  );
+  for (const event of events) {
+    const made = eventByRecipe(compiled, { event, settings: {}, options: {}, now: base.receivedAt }) as {
+      user_properties?: Record<string, { value: unknown }>;
+      events: { name: string; params: Record<string, unknown> }[];
+    };
+    const [{ name, params }] = made.events as [typeof made.events[number]];
+    const isName = (text: string, length: number) =>
+      /^[A-Za-z][A-Za-z0-9_]*$/.test(text) && text.length <= length;
+    const isValue = (value: unknown, length: number) =>
+      typeof value === "number" || String(value).length <= length;
+    ok(isName(name, 40) && Object.keys(params).length <= 25, name);
+    ok(Object.entries(params).every(([key, value]) => isName(key, 40) && isValue(value, 100)));
+    const user = Object.entries(made.user_properties ?? {});
+    ok(user.length <= 25 && user.every(([key, { value }]) => isName(key, 24) && isValue(value, 36)));
+  }
+});
