@@ -76,7 +76,11 @@ function greeting(url: string, { kvUrl = DEV_KV_URL }: Settings): string {
     event: "Order Completed",
     properties: { total: 99.99, currency: "USD" },
   });
+  // The fragment is never sent, and the page takes it out of the address at once.
+  const console = `${url}/console${made.ADMIN_TOKEN === undefined ? "" : `#token=${made.ADMIN_TOKEN}`}`;
   return `signalfold listens on ${url}
+
+Open the console: ${console}
 
 ${keys.join("\n")}${keys.length > 0 ? "\n" : ""}  database     ${printable(kvUrl)}
 

@@ -276,3 +276,16 @@ export function tabs(
     ),
   );
 }
+
+/** A part with its title. */
+export function part(title: string, ...content: ComponentChildren[]): VNode {
+  return tags.section({ class: "part", "aria-label": title }, tags.h3(null, title), ...content);
+}
+
+/** Names and values. */
+export function facts(all: readonly (readonly [string, ComponentChildren])[]): VNode {
+  return tags.dl(
+    { class: "facts" },
+    all.map(([name, value]) => [tags.dt({ key: name }, name), tags.dd({ key: `${name} value` }, value)]),
+  );
+}

@@ -7,10 +7,23 @@ import { tags, view } from "../app/tags.ts";
 import { type Json, pretty } from "../core/json.ts";
 import { curl, visible } from "../core/text.ts";
 import { duration } from "../core/time.ts";
-import { action, actorLink, badge, Copy, failure, idText, notice, skeleton, toneOf, when } from "./basics.ts";
+import {
+  action,
+  actorLink,
+  badge,
+  Copy,
+  facts,
+  failure,
+  idText,
+  notice,
+  part,
+  skeleton,
+  toneOf,
+  when,
+} from "./basics.ts";
 import { JsonTree, oneLine } from "./json_tree.ts";
 
-const { a, code, dd, div, dl, dt, h2, h3, li, p, section, span, table, tbody, td, th, thead, tr, ul } = tags;
+const { a, code, div, h2, li, p, section, span, table, tbody, td, th, thead, tr, ul } = tags;
 
 /** Which event, and where it is shown. */
 export interface EventDetailProps {
@@ -240,19 +253,6 @@ function payloadOf(event: Json): Json {
 function skewOf({ timestamp, receivedAt }: Json): string {
   const before = Date.parse(receivedAt) - Date.parse(timestamp);
   return before < 1000 ? "" : ` (${duration(before)} before it came)`;
-}
-
-/** A part with its title. */
-export function part(title: string, ...content: ComponentChildren[]): VNode {
-  return section({ class: "part", "aria-label": title }, h3(null, title), ...content);
-}
-
-/** Names and values. */
-export function facts(all: readonly (readonly [string, ComponentChildren])[]): VNode {
-  return dl(
-    { class: "facts" },
-    all.map(([name, value]) => [dt({ key: name }, name), dd({ key: `${name} value` }, value)]),
-  );
 }
 
 function changesPart(changed: Json, event: Json): VNode {

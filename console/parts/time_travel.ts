@@ -32,6 +32,9 @@ export function TimeTravel({ path, eventCount }: { path: string; eventCount: num
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const inUrl = at === "" ? events.length : events.findLastIndex((event) => event.timestamp <= at) + 1;
   const position = moved ?? inUrl;
+  // Keys may come faster than the page is drawn.
+  const current = useRef(position);
+  current.current = position;
   const event = events[position - 1];
   const commit = (to: number) => {
     const moment = to >= events.length ? undefined : to === 0 ? before(events[0]) : events[to - 1].timestamp;
@@ -40,6 +43,7 @@ export function TimeTravel({ path, eventCount }: { path: string; eventCount: num
   };
   const move = (to: number) => {
     const bounded = Math.max(0, Math.min(events.length, to));
+    current.current = bounded;
     setMoved(bounded);
     clearTimeout(timer.current);
     timer.current = setTimeout(() => commit(bounded), REST_MS);
@@ -47,8 +51,8 @@ export function TimeTravel({ path, eventCount }: { path: string; eventCount: num
   useEffect(() => () => clearTimeout(timer.current), []);
   useEffect(() =>
     bindKeys([
-      { key: "ArrowLeft", what: "the event before", run: () => move(position - 1) },
-      { key: "ArrowRight", what: "the event after", run: () => move(position + 1) },
+      { key: "ArrowLeft", what: "the event before", run: () => move(current.current - 1) },
+      { key: "ArrowRight", what: "the event after", run: () => move(current.current + 1) },
       { key: "0", what: "now", run: () => commit(events.length) },
     ]), [position, events.length]);
   if (log.value === undefined || events.length < 2) return null;

@@ -14,13 +14,15 @@ import {
   Copy,
   Dialog,
   empty,
+  facts,
   failure,
   loaded,
   notice,
+  part,
   skeleton,
   when,
 } from "../parts/basics.ts";
-import { facts, part, sendLike, who } from "../parts/event_detail.ts";
+import { sendLike, who } from "../parts/event_detail.ts";
 import { JsonTree } from "../parts/json_tree.ts";
 import { TYPES } from "../parts/live_filters.ts";
 import { requestOfScreen, Title } from "../parts/title.ts";

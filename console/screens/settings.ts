@@ -8,8 +8,7 @@ import { about, isAdmin, leave } from "../app/session.ts";
 import { tags, view } from "../app/tags.ts";
 import type { Json } from "../core/json.ts";
 import { curl, plural, visible } from "../core/text.ts";
-import { action, Copy, failure, idText, notice } from "../parts/basics.ts";
-import { facts } from "../parts/event_detail.ts";
+import { action, Copy, facts, failure, idText, notice } from "../parts/basics.ts";
 import { requestOfScreen, Title } from "../parts/title.ts";
 
 const { button, div, fieldset, form, h2, input, label, legend, option, p, section, select } = tags;

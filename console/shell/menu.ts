@@ -70,5 +70,6 @@ export const LOADERS: Partial<Record<Screen, () => Promise<ScreenModule>>> = {
   keys: () => import("../screens/keys.ts"),
   settings: () => import("../screens/settings.ts"),
   contracts: () => import("../screens/contracts.ts"),
+  forwarding: () => import("../screens/forwarding.ts"),
   event: () => import("../screens/event.ts"),
 };

@@ -11,7 +11,7 @@ import { readiness } from "../app/api.ts";
 import { boundKeys, followKeys } from "../app/keys.ts";
 import { preferences } from "../app/preferences.ts";
 import { go, linkTo, place } from "../app/router.ts";
-import { about, isAdmin, leave, sessionState } from "../app/session.ts";
+import { about, hasFeature, isAdmin, leave, sessionState } from "../app/session.ts";
 import { tags, view } from "../app/tags.ts";
 
 const { a, button, div, header, kbd, main, nav, p, span, table, tbody, td, tr, ul, li } = tags;
@@ -157,8 +157,9 @@ function Content(): VNode {
   const entry = ENTRIES.find((entry) => entry.screen === screen);
   const mayOpen = isAdmin() || entry?.forReaders === true;
   const module = modules.get(screen);
+  const isAbsent = entry?.feature !== undefined && !hasFeature(entry.feature);
   useEffect(() => {
-    if (!mayOpen || modules.has(screen)) return;
+    if (!mayOpen || isAbsent || modules.has(screen)) return;
     LOADERS[screen]!().then(
       (loaded) => (modules.set(screen, loaded), redraw((n) => n + 1)),
       () =>
@@ -168,7 +169,9 @@ function Content(): VNode {
         }),
     );
   }, [screen, mayOpen]);
-  const body = !mayOpen
+  const body = isAbsent
+    ? [view(Title), notice("calm", "This server does not have this part.")]
+    : !mayOpen
     ? [view(Title), needsAdmin()]
     : module !== undefined
     ? view(module.Screen, { key: screen })

@@ -40,6 +40,11 @@ export const FILES: Readonly<Record<string, Load>> = {
   "parts/window_list.ts": () => import("../../console/parts/window_list.ts", { with: { type: "text" } }),
   "screens/contracts.ts": () => import("../../console/screens/contracts.ts", { with: { type: "text" } }),
   "screens/event.ts": () => import("../../console/screens/event.ts", { with: { type: "text" } }),
+  "screens/forwarding.ts": () => import("../../console/screens/forwarding.ts", { with: { type: "text" } }),
+  "screens/forwarding_form.ts": () =>
+    import("../../console/screens/forwarding_form.ts", { with: { type: "text" } }),
+  "screens/forwarding_work.ts": () =>
+    import("../../console/screens/forwarding_work.ts", { with: { type: "text" } }),
   "screens/groups.ts": () => import("../../console/screens/groups.ts", { with: { type: "text" } }),
   "screens/keys.ts": () => import("../../console/screens/keys.ts", { with: { type: "text" } }),
   "screens/live.ts": () => import("../../console/screens/live.ts", { with: { type: "text" } }),
@@ -57,6 +62,8 @@ export const FILES: Readonly<Record<string, Load>> = {
   "style/icon.svg": () => import("../../console/style/icon.svg", { with: { type: "text" } }),
   "style/parts.css": () => import("../../console/style/parts.css", { with: { type: "text" } }),
   "style/screens.css": () => import("../../console/style/screens.css", { with: { type: "text" } }),
+  "style/tables.css": () => import("../../console/style/tables.css", { with: { type: "text" } }),
+  "style/work.css": () => import("../../console/style/work.css", { with: { type: "text" } }),
 };
 
 /** The ES modules of npm's packages as they are published, by the names by which the console imports them. */

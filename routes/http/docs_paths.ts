@@ -30,6 +30,7 @@ export const CONSOLE_PATHS = {
   keys: "/console/keys",
   settings: "/console/settings",
   contracts: "/console/contracts",
+  forwarding: "/console/forwarding",
   event: "/console/event",
 } as const;
 

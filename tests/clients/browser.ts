@@ -18,6 +18,8 @@ export interface Browser extends AsyncDisposable {
   /** Evaluates an expression in the page, waits for it if it is a promise, and gives its value. */
   evaluate(expression: string): Promise<unknown>;
   screenshot(path: string): Promise<void>;
+  /** Any other step of `programs/browser.mjs`: press, type, click, fill, choose, viewport, media, only, axe, … */
+  step(name: string, argument?: unknown): Promise<unknown>;
   /** What went wrong in the page, what the browser complained of, the origins that it asked, and how many requests got no answer. */
   seen(): Promise<Seen>;
 }
@@ -40,7 +42,7 @@ export function openBrowser({ path }: Packages): Browser {
   const ended = once(child, "exit");
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
 
-  async function take(step: string, argument?: string): Promise<unknown> {
+  async function take(step: string, argument?: unknown): Promise<unknown> {
     child.stdin!.write(`${JSON.stringify([step, argument])}\n`);
     const { value: line, done } = await lines.next();
     if (done) throw new Error(`the browser ended at ${step} ${argument}`);
@@ -52,6 +54,7 @@ export function openBrowser({ path }: Packages): Browser {
   return {
     goto: async (url) => void await take("goto", url),
     evaluate: (expression) => take("evaluate", expression),
+    step: take,
     screenshot: async (file) => void await take("screenshot", file),
     seen: async () => await take("seen") as Seen,
     async [Symbol.asyncDispose]() {
