@@ -38,6 +38,8 @@ export interface FollowerParts {
   worlds: Map<number, World>;
   /** First events (ms) of people of the live world, as far as this process knows them. */
   known: Map<string, number>;
+  /** The world and the number of erasures that `known` is about. */
+  knownIn: string;
   /** Evidence of a build that is not written yet. */
   gathering: Gathering | undefined;
   /** Counts evaluations. */

@@ -280,7 +280,6 @@ async function switchTo(parts: FollowerParts, lease: Fence<Followed>, world: Wor
     },
   });
   parts.worlds.delete(world.no);
-  parts.known.clear();
 }
 
 /**

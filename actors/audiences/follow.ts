@@ -88,6 +88,7 @@ export function followJournal(options: FollowOptions): Follower {
     definitions,
     worlds: new Map(),
     known: new Map(),
+    knownIn: "",
     gathering: undefined,
     evaluated: (n) => void (state.evaluations += n),
   };
@@ -129,6 +130,7 @@ async function handle(
   const { store, clock } = parts;
   const { position, world: no, events } = lease.value();
   if (upTo <= position) return;
+  forgetErased(parts, lease.value());
   const settled = await settledBehind(parts, lease, { position, isClosed });
   if (settled === undefined) return;
   if (no === 0) {
@@ -155,6 +157,13 @@ async function handle(
   parts.evaluated(ledger.evaluations);
   await lease.write({ change: { ...change(), position: end, events: events + stretch.events } });
   remember(parts, stretch);
+}
+
+/** Forgets who is known where the world is another, or somebody was erased from it: in whatever process. */
+function forgetErased(parts: FollowerParts, { world, erasures }: Followed): void {
+  const knownIn = `${world}/${erasures}`;
+  if (parts.knownIn !== knownIn) parts.known.clear();
+  parts.knownIn = knownIn;
 }
 
 /** Remembers people who are known, so that an event that says nothing else costs no read. */

@@ -93,6 +93,12 @@ export const AUDIENCE_BUGS: readonly AudienceBug[] = [
     "",
   ),
   bug(
+    "an erased person is still known",
+    "actors/audiences/follow.ts",
+    "if (parts.knownIn !== knownIn) parts.known.clear();",
+    "",
+  ),
+  bug(
     "an erased person's transitions stay in the journal",
     "actors/audiences/erase.ts",
     "if (names.userId !== undefined) await eraseDerived(options, lease, names.userId);",
