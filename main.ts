@@ -87,6 +87,7 @@ export async function serve(settings: Settings, announce: (url: string) => void)
       ...settings.alertWebhookUrl !== undefined && { alertUrl: settings.alertWebhookUrl },
       onAlert: (alert) => logAlert(log, alert),
     },
+    onOtherServer: (message) => log.line("warn", message, { code: "other_server" }),
     onClockMoved: (message) => log.line("warn", message, { code: "clock_moved" }),
   }).catch((error) => refuse(`failed to open KV_URL: ${firstLine(error)}`));
   running = system;

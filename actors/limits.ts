@@ -1,8 +1,9 @@
 /** The bounds of all rooms that a test or the simulation makes smaller, so that little data goes over each. */
 import { AUDIENCE_LIMITS } from "./audiences/follow.ts";
 import { ERASURE_LIMITS } from "./erasure/erasure_limits.ts";
-import { COMMIT_LIMITS } from "./journal/appender.ts";
+import { COMMIT_LIMITS } from "./journal/commit_group.ts";
 import { JOURNAL_LIMITS } from "./journal/journal_state.ts";
+import { LANE_LIMITS } from "./lanes/membership.ts";
 import { LIVE_LIMITS } from "./live/live_feed.ts";
 import { SEARCH_LIMITS } from "./reading/find_event.ts";
 import { PACE_LIMITS } from "./replay/paced_store.ts";
@@ -14,6 +15,7 @@ import { STORE_LIMITS } from "./store/store.ts";
 /** The bounds, as they are unless somebody says otherwise. Each room is handed its own. */
 export const LIMITS = {
   ...STORE_LIMITS,
+  ...LANE_LIMITS,
   ...COMMIT_LIMITS,
   ...JOURNAL_LIMITS,
   ...SETTLER_LIMITS,

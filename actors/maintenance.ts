@@ -2,6 +2,7 @@
 import type { Position } from "../domain/event/position.ts";
 import type { Clock } from "./store/clock.ts";
 import { verifyAudiences } from "./audiences/verify.ts";
+import { refuseOld } from "./journal/digest_secret.ts";
 import { createJournal, type Journal } from "./journal/journal_state.ts";
 import { rebuildAll, type RebuildOptions } from "./replay/replay_all.ts";
 import { replayOne, type ReplaySummary } from "./replay/replay_actor.ts";
@@ -52,12 +53,14 @@ export interface Tools {
 }
 
 /**
- * Opens the tools. Unsettled events are settled first, by any process; throws {@link StorageUnavailable} if that fails.
+ * Opens the tools. Unsettled events are settled first, by any process; throws {@link StorageUnavailable} if that fails, and
+ * {@link OldDatabase} for a database of an older version.
  */
 export async function openTools(options: ToolsOptions): Promise<Tools> {
   const { storage, clock, newId, onFault, foldVersion = FOLD_VERSION } = options;
   const limits = { ...LIMITS, ...options.limits };
   const store = await storeAt(storage, { clock, limits });
+  await refuseOld(store);
   const journal = createJournal(store, limits);
   await journal.sync();
   const owner = newId();

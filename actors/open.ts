@@ -19,7 +19,7 @@ import { LIMITS, type Limits } from "./limits.ts";
 import { FOLD_VERSION } from "../domain/profile/fact.ts";
 import { leaseTasks } from "./lease_tasks.ts";
 import { createProbe } from "./store/write_check.ts";
-import { createProcesses } from "./store/membership.ts";
+import { createMembership } from "./lanes/membership.ts";
 import { createQuarantine } from "./governance/quarantine.ts";
 import { createRateLimits } from "./governance/rate_limits.ts";
 import { createReader } from "./reading/profiles.ts";
@@ -28,6 +28,7 @@ import { openSecret } from "./journal/digest_secret.ts";
 import { createSettler, type Settler, type SettlerOptions } from "./settling/settler.ts";
 import { type SettlerThread, startSettler } from "./settling/settler_thread.ts";
 import { createSettling } from "./settling/backpressure.ts";
+import { isDatabaseFile } from "./store/database_file.ts";
 import { openStore, type Store } from "./store/store.ts";
 import { createTraces } from "./reading/event_trace.ts";
 import { openSuppression } from "./erasure/suppression.ts";
@@ -70,7 +71,14 @@ export interface OpenOptions {
   lookupTraits?: readonly string[];
   /** How events are forwarded. Without it destinations can be defined, and nothing is delivered by this process. */
   forwarding?: ForwardingSettings;
+  /** Given by a server: called with one line if another server uses the same database file. */
+  onOtherServer?(message: string): void;
 }
+
+/** The notice of a second server on one file. */
+const OTHER_SERVER =
+  "Another server uses this database file. To run several, start a local denokv and set KV_URL " +
+  "to its address.";
 
 /**
  * Opens signalfold: reads the unsettled events, and continues where the last process stopped. This function is long
@@ -111,7 +119,26 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     throw new NotServing(fault, "clock_moved");
   }
   const probe = createProbe(store, { clock, newId });
-  const processes = createProcesses(store, { id: owner, clock });
+  const membership = createMembership({
+    store,
+    clock,
+    newId,
+    limits,
+    isServer: options.onOtherServer !== undefined,
+    readOn: journal.sync,
+    requestedErasures: () => requestedErasures(store),
+    async learnErasures() {
+      const requested = await requestedErasures(store);
+      await suppression.refresh();
+      return requested;
+    },
+    onOtherServer() {
+      if (typeof options.storage === "string" && isDatabaseFile(options.storage)) {
+        options.onOtherServer?.(OTHER_SERVER);
+      }
+    },
+  });
+  journal.join(membership);
   const feed = createLive({
     store,
     journal,
@@ -122,16 +149,20 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   const committer = createCommitter({
     store,
     journal,
+    membership,
     secret,
     clock,
     limits,
     newId,
     guard,
     room: settling.room,
-    others: processes.others,
+    suppression: {
+      version: () => suppression.version(),
+      isAny: (events) => suppression.isAny(events),
+    },
     observer,
   });
-  for (const follower of [processes.announce, settling.wake, feed.moved]) journal.onAdvance(follower);
+  for (const follower of [settling.wake, feed.moved]) journal.onAdvance(follower);
   const writeKeys = await openWriteKeys({ store, clock, newId, randomBytes: options.randomBytes });
   const counts = createCounts({ store, owner, clock, newId, foldVersion });
   const reader = createReader({ store, clock, journal, settling, limits, foldVersion });
@@ -155,6 +186,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     newId,
     limits,
     foldVersion,
+    announce: membership.learn,
     countRejected: quarantine.count,
   });
   // So that waiting events are found too.
@@ -212,6 +244,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
   const forwarding = createForwarding({
     ...options,
     store,
+    journal,
     owner,
     secret,
     reader,
@@ -223,6 +256,8 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     forwarding.start();
   }
   settling.wake();
+  // A server joins before its first request comes; where storage does not answer, that request joins.
+  if (options.onOtherServer !== undefined) membership.join().catch(() => {});
   return {
     commit: committer.commit,
     commitStored: committer.commitStored,
@@ -234,7 +269,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
     suppression,
     erasure,
     contracts,
-    feed: createFeed({ store, clock, onAdvance: journal.onAdvance }),
+    feed: createFeed({ store, clock, journal }),
     lookup,
     audit: createAudit({ store, clock, newId }),
     quarantine,
@@ -281,7 +316,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       await committer.idle();
       await counts.close();
       await closing;
-      const parts = [processes, feed, quarantine, rateLimits, writeKeys];
+      const parts = [membership, feed, quarantine, rateLimits, writeKeys];
       await Promise.all(parts.map((part) => part.close()));
       store.close();
     },

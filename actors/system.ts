@@ -10,7 +10,8 @@ import type { EventContracts } from "./governance/contracts.ts";
 import type { Quarantine } from "./governance/quarantine.ts";
 import type { RateLimits } from "./governance/rate_limits.ts";
 import type { WriteKeys } from "./governance/write_keys.ts";
-import type { AppendObserver, Receipt, StoredBefore } from "./journal/appender.ts";
+import type { AppendObserver } from "./journal/appender.ts";
+import type { Receipt, StoredBefore } from "./journal/commit_group.ts";
 import type { Live } from "./live/live_feed.ts";
 import type { Traces } from "./reading/event_trace.ts";
 import type { Reader } from "./reading/profiles.ts";
@@ -32,9 +33,10 @@ export interface Observer extends AppendObserver {
 export interface System {
   /**
    * Makes a request's events durable, all or none, and gives a receipt for each in order. Throws {@link
-   * StorageUnavailable} if nothing was acknowledged.
+   * StorageUnavailable} if nothing was acknowledged. `judged` is the version of the suppression list by which the events
+   * were judged, the present one by default.
    */
-  commit(events: StoredEvent[], writeKeyId: string): Promise<Receipt[]>;
+  commit(events: StoredEvent[], writeKeyId: string, judged?: number): Promise<Receipt[]>;
   /**
    * Appends events of another journal, all or none, in their order and with their senders. Those whose digest is known
    * are skipped; tells of each whether it was appended. Throws as `commit` does.

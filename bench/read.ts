@@ -7,7 +7,7 @@
  * Everything is settled before it is read. Values are counted by reads of a process that has just opened the database,
  * times are those of one that has read before, in turn with a bare `kv.get`, which they are multiples of.
  */
-import { HEAD } from "../actors/store/keys.ts";
+import { SETTLED } from "../actors/store/keys.ts";
 import { openStore, type Store } from "../actors/store/store.ts";
 import type { System } from "../actors/system.ts";
 import type { StoredEvent } from "../domain/event/event.ts";
@@ -209,7 +209,7 @@ async function measure(path: string, { events, reads }: typeof SIZES): Promise<P
   const bareMs: number[] = [];
   const readMs = new Map(all.map((each): [Read, number[]] => [each, []]));
   for (let time = 0; time < reads; time++) {
-    bareMs.push(await timed(() => kv.get(HEAD as Deno.KvKey)));
+    bareMs.push(await timed(() => kv.get(SETTLED as Deno.KvKey)));
     for (const [each, ms] of readMs) ms.push(await timed(() => each.read(system)));
   }
   kv.close();

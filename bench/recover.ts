@@ -7,6 +7,7 @@
  * settles. Each round starts on a copy of that file, in turn with the ceiling, and the median of each counts.
  */
 import { LIMITS } from "../actors/limits.ts";
+import { createMembership } from "../actors/lanes/membership.ts";
 import { createCommitter } from "../actors/journal/appender.ts";
 import { createJournal } from "../actors/journal/journal_state.ts";
 import { openStore } from "../actors/store/store.ts";
@@ -19,7 +20,7 @@ import {
   mixedEvent,
   openOn,
   outcome,
-  readChunks,
+  readEntries,
   row,
   runBench,
   sendAll,
@@ -40,24 +41,35 @@ chunks in memory.
 
 const SIZES = { events: 100_000, users: 20_000, rounds: 3 };
 
-/** Appends events to the journal of a new file, and settles none. Gives the chunks. */
+/** Appends events to the journal of a new file, and settles none. Gives the entries. */
 async function leaveUnsettled(path: string, { events, users }: { events: number; users: number }) {
   const store = await openStore(path);
   const journal = createJournal(store, LIMITS);
   await journal.sync();
+  const membership = createMembership({
+    ...COMMON,
+    store,
+    limits: LIMITS,
+    isServer: false,
+    readOn: journal.sync,
+    requestedErasures: () => Promise.resolve(0),
+    learnErasures: () => Promise.resolve(0),
+  });
+  journal.join(membership);
   const { commit } = createCommitter({
     ...COMMON,
     store,
     limits: LIMITS,
     journal,
     secret: "",
+    membership,
     room: () => Promise.resolve(),
-    others: () => false,
   });
   await sendAll({ count: events, make: () => mixedEvent(users), send: (batch) => commit(batch, "bench") });
-  const chunks = await readChunks(store);
+  const entries = await readEntries(store);
+  await membership.close();
   store.close();
-  return chunks;
+  return entries;
 }
 
 /** Copies a folder's files to a new one: a database has files beside its own. */
@@ -82,12 +94,12 @@ async function start(path: string): Promise<{ readyMs: number; readMs: number; s
 
 async function main({ sizes: { events, users, rounds }, dir }: Stage<typeof SIZES>): Promise<Outcome[]> {
   await Deno.mkdir(`${dir}/crashed`);
-  const chunks = await leaveUnsettled(`${dir}/crashed/recover.db`, { events, users });
-  row(`${figure(events)} events, ${figure(users)} users`, `${figure(chunks.length)} chunks`);
+  const entries = await leaveUnsettled(`${dir}/crashed/recover.db`, { events, users });
+  row(`${figure(events)} events, ${figure(users)} users`, `${figure(entries.length)} commits`);
   const alone: number[] = [];
   const starts: number[] = [];
   for (let round = 1; round <= rounds; round++) {
-    alone.push(await timed(() => foldAlone(chunks)));
+    alone.push(await timed(() => foldAlone(entries)));
     row(`ceiling ${round}: folded in memory`, `${figure(alone.at(-1)!)} ms`);
     const copy = `${dir}/round-${round}`;
     await copyFolder(`${dir}/crashed`, copy);

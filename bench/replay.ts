@@ -1,15 +1,17 @@
 /**
- * How fast everything is folded again: `deno task replay --all` on a file, against the same chunks folded in memory.
+ * How fast everything is folded again: `deno task replay --all` on a file, against the same entries folded in memory.
  *
  * deno task bench:replay [--events N] [--users N] [--rounds N]
  *
  * The two take turns, and the median of each counts. What the benches of whole runs share stands here too.
  */
-import { positionOf } from "../domain/event/position.ts";
+import { stampOf } from "../domain/event/position.ts";
 import { parseArgs } from "node:util";
 import { systemClock } from "../actors/store/clock.ts";
-import { type Chunk, eventsOf, stampOfSeq } from "../actors/journal/chunk.ts";
-import { journalKey } from "../actors/store/keys.ts";
+import { linesOfBody } from "../actors/journal/body.ts";
+import { type JournalEntry, positionIn, readJournal } from "../actors/journal/read_journal.ts";
+import { parseExact } from "../domain/event/exact_json.ts";
+import { bodyKey } from "../actors/store/keys.ts";
 import { openSystem } from "../actors/open.ts";
 import type { Store } from "../actors/store/store.ts";
 import type { System } from "../actors/system.ts";
@@ -31,7 +33,7 @@ import { StorageUnavailable } from "../actors/store/errors.ts";
 const HELP = `deno task bench:replay [--events N] [--users N] [--rounds N]
 
 Folds all events of a database file again, as "deno task replay --all" does, in turn with the ceiling: reading the same
-chunks, inflating, parsing and folding them in memory.
+entries, inflating, parsing and folding them in memory.
 
   --events N   events in the journal (300000)
   --users N    users they are spread over (20000)
@@ -217,22 +219,31 @@ export async function untilSettled({ stats }: { stats(): Promise<{ unsettled: nu
   while ((await stats()).unsettled > 0) await systemClock.sleep(20);
 }
 
-/** All chunks of the journal. */
-export async function readChunks(store: Store): Promise<Chunk[]> {
-  const chunks: Chunk[] = [];
-  const all = { start: journalKey(1), end: journalKey(Infinity) };
-  for await (const { value } of store.list<Chunk>(all, { batchSize: 64 })) chunks.push(value!);
-  return chunks;
+/** An entry of the journal, and its bodies as they are stored. */
+export interface StoredEntry {
+  entry: JournalEntry;
+  bodies: Uint8Array[];
 }
 
-/** Inflates, parses and folds chunks into actors in memory, and no more: what no replay can beat. Gives their number. */
-export function foldAlone(chunks: readonly Chunk[]): number {
+/** All entries of the journal. */
+export async function readEntries(store: Store): Promise<StoredEntry[]> {
+  const entries: StoredEntry[] = [];
+  for await (const entry of readJournal(store, {})) {
+    const keys = entry.header.bodies.map((_, n) => bodyKey(n, stampOf(entry.end)));
+    const bodies = await store.getMany<Uint8Array>(keys);
+    entries.push({ entry, bodies: bodies.map(({ value }) => value!) });
+  }
+  return entries;
+}
+
+/** Inflates, parses and folds entries into actors in memory, and no more: what no replay can beat. Gives their number. */
+export function foldAlone(entries: readonly StoredEntry[]): number {
   const people = new Map<string, Person>();
   const groups = new Map<string, Group>();
   const visitors = new Map<string, { state: Anonymous; facts: Fact[] }>();
-  for (const [index, chunk] of chunks.entries()) {
-    for (const [at, event] of eventsOf(chunk).entries()) {
-      const fact = factOf(event, positionOf(stampOfSeq(index + 1), at));
+  for (const { entry, bodies } of entries) {
+    for (const [at, line] of bodies.flatMap(linesOfBody).entries()) {
+      const fact = factOf(parseExact(line) as StoredEvent, positionIn(entry, at));
       for (const name of actorsOf(fact)) {
         if (name.startsWith("user/")) evolvePerson(getOrMake(people, name, emptyPerson), fact);
         else if (name.startsWith("group/")) evolveGroup(getOrMake(groups, name, emptyGroup), fact);
@@ -264,11 +275,11 @@ async function replay({ replayAll }: Tools): Promise<{ foldMs: number; wholeMs: 
   return { foldMs, wholeMs: performance.now() - beganMs };
 }
 
-/** Reads the chunks and folds them in memory; the time of both. */
+/** Reads the entries and folds them in memory; the time of both. */
 async function ceiling(store: Store): Promise<{ readMs: number; inMemoryMs: number; actors: number }> {
-  let [chunks, actors]: [Chunk[], number] = [[], 0];
-  const readMs = await timed(async () => chunks = await readChunks(store));
-  const inMemoryMs = await timed(() => actors = foldAlone(chunks));
+  let [entries, actors]: [StoredEntry[], number] = [[], 0];
+  const readMs = await timed(async () => entries = await readEntries(store));
+  const inMemoryMs = await timed(() => actors = foldAlone(entries));
   return { readMs, inMemoryMs, actors };
 }
 

@@ -8,10 +8,10 @@
  * of as many values.
  */
 import { LIMITS } from "../actors/limits.ts";
-import { endOfHead, type Head } from "../actors/journal/read_journal.ts";
-import { DIGEST_BYTES, DIGEST_WORDS, digestsIn } from "../actors/journal/chunk.ts";
+import { endOf } from "../domain/event/position.ts";
+import { DIGEST_BYTES, DIGEST_WORDS, digestsIn } from "../actors/journal/digest.ts";
 import { createJournal, NOTHING_SETTLED, type Settled } from "../actors/journal/journal_state.ts";
-import { HEAD, type Key, seenFilterKey, seenKey, SETTLED } from "../actors/store/keys.ts";
+import { type Key, seenFilterKey, seenKey, SETTLED } from "../actors/store/keys.ts";
 import {
   addProbes,
   dueForMerge,
@@ -88,6 +88,9 @@ async function deleteAll(store: Store, run: Run): Promise<void> {
   }
 }
 
+/** A position behind the ids of a run. */
+const endOfRun = (run: number) => endOf(run.toString(16).padStart(20, "0"));
+
 /** Builds the index of a database in which so many ids are settled. Gives bytes written, and some ids that are in it. */
 async function build(store: Store, { ids, days, samples }: { ids: number; days: number; samples: number }) {
   let runs: Run[] = [];
@@ -99,7 +102,11 @@ async function build(store: Store, { ids, days, samples }: { ids: number; days: 
     const digests = randomDigests(count);
     const share = Math.ceil((samples * count) / ids);
     known.push(...batchesOf(digestsIn(digests[0]!).subarray(0, share * DIGEST_WORDS)));
-    const made = makeRun(nextRun++, digests, { at: days * DAY_MS * (done / ids), limits: LIMITS })!;
+    const made = makeRun(nextRun++, digests, {
+      at: days * DAY_MS * (done / ids),
+      end: endOfRun(nextRun),
+      limits: LIMITS,
+    })!;
     bytes += await writeAll(store, made.sets);
     runs.push(made.run);
     const due = dueForMerge(runs, { spanMs: RUN_SPAN_MS, limits: LIMITS });
@@ -109,9 +116,8 @@ async function build(store: Store, { ids, days, samples }: { ids: number; days: 
     runs = [...runs.filter((run) => !due.includes(run)), merged.run];
     for (const run of due) await deleteAll(store, run);
   }
-  const head: Head = { seq: 1, events: ids, commit: "bench", at: days * DAY_MS };
-  const settled: Settled = { ...NOTHING_SETTLED, position: endOfHead(head).end, events: ids, runs, nextRun };
-  await store.commit({ checks: [], sets: [[SETTLED, settled], [HEAD, head]] });
+  const settled: Settled = { ...NOTHING_SETTLED, position: endOfRun(nextRun), events: ids, runs, nextRun };
+  await store.commit({ checks: [], sets: [[SETTLED, settled]] });
   return { runs, bytes, known };
 }
 

@@ -4,7 +4,7 @@
  * stage reads storage for an ordinary event.
  */
 import type { RateDecision } from "../actors/governance/rate_limits.ts";
-import type { Receipt } from "../actors/journal/appender.ts";
+import type { Receipt } from "../actors/journal/commit_group.ts";
 import type { BatchDefaults } from "../domain/event/batch_defaults.ts";
 import type { EventType, StoredEvent } from "../domain/event/event.ts";
 import type { Rejection } from "../domain/event/rejection.ts";
@@ -41,6 +41,8 @@ export interface Source {
   isResent?: boolean;
   /** Nothing comes of it: no stage counts anything. */
   isTrial?: boolean;
+  /** The version of the suppression list by which its first event was judged; absent before. */
+  judged?: number;
   /** The result of the sender's rate limit; absent without one. */
   quota?: Quota;
 }

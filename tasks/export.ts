@@ -1,7 +1,6 @@
 /** `deno task export`: writes the accepted events, a line of JSON each, in the order of the journal; or profiles. */
 import { fchmodSync, fstatSync } from "node:fs";
 import { exportEvents } from "../actors/journal/export.ts";
-import { openStore } from "../actors/store/store.ts";
 import { parseExact } from "../domain/event/exact_json.ts";
 import type { StoredEvent } from "../domain/event/event.ts";
 import { isPosition, type Position } from "../domain/event/position.ts";
@@ -11,7 +10,7 @@ import { readArguments } from "./arguments.ts";
 import { exportProfiles } from "./export_profiles.ts";
 import { fail, warn } from "./output.ts";
 import { showProgress } from "./progress.ts";
-import { existingSettings } from "./task.ts";
+import { existingSettings, openExisting } from "./task.ts";
 import { StorageUnavailable } from "../actors/store/errors.ts";
 
 const HELP = `deno task export [--after POSITION] [--from TIME] [--to TIME] > events.ndjson
@@ -74,9 +73,7 @@ else {
 Deno.exit(0);
 
 async function exportJournal(): Promise<void> {
-  const store = await openStore(settings.storage).catch((error) =>
-    fail(`failed to open storage: ${error.message}`)
-  );
+  const store = await openExisting(settings.storage);
   const isWanted = fromMs === undefined && toMs === undefined ? () => true : isBetween;
   for await (const { lines, positions, done, total } of exportEvents(store, after && { after })) {
     await write(lines.filter(isWanted));

@@ -1,12 +1,11 @@
 /** `deno task keys`: write keys from the command line, on the database of the servers, while they run. */
-import { openStore } from "../actors/store/store.ts";
 import { DEFAULT_KEY_ID } from "../actors/governance/key_use.ts";
 import type { WriteKey } from "../actors/governance/stored_key.ts";
 import { openWriteKeys, type WriteKeys } from "../actors/governance/write_keys.ts";
 import { keyPatchSchema, newKeySchema, rotationSchema } from "../routes/admin/write_keys.ts";
 import { readArguments } from "./arguments.ts";
 import { fail, say } from "./output.ts";
-import { existingSettings } from "./task.ts";
+import { existingSettings, openExisting } from "./task.ts";
 import { StorageUnavailable, TooManyWriteKeys } from "../actors/store/errors.ts";
 
 const HELP = `deno task keys COMMAND [--json]
@@ -74,7 +73,7 @@ const [command = "", argument] = readCommand();
 // Before the database is opened: invalid arguments change nothing.
 const act = plan();
 const { storage, clock, newId } = existingSettings();
-const store = await openStore(storage).catch((error) => fail(`failed to open storage: ${error.message}`));
+const store = await openExisting(storage);
 try {
   const randomBytes = (bytes: Uint8Array) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>);
   const { value, lines } = await act(await openWriteKeys({ store, clock, newId, randomBytes }));

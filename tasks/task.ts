@@ -1,7 +1,9 @@
 /** Shared by all tasks: settings from the environment, and one clear line for an error. */
 import { monotonicFactory } from "ulid";
+import { refuseOld } from "../actors/journal/digest_secret.ts";
 import { type Clock, systemClock } from "../actors/store/clock.ts";
 import { otherUsersMayRead } from "../actors/store/database_file.ts";
+import { openStore, type Store } from "../actors/store/store.ts";
 import { DEV_KV_URL, isKvConnect, kvUrlSchema } from "../config.ts";
 import { fail, warn } from "./output.ts";
 
@@ -44,6 +46,17 @@ export function existingSettings(): TaskSettings {
   fail(
     `No database at ${storage}. Point KV_URL at the server's database (it is created on first start).`,
   );
+}
+
+/** Opens a database. One that cannot be opened, or that an older version wrote, ends the task. */
+export async function openExisting(storage: string): Promise<Store> {
+  try {
+    const store = await openStore(storage);
+    await refuseOld(store);
+    return store;
+  } catch (error) {
+    fail(`failed to open storage: ${(error as Error).message}`);
+  }
 }
 
 function isThere(path: string): boolean {

@@ -4,8 +4,8 @@ import type { Evidence } from "../../domain/audience/evidence.ts";
 import { linkedIds } from "../../domain/audience/person.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
 import type { ErasedNames, EraseParticipant } from "../erasure/execute.ts";
-import { ERASED_LINE, rewriteChunk } from "../journal/chunk.ts";
-import { entriesAt, keyOfEntry, positionIn } from "../journal/read_journal.ts";
+import { FLAGS } from "../journal/header.ts";
+import { entriesAt, positionIn, rewriteEntry } from "../journal/read_journal.ts";
 import type { LeaseTaskOptions } from "../settling/settler.ts";
 import {
   audienceDueKey,
@@ -238,9 +238,9 @@ async function eraseDerived(options: Options, lease: Fence<Followed>, userId: st
     await renew();
     const erased = new Set(keys.map((key) => key.at(-1) as Position));
     for (const entry of await entriesAt(store, erased)) {
-      const blank = (line: string, index: number) =>
-        erased.has(positionIn(entry, index)) ? ERASED_LINE : line;
-      await lease.write({ sets: [[keyOfEntry(entry), rewriteChunk(entry.chunk, blank)]] });
+      const changeOf = (index: number) =>
+        erased.has(positionIn(entry, index)) ? { gone: FLAGS.erased } : undefined;
+      await lease.write(await rewriteEntry(store, entry, { changeOf, lineWithout: (line) => line }));
     }
     events.forget();
     await lease.write({ deletes: keys });

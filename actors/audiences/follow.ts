@@ -1,9 +1,10 @@
 /** The subscription that keeps audiences: stretches of the journal, moments that have come, transitions, and builds. */
+import { FLAGS } from "../journal/header.ts";
+import { parseExact } from "../../domain/event/exact_json.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import type { Position } from "../../domain/event/position.ts";
 import type { Settled } from "../journal/journal_state.ts";
-import { eventsOf } from "../journal/chunk.ts";
-import { endOfJournal, positionIn, readJournal } from "../journal/read_journal.ts";
+import { endOfJournal, linesOfEntry, positionIn, readJournal } from "../journal/read_journal.ts";
 import { subscribe, type Subscription, type Task } from "../journal/subscription.ts";
 import {
   audienceDuePrefix,
@@ -301,10 +302,12 @@ async function placesOf(store: Store, events: readonly StoredEvent[], after: Pos
   const wanted = new Set(events.map(({ messageId }) => messageId));
   const keys: Key[] = [];
   for await (const entry of readJournal(store, { after })) {
-    eventsOf(entry.chunk).forEach(({ derived, messageId, userId, timestamp }, index) => {
-      if (derived !== true || !wanted.has(messageId)) return;
+    if (!entry.header.flags.some((flag) => (flag & FLAGS.derived) !== 0)) continue;
+    for (const [index, line] of (await linesOfEntry(store, entry)).entries()) {
+      const { derived, messageId, userId, timestamp } = parseExact(line) as StoredEvent;
+      if (derived !== true || !wanted.has(messageId)) continue;
       keys.push(derivedEventKey(userId!, Date.parse(timestamp), positionIn(entry, index)));
-    });
+    }
   }
   return keys;
 }

@@ -4,8 +4,8 @@ import { parseExact } from "../../domain/event/exact_json.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import type { Position } from "../../domain/event/position.ts";
 import { type Evidence, saysSomething } from "../../domain/audience/evidence.ts";
-import { ERASED_LINE, linesOf } from "../journal/chunk.ts";
-import { type JournalEntry, positionIn, readJournal } from "../journal/read_journal.ts";
+import { ERASED_LINE } from "../journal/body.ts";
+import { type JournalEntry, linesOfEntry, positionIn, readJournal } from "../journal/read_journal.ts";
 import type { Store } from "../store/store.ts";
 import type { World } from "./checkpoint.ts";
 
@@ -59,7 +59,7 @@ export async function readStretch(
   let end = after;
   const begun = stretch.events;
   for await (const entry of readJournal(store, { after, upTo })) {
-    linesOf(entry.chunk).forEach((line, index) => {
+    (await linesOfEntry(store, entry)).forEach((line, index) => {
       stretch.events++;
       if (line === ERASED_LINE || !mayMatter(line)) return;
       const event = parseExact(line) as StoredEvent;

@@ -6,11 +6,13 @@ import { parseExact } from "../../domain/event/exact_json.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import type { Position } from "../../domain/event/position.ts";
 import { kindOf } from "../../domain/forwarding/filter.ts";
-import { ERASED_LINE, linesOf, senderOf } from "../journal/chunk.ts";
+import { ERASED_LINE } from "../journal/body.ts";
+import { senderOf } from "../journal/header.ts";
+import type { Journal } from "../journal/journal_state.ts";
 import {
-  endOfJournal,
   type JournalEnd,
   type JournalEntry,
+  linesOfEntry,
   positionIn,
   readJournal,
 } from "../journal/read_journal.ts";
@@ -49,7 +51,10 @@ export interface ReadEntry {
 export type Follower = ReturnType<typeof createFollower>;
 
 /** Creates a follower. It reads nothing by itself. */
-export function createFollower(store: Store, limits: FollowerLimits) {
+export function createFollower(
+  store: Store,
+  { journal, limits }: { journal: Journal; limits: FollowerLimits },
+) {
   let known: JournalEnd | undefined;
   let kept: ReadEntry[] = [];
   let keptBytes = 0;
@@ -75,7 +80,7 @@ export function createFollower(store: Store, limits: FollowerLimits) {
     const after = kept.at(-1)?.end ?? keptAfter;
     if (after >= to) return;
     for await (const entry of readJournal(store, { after, upTo: to, batch: limits.entriesAtOnce })) {
-      const read = readEntry(entry);
+      const read = await readEntry(store, journal, entry);
       // What was read before it was to be forgotten may name somebody who is gone.
       if (mine !== generation) return;
       keep(read);
@@ -95,7 +100,9 @@ export function createFollower(store: Store, limits: FollowerLimits) {
   return {
     /** Looks how far the journal is. */
     async look(): Promise<JournalEnd> {
-      const end = await endOfJournal(store);
+      // What it knows says which events are copies of others.
+      await journal.sync();
+      const end = { end: journal.end(), events: journal.head().events };
       if (known === undefined || end.end >= known.end) known = end;
       // From the first look on, what is new is kept.
       keptAfter ??= known.end;
@@ -119,7 +126,7 @@ export function createFollower(store: Store, limits: FollowerLimits) {
       }
       const found: ReadEntry[] = [];
       for await (const entry of readJournal(store, { after, upTo, batch: limits.entriesAtOnce })) {
-        found.push(readEntry(entry));
+        found.push(await readEntry(store, journal, entry));
         if (found.length >= limits.entriesAtOnce) break;
       }
       return found;
@@ -134,19 +141,20 @@ export function createFollower(store: Store, limits: FollowerLimits) {
   };
 }
 
-function readEntry(entry: JournalEntry): ReadEntry {
-  const lines = linesOf(entry.chunk);
+async function readEntry(store: Store, journal: Journal, entry: JournalEntry): Promise<ReadEntry> {
+  const copies = journal.copiesOf(entry);
+  const lines = await linesOfEntry(store, entry);
   const kinds = new Map<string, number[]>();
   let bytes = 0;
   const events = lines.map((json, index) => {
     bytes += json.length;
-    if (json === ERASED_LINE) return undefined;
+    if (json === ERASED_LINE || copies?.[index] === 1) return undefined;
     const event = parseExact(json) as StoredEvent;
     const kind = kindOf(event);
     const known = kinds.get(kind);
     if (known === undefined) kinds.set(kind, [index]);
     else known.push(index);
-    return { position: positionIn(entry, index), event, json, writeKeyId: senderOf(entry.chunk, index) };
+    return { position: positionIn(entry, index), event, json, writeKeyId: senderOf(entry.header, index) };
   });
-  return { end: entry.end, at: entry.chunk.at, n: events.length, bytes, events, kinds };
+  return { end: entry.end, at: entry.header.at, n: events.length, bytes, events, kinds };
 }

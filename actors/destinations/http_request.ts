@@ -13,7 +13,7 @@ export const KEPT_RESPONSE_BYTES = 2_048;
 const READ_BYTES = 256 * 1024;
 
 /** The name under which requests are sent. */
-export const USER_AGENT = "signalfold/0.3.0";
+export const USER_AGENT = "signalfold/0.4.0";
 
 /** A request. */
 export interface HttpRequest {

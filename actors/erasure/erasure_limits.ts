@@ -1,6 +1,7 @@
 /** The bounds of an erasure, and the place that it works on. */
 import { GENERATION_LIMITS } from "../settling/generation.ts";
 import { type Place, ROUND_LIMITS } from "../settling/fold_round.ts";
+import { LANE_LIMITS } from "../lanes/membership.ts";
 import { SUPPRESSION_LIMITS } from "./suppressed_records.ts";
 
 /** Bounds of an erasure, in addition to those of a round. */
@@ -8,6 +9,7 @@ export const ERASURE_LIMITS = {
   ...ROUND_LIMITS,
   ...GENERATION_LIMITS,
   ...SUPPRESSION_LIMITS,
+  ...LANE_LIMITS,
   /** Positions in one value of a plan, and names: a name may have 1.5 KB. */
   planPlaces: 5_000,
   planNames: 30,

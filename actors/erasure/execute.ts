@@ -8,8 +8,9 @@ import { type Position, stampOf } from "../../domain/event/position.ts";
 import { parseExact } from "../../domain/event/exact_json.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
 import { type StoredEvent, withoutName } from "../../domain/event/event.ts";
-import { ERASED_LINE, rewriteChunk } from "../journal/chunk.ts";
-import { entriesAt, keyOfEntry, positionIn } from "../journal/read_journal.ts";
+import { type Change, FLAGS } from "../journal/header.ts";
+import { endOfJournal, entriesAt, positionIn, rewriteEntry } from "../journal/read_journal.ts";
+import { createBarrier } from "./barrier.ts";
 import { deleteParts, eraseActors } from "./erase_actor.ts";
 import type { Events } from "../journal/event_reader.ts";
 import { type Fence, LostFence } from "../store/lease.ts";
@@ -65,14 +66,16 @@ export interface EraseParticipant {
 interface ErasingOptions extends LeaseTaskOptions {
   participants: readonly EraseParticipant[];
   limits: ErasureLimits;
+  allKnow: ReturnType<typeof createBarrier>;
 }
 
 /** The task that carries out requests for erasure, in their order. */
 export function eraseTask(own: Pick<ErasingOptions, "participants" | "limits">): LeaseTask {
+  const allKnow = createBarrier();
   return {
     key: ERASING,
     isDue: (value, settled) => ((value as { pushed: number } | null)?.pushed ?? 0) > erasuresOf(settled),
-    run: (fence, options) => carryOutNext(fence, { ...options, ...own }),
+    run: (fence, options) => carryOutNext(fence, { ...options, ...own, allKnow }),
   };
 }
 
@@ -87,6 +90,14 @@ async function carryOutNext(fence: Fence<Settled>, options: ErasingOptions): Pro
   const requested = await store.get<ErasureRequest>(erasureRequestKey(no));
   let request = requested.value;
   if (request === null || target !== null || position < request.upTo) return false;
+  if (request.suppress !== false && request.isKnown !== true) {
+    if (!await options.allKnow(fence, options, no)) return false;
+    const { end } = await endOfJournal(store);
+    const sets: [Key, unknown][] = [[erasureRequestKey(no), { ...request, isKnown: true, upTo: end }]];
+    // What was committed until now may be of the person: it is settled first.
+    await fence.write({ checks: [{ key: erasureRequestKey(no), stamp: requested.stamp }], sets });
+    return await carryOutNext(fence, options);
+  }
   const place: ErasurePlace = {
     store,
     generation,
@@ -214,14 +225,14 @@ async function readPlan(store: Store, no: number, { plan }: ErasureRequest): Pro
   };
 }
 
-/** Executes the plan: chunks first, so that later folds no longer see the erased events. */
+/** Executes the plan: entries first, so that later folds no longer see the erased events. */
 async function carryOut(
   place: ErasurePlace,
   { request, plan, events }: { request: ErasureRequest; plan: Plan; events: Events },
 ): Promise<void> {
   const erased = new Set(plan.places);
   const mentions = new Set(plan.mentions);
-  await rewriteChunks(place, { erased, mentions, id: request.id });
+  await rewriteEntries(place, { erased, mentions, id: request.id });
   events.forget();
   await deleteMembers(place, request, plan);
   // Users that an anonymous id was linked to keep their logs.
@@ -233,40 +244,27 @@ async function carryOut(
   await deleteParts(place, partsOf(place, request, plan));
 }
 
-async function rewriteChunks(
+async function rewriteEntries(
   { store, write, limits }: ErasurePlace,
   { erased, mentions, id }: { erased: Set<Position>; mentions: Set<Position>; id: string },
 ): Promise<void> {
   const ofEntry = new Map([...erased, ...mentions].map((position) => [stampOf(position), position]));
   const positions = [...ofEntry.values()].sort();
-  let sets: [Key, unknown][] = [];
-  let bytes = 0;
-  const flush = async () => {
-    if (sets.length > 0) await write({ sets, deletes: [] });
-    [sets, bytes] = [[], 0];
-  };
+  const lineWithout = (line: string, name: string) =>
+    JSON.stringify(withoutName(parseExact(line) as StoredEvent, name));
+  const operations = createOperations(write, { ...limits, writeBytes: limits.erasedBytes });
   for (let from = 0; from < positions.length; from += limits.erasedEntries) {
     for (const entry of await entriesAt(store, positions.slice(from, from + limits.erasedEntries))) {
-      let isChanged = false;
-      const chunk = rewriteChunk(entry.chunk, (line, index) => {
+      const changeOf = (index: number): Change | undefined => {
         const position = positionIn(entry, index);
-        const next = line === ERASED_LINE
-          ? line
-          : erased.has(position)
-          ? ERASED_LINE
-          : mentions.has(position)
-          ? JSON.stringify(withoutName(parseExact(line) as StoredEvent, id))
-          : line;
-        isChanged ||= next !== line;
-        return next;
-      });
-      if (!isChanged) continue;
-      if (bytes + chunk.body.length > limits.erasedBytes) await flush();
-      sets.push([keyOfEntry(entry), chunk]);
-      bytes += chunk.body.length + chunk.digests.length + 200;
+        if (erased.has(position)) return { gone: FLAGS.erased };
+        return mentions.has(position) ? { without: id } : undefined;
+      };
+      const { sets, deletes } = await rewriteEntry(store, entry, { changeOf, lineWithout });
+      await operations.add({ sets, deletes });
     }
   }
-  await flush();
+  await operations.flush();
 }
 
 /** Deletes the rows of the erased person from their groups: the rows follow from a state that will be erased. */

@@ -42,6 +42,8 @@ export interface ErasureRequest extends Person {
   upTo: Position;
   /** Ms since 1970. */
   at: number;
+  /** Whether every process that commits has known the suppression before `upTo`. */
+  isKnown?: true;
   /** Number of rejected events that are erased already; none if absent. */
   rejected?: number;
   /** The plan, once there is one: the number of parts of each list, and what it removes. */

@@ -1,8 +1,8 @@
 /** Requests for erasure: a request is written, and carried out by a settler, in whatever process (`execute.ts`). */
-import { endOfHead, type Head } from "../journal/read_journal.ts";
+import { endOfJournal } from "../journal/read_journal.ts";
 import { erasuresOf, type Journal } from "../journal/journal_state.ts";
 import type { Clock } from "../store/clock.ts";
-import { erasedKey, ERASING, erasureRequestKey, HEAD } from "../store/keys.ts";
+import { erasedKey, ERASING, erasureRequestKey } from "../store/keys.ts";
 import type { Settling } from "../settling/backpressure.ts";
 import type { Store } from "../store/store.ts";
 import { personDigest, type Suppression } from "./suppression.ts";
@@ -83,6 +83,8 @@ export interface ErasureOptions {
   newId(): string;
   limits: ErasureLimits;
   foldVersion: number;
+  /** Tells those that carry out erasures what this process knows of suppressions, once a request is written. */
+  announce(): Promise<void>;
   /** Number of rejected events that would be erased. */
   countRejected: PreviewOptions["countRejected"];
 }
@@ -104,6 +106,7 @@ export function createErasure(options: ErasureOptions): Erasure {
       for (const eraser of erasers) await eraser(person);
       const at = clock.now();
       const no = await inTurn(() => push(options, { ...person, digest, suppress, at }));
+      await options.announce();
       await settling.untilErased(no, endMs - clock.monotonic());
       await suppression.refresh();
       const { value: receipt } = await store.get<Receipt>(erasedKey(digest));
@@ -137,8 +140,8 @@ async function push(options: ErasureOptions, request: Omit<ErasureRequest, "upTo
   let last: number | undefined;
   const how = { named: "the list of erasures", tries: TRIES, clock: options.clock, retriesUnanswered: true };
   return await update(options.store, how, async () => {
-    const [mark, head] = await options.store.getMany([ERASING, HEAD]);
-    const { pushed } = (mark!.value ?? { pushed: 0 }) as ErasureRequests;
+    const mark = await options.store.get<ErasureRequests>(ERASING);
+    const { pushed } = mark.value ?? { pushed: 0 };
     // A write that was denied may have been done all the same.
     if (last !== undefined && pushed >= last && await isMine(options, last, request.digest, op)) {
       return { result: last };
@@ -149,7 +152,7 @@ async function push(options: ErasureOptions, request: Omit<ErasureRequest, "upTo
         "erasure_under_way",
       );
     }
-    const upTo = endOfHead(head!.value as Head | null).end;
+    const upTo = (await endOfJournal(options.store)).end;
     const waiting = await waitingOf(options, request.digest, pushed);
     if (waiting !== undefined) {
       if (waiting.request.op === op) return { result: waiting.no };
@@ -164,7 +167,7 @@ async function push(options: ErasureOptions, request: Omit<ErasureRequest, "upTo
     return {
       result: last,
       write: {
-        checks: [{ key: ERASING, stamp: mark!.stamp }],
+        checks: [{ key: ERASING, stamp: mark.stamp }],
         sets: [[ERASING, { pushed: last } satisfies ErasureRequests], [erasureRequestKey(last), written]],
       },
     };

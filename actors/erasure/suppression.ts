@@ -6,7 +6,7 @@
  */
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { linkedBy, namesOf } from "../../domain/profile/fact.ts";
-import { DIGEST_BYTES, digestOf, digestsIn, wordsOfHex } from "../journal/chunk.ts";
+import { DIGEST_BYTES, digestOf, digestsIn, wordsOfHex } from "../journal/digest.ts";
 import { createDigestSet } from "../journal/digest_set.ts";
 import type { Settled } from "../journal/journal_state.ts";
 import { createCachedConfig } from "../configuration/cached_config.ts";
@@ -58,6 +58,10 @@ export interface Suppression {
    * events of one request are judged in order, with the same `noted`.
    */
   judge(event: Judged, noted: Noted): boolean | Promise<boolean>;
+  /** Changes whenever this process learns of new records. */
+  version(): number;
+  /** Whether any of a request's events belongs to a suppressed person, as {@link Suppression.judge} says. */
+  isAny(events: readonly Judged[]): Promise<boolean>;
   /** Call it before each request is judged. A promise if the records are too old, which is rare. */
   fresh(): Promise<void> | undefined;
   refresh(): Promise<void>;
@@ -146,6 +150,12 @@ export async function openSuppression(
       return anonymousId !== undefined && isListed(state, { kind: "anonymous", id: anonymousId });
     },
     judge: (event, noted) => judge(state, event, noted),
+    version: () => known,
+    async isAny(events) {
+      const noted = nothingNoted();
+      for (const event of events) if (await judge(state, event, noted)) return true;
+      return false;
+    },
     fresh: cached.fresh,
     refresh: cached.refresh,
     async add(person) {

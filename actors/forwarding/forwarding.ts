@@ -20,6 +20,7 @@ import type { Transforming } from "../delivery/transform.ts";
 import { type Alert, FORWARD_LIMITS, type ForwardLimits, type WorkerParts } from "../delivery/work.ts";
 import { startWorker, type Worker } from "../delivery/worker.ts";
 import { createEvents } from "../journal/event_reader.ts";
+import type { Journal } from "../journal/journal_state.ts";
 import { endBefore, endOfJournal, readJournal } from "../journal/read_journal.ts";
 import type { Reader } from "../reading/profiles.ts";
 import type { Clock } from "../store/clock.ts";
@@ -91,6 +92,7 @@ export interface Forwarding extends Orders {
 /** What forwarding is given. */
 export interface ForwardingOptions {
   store: Store;
+  journal: Journal;
   clock: Clock;
   newId(): string;
   randomBytes(bytes: Uint8Array): void;
@@ -113,9 +115,9 @@ const EVENT_LIMITS = { cacheBytes: 8 * 1024 * 1024 };
 
 /** Creates forwarding. Nothing is delivered before `start`. */
 export function createForwarding(options: ForwardingOptions): Forwarding {
-  const { store, clock, settings, secret } = options;
+  const { store, clock, journal, settings, secret } = options;
   const limits: ForwardLimits = { ...FORWARD_LIMITS, ...settings.limits };
-  const follower = createFollower(store, limits);
+  const follower = createFollower(store, { journal, limits });
   const events = createEvents(store, EVENT_LIMITS);
   const connections = createConnections({ allow: settings.allow, ...settings.connections });
   const figures = createFigures();
@@ -363,7 +365,7 @@ async function startOf(store: Store, from: string): Promise<Start> {
   if (from === "now") return { position: head.end, events: head.events };
   const position = await endBefore(store, parseTimestamp(from)!, head.end);
   let behind = 0;
-  for await (const { chunk } of readJournal(store, { after: position })) behind += chunk.n;
+  for await (const { header } of readJournal(store, { after: position })) behind += header.n;
   return { position, events: Math.max(0, head.events - behind) };
 }
 

@@ -69,8 +69,8 @@ export async function statusOf(
 
 /** How long ago the first event behind a position was committed. */
 async function lagSecondsOf(store: Store, position: Position, now: number): Promise<number> {
-  for await (const { chunk } of readJournal(store, { after: position, batch: 1 })) {
-    return Math.max(0, Math.round((now - chunk.at) / 1000));
+  for await (const { header } of readJournal(store, { after: position, batch: 1 })) {
+    return Math.max(0, Math.round((now - header.at) / 1000));
   }
   return 0;
 }

@@ -2,8 +2,8 @@
 import { parseExact } from "../../domain/event/exact_json.ts";
 import { type Draft, firstViolation, names } from "../../domain/contract/contract.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
-import { linesOf, senderOf } from "../journal/chunk.ts";
-import { readJournal } from "../journal/read_journal.ts";
+import { senderOf } from "../journal/header.ts";
+import { linesOfEntry, readJournal } from "../journal/read_journal.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
 
@@ -52,12 +52,13 @@ export async function checkDraft(
   }
 
   let left = last;
-  for await (const { chunk } of readJournal(store, { reverse: true, batch: ENTRIES_AT_ONCE })) {
-    const lines = linesOf(chunk);
-    for (let index = chunk.n - 1; index >= 0 && left > 0; index--, left--) {
+  for await (const entry of readJournal(store, { reverse: true, batch: ENTRIES_AT_ONCE })) {
+    const { header } = entry;
+    const lines = await linesOfEntry(store, entry);
+    for (let index = header.n - 1; index >= 0 && left > 0; index--, left--) {
       if (turnMs - began > DEADLINE_MS) return { ...result, complete: false };
       const event = parseExact(lines[index]!) as StoredEvent;
-      if (names(draft, event, senderOf(chunk, index))) look(event);
+      if (names(draft, event, senderOf(header, index))) look(event);
       if (clock.monotonic() - turnMs > TURN_MS) {
         await clock.turn();
         turnMs = clock.monotonic();

@@ -1,63 +1,56 @@
 /**
  * The committer, one per process: it takes all requests that are waiting and appends their events to the journal by one
- * atomic operation. While that is under way the next group gathers. No actor is read to accept an event.
+ * atomic operation. While that is under way the next group gathers; where storage is far, several commits are under way
+ * at once, each in a lane. No actor is read to accept an event.
  *
- * Why it is exact: what the process knows of seen ids is complete up to the head whose stamp the operation checks, and
- * the check fails if anyone appended since. An answer that was lost, or an `ok: false` that may mean "written", is
- * decided by what stands in the journal: its chunks bear the attempt that wrote them.
+ * Why it is exact: a process that is alone knows all ids that are in the journal, and its commit fails if that is no
+ * longer so. A process that is not reads, after its commit, all that was committed before, and so knows which of its
+ * events were the first with their ids. What became of an attempt, its lane tells.
  */
-import { Buffer } from "node:buffer";
 import type { StoredEvent } from "../../domain/event/event.ts";
-import { namesOf } from "../../domain/profile/fact.ts";
-import {
-  type Chunk,
-  CHUNK_EVENTS,
-  DIGEST_WORDS,
-  digestOf,
-  digestsIn,
-  ERASED_EVENT,
-  ERASED_LINE,
-  makeChunk,
-  wordsOfHex,
-} from "./chunk.ts";
-import { createDigestSet } from "./digest_set.ts";
-import type { Journal, KnownHead, NewChunk } from "./journal_state.ts";
+import { END, endOf, type Position } from "../../domain/event/position.ts";
+import { Evicted, type Lane } from "../lanes/lanes.ts";
+import type { Membership } from "../lanes/membership.ts";
 import type { Clock } from "../store/clock.ts";
-import { withTimeout } from "../store/timeout.ts";
-import { HEAD, journalKey, type Key } from "../store/keys.ts";
-import { addProbes, lookUp, type Probe } from "./dedup_index.ts";
+import { BatchTooLarge, NotServing, StorageUnavailable } from "../store/errors.ts";
 import type { Store } from "../store/store.ts";
-import { BatchTooLarge, NotServing, StorageFault, StorageUnavailable } from "../store/errors.ts";
+import { withTimeout } from "../store/timeout.ts";
+import {
+  answer,
+  type CommitLimits,
+  digestsOf,
+  type Fresh,
+  freshOf,
+  type Known,
+  prepare,
+  type Prepared,
+  type Receipt,
+  type Request,
+  type StoredBefore,
+  wordsOf,
+} from "./commit_group.ts";
+import { ERASED_EVENT, ERASED_LINE } from "./body.ts";
+import { addProbes, lookUp, type Probe } from "./dedup_index.ts";
+import { DIGEST_WORDS, digestOf } from "./digest.ts";
+import { createDigestSet, type DigestSet } from "./digest_set.ts";
+import { counts } from "./header.ts";
+import type { Journal } from "./journal_state.ts";
+import { readJournal } from "./read_journal.ts";
+import type { Ticket } from "./tickets.ts";
 
 /** Told of commits, once for each; it must never throw. */
 export interface AppendObserver {
-  /** A commit is in the journal: how long storage took, how many events, bytes of its chunks once compressed. */
+  /** A commit is in the journal: how long storage took, how many events, bytes of its header and bodies. */
   committed?(commit: { durationMs: number; events: number; bytes: number }): void;
   /** A commit was not done, or storage did not say that it was: it is tried again. */
   retried?(): void;
 }
 
-/** What the commit of one event gave. */
-export interface Receipt {
-  messageId: string;
-  duplicate: boolean;
-}
-
-/** Bounds of a commit. */
-export const COMMIT_LIMITS = {
-  /** Some bytes of JSON in a chunk before compression: small, so that reading one event inflates little. */
-  chunkBytes: 32 * 1024,
-  /** One atomic operation takes 800 KiB: compressed chunks, digests and head must fit with room to spare. */
-  commitBytes: 600_000,
-  /** A group gathers requests up to so much JSON, so that a commit stays quick; a single request may be larger. */
-  groupBytes: 1024 * 1024,
-  /** Likewise of events: preparing them holds the thread, 15 to 30 µs each. */
-  groupEvents: 2_500,
-};
-export type CommitLimits = typeof COMMIT_LIMITS;
-
 /** A group gathers for so long at the most. */
 const GATHER_MS = 3;
+
+/** A further commit begins beside others when the last began so long ago: where storage is near, it is done by then. */
+const NEXT_MS = 3;
 
 /** A request is answered or refused within this time. */
 const DEADLINE_MS = 10_000;
@@ -65,37 +58,11 @@ const DEADLINE_MS = 10_000;
 /** Requests that wait hold at most so much JSON: beyond it new ones are refused at once. */
 const WAITING_BYTES = 64 * 1024 * 1024;
 
-/** With other processes about, the pause after a won commit, in round trips; after a slow one no longer than this. */
-const PAUSE_TRIPS = 3;
-const PAUSE_MS = 500;
-
-/** An event of another journal. */
-export interface StoredBefore {
-  /** `undefined` if it was erased there: then only its digest is appended. */
-  event: StoredEvent | undefined;
-  /** The digest of its message id, in hex. */
-  digest: string;
-  writeKeyId: string;
-}
-
-interface Request {
-  events: StoredEvent[];
-  lines: string[];
-  /** The digests of its message ids in hex, put together. */
-  digests: string;
-  /** The sender of all its events, or of each. */
-  writeKeyId: string | readonly string[];
-  bytes: number;
-  /** When it came, by the monotonic clock. */
-  cameMs: number;
-  resolve(receipts: Receipt[]): void;
-  reject(error: unknown): void;
-}
-
 /** What the committer is given. */
 export interface CommitterOptions {
   store: Store;
   journal: Journal;
+  membership: Membership;
   /** The secret that digests of message ids are made with: the same for all who use the database. */
   secret: string;
   clock: Clock;
@@ -105,48 +72,60 @@ export interface CommitterOptions {
   guard?(): void;
   /** Resolves when the tail has room for so many events: at once, or slower the fuller it is; or at the deadline. */
   room(events: number, deadlineMs: number): Promise<void>;
-  /** Whether other processes commit too. */
-  others(): boolean;
+  /** The version of the suppression list; and whether it has an event of a request, by what is known now. */
+  suppression?: { version(): number; isAny(events: readonly StoredEvent[]): Promise<boolean> };
   observer?: AppendObserver | undefined;
+}
+
+/** Which ids are known, and of the same moment: whether the process was alone, and up to where it knew the journal. */
+interface KnownNow extends Known {
+  alone: string | undefined;
+  end: Position;
+}
+
+/** A group under way. */
+interface Group {
+  requests: Request[];
+  digests: Uint32Array;
+  ticket: Ticket;
+  lane: Lane;
+  deadlineMs: number;
+  /** An attempt whose outcome is not known, and a position that is before it. */
+  unknown: { commit: string; after: Position } | undefined;
+  /** Ids that such an attempt has written. */
+  ours: DigestSet | undefined;
+  late(): Error;
 }
 
 /** Makes the committer. */
 export function createCommitter(options: CommitterOptions) {
-  const { store, journal, secret, clock, limits, newId } = options;
+  const { store, journal, membership, secret, clock, limits, newId } = options;
   let waiting: Request[] = [];
   let waitingBytes = 0;
   let working: Promise<void> | undefined;
-  /** Attempts whose outcome is not known, and the digests that turned out to be theirs. */
-  const attempts = new Set<string>();
-  let ours = createDigestSet(0);
-  journal.onChunk((chunk) => {
-    if (!attempts.has(chunk.commit)) return;
-    const digests = digestsIn(chunk.digests);
-    for (let at = 0; at < chunk.n; at++) ours.add(digests, at);
-  });
-
-  /** Waits for a promise until a moment of the monotonic clock, then throws. */
-  function withDeadline<T>(promise: Promise<T>, deadlineMs: number, late = notAcknowledged): Promise<T> {
-    return withTimeout<T, never>(promise, {
-      clock,
-      ms: Math.max(0, deadlineMs - clock.monotonic()),
-      onTimeout() {
-        throw late();
-      },
-    });
-  }
+  let underWay = 0;
+  let beganMs = -Infinity;
+  /** Resolves when the next group is done. */
+  let done = Promise.withResolvers<void>();
+  /** Requests of the next group at the most: a group that was too large is taken again in halves. */
+  let maxRequests = Infinity;
 
   async function work(): Promise<void> {
     while (waiting.length > 0) {
+      await pace();
       await gather();
-      const group = takeGroup();
-      try {
-        await commitGroup(group);
-      } catch (error) {
-        for (const request of group) request.reject(error);
+      const lane = await freeLane();
+      if (lane === undefined) continue;
+      const requests = takeGroup();
+      if (requests.length === 0) {
+        membership.release(lane);
+        // All that wait have ids that are under way; or nobody waits any more.
+        if (waiting.length > 0) await wait(Infinity);
+        continue;
       }
-      attempts.clear();
-      if (ours.size() > 0) ours = createDigestSet(0);
+      beganMs = clock.monotonic();
+      underWay++;
+      void run(requests, lane);
     }
     // In the same step as the last look at who waits: who comes next begins anew.
     working = undefined;
@@ -165,173 +144,341 @@ export function createCommitter(options: CommitterOptions) {
     }
   }
 
-  /** Takes the requests that came first, whole, up to `groupBytes` and `groupEvents`. */
+  /** Waits until the commit under way is done, or has taken so long that another is worth while. */
+  async function pace(): Promise<void> {
+    const leftMs = beganMs + NEXT_MS - clock.monotonic();
+    if (underWay > 0 && leftMs > 0) await wait(leftMs);
+  }
+
+  /** A free lane; `undefined` where that took long, or nobody waits any more. */
+  async function freeLane(): Promise<Lane | undefined> {
+    if (waiting.length === 0) return undefined;
+    const lane = membership.take();
+    if (lane !== undefined) return lane;
+    if (underWay > 0) {
+      await wait(Infinity);
+      return undefined;
+    }
+    const joining = membership.join();
+    const first = waiting[0]!;
+    await withTimeout(joining.then(() => true, (error) => refuseAll(error)), {
+      clock,
+      ms: Math.max(0, first.cameMs + DEADLINE_MS - clock.monotonic()),
+      onTimeout: () => expire(),
+    });
+    return membership.take();
+  }
+
+  /** Waits until a group is done, at most so long; refuses the requests that have waited too long. */
+  async function wait(ms: number): Promise<void> {
+    const oldestMs = waiting.length === 0 ? Infinity : waiting[0]!.cameMs + DEADLINE_MS - clock.monotonic();
+    const leftMs = Math.min(ms, Math.max(0, oldestMs));
+    if (leftMs === Infinity) await done.promise;
+    else await withTimeout(done.promise, { clock, ms: leftMs, onTimeout() {} });
+    expire();
+  }
+
+  function expire(): void {
+    const nowMs = clock.monotonic();
+    while (waiting.length > 0 && nowMs - waiting[0]!.cameMs >= DEADLINE_MS) {
+      const request = waiting.shift()!;
+      waitingBytes -= request.bytes;
+      request.reject(new NotServing(WAITED_TOO_LONG, "overloaded"));
+    }
+  }
+
+  function refuseAll(error: unknown): void {
+    for (const request of waiting) request.reject(error);
+    [waiting, waitingBytes] = [[], 0];
+  }
+
+  /** Takes the requests that came first, whole, up to `groupBytes`; not those with an id that is under way. */
   function takeGroup(): Request[] {
+    const group: Request[] = [];
     let bytes = 0;
     let events = 0;
-    let count = 0;
-    for (const request of waiting) {
-      const isFull = bytes + request.bytes > limits.groupBytes ||
+    let rest: Request[] | undefined;
+    for (const [index, request] of waiting.entries()) {
+      const isFull = bytes + request.bytes > limits.groupBytes || group.length >= maxRequests ||
         events + request.events.length > limits.groupEvents;
-      if (count > 0 && isFull) break;
+      if (group.length > 0 && isFull) {
+        rest = [...rest ?? [], ...waiting.slice(index)];
+        break;
+      }
+      if (journal.underWay() > 0 && isHeld(request)) {
+        rest ??= [];
+        rest.push(request);
+        continue;
+      }
       bytes += request.bytes;
       events += request.events.length;
-      count++;
+      group.push(request);
     }
-    const group = waiting.slice(0, count);
-    waiting = waiting.slice(count);
+    maxRequests = Infinity;
+    waiting = rest ?? [];
     waitingBytes -= bytes;
     return group;
+  }
+
+  function isHeld(request: Request): boolean {
+    const words = wordsOf(request);
+    for (let at = 0; at < request.events.length; at++) if (journal.isUnderWay(words, at)) return true;
+    return false;
   }
 
   /** Puts requests back in front, to be taken with the next group. */
   function putBack(requests: Request[]): void {
     waiting = [...requests, ...waiting];
     waitingBytes += requests.reduce((sum, request) => sum + request.bytes, 0);
+    wake();
   }
 
-  async function commitGroup(group: Request[]): Promise<void> {
-    const deadlineMs = Math.min(...group.map((request) => request.cameMs)) + DEADLINE_MS;
-    if (clock.monotonic() > deadlineMs) throw new NotServing(WAITED_TOO_LONG, "overloaded");
-    await withDeadline(
-      options.room(group.reduce((sum, request) => sum + request.events.length, 0), deadlineMs),
+  async function run(requests: Request[], lane: Lane): Promise<void> {
+    const digests = digestsOf(requests);
+    const deadlineMs = requests.reduce((first, { cameMs }) => Math.min(first, cameMs), Infinity) +
+      DEADLINE_MS;
+    const group: Group = {
+      requests,
+      digests,
+      ticket: journal.begin(digests),
+      lane,
       deadlineMs,
-      settlingBehind,
-    );
+      unknown: undefined,
+      ours: undefined,
+      late: notAcknowledged,
+    };
+    const refuse = (error: unknown) => group.requests.forEach(({ reject }) => reject(error));
+    // The commit goes on until its outcome is known, whoever waits: until then its ids are held.
+    const cancel = clock.timer(Math.max(0, deadlineMs - clock.monotonic()), () => refuse(group.late()));
+    try {
+      if (clock.monotonic() > deadlineMs) throw new NotServing(WAITED_TOO_LONG, "overloaded");
+      await commitGroup(group);
+    } catch (error) {
+      refuse(error);
+      journal.drop(group.ticket);
+    }
+    cancel();
+    membership.release(group.lane);
+    underWay--;
+    done.resolve();
+    done = Promise.withResolvers();
+  }
+
+  async function commitGroup(group: Group): Promise<void> {
+    group.late = settlingBehind;
+    await options.room(group.requests.reduce((sum, { events }) => sum + events.length, 0), group.deadlineMs);
     // It resolves at the deadline too, whether there is room or not.
-    if (clock.monotonic() >= deadlineMs) throw settlingBehind();
-    let digests = digestsOf(group);
-    let late = notAcknowledged;
+    if (clock.monotonic() >= group.deadlineMs) throw settlingBehind();
+    group.late = notAcknowledged;
     for (let tries = 0;; tries++) {
-      if (clock.monotonic() > deadlineMs) throw late();
-      const base = journal.head();
-      const known = await knownIds(digests, deadlineMs);
-      // Look-ups waited for a read: what they say holds for the head that was captured before them alone.
-      // The stamp, as each reader's look at the head makes the same head another object.
-      if (known === undefined || journal.head().stamp !== base.stamp) continue;
-      const fresh = freshOf(group, digests, known);
-      if (fresh.lines.length === 0) {
-        // An attempt that seemed lost has brought them.
-        if (ours.size() > 0) journal.advanced();
-        return answer(group, digests, { fresh, known });
-      }
-      options.guard?.();
-      const commit = newId();
-      const prepared = prepare(fresh, base, { commit, at: Math.max(clock.now(), base.at), limits });
-      if (prepared === undefined) {
-        if (group.length === 1) {
-          throw new BatchTooLarge(
-            `The batch exceeds ${limits.commitBytes / 1000} KB after compression.`,
-          );
-        }
-        putBack(group.splice(Math.ceil(group.length / 2)));
-        digests = digestsOf(group);
-        continue;
-      }
-      attempts.add(commit);
-      const began = clock.monotonic();
-      late = lostRaces;
-      const write = store.commit({ checks: [{ key: HEAD, stamp: base.stamp }], sets: prepared.sets }).catch(
-        (error) => {
-          // Of a full disk or a damaged file the sender is told at once: trying until the deadline helps nothing.
-          if (!(error instanceof StorageUnavailable) || error instanceof StorageFault) throw error;
-          late = notAcknowledged;
-          return null;
-        },
-      );
-      const stamp = await withDeadline(write, deadlineMs);
-      if (stamp !== null) {
-        journal.committed({ ...prepared.head, stamp }, prepared.chunks);
-        answer(group, digests, { fresh, known });
-        journal.advanced();
-        const durationMs = clock.monotonic() - began;
-        options.observer?.committed?.({ durationMs, events: fresh.lines.length, bytes: prepared.bytes });
-        const pauseMs = durationMs * PAUSE_TRIPS * (0.5 + clock.random());
-        if (options.others()) await clock.sleep(Math.min(pauseMs, PAUSE_MS));
-        return;
-      }
-      options.observer?.retried?.();
-      // Conflict, or an answer that can't be trusted: what stands in the journal decides.
-      await withDeadline(journal.sync().catch(() => {}), deadlineMs, late);
-      // By itself, for the journal passes over a chunk that is settled by now: then nobody was told of it.
-      const after = await withDeadline(
-        store.get<Chunk>(journalKey(base.seq + 1)).catch(() => null),
-        deadlineMs,
-        late,
-      );
-      if (after?.value && attempts.has(after.value.commit)) {
-        for (const { chunk, digests } of prepared.chunks) {
-          for (let at = 0; at < chunk.n; at++) ours.add(digests, at);
-        }
+      if (clock.monotonic() > group.deadlineMs) throw group.late();
+      try {
+        if (await attempt(group)) return;
+        options.observer?.retried?.();
+        await journal.sync().catch(ignoreUnanswered);
+      } catch (error) {
+        if (!(error instanceof Evicted)) throw error;
+        await rejoin(group);
       }
       if (tries > 0) await clock.sleep(Math.min(2 ** tries, 200) * clock.random());
     }
   }
 
-  /** Which of a group's digests are in the journal; `undefined` where the runs changed meanwhile. */
-  async function knownIds(digests: Uint32Array, deadlineMs: number): Promise<Known | undefined> {
-    const tail = journal.tail();
-    const view = journal.seen();
-    const count = digests.length / DIGEST_WORDS;
-    const known = { isKnown: new Uint8Array(count), hits: 0 };
-    const probes: Probe[] = [];
-    for (let at = 0; at < count; at++) {
-      if (tail.has(digests, at)) {
-        known.isKnown[at] = 1;
-        known.hits++;
-      } else addProbes(probes, view, { digests, at });
+  /** Tries once; false if nothing was written. */
+  async function attempt(group: Group): Promise<boolean> {
+    await judgeAgain(group);
+    const known = await knownIds(group.digests);
+    const { alone } = known;
+    const { requests, digests, ours } = group;
+    const fresh = freshOf(requests, digests, known);
+    if (fresh.lines.length === 0) {
+      answer(requests, digests, { fresh, known, ours, copies: undefined });
+      journal.drop(group.ticket);
+      if (ours !== undefined) journal.advanced();
+      return true;
     }
-    if (probes.length === 0) return known;
-    const seen = await withDeadline(lookUp(store, digests, probes), deadlineMs);
-    if (seen === undefined) {
-      await withDeadline(journal.sync(), deadlineMs);
-      await withDeadline(journal.adoptNewest(), deadlineMs);
-      return undefined;
+    options.guard?.();
+    const prepared = prepareOf(group, fresh, known);
+    if (prepared === undefined) return true;
+    const { commit, own, bytes, stamped } = prepared;
+    if (alone === undefined) journal.expect(commit);
+    group.unknown = { commit, after: known.end };
+    const began = clock.monotonic();
+    try {
+      const stamp = await membership.write(group.lane, { attempt: commit, alone, stamped });
+      group.unknown = undefined;
+      if (stamp === undefined) return false;
+      let copies: Uint8Array | undefined;
+      if (alone !== undefined) journal.committed(group.ticket, { ...own, stamp });
+      else {
+        await readTo(group, endOf(stamp));
+        copies = await journal.copiesOfOwn(commit, stamp);
+        journal.drop(group.ticket);
+      }
+      answer(group.requests, digests, { fresh, known, ours, copies });
+      journal.advanced();
+      options.observer?.committed?.({
+        durationMs: clock.monotonic() - began,
+        events: fresh.lines.length,
+        bytes,
+      });
+      return true;
+    } finally {
+      if (alone === undefined) journal.forgetOwn(commit);
     }
-    for (const at of seen) {
-      known.isKnown[at] = 1;
-      known.hits++;
-    }
-    return known;
   }
 
-  /** Receipts: an event is a duplicate if its id was in the journal, unless an attempt of this group brought it. */
-  function answer(
-    group: Request[],
-    digests: Uint32Array,
-    { fresh: { isRepeat }, known }: { fresh: Fresh; known: Known },
-  ): void {
-    let at = 0;
-    for (const { events, resolve } of group) {
-      resolve(events.map(({ messageId }) => {
-        const wasThere = known.hits > 0 && known.isKnown[at] === 1 && !ours.has(digests, at);
-        return { messageId, duplicate: isRepeat[at++] === 1 || wasThere };
-      }));
+  /** What an attempt writes; `undefined` where it is too much, and the group was made smaller and is done. */
+  function prepareOf(
+    group: Group,
+    fresh: Fresh,
+    { alone, end }: KnownNow,
+  ): Prepared & { commit: string } | undefined {
+    const { events, at } = journal.head();
+    const commit = newId();
+    const attempt = {
+      commit,
+      at: Math.max(clock.now(), at),
+      total: events + fresh.lines.length,
+      known: alone === undefined ? end : undefined,
+    };
+    const prepared = prepare(fresh, attempt, limits);
+    if (prepared !== undefined) return { ...prepared, commit };
+    const { requests } = group;
+    if (requests.length === 1) {
+      throw new BatchTooLarge(`The batch exceeds ${limits.commitBytes / 1000} KB after compression.`);
+    }
+    journal.drop(group.ticket);
+    const half = Math.ceil(requests.length / 2);
+    const [first, second] = [requests.slice(0, half), requests.slice(half)];
+    group.requests = [];
+    maxRequests = half;
+    putBack([...first, ...second]);
+    return undefined;
+  }
+
+  /** Reads the journal up to a position, as often as storage needs to be asked. */
+  async function readTo({ deadlineMs }: Group, end: Position): Promise<void> {
+    while (journal.end() < end) {
+      try {
+        await journal.sync();
+      } catch (error) {
+        if (!(error instanceof StorageUnavailable) || clock.monotonic() > deadlineMs) throw error;
+        await clock.sleep(NEXT_MS);
+      }
+    }
+  }
+
+  /** Joins again, and finds what an attempt has written that was cut off. */
+  async function rejoin(group: Group): Promise<void> {
+    membership.release(group.lane);
+    for (;;) {
+      if (clock.monotonic() > group.deadlineMs) throw group.late();
+      await membership.join();
+      const lane = membership.take();
+      if (lane !== undefined) {
+        group.lane = lane;
+        break;
+      }
+      await clock.sleep(NEXT_MS);
+    }
+    const { unknown } = group;
+    if (unknown === undefined) return;
+    await journal.sync();
+    for await (const { end, header } of readJournal(store, { after: unknown.after, upTo: END })) {
+      if (header.commit !== unknown.commit) continue;
+      const copies = journal.tail().copiesOf(end);
+      group.ours = createDigestSet(header.n);
+      for (let at = 0; at < header.n; at++) {
+        if (counts(header, at, copies)) group.ours.add(header.digests, at);
+      }
+      break;
+    }
+    group.unknown = undefined;
+  }
+
+  /** Refuses a request of somebody who was suppressed after it was judged. */
+  async function judgeAgain(group: Group): Promise<void> {
+    const { suppression } = options;
+    if (suppression === undefined) return;
+    const version = suppression.version();
+    const old = group.requests.filter(({ judged }) => judged !== undefined && judged !== version);
+    if (old.length === 0) return;
+    for (const request of old) {
+      if (!await suppression.isAny(request.events)) request.judged = version;
+      else {request.reject(
+          new NotServing("A person of this request was just suppressed; retry.", "contention"),
+        );}
+    }
+    const left = group.requests.filter(({ judged }) => judged === undefined || judged === version);
+    if (left.length === group.requests.length) return;
+    group.requests = left;
+    group.digests = digestsOf(left);
+  }
+
+  /** Which of a group's digests are in the journal, by all that is known at one moment, and what else is known then. */
+  async function knownIds(digests: Uint32Array): Promise<KnownNow> {
+    const count = digests.length / DIGEST_WORDS;
+    for (;;) {
+      const view = journal.seen();
+      const now = () => ({ alone: membership.alone(), end: journal.end() });
+      const known = { isKnown: new Uint8Array(count), hits: 0, ...now() };
+      const mark = (at: number) => {
+        known.isKnown[at] = 1;
+        known.hits++;
+      };
+      const probes: Probe[] = [];
+      for (let at = 0; at < count; at++) {
+        if (journal.has(digests, at)) mark(at);
+        else addProbes(probes, view, { digests, at });
+      }
+      if (probes.length === 0) return known;
+      const found = await lookUp(store, digests, probes);
+      if (found === undefined) {
+        await journal.sync();
+        await journal.adoptNewest();
+        continue;
+      }
+      if (journal.seen().runs !== view.runs) continue;
+      for (const at of found) if (known.isKnown[at] === 0) mark(at);
+      // What came meanwhile.
+      for (let at = 0; at < count; at++) if (known.isKnown[at] === 0 && journal.has(digests, at)) mark(at);
+      return { ...known, ...now() };
     }
   }
 
   /** Lets a request wait for its commit. */
   function enqueue(
-    request: Pick<Request, "events" | "lines" | "digests" | "writeKeyId">,
+    request: Pick<Request, "events" | "lines" | "digests" | "writeKeyId" | "judged">,
   ): Promise<Receipt[]> {
     if (waitingBytes > WAITING_BYTES) {
       return Promise.reject(new NotServing(TOO_MANY_WAIT, "overloaded"));
     }
     const bytes = request.lines.reduce((sum, line) => sum + line.length, 0);
     return new Promise((resolve, reject) => {
-      waiting.push({ ...request, bytes, cameMs: clock.monotonic(), resolve, reject });
+      waiting.push({ ...request, words: undefined, bytes, cameMs: clock.monotonic(), resolve, reject });
       waitingBytes += bytes;
-      working ??= Promise.resolve().then(work);
+      wake();
     });
+  }
+
+  function wake(): void {
+    working ??= Promise.resolve().then(work);
   }
 
   return {
     /** Makes a request's events durable, all or none. See `System.commit`. */
-    commit(events: StoredEvent[], writeKeyId: string): Promise<Receipt[]> {
+    commit(events: StoredEvent[], writeKeyId: string, judged?: number): Promise<Receipt[]> {
       const lines = events.map((event) => JSON.stringify(event));
       let digests = "";
       for (const { messageId } of events) digests += digestOf(messageId, secret);
-      return enqueue({ events, lines, digests, writeKeyId });
+      return enqueue({
+        events,
+        lines,
+        digests,
+        writeKeyId,
+        judged: judged ?? options.suppression?.version() ?? 0,
+      });
     },
     /** The same for events of another journal. See `System.commitStored`. */
     async commitStored(stored: readonly StoredBefore[]): Promise<boolean[]> {
@@ -340,112 +487,17 @@ export function createCommitter(options: CommitterOptions) {
         lines: stored.map(({ event }) => event === undefined ? ERASED_LINE : JSON.stringify(event)),
         digests: stored.map(({ digest }) => digest).join(""),
         writeKeyId: stored.map(({ writeKeyId }) => writeKeyId),
+        judged: undefined,
       });
       return receipts.map(({ duplicate }) => !duplicate);
     },
-    /** Resolves when nothing is waiting. */
+    /** Resolves when nothing is waiting, and nothing is under way. */
     async idle(): Promise<void> {
-      while (working !== undefined) await working;
-    },
-  };
-}
-
-/** Of each event of a group, whether its id is in the journal (1), and how many are. */
-interface Known {
-  isKnown: Uint8Array;
-  hits: number;
-}
-
-/** The digests of a group's events, as words in a row. */
-function digestsOf(group: Request[]): Uint32Array {
-  return wordsOfHex(group.map((request) => request.digests).join(""));
-}
-
-interface Fresh {
-  lines: string[];
-  digests: Uint32Array;
-  events: StoredEvent[];
-  writeKeyIds: string[];
-  /** Of each event of the group, whether one before it has the same id (1). */
-  isRepeat: Uint8Array;
-}
-
-/** The events of a group that are not in the journal yet; of two with one id, the first. */
-function freshOf(group: Request[], digests: Uint32Array, { isKnown }: Known): Fresh {
-  const count = isKnown.length;
-  const fresh: Fresh = { lines: [], digests, events: [], writeKeyIds: [], isRepeat: new Uint8Array(count) };
-  const taken = createDigestSet(count);
-  const kept: number[] = [];
-  let at = 0;
-  for (const { lines, events, writeKeyId } of group) {
-    for (let index = 0; index < events.length; index++, at++) {
-      if (!taken.add(digests, at)) fresh.isRepeat[at] = 1;
-      else if (isKnown[at] === 0) {
-        kept.push(at);
-        fresh.lines.push(lines[index]!);
-        fresh.events.push(events[index]!);
-        fresh.writeKeyIds.push(typeof writeKeyId === "string" ? writeKeyId : writeKeyId[index]!);
+      while (working !== undefined || underWay > 0) {
+        if (working !== undefined) await working;
+        else await wait(Infinity);
       }
-    }
-  }
-  if (kept.length < count) fresh.digests = pick(digests, kept);
-  return fresh;
-}
-
-/** Those digests of a row, in their order. */
-function pick(digests: Uint32Array, kept: readonly number[]): Uint32Array {
-  const picked = new Uint32Array(kept.length * DIGEST_WORDS);
-  for (const [to, at] of kept.entries()) {
-    picked.set(digests.subarray(at * DIGEST_WORDS, (at + 1) * DIGEST_WORDS), to * DIGEST_WORDS);
-  }
-  return picked;
-}
-
-interface Prepared {
-  /** Of its chunks, once compressed. */
-  bytes: number;
-  sets: [Key, unknown][];
-  head: Head;
-  chunks: NewChunk[];
-}
-
-type Head = Omit<KnownHead, "stamp">;
-
-/** The chunks and the head of a commit; `undefined` where they don't fit one atomic operation. */
-function prepare(
-  { lines, digests, events, writeKeyIds }: Fresh,
-  base: KnownHead,
-  { commit, at, limits }: { commit: string; at: number; limits: CommitLimits },
-): Prepared | undefined {
-  const chunks: Prepared["chunks"] = [];
-  let bytes = 0;
-  for (let from = 0; from < lines.length;) {
-    let end = from;
-    for (let raw = 0; end < lines.length && end - from < CHUNK_EVENTS; end++) {
-      raw += Buffer.byteLength(lines[end]!);
-      if (end > from && raw > limits.chunkBytes) break;
-    }
-    const seq = base.seq + chunks.length + 1;
-    const ids = digests.subarray(from * DIGEST_WORDS, end * DIGEST_WORDS);
-    const senders: [string, number][] = [];
-    for (const writeKeyId of writeKeyIds.slice(from, end)) {
-      const last = senders.at(-1);
-      if (last?.[0] === writeKeyId) last[1]++;
-      else senders.push([writeKeyId, 1]);
-    }
-    const text = Buffer.from(lines.slice(from, end).join("\n"));
-    const chunk = makeChunk({ commit, at, senders, n: end - from, raw: text, digests: ids });
-    bytes += chunk.body.length + chunk.digests.length + 200;
-    if (bytes > limits.commitBytes) return undefined;
-    chunks.push({ seq, chunk, raw: text, names: events.slice(from, end).map(namesOf), digests: ids });
-    from = end;
-  }
-  const head = { seq: base.seq + chunks.length, events: base.events + lines.length, commit, at };
-  return {
-    bytes,
-    head,
-    chunks,
-    sets: [[HEAD, head], ...chunks.map(({ seq, chunk }): [Key, Chunk] => [journalKey(seq), chunk])],
+    },
   };
 }
 
@@ -463,9 +515,6 @@ function settlingBehind(): NotServing {
   );
 }
 
-function lostRaces(): NotServing {
-  return new NotServing(
-    "Other processes kept winning the race to append to the journal.",
-    "contention",
-  );
+function ignoreUnanswered(error: unknown): void {
+  if (!(error instanceof StorageUnavailable)) throw error;
 }

@@ -6,7 +6,8 @@
  * has a Bloom filter that a process keeps in memory, so that a new id costs no read and a repeated one costs one.
  */
 import { Buffer } from "node:buffer";
-import { DIGEST_BYTES, DIGEST_WORDS, digestsIn } from "./chunk.ts";
+import { DIGEST_BYTES, DIGEST_WORDS, digestsIn } from "./digest.ts";
+import type { Position } from "../../domain/event/position.ts";
 import { type Key, SEEN, seenFilterKey, seenKey } from "../store/keys.ts";
 import type { Range, Store } from "../store/store.ts";
 
@@ -19,6 +20,8 @@ export interface Run {
   filterParts: number;
   /** When the newest was committed (ms). */
   at: number;
+  /** It has the ids of the journal behind the run before it, up to this position. */
+  end: Position;
 }
 
 /** Bounds of the index. A database is read with the bounds that it is written with. */
@@ -189,11 +192,14 @@ export interface NewRun {
   sets: Iterable<[Key, Uint8Array]>;
 }
 
-/** Makes a run of digests, `undefined` where there are none. `at` is when the newest was committed (ms). */
+/**
+ * Makes a run of digests, `undefined` where there are none. `at` is when the newest was committed (ms), `end` the position
+ * up to which the run reaches.
+ */
 export function makeRun(
   id: number,
   digests: readonly Uint8Array[],
-  { at, limits }: { at: number; limits: DedupLimits },
+  { at, end, limits }: { at: number; end: Position; limits: DedupLimits },
 ): NewRun | undefined {
   const n = digests.reduce((sum, some) => sum + some.length, 0) / DIGEST_BYTES;
   if (n === 0) return undefined;
@@ -215,7 +221,7 @@ export function makeRun(
       filled[part]! += DIGEST_BYTES;
     }
   }
-  const run = { id, n, parts, filterParts: filterPartsOf(filter, limits), at };
+  const run = { id, n, parts, filterParts: filterPartsOf(filter, limits), at, end };
   return {
     run,
     filter,
@@ -279,6 +285,7 @@ export function mergeRuns(
     parts,
     filterParts: filterPartsOf(filter, limits),
     at: Math.max(...runs.map((each) => each.at)),
+    end: runs[runs.length - 1]!.end,
   };
   async function* sets(): AsyncGenerator<[Key, Uint8Array]> {
     // So many parts of the new run stand in one part of the smallest: they are made together, so each is read once.

@@ -1,5 +1,5 @@
 /** Digests of message ids in memory: words without an object for each, so that there is nothing to collect. */
-import { DIGEST_WORDS } from "./chunk.ts";
+import { DIGEST_WORDS } from "./digest.ts";
 
 /** A set is at most so full: beyond it a look-up meets too many others. */
 const MAX_FULL = 0.6;

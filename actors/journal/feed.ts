@@ -8,6 +8,7 @@ import type { EventType, StoredEvent } from "../../domain/event/event.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
 import { exportEvents } from "./export.ts";
+import type { Journal } from "./journal_state.ts";
 
 /** What a reader asks for. */
 export interface FeedQuery {
@@ -47,26 +48,25 @@ const LOOK_MS = 500;
 interface FeedOptions {
   store: Store;
   clock: Clock;
-  /** Calls a listener after each commit of this process. */
-  onAdvance(listener: () => void): void;
+  journal: Journal;
 }
 
 /** Creates the feed. */
-export function createFeed({ store, clock, onAdvance }: FeedOptions): Feed {
+export function createFeed({ store, clock, journal }: FeedOptions): Feed {
   let moved = Promise.withResolvers<void>();
   let ended = false;
   const wake = () => {
     moved.resolve();
     moved = Promise.withResolvers();
   };
-  onAdvance(wake);
+  journal.onAdvance(wake);
 
   async function page({ after = BEGINNING, limit, type, event }: FeedQuery): Promise<FeedPage> {
     const lines: string[] = [];
     let next = after;
     let [bytes, searched] = [0, 0];
     const isWanted = wantedBy({ type, event });
-    for await (const some of exportEvents(store, { after })) {
+    for await (const some of exportEvents(store, { after, journal })) {
       for (const [index, line] of some.lines.entries()) {
         next = some.positions[index]!;
         searched += line.length;

@@ -5,10 +5,10 @@
 import { BEGINNING, type Position } from "../../domain/event/position.ts";
 import type { Clock } from "../store/clock.ts";
 import { StorageFault } from "../store/errors.ts";
-import { HEAD, type Key } from "../store/keys.ts";
+import type { Key } from "../store/keys.ts";
 import { type Fence, type Fenced, LostFence, takeFence, workUnder } from "../store/lease.ts";
 import type { Store } from "../store/store.ts";
-import { endOfHead, type Head, type JournalEnd } from "./read_journal.ts";
+import { endOfJournal, type JournalEnd } from "./read_journal.ts";
 
 /** How far a subscription is. A stored format. */
 export interface Checkpoint extends Fenced {
@@ -161,12 +161,15 @@ export function subscribe<C extends Checkpoint>(options: SubscriptionOptions<C>)
 
   /** How far the journal and the checkpoint are, and the first task that is due. */
   async function progress(): Promise<Progress<C>> {
-    const [head, entry, ...rest] = await store.getMany([HEAD, key, ...tasks.map((task) => task.key)]);
+    const [[entry, ...rest], end] = await Promise.all([
+      store.getMany([key, ...tasks.map((task) => task.key)]),
+      endOfJournal(store),
+    ]);
     const checkpoint = (entry!.value ?? empty) as C;
     const task = tasks.find((each, index) =>
       each.isDue(rest[index]!.value, checkpoint) && clock.monotonic() >= (retryMs.get(each) ?? -Infinity)
     );
-    return { end: endOfHead(head!.value as Head | null), checkpoint, task };
+    return { end, checkpoint, task };
   }
 
   function tellMoved(checkpoint: C): void {

@@ -4,18 +4,18 @@
  * It is a row of segments, which are dropped whole when all of them is settled, so nothing is ever searched for or removed
  * one by one; and who pinned a view keeps its segments alive.
  */
-import { endOf, type Position, positionOf } from "../../domain/event/position.ts";
+import { type Position, positionOf, stampOf } from "../../domain/event/position.ts";
 import { type ActorName, actorsOf, linkedBy, type Names } from "../../domain/profile/fact.ts";
-import { stampOfSeq } from "./chunk.ts";
 import { createDigestSet, type DigestSet } from "./digest_set.ts";
 
-/** The events of some chunks in a row. */
+/** The events of some entries in a row. */
 export interface Segment {
-  /** The chunks `from` (not itself) to `to`. */
-  readonly from: number;
-  to: number;
-  /** How many events, and about how many bytes of memory they take. */
+  /** The entries behind `from` up to `to`. */
+  readonly from: Position;
+  to: Position;
+  /** How many events, of them how many count, and about how many bytes of memory they take. */
   events: number;
+  counted: number;
   bytes: number;
   /** The places of each actor's events: the events themselves are in the journal. */
   readonly places: Map<ActorName, Position[]>;
@@ -23,8 +23,10 @@ export interface Segment {
   readonly links: Map<string, Set<string>>;
   /** Digests of message ids. */
   readonly ids: DigestSet;
-  /** Chunks whose events are not among the places and links yet: who only sends needs neither. */
-  unread: Pick<TailChunk, "seq" | "names">[];
+  /** Of entries that have events that do not count: which (1). */
+  readonly copies: Map<string, Uint8Array>;
+  /** Entries whose events are not among the places and links yet: who only sends needs neither. */
+  unread: Pick<TailEntry, "end" | "names">[];
 }
 
 /** Bounds of the tail. */
@@ -37,12 +39,17 @@ export type TailLimits = typeof TAIL_LIMITS;
 /** Memory that an event takes besides its ids: its digest, its places, maps and sets. */
 const EVENT_BYTES = 250;
 
-/** What is appended: one chunk. */
-export interface TailChunk {
-  seq: number;
-  /** Of each event, in their order. */
-  names: Names[];
+/** What is appended: one entry. */
+export interface TailEntry {
+  end: Position;
+  n: number;
+  /** The names of each event; `undefined` for one that was erased. Called at most once, when somebody reads. */
+  names(): (Names | undefined)[];
   digests: Uint32Array;
+  /** Which events do not count (1); `undefined` if all do. */
+  copies: Uint8Array | undefined;
+  /** About how many bytes its names take. */
+  bytes: number;
 }
 
 /** A row of segments at a moment, contiguous: events that are appended later may show in the last. */
@@ -51,10 +58,11 @@ export type Pin = readonly Segment[];
 /** The tail of a process. */
 export type Tail = ReturnType<typeof createTail>;
 
-/** A tail that begins after chunk `start`. */
-export function createTail(start: number, limits: TailLimits) {
+/** A tail that begins behind a position, up to which the journal has so many events that count. */
+export function createTail(start: Position, { before, ...limits }: TailLimits & { before: number }) {
   let segments: Segment[] = [newSegment(start, limits)];
   let events = 0;
+  let counted = before;
   let bytes = 0;
 
   function last(): Segment {
@@ -62,22 +70,24 @@ export function createTail(start: number, limits: TailLimits) {
   }
 
   return {
-    /** The last chunk that it holds. */
+    /** A position behind the last entry that it holds. */
     end: () => last().to,
     /** A position behind what is before it. */
-    after: (): Position => endOf(stampOfSeq(segments[0]!.from)),
+    after: (): Position => segments[0]!.from,
     /** How many events it holds, and about how many bytes of memory they take. */
     events: () => events,
     bytes: () => bytes,
-    /** Adds the next chunk; one that is there already is passed over, a gap is a broken invariant and throws. */
-    append(chunk: TailChunk): boolean {
-      if (chunk.seq <= last().to) return false;
-      if (chunk.seq !== last().to + 1) {
-        throw new Error(`journal has a gap: chunk ${chunk.seq} was read after ${last().to}`);
-      }
+    /** How many events of the journal count, up to its end. */
+    counted: () => counted,
+    /** Adds the next entry; one that is not behind the end is passed over. */
+    append(entry: TailEntry): boolean {
+      if (entry.end <= last().to) return false;
       if (last().events >= limits.segmentEvents) segments.push(newSegment(last().to, limits));
-      const grown = add(last(), chunk);
-      events += chunk.names.length;
+      const segment = last();
+      const countedBefore = segment.counted;
+      const grown = add(segment, entry);
+      events += entry.n;
+      counted += segment.counted - countedBefore;
       bytes += grown;
       return true;
     },
@@ -86,13 +96,23 @@ export function createTail(start: number, limits: TailLimits) {
       for (const segment of segments) if (segment.ids.has(digests, at)) return true;
       return false;
     },
+    /** Which events of an entry do not count (1), of those that the tail holds; `undefined` if all do. */
+    copiesOf(end: Position): Uint8Array | undefined {
+      const stamp = stampOf(end);
+      for (const segment of segments) {
+        if (segment.copies.size === 0) continue;
+        const copies = segment.copies.get(stamp);
+        if (copies !== undefined) return copies;
+      }
+      return undefined;
+    },
     /** The segments that now are there, with all that was appended. */
     pin(): Pin {
       for (const segment of segments) readUp(segment);
       return segments;
     },
-    /** Forgets the segments all of whose chunks are settled. */
-    trim(settled: number): void {
+    /** Forgets the segments all of whose entries are settled. */
+    trim(settled: Position): void {
       if (segments[0]!.to > settled || segments[0]!.events === 0) return;
       const rest = segments.filter((segment) => segment.to > settled || segment.events === 0);
       for (const segment of segments) {
@@ -105,45 +125,49 @@ export function createTail(start: number, limits: TailLimits) {
   };
 }
 
-function newSegment(from: number, { segmentEvents }: TailLimits): Segment {
+function newSegment(from: Position, { segmentEvents }: TailLimits): Segment {
   return {
     from,
     to: from,
     events: 0,
+    counted: 0,
     bytes: 0,
     places: new Map(),
     links: new Map(),
     ids: createDigestSet(segmentEvents),
+    copies: new Map(),
     unread: [],
   };
 }
 
-function add(segment: Segment, { seq, names, digests }: TailChunk): number {
-  let grown = names.length * EVENT_BYTES;
-  for (let at = 0; at < names.length; at++) {
-    segment.ids.add(digests, at);
-    grown += 4 * idUnitsOf(names[at]!);
+function add(segment: Segment, { end, n, names, digests, copies, bytes }: TailEntry): number {
+  for (let at = 0; at < n; at++) segment.ids.add(digests, at);
+  if (copies === undefined) segment.counted += n;
+  else {
+    segment.copies.set(stampOf(end), copies);
+    for (const is of copies) segment.counted += 1 - is;
   }
-  segment.unread.push({ seq, names });
-  segment.to = seq;
-  segment.events += names.length;
+  const grown = n * EVENT_BYTES + bytes;
+  segment.unread.push({ end, names });
+  segment.to = end;
+  segment.events += n;
   segment.bytes += grown;
   return grown;
 }
 
-function idUnitsOf({ userId, anonymousId, groupId, previousId }: Names): number {
-  return (userId?.length ?? 0) + (anonymousId?.length ?? 0) + (groupId?.length ?? 0) +
-    (previousId?.length ?? 0);
-}
-
 /** Puts what is unread of a segment among its places and links. */
 function readUp(segment: Segment): void {
-  for (const { seq, names } of segment.unread) {
-    for (const [index, each] of names.entries()) {
+  if (segment.unread.length === 0) return;
+  for (const { end, names } of segment.unread) {
+    const stamp = stampOf(end);
+    const copies = segment.copies.get(stamp);
+    for (const [index, each] of names().entries()) {
+      if (each === undefined || copies?.[index] === 1) continue;
+      const place = positionOf(stamp, index);
       for (const name of actorsOf(each)) {
         const mine = segment.places.get(name);
-        if (mine === undefined) segment.places.set(name, [positionOf(stampOfSeq(seq), index)]);
-        else mine.push(positionOf(stampOfSeq(seq), index));
+        if (mine === undefined) segment.places.set(name, [place]);
+        else mine.push(place);
       }
       const linked = linkedBy(each);
       if (linked === undefined) continue;

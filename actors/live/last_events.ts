@@ -2,8 +2,9 @@
 import { parseExact } from "../../domain/event/exact_json.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import type { Position } from "../../domain/event/position.ts";
-import { linesOf, senderOf } from "../journal/chunk.ts";
-import { positionIn, readJournal } from "../journal/read_journal.ts";
+import { senderOf } from "../journal/header.ts";
+import type { Journal } from "../journal/journal_state.ts";
+import { linesOfEntry, positionIn, readJournal } from "../journal/read_journal.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
 
@@ -36,22 +37,22 @@ const TURN_MS = 5;
 
 /** The last wanted events up to a position, oldest first. */
 export async function lastEvents(
-  { store, clock }: { store: Store; clock: Clock },
+  { store, journal, clock }: { store: Store; journal: Journal; clock: Clock },
   { count, upTo, mayWant, wants }: LastQuery,
 ): Promise<PastEvent[]> {
   const found: PastEvent[] = [];
   let searched = 0;
   let turnMs = clock.monotonic();
   for await (const entry of readJournal(store, { upTo, reverse: true, batch: ENTRIES_AT_ONCE })) {
-    const { chunk } = entry;
-    const lines = linesOf(chunk);
+    const copies = journal.copiesOf(entry);
+    const lines = await linesOfEntry(store, entry);
     for (let index = lines.length - 1; index >= 0; index--) {
       const position = positionIn(entry, index);
-      if (position > upTo || !mayWant(lines[index]!)) continue;
+      if (position > upTo || copies?.[index] === 1 || !mayWant(lines[index]!)) continue;
       const event = parseExact(lines[index]!) as StoredEvent;
       // An erased event left its position, and no more.
       if (event.messageId === undefined) continue;
-      const past = { event, writeKeyId: senderOf(chunk, index), position };
+      const past = { event, writeKeyId: senderOf(entry.header, index), position };
       if (wants(past)) found.push(past);
       if (found.length === count) return found.reverse();
     }

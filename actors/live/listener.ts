@@ -5,9 +5,9 @@
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { parseExact } from "../../domain/event/exact_json.ts";
 import { BEGINNING, type Position } from "../../domain/event/position.ts";
-import { linesOf, senderOf } from "../journal/chunk.ts";
+import { senderOf } from "../journal/header.ts";
 import type { Journal } from "../journal/journal_state.ts";
-import { positionIn, readJournal } from "../journal/read_journal.ts";
+import { linesOfEntry, positionIn, readJournal } from "../journal/read_journal.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
 import type { Notes } from "./broadcast.ts";
@@ -200,16 +200,17 @@ async function readOn(
   let { count } = reached;
   let entries = 0;
   for await (const entry of readJournal(store, { after: reached.place, upTo, batch: ENTRIES_AT_ONCE })) {
-    const { chunk, end } = entry;
-    for (const [index, line] of linesOf(chunk).entries()) {
+    const { header, end } = entry;
+    const copies = journal.copiesOf(entry);
+    for (const [index, line] of (await linesOfEntry(store, entry)).entries()) {
       const place = positionIn(entry, index);
-      if (place <= reached.place) continue;
+      if (place <= reached.place || copies?.[index] === 1) continue;
       count++;
       if (!mayWant(line)) continue;
       const event = parseExact(line) as StoredEvent;
       // An erased event left its position, and no more.
       if (event.messageId === undefined) continue;
-      events.push({ event, writeKeyId: senderOf(chunk, index), position: { place, count } });
+      events.push({ event, writeKeyId: senderOf(header, index), position: { place, count } });
     }
     progress.reached = { place: end, count };
     if (++entries === ENTRIES_AT_ONCE) return;

@@ -6,7 +6,8 @@
  */
 import { BEGINNING, earlier, later, type Position } from "../../domain/event/position.ts";
 import { timeIn } from "../../domain/event/message_id.ts";
-import { DIGEST_WORDS, digestOf, digestsIn, wordsOfHex } from "../journal/chunk.ts";
+import { digestOf, indexOfDigest, wordsOfHex } from "../journal/digest.ts";
+import { counts } from "../journal/header.ts";
 import { addProbes, lookUp, type Probe } from "../journal/dedup_index.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import { endBefore, positionIn, readJournal } from "../journal/read_journal.ts";
@@ -54,7 +55,7 @@ interface Stretch {
 
 /** Creates the search for events. */
 export function createFinder(options: FinderOptions) {
-  const { store, journal, secret, limits: { searchEntries } } = options;
+  const { journal, secret, limits: { searchEntries } } = options;
   return {
     /** Finds the newest event with a message id, up to a position if one is given. */
     async find(messageId: string, upTo?: Position): Promise<Found> {
@@ -69,10 +70,10 @@ export function createFinder(options: FinderOptions) {
       };
       const hinted = await hintedStretch(options, messageId, stretch);
       if (hinted !== undefined) {
-        const found = await search(store, digest, { ...hinted, entries: HINT_ENTRIES });
+        const found = await search(options, digest, { ...hinted, entries: HINT_ENTRIES });
         if ("position" in found) return found;
       }
-      return await search(store, digest, { ...stretch, entries: searchEntries });
+      return await search(options, digest, { ...stretch, entries: searchEntries });
     },
   };
 }
@@ -93,7 +94,6 @@ async function stretchOf(
   { store, journal }: FinderOptions,
   digest: Uint32Array,
 ): Promise<Stretch | "nowhere" | undefined> {
-  const before = (ms: number) => endBefore(store, ms, journal.end());
   const tail = journal.tail();
   const view = journal.seen();
   const settled = journal.settled();
@@ -104,17 +104,12 @@ async function stretchOf(
     const found = await lookUp(store, digest, probes);
     if (found === undefined) return undefined;
     if (found.length === 0) continue;
-    const older = view.runs[index - 1];
-    return {
-      after: older === undefined ? BEGINNING : await before(older.at),
-      upTo: earlier(settled.position, await before(run.at + 1)),
-    };
+    return { after: view.runs[index - 1]?.end ?? BEGINNING, upTo: run.end };
   }
   // Events that have left the window of dedup are older than every run.
   const remembered = view.runs.reduce((sum, run) => sum + run.n, 0);
   if (remembered >= settled.events) return "nowhere";
-  const oldest = view.runs[0];
-  return { after: BEGINNING, upTo: oldest === undefined ? settled.position : await before(oldest.at) };
+  return { after: BEGINNING, upTo: settled.position };
 }
 
 /** The part of a stretch that was committed at about the time in an id; `undefined` if the id has no time. */
@@ -134,7 +129,7 @@ async function hintedStretch(
 
 /** Searches at most `entries` entries from the newest on; gives the position, or the last one that was searched. */
 async function search(
-  store: Store,
+  { store, journal }: FinderOptions,
   digest: Uint32Array,
   { after, upTo, entries }: Stretch & { entries: number },
 ): Promise<Found> {
@@ -143,19 +138,13 @@ async function search(
   let searched = 0;
   for await (const entry of readJournal(store, { after, upTo, reverse: true, batch: BATCH })) {
     if (searched++ >= entries) return { goOnBefore: reached };
-    const index = indexIn(digestsIn(entry.chunk.digests), digest);
-    if (index >= 0 && positionIn(entry, index) <= upTo) return { position: positionIn(entry, index) };
+    const { header, end } = entry;
+    const index = indexOfDigest(header.digests, digest);
+    // A copy holds its place for nobody; what was erased holds it, so that a later copy does not count.
+    const isFound = index >= 0 && positionIn(entry, index) <= upTo &&
+      counts(header, index, journal.tail().copiesOf(end));
+    if (isFound) return { position: positionIn(entry, index) };
     reached = positionIn(entry, 0);
   }
   return { none: true };
-}
-
-/** The index of a digest in a row; -1 if it is not there. */
-function indexIn(row: Uint32Array, digest: Uint32Array): number {
-  for (let at = 0; at < row.length; at += DIGEST_WORDS) {
-    let i = 0;
-    while (i < DIGEST_WORDS && row[at + i] === digest[i]) i++;
-    if (i === DIGEST_WORDS) return at / DIGEST_WORDS;
-  }
-  return -1;
 }

@@ -6,6 +6,7 @@
  * folded into what is held. Somebody who is not held is folded from their logs, up to the cursor, and held from then on.
  */
 import { type Anonymous, evolveAnonymous, NO_OWNER, ownerOf } from "../../domain/profile/anonymous.ts";
+import { parseExact } from "../../domain/event/exact_json.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { comparePositions, END, justBefore, type Position } from "../../domain/event/position.ts";
 import { type Fact, factOf, linkedBy } from "../../domain/profile/fact.ts";
@@ -13,8 +14,8 @@ import { evolveGroup, type Group } from "../../domain/profile/group.ts";
 import { emptyPerson, evolvePerson, type Person } from "../../domain/profile/person.ts";
 import { anonymousProfile, personOf, type Profile, userProfile } from "../../domain/profile/profile.ts";
 import { traitsOf } from "../../domain/profile/register.ts";
-import { eventsOf } from "../journal/chunk.ts";
-import { positionIn, readJournal } from "../journal/read_journal.ts";
+import { ERASED_LINE } from "../journal/body.ts";
+import { linesOfEntry, positionIn, readJournal } from "../journal/read_journal.ts";
 import { createSerialQueue } from "../store/serial_queue.ts";
 import { createPast } from "./as_of.ts";
 import { createViews, type ViewsOptions } from "./consistent_read.ts";
@@ -81,13 +82,13 @@ export function createRollingProfiles(
     const mine = held;
     let events = 0;
     for await (const entry of readJournal(options.store, { after: cursor!, upTo, batch: 8 })) {
-      events += entry.chunk.n;
+      events += entry.header.n;
       if (events > limits.rolledEvents) return false;
-      for (const [index, event] of eventsOf(entry.chunk).entries()) {
+      const copies = options.journal.copiesOf(entry);
+      for (const [index, line] of (await linesOfEntry(options.store, entry)).entries()) {
         const place = positionIn(entry, index);
-        // An erased event has no type.
-        if (place <= cursor! || place > upTo || event.type === undefined) continue;
-        mine.evolve(factOf(event, place));
+        if (place <= cursor! || place > upTo || line === ERASED_LINE || copies?.[index] === 1) continue;
+        mine.evolve(factOf(parseExact(line) as StoredEvent, place));
       }
     }
     return mine === held;

@@ -5,6 +5,8 @@
  */
 import { pack, type Position, unpack } from "../../domain/event/position.ts";
 import { EVENT_TYPES, type StoredEvent } from "../../domain/event/event.ts";
+import { parseExact } from "../../domain/event/exact_json.ts";
+import { factAt as wholeFact, FLAGS, type Header, textAt, TEXTS } from "../journal/header.ts";
 import { type ActorKind, actorsOf, type Fact, factOf } from "../../domain/profile/fact.ts";
 
 /** The kinds of actor, each with its ids and the number under which their letters are listed. */
@@ -19,6 +21,13 @@ const FIRST_ROOM = 4096;
 /** Bytes of memory that an event takes in columns, and a name or an id in maps besides its characters. */
 const COLUMN_BYTES = 49;
 const NAME_BYTES = 150;
+
+/** Where an event is; its fact if the header does not say it whole, and about how many bytes of memory that takes. */
+export interface Letter {
+  place: Position;
+  fact?: Fact | undefined;
+  lineBytes?: number;
+}
 
 /** Facts by actor. */
 export type Mail = ReturnType<typeof createMail>;
@@ -97,30 +106,38 @@ export function createMail() {
     actors: () => actors,
     /** About how many bytes of memory all of it takes. */
     bytes: () => bytes,
-    /** Adds the event at a place, after all that were added before; `line` is its JSON. */
-    add(event: StoredEvent, { place, line }: { place: Position; line: string }): void {
+    /**
+     * Adds an event of a header at a place, after all that were added before. What its header does not say whole comes as
+     * a fact, with the length of its line.
+     */
+    add(header: Header, index: number, { place, fact, lineBytes = 0 }: Letter): void {
       bytes += COLUMN_BYTES;
       if (events === versions.length) {
         [versions, times, types] = [doubled(versions), doubled(times), doubled(types)];
         [rests, nameNumbers] = [doubled(rests), doubled(nameNumbers)];
       }
-      if (WHOLE.has(event.type)) {
-        const fact = factOf(event, place);
-        wholes.set(events, fact);
-        bytes += memoryOf(line) + NAME_BYTES;
-        for (const name of actorsOf(fact)) {
+      const flag = header.flags[index]!;
+      const type = EVENT_TYPES[flag & 7]!;
+      if (fact !== undefined || WHOLE.has(type)) {
+        const whole = fact ?? wholeFact(header, index, place);
+        wholes.set(events, whole);
+        bytes += NAME_BYTES +
+          (fact === undefined ? memoryOf(textAt(header, index, TEXTS.fourth) ?? "") : lineBytes);
+        for (const name of actorsOf(whole)) {
           const slash = name.indexOf("/");
           deliver(name.slice(0, slash) as ActorKind, name.slice(slash + 1));
         }
       } else {
         [versions[events], rests[events]] = unpack(place) as [number, number];
-        times[events] = Date.parse(event.timestamp);
-        types[events] = 2 * EVENT_TYPES.indexOf(event.type) + (event.context === undefined ? 0 : 1);
-        nameNumbers[events] = numberOf(event.type === "track" ? event.event : undefined);
+        times[events] = header.times[index]!;
+        types[events] = 2 * (flag & 7) + ((flag & FLAGS.hasContext) === 0 ? 0 : 1);
+        nameNumbers[events] = numberOf(textAt(header, index, TEXTS.fourth));
         // A derived event, which is a track event, belongs to nobody.
-        if (event.derived !== true) {
-          if (event.userId !== undefined) deliver("user", event.userId);
-          else if (event.anonymousId !== undefined) deliver("anonymous", event.anonymousId);
+        if ((flag & FLAGS.derived) === 0) {
+          const userId = textAt(header, index, TEXTS.user);
+          const anonymousId = textAt(header, index, TEXTS.anonymous);
+          if (userId !== undefined) deliver("user", userId);
+          else if (anonymousId !== undefined) deliver("anonymous", anonymousId);
         }
       }
       events++;
@@ -140,15 +157,33 @@ export function createMail() {
   };
 }
 
+/**
+ * The fact of an event with large traits, and the bytes that it counts: the traits stay text, and become objects each time
+ * a fold asks for them. 32 KB of `{},{},…` take 600 KB of memory, and anybody with a write key may send a thousand of these.
+ */
+export function lazyFact(event: StoredEvent, place: Position): { fact: Fact; lineBytes: number } {
+  const { traits, ...fact } = factOf(event, place);
+  if (traits === undefined) return { fact: { traits, ...fact }, lineBytes: 0 };
+  const text = JSON.stringify(traits);
+  return {
+    lineBytes: 2 * text.length,
+    fact: {
+      ...fact,
+      get traits() {
+        return parseExact(text) as Record<string, unknown>;
+      },
+    },
+  };
+}
+
 /** An ordinary event has one object or array in a hundred bytes. */
 const BYTES_PER_OBJECT = 32;
 /** What an object takes, be it empty. */
 const OBJECT_BYTES = 64;
 
 /**
- * Bytes that an event counts which is kept whole: its length as JSON, and more for each object beyond one in
- * {@link BYTES_PER_OBJECT}, since 32 KB of `{},{},…` take 600 KB of memory, and anybody with a write key may send a
- * thousand of these.
+ * Bytes that traits count which are kept as objects: their length as JSON, and more for each object beyond one in
+ * {@link BYTES_PER_OBJECT}.
  */
 export function memoryOf(line: string): number {
   let objects = 0;

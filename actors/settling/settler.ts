@@ -6,18 +6,23 @@ import type { Position } from "../../domain/event/position.ts";
 import {
   DEDUP_LIMITS,
   dueForMerge,
+  type Filter,
   keysOfRun,
+  loadFilters,
   makeRun,
   mergeRuns,
   rangesBeside,
   type Run,
+  type SeenView,
   withinWindow,
 } from "../journal/dedup_index.ts";
 import { createEvents, type Events, EVENTS_LIMITS } from "../journal/event_reader.ts";
 import { erasuresOf, NOTHING_SETTLED, type Settled } from "../journal/journal_state.ts";
 import { subscribe, type Subscription } from "../journal/subscription.ts";
 import type { Clock } from "../store/clock.ts";
-import { type Key, SETTLED } from "../store/keys.ts";
+import { FLAGS } from "../journal/header.ts";
+import { rewriteEntry } from "../journal/read_journal.ts";
+import { type Key, SETTLED, timeKey } from "../store/keys.ts";
 import type { Fence } from "../store/lease.ts";
 import type { Store } from "../store/store.ts";
 import { deleteRange } from "../store/write_batch.ts";
@@ -53,6 +58,10 @@ const RUN_SPAN = 1 / 16;
 
 /** Bytes of the dedup index in one operation. */
 const SEEN_WRITE_BYTES = 300_000;
+
+/** The index of times has an entry for so many ms, or after a round of so many events. */
+const TIMED_MS = 60_000;
+const TIMED_EVENTS = 20_000;
 
 /** What the settler is given. */
 export interface SettlerOptions {
@@ -107,6 +116,8 @@ export type Settler = Subscription;
 /** What a settler keeps between rounds. */
 interface Working extends SettlerOptions {
   events: Events;
+  /** The filters of the dedup index that it has loaded. */
+  filters: ReadonlyMap<number, Filter>;
   /** How many erasures it has forgotten the events of. */
   erasures: number;
   /** Whether no part of a run is left in the store that was cut off half made or half deleted, as far as is known. */
@@ -116,7 +127,13 @@ interface Working extends SettlerOptions {
 /** Makes a settler in this thread. */
 export function createSettler(options: SettlerOptions): Settler {
   const { store, limits } = options;
-  const working: Working = { ...options, events: createEvents(store, limits), erasures: 0, isSwept: false };
+  const working: Working = {
+    ...options,
+    events: createEvents(store, limits),
+    filters: new Map(),
+    erasures: 0,
+    isSwept: false,
+  };
   return subscribe<Settled>({
     ...options,
     key: SETTLED,
@@ -151,9 +168,11 @@ async function settle(
   const bounds = before.target === null
     ? { maxEvents: limits.roundEvents, maxBytes: ROUND_BYTES }
     : { maxEvents: Infinity, maxBytes: Infinity };
-  const gathered = await gather(store, { after: before.position, upTo, ...bounds });
+  const seen = (known: Position) => seenBehind(working, before, known);
+  const gathered = await gather(store, { after: before.position, upTo, ...bounds, seen });
   await lease.write({ change: { target: gathered.end } });
   const { write, renew } = interruptible;
+  await blank(working, interruptible, gathered);
   await settleRound(
     { store, generation: before.generation, write, factsAt: events.factsAt, renew, limits, foldVersion },
     gathered.mail,
@@ -166,6 +185,23 @@ async function settle(
   working.isSwept = true;
 }
 
+/** The dedup index before a round, of ids behind a position: mostly one run, or none. Its filter is kept for the next. */
+async function seenBehind(working: Working, { runs }: Settled, known: Position): Promise<SeenView> {
+  const { store, limits } = working;
+  const wanted = runs.filter(({ end }) => end > known);
+  working.filters = await loadFilters(store, wanted, { loaded: working.filters, limits });
+  return { runs: wanted, filters: working.filters };
+}
+
+/** Marks the copies of a round and takes their bodies away, so that nobody need decide again what counts. */
+async function blank({ store }: Working, lease: Fence<Settled>, { copies }: Gathered): Promise<void> {
+  for (const { entry, copies: which } of copies) {
+    const changeOf = (index: number) => which[index] === 1 ? { gone: FLAGS.copy } : undefined;
+    const { sets, deletes } = await rewriteEntry(store, entry, { changeOf, lineWithout: (line) => line });
+    await lease.write({ sets, deletes });
+  }
+}
+
 /** Puts the ids of a round in the dedup index and moves `settled`, in one operation at the end. */
 async function finish(
   { windowMs, limits }: Working,
@@ -173,14 +209,19 @@ async function finish(
   { digests, events, end, at }: Gathered,
 ): Promise<void> {
   const before = lease.value();
-  const made = makeRun(before.nextRun, digests, { at, limits });
-  const kept = withinWindow(before.runs, { nowMs: at, windowMs });
+  const maxAt = Math.max(before.maxAt, at);
+  const made = makeRun(before.nextRun, digests, { at: maxAt, end, limits });
+  const kept = withinWindow(before.runs, { nowMs: maxAt, windowMs });
+  const isTimed = maxAt - before.timedAt >= TIMED_MS || (events >= TIMED_EVENTS && maxAt > before.timedAt);
   if (made !== undefined) await writeAll(lease, made.sets, limits);
   await lease.write({
+    sets: isTimed ? [[timeKey(maxAt), end]] : [],
     change: {
       position: end,
       events: before.events + events,
       target: null,
+      maxAt,
+      timedAt: isTimed ? maxAt : before.timedAt,
       runs: made === undefined ? kept : [...kept, made.run],
       nextRun: before.nextRun + 1,
     },

@@ -17,8 +17,8 @@ export interface Stats {
 /** Of the unsettled events, how long ago the oldest was committed, in ms; 0 if all are settled. One read. */
 export async function oldestUnsettledMs(store: Store, journal: Journal, nowMs: number): Promise<number> {
   const { position } = journal.settledNow();
-  for await (const { chunk } of readJournal(store, { after: position, upTo: journal.end(), batch: 1 })) {
-    return Math.max(0, nowMs - chunk.at);
+  for await (const { header } of readJournal(store, { after: position, upTo: journal.end(), batch: 1 })) {
+    return Math.max(0, nowMs - header.at);
   }
   return 0;
 }

@@ -29,8 +29,8 @@ export function keyBytes(key: Key): number {
   return bytes;
 }
 
-/** How far the journal goes. */
-export const HEAD: Key = ["head"];
+/** The end of the journal of versions up to 0.3, which this one does not read. */
+export const OLD_HEAD: Key = ["head"];
 
 /** The secret that digests of message ids are made with. */
 export const SECRET: Key = ["secret"];
@@ -51,8 +51,35 @@ export const REBUILD: Key = ["rebuild"];
 export const replayKey = (id: string): Key => ["replay", id];
 export const REPLAYS: Key = ["replay"];
 
-/** A chunk of the journal; `seq` begins at 1 and has no gaps. */
-export const journalKey = (seq: number): Key => ["journal", seq];
+/** All headers of the journal; the header of a commit, by its stamp; a further part of it; and a part of its events. */
+export const JOURNAL: Key = ["journal"];
+export const journalKey = (stamp: string): Key => ["journal", stamp];
+export const headerPrefix = (part: number): Key => ["header", part];
+export const headerKey = (part: number, stamp: string): Key => ["header", part, stamp];
+export const bodyPrefix = (n: number): Key => ["body", n];
+export const bodyKey = (n: number, stamp: string): Key => ["body", n, stamp];
+
+/** The journal's keys behind one stamp (or from it on) and up to another. */
+export const journalRange = (
+  { from, behind, upTo }: { from: string; behind: boolean; upTo: string },
+): { start: Key; end: Key } => ({
+  start: ["journal", behind ? `${from}0` : from],
+  end: ["journal", `${upTo}0`],
+});
+
+/** A position behind all commits up to a time (ms). */
+export const timeKey = (ms: number): Key => ["time", ms];
+export const timesBefore = (ms: number): { start: Key; end: Key } => ({ start: ["time"], end: ["time", ms] });
+
+/** All lanes; a lane of a process: the last attempt at a commit in one of its slots. */
+export const LANES: Key = ["lane"];
+export const laneKey = (process: string, slot: number): Key => ["lane", process, slot];
+
+/** What a process moves while it serves. */
+export const heartbeatKey = (process: string): Key => ["heartbeat", process];
+
+/** Changes whenever a process joins or is evicted. */
+export const ROSTER: Key = ["roster"];
 
 /** The value of an actor. */
 export const actorKey = (generation: number, kind: ActorKind, id: string): Key => [
@@ -204,10 +231,6 @@ export const SUPPRESSED: Key = ["suppressed"];
 export const suppressedKey = (page: number): Key => ["suppressed", page];
 export const suppressedSpansPrefix: Key = ["suppressed", "spans"];
 export const suppressedSpansKey = (value: number): Key => [...suppressedSpansPrefix, value];
-
-/** A process that is alive. */
-export const processKey = (id: string): Key => ["process", id];
-export const PROCESSES: Key = ["process"];
 
 /** How far the lookup index is. */
 export const LOOKUP: Key = ["lookup"];

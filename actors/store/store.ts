@@ -16,6 +16,8 @@ export interface Entry<T = unknown> {
 export interface Write {
   checks: { key: Key; stamp: string | null }[];
   sets: [key: Key, value: unknown][];
+  /** Values under keys that end with the stamp of this write; no two keys of one write may be the same. */
+  stamped?: [prefix: Key, value: unknown][];
   deletes?: Key[];
 }
 
@@ -45,7 +47,7 @@ export interface Store {
 }
 
 /** The used calls of Deno KV, so that a test can replace them by faulty ones. */
-export type Kv = Pick<Deno.Kv, "get" | "getMany" | "list" | "atomic" | "close">;
+export type Kv = Pick<Deno.Kv, "get" | "getMany" | "list" | "atomic" | "commitVersionstamp" | "close">;
 
 /** Bounds of a store. */
 export const STORE_LIMITS = {
@@ -157,7 +159,7 @@ export function storeOf(
         }
       });
     },
-    async commit({ checks, sets, deletes = [] }) {
+    async commit({ checks, sets, stamped, deletes }) {
       const result = await answered(() =>
         unlessLocked(() => {
           const operation = writer.atomic();
@@ -165,7 +167,12 @@ export function storeOf(
             operation.check({ key: key as Deno.KvKey, versionstamp: stamp });
           }
           for (const [key, value] of sets) operation.set(key as Deno.KvKey, value);
-          for (const key of deletes) operation.delete(key as Deno.KvKey);
+          if (stamped !== undefined) {
+            // The type of a key lacks this part, which the function's own documentation shows in one.
+            const stamp = writer.commitVersionstamp() as unknown as string;
+            for (const [prefix, value] of stamped) operation.set([...prefix, stamp] as Deno.KvKey, value);
+          }
+          if (deletes !== undefined) { for (const key of deletes) operation.delete(key as Deno.KvKey); }
           return operation.commit();
         })
       );

@@ -5,8 +5,8 @@ import type { StoredEvent } from "../../domain/event/event.ts";
 import type { Position } from "../../domain/event/position.ts";
 import { readCondition } from "../../domain/condition/condition.ts";
 import type { Failure, Outcome } from "../../domain/transformation/outcome.ts";
-import { ERASED_LINE, linesOf } from "../journal/chunk.ts";
-import { type JournalEntry, positionIn, readJournal } from "../journal/read_journal.ts";
+import { ERASED_LINE } from "../journal/body.ts";
+import { type JournalEntry, linesOfEntry, positionIn, readJournal } from "../journal/read_journal.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
 import type { PersonsBefore, Positioned } from "./chain.ts";
@@ -124,7 +124,7 @@ async function findFirst(
   let after: Position | undefined;
   let turnMs = clock.monotonic();
   for await (const entry of readJournal(store, { reverse: true, batch: ENTRIES_AT_ONCE })) {
-    const lines = linesOf(entry.chunk);
+    const lines = await linesOfEntry(store, entry);
     for (let index = lines.length - 1; index >= 0; index--) {
       if (of === last || scanned === MAX_SCANNED_EVENTS) return { after, of };
       scanned++;
@@ -161,15 +161,16 @@ async function* matching(
   if (from === undefined) return;
   const meets = testOf(where);
   for await (const entry of readJournal(store, { after: from, batch: ENTRIES_AT_ONCE })) {
-    yield* matchingIn(entry, { from, meets });
+    yield* matchingIn(entry, await linesOfEntry(store, entry), { from, meets });
   }
 }
 
 function* matchingIn(
   entry: JournalEntry,
+  lines: readonly string[],
   { from, meets }: { from: Position; meets: Test },
 ): Generator<Positioned> {
-  for (const [index, line] of linesOf(entry.chunk).entries()) {
+  for (const [index, line] of lines.entries()) {
     const position = positionIn(entry, index);
     if (position < from || !isMatch(line, meets)) continue;
     yield { event: parseExact(line) as StoredEvent, position };

@@ -6,7 +6,7 @@ import { newCounts } from "../../domain/stats/counts.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { createApp } from "../../routes/app.ts";
 import { createLog } from "../../routes/http/logger.ts";
-import type { Receipt } from "../../actors/journal/appender.ts";
+import type { Receipt } from "../../actors/journal/commit_group.ts";
 
 /** What a rival brings. */
 export interface Store {
@@ -95,6 +95,8 @@ function systemOf(store: Store): System {
       isEmpty: () => true,
       isSuppressed: () => false,
       judge: () => false,
+      version: () => 0,
+      isAny: () => Promise.resolve(false),
       fresh: () => undefined,
       refresh: outside,
       add: outside,

@@ -24,10 +24,12 @@ export function evolveGroup(group: Group, fact: Fact): Group {
   group.count++;
   if (at < group.first) group.first = at;
   if (at > group.last) group.last = at;
-  if (fact.traits !== undefined) {
-    for (const name of Object.keys(fact.traits)) {
+  // Read once: large traits are made anew each time.
+  const { traits } = fact;
+  if (traits !== undefined) {
+    for (const name of Object.keys(traits)) {
       const roomBytes = STATE_BYTES - group.bytes;
-      const gained = setRegister(group.traits, name, { value: fact.traits[name], at, place, roomBytes });
+      const gained = setRegister(group.traits, name, { value: traits[name], at, place, roomBytes });
       if (gained === NO_ROOM) group.dropped++;
       else group.bytes += gained;
     }

@@ -66,10 +66,12 @@ export function evolvePerson(person: Person, fact: Fact, limitBytes = STATE_BYTE
   if (at > person.last) person.last = at;
   if (fact.name !== undefined) tally(person, fact.name, at, limitBytes);
   if (fact.groupId !== undefined) join(person, fact.groupId, at, limitBytes);
-  if (fact.type === "identify" && fact.traits !== undefined) {
-    for (const name of Object.keys(fact.traits)) {
+  // Read once: large traits are made anew each time.
+  const traits = fact.type === "identify" ? fact.traits : undefined;
+  if (traits !== undefined) {
+    for (const name of Object.keys(traits)) {
       const roomBytes = limitBytes - person.bytes;
-      const gained = setRegister(person.traits, name, { value: fact.traits[name], at, place, roomBytes });
+      const gained = setRegister(person.traits, name, { value: traits[name], at, place, roomBytes });
       if (gained === NO_ROOM) person.dropped++;
       else person.bytes += gained;
     }

@@ -13,6 +13,7 @@ export function suppressionStage(suppression: Suppression, what: "drop" | "refus
   return {
     reserve: () => suppression.fresh()?.then(() => undefined),
     check(event, source) {
+      source.judged ??= suppression.version();
       if (suppression.isEmpty()) return undefined;
       let noted = notedOf.get(source);
       if (noted === undefined) notedOf.set(source, noted = nothingNoted());

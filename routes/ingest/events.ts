@@ -19,7 +19,7 @@ import { receive, type Receiving, type Sent } from "./receive.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { BATCH_PATH, EVENT_PATH } from "../http/paths.ts";
 import { BatchTooLarge } from "../../actors/store/errors.ts";
-import type { Receipt } from "../../actors/journal/appender.ts";
+import type { Receipt } from "../../actors/journal/commit_group.ts";
 
 /** Events in one batch of signalfold's own API. */
 export const MAX_BATCH_EVENTS = 500;
@@ -160,7 +160,7 @@ export async function takeOne(
   const events = [accepted.event!];
   let receipts: readonly Receipt[];
   try {
-    receipts = await system.commit(events, sender.writeKeyId);
+    receipts = await system.commit(events, sender.writeKeyId, source.judged);
   } catch (error) {
     pipeline.refund(source, 1);
     throw error;
@@ -251,7 +251,7 @@ export async function sendBatch(
   let duplicates = 0;
   if (events.length > 0) {
     try {
-      const receipts = await system.commit(events, caller.writeKeyId);
+      const receipts = await system.commit(events, caller.writeKeyId, source.judged);
       pipeline.committed(events, receipts, source);
       for (const { duplicate } of receipts) duplicates += duplicate ? 1 : 0;
     } catch (error) {

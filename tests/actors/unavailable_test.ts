@@ -1,8 +1,9 @@
 /** Why a request is not served, as the actors tell it: an outage of storage, and everything that is none. */
 import { rejects, strictEqual } from "node:assert/strict";
-import { LIMITS } from "../../actors/limits.ts";
+import { LIMITS, type Limits } from "../../actors/limits.ts";
 import { createCommitter } from "../../actors/journal/appender.ts";
 import { createJournal } from "../../actors/journal/journal_state.ts";
+import { createMembership } from "../../actors/lanes/membership.ts";
 import { openSystem } from "../../actors/open.ts";
 import { type Clock, systemClock } from "../../actors/store/clock.ts";
 import {
@@ -35,14 +36,16 @@ function movableClock({ isStill = false } = {}) {
 async function openWith(
   part: string,
   commit: (write: Write, store: Store) => Promise<string | null>,
-  { isStill = false, movesByFault = 0 } = {},
+  { isStill = false, movesByFault = 0, limits = {} as Partial<Limits> } = {},
 ) {
   const store = await openStore(":memory:");
   const { clock, move } = movableClock({ isStill });
   const storage: Store = {
     ...store,
     commit: (write) =>
-      write.sets.some(([key]) => key[0] === part) ? commit(write, store) : store.commit(write),
+      [...write.sets, ...write.stamped ?? []].some(([key]) => key[0] === part)
+        ? commit(write, store)
+        : store.commit(write),
   };
   const system = await openSystem({
     storage,
@@ -50,6 +53,7 @@ async function openWith(
     newId: () => crypto.randomUUID(),
     randomBytes: (bytes) => void crypto.getRandomValues(bytes),
     dedupMs: 0,
+    limits,
     onFault: () => move(movesByFault),
   });
   return { system, move };
@@ -81,12 +85,16 @@ Deno.test("a commit that storage does not answer for 10 s is an outage of storag
   await system.close();
 });
 
-Deno.test("a commit before which other processes are always first is contention", async () => {
+Deno.test("a commit that storage denies for 10 s is an outage of storage", async () => {
   const { system, move } = await openWith("journal", () => {
     move(4_000);
     return Promise.resolve(null);
   });
-  await refused(system.commit([eventWith()], "k"), "contention", /^Other processes kept winning/);
+  await refused(
+    system.commit([eventWith()], "k"),
+    "storage_unavailable",
+    /^storage did not accept the events in time$/,
+  );
   await system.close();
 });
 
@@ -96,7 +104,7 @@ Deno.test("a request that waits for 10 s behind others is overload", async () =>
     begun.resolve();
     await gate.promise;
     return await store.commit(write);
-  });
+  }, { limits: { slots: 1 } });
   const first = system.commit([eventWith()], "k");
   await begun.promise;
   const second = refused(system.commit([eventWith()], "k"), "overloaded", /^The request waited longer/);
@@ -121,7 +129,16 @@ Deno.test("a commit that finds no room for 10 s, as settling is behind, is settl
     newId: () => crypto.randomUUID(),
     // As room() of a tail that stays full.
     room: () => Promise.resolve(move(10_000)),
-    others: () => false,
+    membership: createMembership({
+      store,
+      clock,
+      limits: LIMITS,
+      newId: () => crypto.randomUUID(),
+      isServer: false,
+      readOn: journal.sync,
+      requestedErasures: () => Promise.resolve(0),
+      learnErasures: () => Promise.resolve(0),
+    }),
   });
   await refused(appender.commit([eventWith()], "k"), "settling", /^Settling is too far behind/);
   store.close();

@@ -42,7 +42,10 @@ export function startKvConnect({ database, faults }: KvConnectOptions): KvConnec
   const seen = { requests: 0, writes: 0, doneTwice: 0 };
   const late = new Set<ReturnType<typeof setTimeout>>();
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request, info) => {
-    const body = new Uint8Array(await request.arrayBuffer());
+    const received = await request.arrayBuffer().catch(() => undefined);
+    // A process that was killed has sent half of it.
+    if (received === undefined) return new Response(null, { status: 400 });
+    const body = new Uint8Array(received);
     const { pathname } = new URL(request.url);
     const refusal = refusalOf(request, pathname);
     if (refusal !== undefined) return refusal;

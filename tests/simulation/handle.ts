@@ -5,6 +5,7 @@
 import type { Kv } from "../../actors/store/store.ts";
 import { COMMIT_STAMP, copyOf, type Database, type Operation, type Stored } from "./database.ts";
 import { type Counts, draw, type READ_FAULTS, type Weather, type WRITE_FAULTS } from "./weather.ts";
+import { isRepeatable } from "./watch.ts";
 import { type Owner, Violation, type World } from "./world.ts";
 
 /** What a handle needs. */
@@ -45,7 +46,12 @@ const DEAD_SHARE = 0.3;
 const FAR_MS = 150;
 
 /** Some processes are far away: much happens between two of their steps. More are where histories are of readers. */
-const FARNESS = { anything: [1, 1, 1, 10, 50], readers: [1, 1, 10, 50, 50], replays: [1, 10, 50, 50, 50] };
+const FARNESS = {
+  anything: [1, 1, 1, 10, 50],
+  readers: [1, 1, 10, 50, 50],
+  replays: [1, 10, 50, 50, 50],
+  lanes: [1, 1, 10, 50],
+};
 
 /** How much likelier a process freezes when it has just renewed a lease, and counts on it. */
 const RENEWED = 10;
@@ -61,16 +67,8 @@ function isSwitch({ checks, sets }: Operation): boolean {
   return sets.some(([key]) => key[0] === "settled") && checks.some(({ key }) => key[0] === "rebuild");
 }
 
-/**
- * Whether a write may be done twice. A process that has taken back its announcement may be announced again, for a while:
- * that is a hint, and no more.
- */
-function isRepeatable({ sets }: Operation): boolean {
-  return sets.every(([key]) => key[0] === "process");
-}
-
 /** A process's handle. */
-export function openHandle(options: HandleOptions): Kv & Pick<Deno.Kv, "commitVersionstamp"> {
+export function openHandle(options: HandleOptions): Kv {
   const { world, database, weather, counts, owner, die, isCalm, frailty = 1 } = options;
   const { random } = world;
   const farness = random.pick(FARNESS[frailty === 1 ? weather.theme : "anything"]);

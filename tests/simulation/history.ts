@@ -18,7 +18,8 @@ import { createWatch, type Watch } from "./watch.ts";
 import { type Counts, drawWeather, noCounts, type Weather } from "./weather.ts";
 import { createWorld, Violation, type World } from "./world.ts";
 import type { Person } from "../../actors/erasure/requests.ts";
-import type { Receipt } from "../../actors/journal/appender.ts";
+import { nothingNoted } from "../../actors/erasure/suppression.ts";
+import type { Receipt } from "../../actors/journal/commit_group.ts";
 
 /** What a history came to. */
 export interface Told {
@@ -47,7 +48,7 @@ export interface Told {
 const CLEARED_MS = 90_000;
 
 /** So many reads at the least. */
-const READS = { anything: 5, readers: 10, replays: 0 };
+const READS = { anything: 5, readers: 10, replays: 0, lanes: 10 };
 
 /** Where replays are under way one process often stands still: what it has read may be gone when it goes on. */
 const FRAILTY = 10;
@@ -60,19 +61,26 @@ const MAX_READS = 15;
  * Readers who ask at each step of a replay, so that some are at it when it switches, or at some steps of settling, so that
  * some are at it while actors are written; and so many in a history at the most.
  */
-const CROWD = { anything: 0, readers: 2, replays: 5 };
-const CROWD_SHARE = { anything: 0, readers: 0.25, replays: 1 };
-const MAX_CROWD = { anything: 0, readers: 60, replays: 90 };
+const CROWD = { anything: 0, readers: 2, replays: 5, lanes: 0 };
+const CROWD_SHARE = { anything: 0, readers: 0.25, replays: 1, lanes: 0 };
+const MAX_CROWD = { anything: 0, readers: 60, replays: 90, lanes: 0 };
 
-/** The share of requests that are sent twice at almost one time, and what lies between (ms, at the most). */
-const DOUBLED = 0.25;
+/**
+ * The share of requests that are sent to two or three processes at almost one time, and what lies between (ms, at the
+ * most).
+ */
+const DOUBLED = [0.25, 0.25, 0.8];
 const DOUBLED_MS = [1, 10, 100];
+
+/** The share of requests that go to one and the same process: the others leave, and come back. */
+const FAVOURED = [0, 0, 0.7, 0.9];
 
 /** How long senders go on to begin (ms): where replays are under way, for longer than these take. */
 const SPANS_MS = {
   anything: [50, 1_000, 5_000, 20_000],
   readers: [1_000, 1_000, 5_000, 5_000],
   replays: [5_000, 20_000],
+  lanes: [1_000, 20_000, 40_000],
 };
 
 /** How many people are erased in a history: in most nobody. */
@@ -103,6 +111,10 @@ interface Scene {
   told: Told;
   /** How long senders go on to begin (ms). */
   spanMs: number;
+  /** The share of requests that are sent to several processes at once. */
+  doubled: number;
+  /** The share of requests that are sent to one and the same process, which is alone then for some time. */
+  favoured: number;
   /**
    * Told of each step that a replay of everything writes down, the last of them just before its switch; in histories of
    * readers, of each write of settling.
@@ -151,9 +163,9 @@ function createScene(
   const working = { onStep() {} };
   const stepKey = weather.theme === "readers" ? "settled" : "rebuild";
   const database = createDatabase({
-    onApply(operation) {
+    onApply(operation, stamp) {
       try {
-        watch.check(operation);
+        watch.check(operation, stamp);
         if (operation.sets.some(([key]) => key[0] === stepKey)) working.onStep();
       } catch (error) {
         world.fail(error);
@@ -208,12 +220,17 @@ function createScene(
     machines: kinds.map((product, index) =>
       createMachine(site, product, { frailty: weather.theme === "replays" && index === 0 ? FRAILTY : 1 })
     ),
-    ledger: createLedger(watch, () => Object.values(counts).some((count) => count > 0)),
+    ledger: createLedger(watch, {
+      isTroubled: () => Object.values(counts).some((count) => count > 0),
+      hasWindow: windowMs > 0,
+    }),
     watch,
     readings: createReadings(watch),
     products: [...new Set(kinds)],
     told,
     spanMs,
+    doubled: weather.theme === "lanes" ? 0.8 : random.pick(DOUBLED),
+    favoured: random.pick(FAVOURED),
     weather,
     working,
   };
@@ -256,20 +273,36 @@ async function play(scene: Scene & { weather: Weather }): Promise<void> {
   await checkAll(scene);
 }
 
+/** Thrown where a request has an event of somebody whose events are not stored. */
+class Suppressed extends Error {
+  override name = "Suppressed";
+}
+
+/** Commits events as a route does: once they are judged by all that is known of suppressions; then `onJudged` is called. */
+async function commit(system: System, events: StoredEvent[], onJudged = () => {}): Promise<Receipt[]> {
+  const { suppression } = system;
+  await suppression.fresh();
+  const judged = suppression.version();
+  const noted = nothingNoted();
+  for (const event of events) if (await suppression.judge(event, noted)) throw new Suppressed();
+  onJudged();
+  return await system.commit(events, "key", judged);
+}
+
 /** Sends a request, again and again until it is answered or the sender gives up; and perhaps once more afterwards. */
 async function send(scene: Scene, request: Sent): Promise<void> {
   const { random, world, machines, ledger, spanMs, told } = scene;
   await world.pause(random.between(0, spanMs));
   const tries = 1 + random.below(5);
-  const once = async (machine = random.pick(machines)): Promise<boolean> => {
+  const favourite = () => random.chance(scene.favoured) ? machines[0]! : random.pick(machines);
+  const once = async (machine = favourite()): Promise<boolean> => {
     const receivedAt = new Date(machine.now()).toISOString();
     const events = request.drafts.map((draft) => ({ ...draft, receivedAt }) as StoredEvent);
     let began = Infinity;
     told.requests++;
     const outcome = await machine.ask((system: System): Promise<Receipt[]> => {
       ledger.sending(request);
-      began = world.nowMs();
-      return system.commit(events, "key");
+      return commit(system, events, () => began = world.nowMs());
     });
     if (!("died" in outcome) && !machine.stoodStill(began)) checkWait(told, world.nowMs() - began);
     if ("value" in outcome) {
@@ -277,13 +310,14 @@ async function send(scene: Scene, request: Sent): Promise<void> {
       ledger.answered(request, outcome.value);
       return true;
     }
+    if ("error" in outcome && outcome.error instanceof Suppressed) return true;
     if ("error" in outcome && (outcome.error as Error).name === "BatchTooLarge") {
       ledger.tooLarge(request);
       return true;
     }
     return false;
   };
-  if (random.chance(DOUBLED)) await sendTwice(scene, once);
+  if (random.chance(scene.doubled)) await sendTwice(scene, once);
   for (let i = 0; i < tries; i++) {
     if (await once()) break;
     await world.pause(random.between(10, 3_000));
@@ -296,8 +330,8 @@ async function send(scene: Scene, request: Sent): Promise<void> {
 }
 
 /**
- * Sends the same at almost one time to two processes, and asks one of them something meanwhile: so it may look at the head,
- * and find what the other has committed, while it looks up whether it knows the ids.
+ * Sends the same at almost one time to two or three processes, and asks one of them something meanwhile: so it may read the
+ * journal, and find what another has committed, while it looks up whether it knows the ids.
  */
 async function sendTwice(scene: Scene, once: (machine: Machine) => Promise<boolean>): Promise<void> {
   const { random, world, machines } = scene;
@@ -307,6 +341,7 @@ async function sendTwice(scene: Scene, once: (machine: Machine) => Promise<boole
   await Promise.all([
     once(first),
     world.pause(meanwhile()).then(() => once(second)),
+    ...random.chance(0.5) ? [world.pause(meanwhile()).then(() => once(random.pick(machines)))] : [],
     ...Array.from({ length: 2 }, () => read(scene, meanwhile(), second)),
   ]);
 }
@@ -321,7 +356,7 @@ async function sendRest({ machines, ledger, watch, site }: Scene): Promise<void>
     const receivedAt = new Date(site.wallMs()).toISOString();
     ledger.sending(request);
     const outcome = await machines.at(-1)!.ask((system) =>
-      system.commit(request.drafts.map((draft) => ({ ...draft, receivedAt }) as StoredEvent), "key")
+      commit(system, request.drafts.map((draft) => ({ ...draft, receivedAt }) as StoredEvent))
     );
     if ("value" in outcome) ledger.answered(request, outcome.value);
     if (watch.journal.length >= MIN_EVENTS && watch.named.size >= MIN_ACTORS) return;
@@ -374,11 +409,14 @@ async function erase({ random, world, machines, watch, told, spanMs }: Scene): P
     const outcome = await random.pick(machines).ask(async (system) => {
       const { events } = watch.head();
       await system.erasure.erase(person, { suppress });
-      const there = watch.journal.slice(0, events).map(({ event, erased }) => erased ? undefined : event);
+      const there = watch.journal.slice(0, events).map(({ event, erased, copy }) =>
+        erased || copy ? undefined : event
+      );
       if (withoutPerson(there, person).some((event, index) => event !== there[index])) {
         throw new Violation(`${person.kind}/${person.id} is erased, and events are left`);
       }
       const names = person.kind === "user" ? { userId: person.id } : { anonymousId: person.id };
+      if (suppress && person.kind === "user") watch.suppressed.add(person.id);
       if (suppress && !system.suppression.isSuppressed(names)) {
         throw new Violation(`${person.kind}/${person.id} is not suppressed`);
       }

@@ -2,7 +2,7 @@
 import type { Draft } from "./traffic.ts";
 import type { Watch } from "./watch.ts";
 import { Violation } from "./world.ts";
-import type { Receipt } from "../../actors/journal/appender.ts";
+import type { Receipt } from "../../actors/journal/commit_group.ts";
 
 /** A request as its sender knows it. */
 export interface Sent {
@@ -16,8 +16,14 @@ export interface Sent {
 /** A ledger. */
 export type Ledger = ReturnType<typeof createLedger>;
 
-/** Makes a ledger. The watch tells what is in the journal; `isTroubled`, whether anything befell a write or a process. */
-export function createLedger(watch: Watch, isTroubled: () => boolean) {
+/**
+ * Makes a ledger. The watch tells what is in the journal; `isTroubled`, whether anything befell a write or a process.
+ * Beyond a window an event counts again.
+ */
+export function createLedger(
+  watch: Watch,
+  { isTroubled, hasWindow }: { isTroubled(): boolean; hasWindow: boolean },
+) {
   const requests: Sent[] = [];
   /** How often each id was said to be new. */
   const news = new Map<string, number>();
@@ -56,7 +62,7 @@ export function createLedger(watch: Watch, isTroubled: () => boolean) {
     },
     /** Checks everything at the end: what was acknowledged is there, and each request is there whole or not at all. */
     check(): void {
-      for (const { drafts, answered, tooLarge } of requests) {
+      for (const { drafts, sent, answered, tooLarge } of requests) {
         const commits = drafts.map(({ messageId }) => watch.placesOf(messageId)[0]?.commit);
         if (answered > 0 && commits.includes(undefined)) {
           throw new Violation(
@@ -67,6 +73,11 @@ export function createLedger(watch: Watch, isTroubled: () => boolean) {
           throw new Violation(`invariant 1: a request was committed by halves: ${commits}`);
         }
         if (tooLarge && commits[0] !== undefined) throw new Violation("ledger: a refused request is there");
+        // One of several answers says so; but that may be one that never came.
+        if (answered === 0 || sent > answered || tooLarge || hasWindow) continue;
+        for (const { messageId } of drafts) {
+          if (news.get(messageId) !== 1) throw new Violation(`ledger: ${messageId} was never said to be new`);
+        }
       }
     },
     /** All requests. */

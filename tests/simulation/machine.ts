@@ -26,11 +26,22 @@ export interface Site {
 /** What came of asking a process for something. */
 export type Outcome<T> = { value: T } | { error: unknown } | { died: true };
 
+/** Within this time all processes have begun. */
+const LATER_MS = 1_000;
+
 /** Between a death and the next start. */
 const DOWN_MS = 3_000;
 
 /** Errors that say that storage did not answer, or that another process was first: whoever asked may ask again. */
-const EXPECTED = ["StorageUnavailable", "NotServing", "BatchTooLarge", "ReplayRefused", "LostFence"];
+const EXPECTED = [
+  "Suppressed",
+  "StorageUnavailable",
+  "NotServing",
+  "BatchTooLarge",
+  "ReplayRefused",
+  "LostFence",
+  "Evicted",
+];
 
 /** Whether an error is one that callers are told to expect; any other is a bug. */
 export function isExpected(error: unknown): boolean {
@@ -133,6 +144,8 @@ export function createMachine(site: Site, product: Product, { frailty = 1 } = {}
         newId: mine.newId,
         randomBytes: (bytes) => bytes.fill(7),
         dedupMs: site.windowMs,
+        // It is a server.
+        onOtherServer() {},
         onFault(error) {
           if (String(error).startsWith("worker failed; settling continues")) return;
           if (isExpected(error) || nameOf(error) === "NewerFold") return;
@@ -152,7 +165,9 @@ export function createMachine(site: Site, product: Product, { frailty = 1 } = {}
     world.pause(world.random.between(1, DOWN_MS)).then(start);
   }
 
-  start();
+  // Some begin while others are at work, so that they join among them.
+  if (world.random.chance(0.5)) start();
+  else world.pause(world.random.between(0, LATER_MS)).then(start);
   return {
     now: () => site.wallMs() + skewMs,
     /** Asks its system for something, once it is up. */

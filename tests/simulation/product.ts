@@ -45,7 +45,8 @@ export const SMALL_LIMITS = {
   writeBytes: 2_500,
   writeMutations: 4,
   // The journal and its commits: some groups are halved.
-  chunkBytes: 500,
+  frameBytes: 300,
+  bodyBytes: 600,
   commitBytes: 2_800,
   groupBytes: 2_500,
   groupEvents: 8,
@@ -56,6 +57,11 @@ export const SMALL_LIMITS = {
   partDigests: 2,
   filterPartBytes: 8,
   runsToMerge: 2,
+  // Lanes: processes are taken for dead soon, and leave soon.
+  slots: 2,
+  beatMs: 1_000,
+  evictMs: 6_000,
+  idleMs: 5_000,
   // Settling.
   softEvents: 25,
   roundEvents: 8,

@@ -122,8 +122,8 @@ export function createReadings(watch: Watch) {
     let known = oracles.get(head);
     if (known === undefined) {
       const oracle = createOracle();
-      for (const { event, erased } of watch.journal.slice(0, watch.heads[head]!.events)) {
-        if (!erased) oracle.add(event);
+      for (const { event, erased, copy } of watch.journal.slice(0, watch.heads[head]!.events)) {
+        if (!erased && !copy) oracle.add(event);
       }
       oracles.set(head, known = { oracle, said: new Map() });
     }
@@ -147,6 +147,7 @@ export function createReadings(watch: Watch) {
       // While somebody is erased an answer may be of before, of after, or of something between.
       if (moments.from.isUnderWay || moments.from.moves !== moments.to.moves) return;
       const [from, to] = [moments.from.head, moments.to.head];
+      if (watch.isUndecided(to)) return;
       // Members are what is settled, and move by several operations: they are exact while nobody writes.
       if (question.about === "members" && from !== to) return;
       const isGroup = question.about === "group" && question.past === undefined && from !== to;

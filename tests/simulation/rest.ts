@@ -141,7 +141,7 @@ async function checkStrays(scene: RestScene): Promise<void> {
     const system = await openFresh(scene, product, life);
     const at = new Date(site.wallMs()).toISOString();
     await system.commit([
-      { type: "track", event: "last", messageId: "last", userId: "u1", timestamp: at, receivedAt: at },
+      { type: "track", event: "last", messageId: "last", userId: "last", timestamp: at, receivedAt: at },
     ], "key");
     await system.tick!();
   });

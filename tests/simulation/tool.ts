@@ -103,12 +103,14 @@ async function exportAll(tools: Tools, { watch }: ToolScene, product: Product): 
   const from = watch.head().events;
   const before = watch.erasures();
   const lines: string[] = [];
-  for await (const some of product.exportEvents(tools.store)) lines.push(...some.lines);
+  for await (const some of product.exportEvents(tools.store, { limits: product.limits })) {
+    lines.push(...some.lines);
+  }
   // While somebody is erased it may be of before or of after.
   if (before.isUnderWay || before.moves !== watch.erasures().moves) return;
   const ids = lines.map((line) => JSON.parse(line).messageId as string);
   const idsOf = (journal: typeof watch.journal) =>
-    journal.filter(({ erased }) => !erased).map(({ event }) => event.messageId);
+    journal.filter(({ erased, copy }) => !erased && !copy).map(({ event }) => event.messageId);
   if (
     ids.length < idsOf(watch.journal.slice(0, from)).length ||
     ids.join() !== idsOf(watch.journal).slice(0, ids.length).join()

@@ -2,25 +2,16 @@
  * Watches every operation that changes the store, and holds it against the design's invariants before it is done. It
  * reads what is written by itself, so that it also knows the journal: what is in it, and where.
  *
- * Chunks, keys and facts are read by the product's own functions, unpatched: what they are is not in question here.
+ * Entries, keys and facts are read by the product's own functions, unpatched: what they are is not in question here.
  */
-import { endOfHead, type Head, type JournalEnd } from "../../actors/journal/read_journal.ts";
 import { BEGINNING, indexOf, type Position, positionOf, stampOf } from "../../domain/event/position.ts";
-import {
-  type Chunk,
-  DIGEST_BYTES,
-  digestOf,
-  ERASED_LINE,
-  linesOf,
-  seqOfStamp,
-  stampOfSeq,
-} from "../../actors/journal/chunk.ts";
+import { ERASED_LINE } from "../../actors/journal/body.ts";
+import { digestOf } from "../../actors/journal/digest.ts";
+import { factAt, FLAGS, isWhole } from "../../actors/journal/header.ts";
 import type { Fenced } from "../../actors/store/lease.ts";
 import { erasuresOf, NOTHING_SETTLED, type Settled } from "../../actors/journal/journal_state.ts";
 import {
   actorKey,
-  HEAD,
-  journalKey,
   type Key,
   REBUILD,
   SECRET,
@@ -31,22 +22,13 @@ import {
 import { keysOfRun } from "../../actors/journal/dedup_index.ts";
 import type { ErasureRequest } from "../../actors/erasure/requests.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
-import { type ActorKind, type ActorName, actorsOf, factOf } from "../../domain/profile/fact.ts";
+import { type ActorKind, type ActorName, factOf } from "../../domain/profile/fact.ts";
 import { withoutPerson } from "../actors/erasure/erased.ts";
 import { compareKeys, type Operation, type Stored } from "./database.ts";
+import { entryAt, hexIn, type StoredEntry } from "./stored_entry.ts";
+import { countUpTo, createWatchedJournal } from "./watched_journal.ts";
 import type { Counts } from "./weather.ts";
 import { Violation } from "./world.ts";
-
-/** An event of the journal. */
-export interface Journaled {
-  /** As it stands there; as it was sent where it is erased. */
-  event: StoredEvent;
-  erased: boolean;
-  place: Position;
-  commit: string;
-  /** When it was committed (ms). */
-  at: number;
-}
 
 /** What stands at the head of an actor's value. */
 interface ActorHead {
@@ -55,9 +37,18 @@ interface ActorHead {
   version: number;
 }
 
-const NO_HEAD: Head = { seq: 0, events: 0, commit: "", at: 0 };
 /** A watch. */
 export type Watch = ReturnType<typeof createWatch>;
+
+/**
+ * Whether a write may be done twice: a process joins, or leaves, under an id that no other process ever has. What a late
+ * copy of it brings back belongs to nobody, and is found to be dead.
+ */
+export function isRepeatable({ checks, sets, deletes }: Operation): boolean {
+  const isOne = (names: string[]) => (key: Deno.KvKey) => names.includes(key[0] as string);
+  return checks.length === 0 && sets.map(([key]) => key).every(isOne(["roster", "heartbeat", "lane"])) &&
+    deletes.every(isOne(["heartbeat", "lane"]));
+}
 
 /** Makes a watch over an empty store. */
 export function createWatch(
@@ -67,42 +58,57 @@ export function createWatch(
     windowMs: number;
   },
 ) {
-  const journal: Journaled[] = [];
-  const byId = new Map<string, Journaled[]>();
-  const places = new Map<ActorName, Position[]>();
-  /** The heads that there were, and how many events each reaches. */
-  const heads: JournalEnd[] = [{ end: BEGINNING, events: 0 }];
+  const watched = createWatchedJournal(windowMs);
+  const { journal, places, heads } = watched;
+  const commits = new Set<string>();
+  let latestAt = 0;
   const gone = new Set<string>();
-  const named = new Set<ActorName>();
+  /** Users whose erasure was answered, and who are suppressed since. */
+  const suppressed = new Set<string>();
   /** How often an erasure began to change things, or was over; and those that are under way: the actors before it. */
   let moves = 0;
   let erasing: Set<ActorName> | undefined;
 
-  function check(operation: Operation): void {
+  function check(operation: Operation, stamp: string): void {
     const { checks, sets, deletes } = operation;
     const isChanged = (key: Deno.KvKey) =>
       sets.some(([each]) => compareKeys(each, key) === 0) ||
       deletes.some((each) => compareKeys(each, key) === 0);
-    if (!checks.some(({ key }) => isChanged(key))) {
+    if (!checks.some(({ key }) => isChanged(key)) && !isRepeatable(operation)) {
       broken(6, `a write checks no key that it changes: ${sets.map(([key]) => key.join("/"))}`);
     }
     const isFenced = sets.some(([key]) => key[0] === "settled");
     for (const key of deletes) checkDelete(key, isFenced);
-    let next: Head | undefined;
     for (const [key, value] of sets) {
-      if (key[0] === "head") next = value as Head;
       if (key[0] === "actor" || key[0] === "log" || key[0] === "part") {
         if (gone.has(JSON.stringify(key))) broken(6, `a key came back: ${key.join("/")}`);
         if (key[0] === "actor") checkActor(key, value as Uint8Array, isFenced);
       }
       if (key[0] === "erasing" && key.length === 2) checkRequest(value as ErasureRequest);
     }
-    if (next !== undefined) append(next, sets);
-    else for (const [key, value] of sets) if (key[0] === "journal") rewrite(key, value as Chunk, isFenced);
+    const stamps = sets.flatMap(([key]) => ENTRY_KEYS.has(key[0] as string) ? [key.at(-1) as string] : []);
+    for (const each of new Set(stamps)) {
+      if (each === stamp) append(operation, stamp);
+      else rewrite(operation, each, isFenced);
+    }
     for (const [key, value] of sets) {
       if (key[0] === "settled") checkSettled(value as Settled, operation);
       if (key[0] === "rebuild") checkFold(get(REBUILD)?.value as Fenced | undefined, value as Fenced);
     }
+  }
+
+  const stored = (key: Key): unknown => get(key)?.value;
+
+  /** What stands under a key once an operation is done. */
+  const after = ({ sets }: Operation) => (key: Key): unknown =>
+    (sets.find(([each]) => compareKeys(each, key) === 0)?.[1]) ?? stored(key);
+
+  /** Learns what the settler has decided of events up to a place. */
+  function decide(upTo: Position, read: (key: Key) => unknown = stored): void {
+    watched.decide(upTo, ({ place }) => {
+      const { header } = entryAt(read, stampOf(place))!;
+      return (header.flags[indexOf(place)]! & FLAGS.copy) !== 0;
+    });
   }
 
   /** From its plan on somebody's events are to go: what that leaves is worked out here. */
@@ -110,55 +116,103 @@ export function createWatch(
     if (request.plan === undefined || erasing !== undefined) return;
     erasing = new Set(places.keys());
     moves++;
-    // All that is settled: the head may be further.
+    // All that is settled: the journal may go further.
     const end = settled().position;
-    const before = journal.map(({ event, erased, place }) => erased || place > end ? undefined : event);
+    const before = journal.map(({ event, erased, copy, place }) =>
+      erased || copy || place > end ? undefined : event
+    );
     const left = withoutPerson(before, request);
     for (const [index, journaled] of journal.entries()) {
       if (before[index] === undefined || left[index] === before[index]) continue;
       if (left[index] === undefined) journaled.erased = true;
       else journaled.event = left[index];
     }
-    places.clear();
-    for (const journaled of journal) if (!journaled.erased) name(journaled);
+    watched.nameAll();
   }
 
-  /** A chunk that is there changes only for an erasure under way, only under the fence, and only where it must. */
-  function rewrite(key: Deno.KvKey, chunk: Chunk, isFenced: boolean): void {
-    const stored = get(key as Key);
-    if (stored === undefined) broken(2, "chunks are written without the head");
-    if (erasing === undefined || !isFenced) broken(2, `${key.join("/")} changes`);
-    const { body: _, rawBytes: __, ...header } = chunk;
-    const { body: ___, rawBytes: ____, ...before } = stored!.value as Chunk;
-    if (JSON.stringify(header) !== JSON.stringify(before)) broken(2, `${key.join("/")} has another header`);
-    const lines = linesOf(chunk);
-    for (const [index, line] of linesOf(stored!.value as Chunk).entries()) {
-      const wanted = lineOf(placeIn(key, index));
-      if (lines[index] !== line && lines[index] !== wanted) broken(2, `${key.join("/")}: ${line} changes`);
+  /** A commit: header and bodies fit each other, its lane knows it, and what it says of itself is true. */
+  function append(operation: Operation, stamp: string): void {
+    const { header, lines, digests, end } = entryAt(after(operation), stamp)!;
+    const { commit, n, at, known } = header;
+    if (end <= heads.at(-1)!.end) broken(2, `${end} is behind the end of the journal`);
+    const lane = operation.sets.find(([key]) => key[0] === "lane");
+    if (lane === undefined || lane[1] !== commit) broken(6, `${commit} is not in a lane`);
+    if (!operation.checks.some(({ key }) => compareKeys(key, lane![0]) === 0)) {
+      broken(6, `${commit} does not check its lane`);
     }
-    if (lines.length !== chunk.n) broken(2, `${key.join("/")} has other events`);
+    if (commits.has(commit)) broken(1, `${commit} is in the journal twice`);
+    commits.add(commit);
+    const sent = header.senders.reduce((sum, [, count]) => sum + count, 0);
+    if (lines.length !== n || sent !== n || digests.length !== n) broken(1, `${commit} is not whole`);
+    latestAt = Math.max(latestAt, at);
+    for (const [index, line] of lines.entries()) {
+      const event: StoredEvent = JSON.parse(line);
+      const place = positionOf(stamp, index);
+      const { messageId } = event;
+      if (digests[index] !== digestOf(messageId, secret())) broken(1, `digest of ${messageId} is another's`);
+      checkFacts({ header, lines }, place);
+      if (suppressed.has(event.userId!)) broken(1, `${messageId} is of ${event.userId}, who is suppressed`);
+      const before = watched.firstOf(messageId, latestAt);
+      if (before?.isWithin && (known === undefined || before.first.place <= known)) {
+        broken(1, `${messageId} is in the journal twice, at ${before.first.place} and ${place}`);
+      }
+      const copy = before === undefined || known === undefined ? false : before.isWithin || undefined;
+      watched.add({ event, erased: false, copy, place, commit, at: latestAt });
+    }
+    watched.endsAt(end);
   }
 
-  /** The line of an event as it stands in the journal, or is to. */
-  function lineOf(place: Position): string {
-    const { event, erased } = journal.find((each) => each.place === place)!;
-    return erased ? ERASED_LINE : JSON.stringify(event);
+  /** What a header says of an event is what its line says. */
+  function checkFacts({ header, lines }: Pick<StoredEntry, "header" | "lines">, place: Position): void {
+    const index = indexOf(place);
+    if (lines[index] === ERASED_LINE || !isWhole(header, index)) return;
+    const said = JSON.stringify(factAt(header, index, place));
+    const meant = JSON.stringify(factOf(JSON.parse(lines[index]!), place));
+    if (said !== meant) broken(2, `the header says ${said} of ${meant}`);
   }
 
-  /** An erasure is over: no chunk, and no actor in any generation, holds what is erased. */
+  /**
+   * An entry that is there changes only under the lease: where a copy is marked, and where somebody is erased; header and
+   * body change together.
+   */
+  function rewrite(operation: Operation, stamp: string, isFenced: boolean): void {
+    const before = entryAt(stored, stamp);
+    if (before === undefined) broken(2, `a part of ${stamp} is written, which is not there`);
+    if (!isFenced) broken(2, `${stamp} changes without the lease`);
+    const next = entryAt(after(operation), stamp)!;
+    if (factsOf(before!) !== factsOf(next)) broken(2, `${stamp} has another header`);
+    for (const [index, line] of before!.lines.entries()) {
+      const place = positionOf(stamp, index);
+      const flag = next.header.flags[index]!;
+      if ((flag & FLAGS.copy) !== 0) watched.decide(place, (each) => each.place === place);
+      const { event, erased, copy } = watched.at(place);
+      if ((flag & FLAGS.copy) !== 0 && copy !== true) broken(1, `${place} counts, and is marked as a copy`);
+      if ((flag & FLAGS.erased) !== 0 && !erased) broken(2, `${place} is marked as erased, and is not to be`);
+      const isGone = (flag & (FLAGS.copy | FLAGS.erased)) !== 0;
+      if (isGone !== (next.lines[index] === ERASED_LINE)) broken(2, `${place}: header and body do not fit`);
+      checkFacts(next, place);
+      const isWanted = isGone || next.lines[index] === JSON.stringify(event);
+      if (next.lines[index] !== line && !isWanted) broken(2, `${place}: ${line} changes`);
+    }
+  }
+
+  /** An erasure is over: no entry, and no actor in any generation, holds what is erased. */
   function checkErased({ generation }: Settled): void {
-    for (const { place, erased } of journal) {
+    for (const { place, erased, copy } of journal) {
       if (!erased) continue;
-      const line = linesOf(get(journalKey(seqOfStamp(stampOf(place))))!.value as Chunk)[indexOf(place)];
-      if (line !== ERASED_LINE) broken(2, `${place} is erased, and says ${line}`);
+      const { header, lines } = entryAt(stored, stampOf(place))!;
+      const isMarked = (header.flags[indexOf(place)]! & FLAGS.erased) !== 0 || copy === true;
+      if (lines[indexOf(place)] !== ERASED_LINE || !isMarked) {
+        broken(2, `${place} is erased, and says ${lines[indexOf(place)]}`);
+      }
     }
     for (const name of erasing!) {
       const slash = name.indexOf("/");
       const [kind, id] = [name.slice(0, slash) as ActorKind, name.slice(slash + 1)];
       for (let each = 1; each <= generation + 3; each++) {
-        const stored = get(actorKey(each, kind, id));
-        if (stored === undefined) continue;
-        const { version } = headOf(stored.value as Uint8Array);
+        const value = stored(actorKey(each, kind, id));
+        if (value === undefined) continue;
+        const { version } = headOf(value as Uint8Array);
         const events = countUpTo(places.get(name) ?? [], settled().position);
         // In another generation a replay may be under way that has begun since.
         if (version > events || (each === generation && version !== events) || events === 0) {
@@ -175,7 +229,8 @@ export function createWatch(
 
   function checkDelete(key: Deno.KvKey, isFenced: boolean): void {
     const [name, generation] = key;
-    if (name === "journal" || name === "head" || name === "settled") broken(2, `${key.join("/")} is deleted`);
+    if (name === "journal" || name === "body" || name === "settled") broken(2, `${key.join("/")} is deleted`);
+    if (name === "header" && !isFenced) broken(2, `${key.join("/")} is deleted without the lease`);
     const inUse = name === "seen" ? settled().runs.filter(({ id }) => id === generation) : [];
     if (inUse.flatMap(keysOfRun).some((each) => compareKeys(each, key) === 0)) {
       broken(1, `a run in use is deleted`);
@@ -184,67 +239,6 @@ export function createWatch(
     if (generation !== settled().generation) gone.add(JSON.stringify(key));
     // Who comes again after an erasure is written anew.
     else if (erasing === undefined || !isFenced) broken(3, `a key in use is deleted: ${key.join("/")}`);
-  }
-
-  /** A commit: the chunks after the head, whole, and the head that they come to. */
-  function append(next: Head | undefined, sets: Operation["sets"]): void {
-    const before = (get(HEAD)?.value ?? NO_HEAD) as Head;
-    const chunks = sets.filter(([key]) => key[0] === "journal") as [[string, number], Chunk][];
-    if (next === undefined) broken(2, "chunks are written without the head");
-    chunks.sort(([a], [b]) => a[1] - b[1]);
-    let events = before.events;
-    for (const [index, [[, seq], chunk]] of chunks.entries()) {
-      if (seq !== before.seq + 1 + index) {
-        broken(2, `chunk ${seq} is written where the head is ${before.seq}`);
-      }
-      if (get(journalKey(seq)) !== undefined) broken(2, `chunk ${seq} changes`);
-      if (chunk.commit !== next!.commit) {
-        broken(1, `chunk ${seq} is of ${chunk.commit}, the head of ${next!.commit}`);
-      }
-      if (chunk.at < before.at) broken(2, `chunk ${seq} is older than the one before`);
-      const digests = hexIn(chunk.digests);
-      for (const [i, event] of eventsIn(chunk).entries()) {
-        if (digests[i] !== digestOf(event.messageId, secret())) {
-          broken(1, `digest of ${event.messageId} is another's`);
-        }
-        take({
-          event,
-          erased: false,
-          place: positionOf(stampOfSeq(seq), i),
-          commit: chunk.commit,
-          at: chunk.at,
-        });
-      }
-      events += chunk.n;
-    }
-    if (next!.seq !== before.seq + chunks.length || next!.events !== events || journal.length !== events) {
-      broken(
-        2,
-        `the head says ${next!.seq} chunks, ${next!.events} events after ${before.seq}, ${before.events}`,
-      );
-    }
-    if (chunks.length > 0) heads.push(endOfHead(next!));
-  }
-
-  function take(journaled: Journaled): void {
-    const { event, place, at } = journaled;
-    for (const each of actorsOf(factOf(event, place))) named.add(each);
-    const same = byId.get(event.messageId) ?? [];
-    const last = same.at(-1);
-    if (last !== undefined && (windowMs === 0 || last.at + windowMs >= at)) {
-      broken(1, `${event.messageId} is in the journal twice, at ${last.place} and ${place}`);
-    }
-    byId.set(event.messageId, [...same, journaled]);
-    journal.push(journaled);
-    name(journaled);
-  }
-
-  function name({ event, place }: Journaled): void {
-    for (const name of actorsOf(factOf(event, place))) {
-      const mine = places.get(name);
-      if (mine === undefined) places.set(name, [place]);
-      else mine.push(place);
-    }
   }
 
   function checkFold(before: Fenced | undefined, next: Fenced): void {
@@ -267,6 +261,7 @@ export function createWatch(
     if (before !== undefined && next.fold < before.fold) {
       broken(3, `${name}: an older fold writes over a newer one`);
     }
+    decide(next.position);
     const events = countUpTo(places.get(name as ActorName) ?? [], next.position);
     if (next.version !== events) {
       broken(
@@ -278,7 +273,7 @@ export function createWatch(
 
   function checkSettled(next: Settled, operation: Operation): void {
     const before = settled();
-    const newest = endOfHead((get(HEAD)?.value ?? null) as Head | null);
+    const newest = heads.at(-1)!;
     checkFold(get(SETTLED)?.value as Settled | undefined, next);
     if (next.position < before.position) {
       broken(2, `settled goes back from ${before.position} to ${next.position}`);
@@ -289,9 +284,10 @@ export function createWatch(
       counts["lease expired under a round"]++;
     }
     const moved = next.position !== before.position || next.generation !== before.generation;
-    const events = heads.findLast(({ end }) => end <= next.position)!;
-    if (events.end === next.position && events.events !== next.events) {
-      broken(2, `settled says ${next.events} events where the journal has ${events.events}`);
+    if (moved) checkMarked(before.position, next.position);
+    const events = watched.counted(next.position);
+    if (events !== next.events) {
+      broken(2, `settled says ${next.events} events where ${events} of the journal count`);
     }
     if (moved) checkActorsSettled(next, next.generation === before.generation ? before.position : BEGINNING);
     if (erasuresOf(next) !== erasuresOf(before)) {
@@ -301,6 +297,19 @@ export function createWatch(
       checkErased(next);
     }
     if (moved || JSON.stringify(next.runs) !== JSON.stringify(before.runs)) checkRuns(next, operation);
+  }
+
+  /** Every copy that is settled is marked, and nothing else is. */
+  function checkMarked(from: Position, upTo: Position): void {
+    decide(upTo);
+    for (const { place, copy } of journal) {
+      if (place <= from || place > upTo) continue;
+      const { header } = entryAt(stored, stampOf(place))!;
+      const isMarked = (header.flags[indexOf(place)]! & FLAGS.copy) !== 0;
+      if (isMarked !== copy) {
+        broken(1, `${place} is settled, and is ${isMarked ? "" : "not "}marked as a copy`);
+      }
+    }
   }
 
   /** Every actor that the journal names after `from` and up to what is settled has come so far. */
@@ -336,8 +345,8 @@ export function createWatch(
       }
     }
     const last = journal.findLast(({ place }) => place <= end);
-    for (const { event, place, at } of journal) {
-      if (place > end || (windowMs > 0 && at + windowMs < last!.at)) continue;
+    for (const { event, place, at, copy } of journal) {
+      if (place > end || copy || (windowMs > 0 && at + windowMs < last!.at)) continue;
       if (!seen.has(digestOf(event.messageId, secret()))) {
         broken(1, `${event.messageId} is settled, and in no run`);
       }
@@ -356,53 +365,36 @@ export function createWatch(
     check,
     /** All events of the journal, in order. */
     journal,
-    /** Where a message id is in the journal; more than once only beyond the window. */
-    placesOf: (messageId: string): readonly Journaled[] => byId.get(messageId) ?? [],
+    /** Where a message id is in the journal and counts; more than once only beyond the window. */
+    placesOf: watched.placesOf,
     /** The places of each actor's events. */
     places,
     /** The actors that were ever named. */
-    named,
+    named: watched.named,
+    suppressed,
     /** How often what is kept began to be, or was, erased; and whether it is being erased now. */
     erasures: () => ({ moves, isUnderWay: erasing !== undefined }),
     valueOf: (key: Key): unknown => get(key)?.value,
     heads,
     head: () => heads[heads.length - 1]!,
+    /** Whether nobody knows yet what counts of the journal up to a head. */
+    isUndecided: (head: number): boolean => watched.isUndecided(heads[head]!.events),
     settled,
   };
 }
 
-/** How many of some positions in order are not beyond a bound. */
-export function countUpTo(positions: readonly Position[], bound: Position): number {
-  let low = 0;
-  let high = positions.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (positions[middle]! <= bound) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
+/** The keys of the parts of an entry. */
+const ENTRY_KEYS = new Set(["journal", "header", "body"]);
 
-/** The position of the event at an index of the chunk under a key. */
-function placeIn(key: Deno.KvKey, index: number): Position {
-  return positionOf(stampOfSeq(key[1] as number), index);
+/** What never changes of an entry. */
+function factsOf({ header: { commit, at, total, known, bodies, n }, digests }: StoredEntry): string {
+  return JSON.stringify([commit, at, total, known, bodies, n, digests]);
 }
 
 const decoder = new TextDecoder();
 
-function eventsIn(chunk: Chunk): StoredEvent[] {
-  return linesOf(chunk).map((line) => JSON.parse(line));
-}
-
 function isSame(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
-}
-
-/** Digests in bytes, each in hex. */
-function hexIn(digests: Uint8Array): string[] {
-  return Array.from({ length: digests.length / DIGEST_BYTES }, (_, i) => {
-    return digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES).toHex();
-  });
 }
 
 function headOf(value: Uint8Array): ActorHead {

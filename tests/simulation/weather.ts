@@ -80,10 +80,11 @@ export function noCounts(): Counts {
 export type Rates<Fault> = readonly (readonly [fault: Fault, share: number])[];
 
 /**
- * What a history is mostly about. Some are of many readers, or of replays that get in each other's way: what goes wrong
- * only there would else be met too seldom.
+ * What a history is mostly about. Some are of many readers, of replays that get in each other's way, or of processes that
+ * don't know what became of their writes, join, leave and are evicted: what goes wrong only there would else be met too
+ * seldom.
  */
-export type Theme = "anything" | "readers" | "replays";
+export type Theme = "anything" | "readers" | "replays" | "lanes";
 
 /** The weather of a history. */
 export interface Weather {
@@ -107,18 +108,28 @@ const SILENCE_SHARE = 0.01;
 const WRITE_SHARE = 0.05;
 const READ_SHARE = 0.01;
 /** The share of reads that are slow besides: much happens between what a process reads and what it does next. */
-const SLOW_SHARES = { anything: [0, 0, 0.1], readers: [0, 0.03], replays: [0, 0, 0.03] };
+const SLOW_SHARES = {
+  anything: [0, 0, 0.1],
+  readers: [0, 0.03],
+  replays: [0, 0, 0.03],
+  lanes: [0, 0.03, 0.1],
+};
+
+/** How much likelier writes of an unknown outcome are where histories are of lanes. */
+const UNKNOWN = 6;
 
 /** Draws the weather: some faults don't occur at all, so that others are seen undisturbed. */
 export function drawWeather(random: Random): Weather {
-  const theme = random.pick<Theme>(["anything", "anything", "anything", "readers", "replays", "replays"]);
-  const severity = random.pick(theme === "anything" ? [0, 0.3, 1, 1, 2] : [0, 0.3]);
+  const theme = random.pick<Theme>(
+    ["anything", "anything", "anything", "readers", "replays", "replays", "lanes", "lanes"],
+  );
+  const severity = random.pick(theme === "anything" || theme === "lanes" ? [0, 0.3, 1, 1, 2] : [0, 0.3]);
   const rate = (share: number) => random.chance(0.4) ? 0 : severity * share * random.next();
   const shareOf = (fault: Counted) =>
     fault.startsWith("killed")
       ? KILL_SHARE
       : /lost|no answer/.test(fault)
-      ? SILENCE_SHARE
+      ? SILENCE_SHARE * (theme === "lanes" && !fault.startsWith("read") ? UNKNOWN : 1)
       : fault.startsWith("read")
       ? READ_SHARE
       : WRITE_SHARE;
@@ -133,7 +144,11 @@ export function drawWeather(random: Random): Weather {
       ] as const
     ),
     switches: theme === "replays" ? random.pick([0, 0.5, 0.8]) : 0,
-    freezes: theme === "replays" ? 0.001 : random.chance(0.5) ? 0 : 0.001 * random.next(),
+    freezes: theme === "replays"
+      ? 0.001
+      : random.chance(0.5)
+      ? 0
+      : (theme === "lanes" ? 0.004 : 0.001) * random.next(),
     wayMs: random.pick([0.2, 1, 1, 5, 30]),
     batchRows: random.pick([1, 2, 3, 1000]),
   };

@@ -11,7 +11,7 @@ import { openTools } from "../../actors/maintenance.ts";
 import { systemClock } from "../../actors/store/clock.ts";
 import { digestOfKey } from "../../actors/governance/stored_key.ts";
 import { clockAt } from "../actors/clocks.ts";
-import { runTask, tempDir } from "../process/server.ts";
+import { ADMIN_TOKEN, closeInOrder, runCommand, runTask, tempDir } from "../process/server.ts";
 import { AS_ADMIN, openTestApp, openTestSystem, type TestApp } from "../routes/test_app.ts";
 import made from "./version_0_3/answers.json" with { type: "json" };
 
@@ -21,7 +21,8 @@ const secrets: Record<string, string> = made.secrets;
 
 /** Writes the database of version 0.3 to a file. */
 function writeOld(path: string): void {
-  Deno.writeFileSync(path, gunzipSync(Deno.readFileSync(new URL("signalfold.db.gz", HERE))));
+  const bytes = gunzipSync(Deno.readFileSync(new URL("signalfold.db.gz", HERE)));
+  Deno.writeFileSync(path, bytes, { mode: 0o600 });
 }
 
 /** The folder of a test: the old database, and the path of the new one. */
@@ -339,6 +340,30 @@ Deno.test("a database is imported alone, without other files", async () => {
   match(stderr, /import a database alone, without other files/);
   await noFile(files.newPath);
 });
+
+/** Everything but an import that opens a database. */
+const OPENING: [what: string, ...args: string[]][] = [
+  ["a server", "start"],
+  ["a replay", "replay"],
+  ["a verification", "replay", "--verify"],
+  ["an export", "export"],
+  ["an import of events", "import", "-"],
+  ["the management of write keys", "keys", "list"],
+];
+
+for (const [what, ...args] of OPENING) {
+  Deno.test(`${what} refuses a database of version 0.3 in one line that names the import, and changes nothing`, async () => {
+    await using files = await oldAndNew();
+    const before = Deno.readFileSync(files.oldPath);
+    const env = { KV_URL: files.oldPath, ADMIN_TOKEN, PORT: "0" };
+    const { code, stdout, stderr } = await runCommand(Deno.execPath(), ["task", "--quiet", ...args], env);
+    deepStrictEqual([code === 0, stdout], [false, ""]);
+    strictEqual(stderr.trim().split("\n").length, 1, stderr);
+    match(stderr, /signalfold 0\.3 or older wrote this database\. .*deno task import OLD\.db/);
+    closeInOrder(files.oldPath);
+    deepStrictEqual(Buffer.from(Deno.readFileSync(files.oldPath)), Buffer.from(before));
+  });
+}
 
 async function noFile(path: string): Promise<void> {
   const found = await Deno.stat(path).then(() => true, () => false);

@@ -4,8 +4,7 @@
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import type { System } from "../../../actors/system.ts";
-import { readJournal } from "../../../actors/journal/read_journal.ts";
-import { eventsOf } from "../../../actors/journal/chunk.ts";
+import { linesOfEntry, readJournal } from "../../../actors/journal/read_journal.ts";
 import { AUDIENCE_LIMITS } from "../../../actors/audiences/follow.ts";
 import { openStore, type Store } from "../../../actors/store/store.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
@@ -208,8 +207,8 @@ async function crash(world: World): Promise<void> {
   world.system = await open(world);
   // What was not answered may be in the journal or not.
   const stored = new Set<string>();
-  for await (const { chunk } of readJournal(store, {})) {
-    for (const { messageId } of eventsOf(chunk)) stored.add(messageId);
+  for await (const entry of readJournal(store, {})) {
+    for (const line of await linesOfEntry(store, entry)) stored.add(JSON.parse(line).messageId);
   }
   const sent = world.events.splice(known).filter(({ messageId }) => stored.has(messageId));
   world.events.push(...sent);
@@ -308,8 +307,9 @@ async function compare(world: World): Promise<void> {
 /** The transitions in the journal, in order. */
 async function transitionsOf(store: Store): Promise<StoredEvent[]> {
   const found: StoredEvent[] = [];
-  for await (const { chunk } of readJournal(store, {})) {
-    found.push(...eventsOf(chunk).filter(({ derived }) => derived === true));
+  for await (const entry of readJournal(store, {})) {
+    const events: StoredEvent[] = (await linesOfEntry(store, entry)).map((line) => JSON.parse(line));
+    found.push(...events.filter(({ derived }) => derived === true));
   }
   return found;
 }

@@ -2,7 +2,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { clockAt } from "../clocks.ts";
-import { type Chunk, linesOf } from "../../../actors/journal/chunk.ts";
+import { linesOfBody } from "../../../actors/journal/body.ts";
 import { exportEvents } from "../../../actors/journal/export.ts";
 import type { Store } from "../../../actors/store/store.ts";
 import { openTools } from "../../../actors/maintenance.ts";
@@ -32,12 +32,12 @@ const people: fc.Arbitrary<Person> = fc.oneof(
   fc.constantFrom(...ANONYMOUS).map((id) => ({ kind: "anonymous" as const, id })),
 );
 
-/** All that a store holds, as text: keys and values, chunks inflated. */
+/** All that a store holds, as text: keys and values, bodies inflated. */
 export async function textOf(store: Store): Promise<string> {
   const parts: string[] = [];
   for await (const { key, value } of store.list({ prefix: [] })) {
-    const text = key[0] === "journal"
-      ? linesOf(value as Chunk).join("\n")
+    const text = key[0] === "body"
+      ? linesOfBody(value as Uint8Array).join("\n")
       : value instanceof Uint8Array
       ? new TextDecoder().decode(value)
       : JSON.stringify(

@@ -3,7 +3,6 @@ import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { FOLD_VERSION } from "../../../domain/profile/fact.ts";
 import { LIMITS } from "../../../actors/limits.ts";
 import { clockAt, stillClock } from "../clocks.ts";
-import type { Chunk } from "../../../actors/journal/chunk.ts";
 import { MAX_REQUESTS } from "../../../actors/erasure/requests_api.ts";
 import { LostFence, takeFence } from "../../../actors/store/lease.ts";
 import { createJournal, NOTHING_SETTLED } from "../../../actors/journal/journal_state.ts";
@@ -85,9 +84,10 @@ for (const [how, damage] of Object.entries(DAMAGED_EVENTS)) {
 }
 
 const damages: Record<string, (store: Store) => Promise<unknown>> = {
-  "a chunk": async (store) => {
-    const { value, key } = await store.get<Chunk>(["journal", 1]);
-    return await store.commit({ checks: [], sets: [[key, { ...value!, body: value!.body.slice(4) }]] });
+  "a body": async (store) => {
+    for await (const { key, value } of store.list<Uint8Array>({ prefix: ["body"] })) {
+      await store.commit({ checks: [], sets: [[key, value!.slice(4)]] });
+    }
   },
   "the list of rejected events": (store) => {
     const { list } = store;
@@ -132,6 +132,8 @@ for (const fault of FAULTS) {
       const before = await openOn(store, { clock });
       for (const events of history) await before.commit(events, "key");
       await settle(before);
+      // So that nothing but the erasure is left to do.
+      await before.tick!();
       await before.close();
       clock.ms += 60_000;
       const faulty = withFault(store, { nth, fault });

@@ -1,7 +1,8 @@
+import { placed } from "../../domain/profile/facts.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { LIMITS } from "../../../actors/limits.ts";
-import { digestOf as digestWith, wordsOfHex } from "../../../actors/journal/chunk.ts";
+import { digestOf as digestWith, wordsOfHex } from "../../../actors/journal/digest.ts";
 import {
   addProbes,
   dueForMerge,
@@ -57,6 +58,7 @@ async function indexOf(store: Store, rounds: string[][], spanMs = Infinity) {
     const cut = Math.floor(digests.length / 3);
     const made = makeRun(nextRun++, [bytesOf(digests.slice(0, cut)), bytesOf(digests.slice(cut))], {
       at,
+      end: placed(at),
       limits: LIMITS,
     });
     strictEqual(made === undefined, digests.length === 0);
@@ -142,7 +144,7 @@ Deno.test("runs stay few, however many rounds there are, and each digest is writ
       let written = 0;
       let total = 0;
       for (const [at, n] of all.entries()) {
-        runs.push({ id: at, n, parts: 1, filterParts: 1, at });
+        runs.push({ id: at, n, parts: 1, filterParts: 1, at, end: placed(at) });
         total += n;
         const due = dueForMerge(runs, { spanMs: Infinity, limits: LIMITS });
         if (due.length === 0) continue;
@@ -162,7 +164,7 @@ const DAY_MS = 86_400_000;
 
 /** Runs whose newest ids are of these days. */
 const runsOfDays = (days: number[]): Run[] =>
-  days.map((day, id) => ({ id, n: 1, parts: 1, filterParts: 1, at: day * DAY_MS }));
+  days.map((day, id) => ({ id, n: 1, parts: 1, filterParts: 1, at: day * DAY_MS, end: placed(id) }));
 
 /** Which days of runs are kept at a day, with a window of 32 days. */
 const keptAt = (days: number[], nowDay: number, windowDays = 32) =>
@@ -183,7 +185,8 @@ Deno.test("a run is dropped whole once its newest is out of the window and its m
 Deno.test("runs that are merged make one that is as old as the newest of them", async () => {
   const store = await openStore(":memory:");
   try {
-    strictEqual(mergeRuns(store, 9, { runs: runsOfDays([3, 40, 12]), limits: LIMITS }).run.at, 40 * DAY_MS);
+    const { run } = mergeRuns(store, 9, { runs: runsOfDays([3, 40, 12]), limits: LIMITS });
+    deepStrictEqual([run.at, run.end], [40 * DAY_MS, placed(2)]);
   } finally {
     store.close();
   }

@@ -1,7 +1,7 @@
-import { deepStrictEqual, notStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { digestOf } from "../../../actors/journal/chunk.ts";
-import { HEAD, SECRET } from "../../../actors/store/keys.ts";
-import { openSecret } from "../../../actors/journal/digest_secret.ts";
+import { deepStrictEqual, notStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
+import { digestOf } from "../../../actors/journal/digest.ts";
+import { OLD_HEAD } from "../../../actors/store/keys.ts";
+import { OldDatabase, openSecret } from "../../../actors/journal/digest_secret.ts";
 import { eventWith, openOn, settle } from "../histories.ts";
 import { FILE, MEMORY } from "../stores.ts";
 
@@ -20,20 +20,14 @@ Deno.test("all who open a database at once have one secret, and another database
   notStrictEqual(digestOf("m1", other), digestOf("m1", secrets[0]!));
 });
 
-Deno.test("a journal that was begun without a secret knows its message ids still", async () => {
+Deno.test("a database that 0.3 wrote is refused in one line, which says how to import it", async () => {
   await using place = await MEMORY.make();
   const store = await place.open();
-  await store.commit({ checks: [], sets: [[HEAD, { seq: 0, events: 0, commit: "", at: 0 }]] });
-  const event = eventWith();
-  const before = await openOn(store);
-  strictEqual((await before.commit([event], "k"))[0]!.duplicate, false);
-  await settle(before);
-  await before.close();
-  const after = await openOn(store);
-  strictEqual((await after.commit([event], "k"))[0]!.duplicate, true);
-  await after.close();
-  strictEqual((await store.get(SECRET)).value, null);
-  strictEqual(await openSecret(store, randomBytes), "");
+  await store.commit({ checks: [], sets: [[OLD_HEAD, { seq: 1, events: 1, commit: "c", at: 0 }]] });
+  await rejects(openSecret(store, randomBytes), (error) => {
+    ok(error instanceof OldDatabase && /^[^\n]*deno task import OLD\.db$/.test(error.message), String(error));
+    return true;
+  });
 });
 
 Deno.test("message ids that were chosen to meet in the dedup index do not stop settling", async () => {

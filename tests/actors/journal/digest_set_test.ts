@@ -1,6 +1,6 @@
 import { strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { DIGEST_WORDS } from "../../../actors/journal/chunk.ts";
+import { DIGEST_WORDS } from "../../../actors/journal/digest.ts";
 import { createDigestSet } from "../../../actors/journal/digest_set.ts";
 import { runs } from "../../domain/profile/facts.ts";
 

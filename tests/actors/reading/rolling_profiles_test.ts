@@ -2,8 +2,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert";
 import fc from "fast-check";
 import { batches, BEGIN_MS, createStamper, eventWith, openOn, settle } from "../histories.ts";
-import { eventsOf } from "../../../actors/journal/chunk.ts";
-import { positionIn, readJournal } from "../../../actors/journal/read_journal.ts";
+import { linesOfEntry, positionIn, readJournal } from "../../../actors/journal/read_journal.ts";
 import { openStore, type Store } from "../../../actors/store/store.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import { justBefore, type Position } from "../../../domain/event/position.ts";
@@ -12,7 +11,8 @@ import type { System } from "../../../actors/system.ts";
 async function journalOf(store: Store): Promise<{ event: StoredEvent; position: Position }[]> {
   const all = [];
   for await (const entry of readJournal(store, {})) {
-    for (const [index, event] of eventsOf(entry.chunk).entries()) {
+    for (const [index, line] of (await linesOfEntry(store, entry)).entries()) {
+      const event: StoredEvent = JSON.parse(line);
       if (event.type !== undefined) all.push({ event, position: positionIn(entry, index) });
     }
   }

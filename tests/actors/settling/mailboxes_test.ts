@@ -1,5 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
+import { columnsOf, decodeHeader, encodeHeader } from "../../../actors/journal/header.ts";
 import { createMail } from "../../../actors/settling/mailboxes.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import { ACTOR_KINDS, actorsOf, type Fact, factOf } from "../../../domain/profile/fact.ts";
@@ -15,7 +16,11 @@ function folded(fact: Fact): unknown {
 
 function mailOf(events: StoredEvent[]) {
   const mail = createMail();
-  events.forEach((event, n) => mail.add(event, { place: placed(n), line: JSON.stringify(event) }));
+  const columns = columnsOf(events);
+  const digests = new Uint32Array(4 * events.length);
+  const facts = { commit: "c", at: 0, total: 0, known: undefined, senders: [], bodies: [] };
+  const header = decodeHeader(encodeHeader(facts, columns, digests));
+  events.forEach((_, n) => mail.add(header, n, { place: placed(n) }));
   return mail;
 }
 

@@ -1,9 +1,11 @@
 import { endOfJournal } from "../../../actors/journal/read_journal.ts";
 import { BEGINNING } from "../../../domain/event/position.ts";
-import { ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, notStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { gather } from "../../../actors/settling/read_round.ts";
-import { memoryOf } from "../../../actors/settling/mailboxes.ts";
+import { lazyFact, memoryOf } from "../../../actors/settling/mailboxes.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
+import { factOf } from "../../../domain/profile/fact.ts";
+import { placed } from "../../domain/profile/facts.ts";
 import { eventWith, openOn } from "../histories.ts";
 import { MEMORY } from "../stores.ts";
 
@@ -22,13 +24,23 @@ async function gathered(events: StoredEvent[]): Promise<number> {
   return found.mail.events();
 }
 
-const withTraits = (traits: Record<string, unknown>) =>
-  Array.from({ length: 120 }, (_, n) => eventWith({ type: "identify", userId: `u${n}`, traits }));
+const withTraits = (traits: Record<string, unknown>, length = 120) =>
+  Array.from({ length }, (_, n) => eventWith({ type: "identify", userId: `u${n}`, traits }));
 
 Deno.test("a stretch takes large events by their size, and far fewer of those that take many times as much memory", async () => {
-  strictEqual(await gathered(withTraits({ text: "x".repeat(30_000) })), 120);
-  const ofObjects = await gathered(withTraits({ x: Array(10_000).fill({}) }));
-  ok(ofObjects >= 5 && ofObjects <= 10, `${ofObjects} events`);
+  const ofText = await gathered(withTraits({ text: "x".repeat(30_000) }));
+  ok(ofText >= 60 && ofText <= 100, `${ofText} events`);
+  // Small traits are kept as objects, and count as many times as much as their text.
+  const ofObjects = await gathered(withTraits({ x: Array(150).fill({}) }, 2_000));
+  ok(ofObjects >= 300 && ofObjects <= 600, `${ofObjects} events`);
+});
+
+Deno.test("large traits become objects only when a fold asks for them, each time anew", () => {
+  const event = eventWith({ type: "identify", traits: { x: Array(10_000).fill({}) } });
+  const { fact, lineBytes } = lazyFact(event, placed(1));
+  deepStrictEqual(fact, factOf(event, placed(1)));
+  notStrictEqual(fact.traits, fact.traits);
+  ok(lineBytes < 100_000, `${lineBytes}`);
 });
 
 Deno.test("an ordinary event counts as it is long, and one of empty objects some twenty times as much", () => {

@@ -184,6 +184,7 @@ const masked = (value: unknown) =>
         /"(receivedAt|createdAt|committedAt|updatedAt|at|apiHost|protocol)":"[^"]*"/g,
         '"$1":"MASKED"',
       )
+      .replaceAll(/"position":"[0-9a-f]{24}"/g, '"position":"MASKED"')
       .replaceAll(/"settled":(true|false)/g, '"settled":"MASKED"'),
   );
 

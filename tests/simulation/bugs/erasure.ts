@@ -4,24 +4,26 @@ import type { Bug } from "../product.ts";
 /** Bugs in erasing somebody. */
 export const ERASURE_BUGS: readonly Bug[] = [
   {
-    name: "chunks are rewritten without a check",
-    rule: "Erasure: chunks are rewritten with checks",
+    name: "entries are rewritten without a check",
+    rule: "Erasure: entries are rewritten with checks",
     patches: [{
       file: "actors/erasure/execute.ts",
-      find: "if (sets.length > 0) await write({ sets, deletes: [] });",
-      replace: "if (sets.length > 0) await store.commit({ checks: [], sets });",
+      find: "const operations = createOperations(write, { ...limits, writeBytes: limits.erasedBytes });",
+      replace:
+        "const operations = createOperations(async (writes) => void await store.commit({ checks: [], ...writes }), { ...limits, writeBytes: limits.erasedBytes });",
     }],
   },
   {
-    name: "chunks are rewritten with a check of something else",
-    rule: "Erasure: under the fence, or two who erase get in each other's way",
+    name: "entries are rewritten with a check of something else",
+    rule: "Erasure: under the lease, or two who erase get in each other's way",
     patches: [{
       file: "actors/erasure/execute.ts",
-      find: "if (sets.length > 0) await write({ sets, deletes: [] });",
-      replace: `for (const set of sets) {
-      const { stamp } = await store.get(set[0]);
-      await store.commit({ checks: [{ key: set[0], stamp }], sets: [set] });
-    }`,
+      find: "const operations = createOperations(write, { ...limits, writeBytes: limits.erasedBytes });",
+      replace: `const operations = createOperations(async (writes) => {
+    const [key] = writes.sets[0]!;
+    const { stamp } = await store.get(key);
+    await store.commit({ checks: [{ key, stamp }], ...writes });
+  }, { ...limits, writeBytes: limits.erasedBytes });`,
     }],
   },
   {
@@ -86,6 +88,24 @@ export const ERASURE_BUGS: readonly Bug[] = [
     patches: [{
       file: "actors/erasure/execute.ts",
       find: "    await stopRebuilds(fence, options);\n",
+      replace: "",
+    }],
+  },
+  {
+    name: "an erasure does not wait for those who commit",
+    rule: "Erasure: every lane is written after it by a process that knows the suppression, or evicted",
+    patches: [{
+      file: "actors/erasure/execute.ts",
+      find: "    if (!await options.allKnow(fence, options, no)) return false;\n",
+      replace: "",
+    }],
+  },
+  {
+    name: "who was judged before a suppression is not judged again",
+    rule: "Erasure: every lane is written after it by a process that knows the suppression, or evicted",
+    patches: [{
+      file: "actors/journal/appender.ts",
+      find: "    await judgeAgain(group);\n",
       replace: "",
     }],
   },
