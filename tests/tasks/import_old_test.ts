@@ -354,14 +354,14 @@ const OPENING: [what: string, ...args: string[]][] = [
 for (const [what, ...args] of OPENING) {
   Deno.test(`${what} refuses a database of version 0.3 in one line that names the import, and changes nothing`, async () => {
     await using files = await oldAndNew();
-    const before = Deno.readFileSync(files.oldPath);
+    const before = await Deno.readFile(files.oldPath);
     const env = { KV_URL: files.oldPath, ADMIN_TOKEN, PORT: "0" };
     const { code, stdout, stderr } = await runCommand(Deno.execPath(), ["task", "--quiet", ...args], env);
     deepStrictEqual([code === 0, stdout], [false, ""]);
     strictEqual(stderr.trim().split("\n").length, 1, stderr);
     match(stderr, /signalfold 0\.3 or older wrote this database\. .*deno task import OLD\.db/);
     closeInOrder(files.oldPath);
-    deepStrictEqual(Buffer.from(Deno.readFileSync(files.oldPath)), Buffer.from(before));
+    deepStrictEqual(Buffer.from(await Deno.readFile(files.oldPath)), Buffer.from(before));
   });
 }
 
