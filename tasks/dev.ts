@@ -62,7 +62,7 @@ function makeToken(): string {
   return crypto.getRandomValues(new Uint8Array(24)).toHex();
 }
 
-/** The output of every start. Exactly one line begins with the command, so that a program can find and run it. */
+/** The output of every start: two lines are commands to paste, one that sends and one that reads. */
 function greeting(url: string, { kvUrl = DEV_KV_URL }: Settings): string {
   const ofFile = `(created on first start, stored in ${SECRETS})`;
   const keys = [
@@ -70,6 +70,9 @@ function greeting(url: string, { kvUrl = DEV_KV_URL }: Settings): string {
     made.ADMIN_TOKEN && `  admin token  ${made.ADMIN_TOKEN}   ${ofFile}`,
   ].filter(Boolean);
   const user = made.WRITE_KEY === undefined ? '"$WRITE_KEY:"' : `'${made.WRITE_KEY}:'`;
+  const bearer = made.ADMIN_TOKEN === undefined
+    ? '"Authorization: Bearer $ADMIN_TOKEN"'
+    : `'Authorization: Bearer ${made.ADMIN_TOKEN}'`;
   const event = JSON.stringify({
     type: "track",
     userId: "user_123",
@@ -88,6 +91,9 @@ Send an event:
 
 curl -X POST ${url}/api/v1/events -u ${user} -H 'Content-Type: application/json' -d '${event}'
 
-Then look at the profile: GET ${url}/api/v1/users/user_123
-with the header "Authorization: Bearer <admin token>". Ctrl+C stops.`;
+Read the profile:
+
+curl ${url}/api/v1/users/user_123 -H ${bearer}
+
+The API is documented at ${url}/docs. Ctrl+C stops.`;
 }

@@ -1,7 +1,7 @@
+import { taskCommand } from "./task_command.ts";
 import { deepStrictEqual, match, strictEqual } from "node:assert";
 import { PACKAGE_VARIABLES, readConfig, settingsTable, VARIABLES } from "../config.ts";
 import { readAllowList } from "../domain/forwarding/address.ts";
-import denoJson from "../deno.json" with { type: "json" };
 
 const START = { dev: false, deploy: false };
 const ADMIN_TOKEN = "secret-admin-0123456789ab";
@@ -241,7 +241,7 @@ Deno.test("settingsTable() has a description and a default for each variable", (
 
 for (const task of ["dev", "start"] as const) {
   Deno.test(`deno task ${task} may read the variables of the settings and no others, and never has all permissions`, () => {
-    const command = denoJson.tasks[task];
+    const command = taskCommand(task);
     const names = /export NAMES=(\S+)/.exec(command)?.[1]?.split(",");
     deepStrictEqual(names, [...VARIABLES, "DENO_DEPLOYMENT_ID", "DENO_DEPLOY", ...PACKAGE_VARIABLES]);
     strictEqual(

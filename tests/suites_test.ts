@@ -1,5 +1,5 @@
-import { deepStrictEqual } from "node:assert";
-import denoJson from "../deno.json" with { type: "json" };
+import { taskCommand, TASKS } from "./task_command.ts";
+import { deepStrictEqual, ok } from "node:assert";
 
 /** The files of tests below a folder, by their paths from the root. */
 function testFiles(folder: string): string[] {
@@ -11,7 +11,7 @@ function testFiles(folder: string): string[] {
 
 /** Whether a task runs a file: by its path, its folder, or as a file beside the folders, and not by one that it leaves out. */
 function runs(task: "test" | "test:slow", file: string): boolean {
-  const words = denoJson.tasks[task].split(" ");
+  const words = taskCommand(task).split(" ");
   const ignored = words.flatMap((word) => word.startsWith("--ignore=") ? word.slice(9).split(",") : []);
   const isBeside = !file.slice("tests/".length).includes("/");
   return !ignored.includes(file) &&
@@ -22,5 +22,12 @@ function runs(task: "test" | "test:slow", file: string): boolean {
 
 Deno.test("each test is in one suite: the quick one, or the slow one", () => {
   deepStrictEqual(testFiles("tests").filter((file) => runs("test", file) === runs("test:slow", file)), []);
-  deepStrictEqual(denoJson.tasks["test:all"], "deno task test && deno task test:slow");
+  deepStrictEqual(taskCommand("test:all"), "deno task test && deno task test:slow");
+});
+
+Deno.test("every task has a description, and dev and start print no long command", () => {
+  for (const [name, { description, command }] of Object.entries(TASKS)) {
+    ok(description.length > 3, name);
+    if (["dev", "start"].includes(name)) ok(command.length < 80, command);
+  }
 });

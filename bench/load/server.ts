@@ -1,4 +1,5 @@
 /** A server under load: a child process on a free port, watched from outside. */
+import { taskCommand } from "../../tests/task_command.ts";
 
 /** How to start one. */
 export interface Start {
@@ -38,7 +39,7 @@ const ROOT = new URL("../../", import.meta.url);
 
 /** V8's flags of all targets: those of `deno task start`, from `deno.json` itself. */
 const V8_FLAGS = /--v8-flags=\S+/.exec(
-  JSON.parse(Deno.readTextFileSync(new URL("deno.json", ROOT))).tasks.start,
+  taskCommand("start"),
 )![0];
 
 /** Starts a server and waits until `GET /healthz` answers. Throws with the end of its log where it does not. */

@@ -1,4 +1,5 @@
 /** A server as `deno task start` runs it: a process of its own, on a free port, over a database file; and the tasks beside it. */
+import { taskCommand } from "../task_command.ts";
 import { DatabaseSync } from "node:sqlite";
 import { VARIABLES } from "../../config.ts";
 
@@ -65,9 +66,9 @@ function startArguments(
   kvPath: string,
   { heapMb, geoipDb }: { heapMb: number | undefined; geoipDb: string | undefined },
 ): string[] {
-  const { tasks: { start } } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
+  const start = taskCommand("start");
   const names = /export NAMES=(\S+)/.exec(start)?.[1];
-  const run = start.split("&&").at(-1)?.trim();
+  const run = start.split("&&").at(-1)!.trim();
   if (names === undefined || !/^deno run .* main\.ts$/.test(run)) {
     throw new Error(`the start task is not what this reads: ${start}`);
   }

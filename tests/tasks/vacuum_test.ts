@@ -1,6 +1,6 @@
 /** `deno task vacuum`: what it may do, and what it says where there is nothing to be done. */
+import { taskCommand } from "../task_command.ts";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import denoJson from "../../deno.json" with { type: "json" };
 import { openStore } from "../../actors/store/store.ts";
 import { runCommand, runTask, tempDir } from "../process/server.ts";
 
@@ -11,7 +11,7 @@ Deno.test("while the file is rewritten the task can reach nothing else", async (
   await store.commit({ checks: [], sets: [[["deleted"], "planted".repeat(1_000)]] });
   await store.commit({ checks: [], sets: [], deletes: [["deleted"]] });
   store.close();
-  const [name, ...words] = denoJson.tasks.vacuum.split("&&").at(-1)!.trim().split(" ");
+  const [name, ...words] = taskCommand("vacuum").split("&&").at(-1)!.trim().split(" ");
   strictEqual(name, "deno");
   const probed = words.toSpliced(1, 0, "--preload=tests/tasks/vacuum_probe.ts");
   const { code, stdout, stderr } = await runCommand(Deno.execPath(), probed, { KV_URL: kvPath });
