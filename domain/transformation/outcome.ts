@@ -30,15 +30,19 @@ export interface Failure {
 /** The results, none if the event is dropped; or the failure. */
 export type Outcome = ({ results: StoredEvent[] } | { error: Failure }) & { logs?: string[] };
 
-/** Members whose values are times, and members whose values are text. */
-const TIMES: readonly string[] = ["timestamp", "receivedAt", "sentAt", "originalTimestamp"];
-const TEXTS: readonly string[] = ["event", "name", "category", ...ID_MEMBERS];
+/** The types of the members that every event may have: objects, text and times. */
+const TYPE_OF: ReadonlyMap<string, "map" | "text" | "time"> = new Map([
+  ...MAP_MEMBERS.map((name) => [name, "map"] as const),
+  ...["event", "name", "category", ...ID_MEMBERS].map((name) => [name, "text"] as const),
+  ...["timestamp", "receivedAt", "sentAt", "originalTimestamp"].map((name) => [name, "time"] as const),
+]);
 
 /** Whether a value can be a member at the top of an event: readers rely on the types of those that every event may have. */
 export function fitsMember(name: string, value: unknown): boolean {
-  if ((MAP_MEMBERS as readonly string[]).includes(name)) return isObject(value);
-  if (TEXTS.includes(name)) return typeof value === "string";
-  return !TIMES.includes(name) || typeof value === "string" && parseTimestamp(value) !== undefined;
+  const type = TYPE_OF.get(name);
+  if (type === undefined) return true;
+  if (type === "map") return isObject(value);
+  return typeof value === "string" && (type === "text" || parseTimestamp(value) !== undefined);
 }
 
 /**
@@ -67,7 +71,9 @@ function failure(message: string): Outcome {
 
 /** A result with the times of its event where it has none, and without members that count as absent. */
 function completed(result: JsonObject, { timestamp, receivedAt }: StoredEvent): JsonObject {
-  for (const name of [...TIMES, ...TEXTS, ...MAP_MEMBERS]) if (isAbsent(result[name])) delete result[name];
+  for (const name of Object.keys(result)) {
+    if (TYPE_OF.has(name) && isAbsent(result[name])) delete result[name];
+  }
   result.timestamp ??= timestamp;
   result.receivedAt ??= receivedAt;
   return result;
