@@ -279,7 +279,7 @@ export function tabs(
 
 /** A part with its title. */
 export function part(title: string, ...content: ComponentChildren[]): VNode {
-  return tags.section({ class: "part", "aria-label": title }, tags.h3(null, title), ...content);
+  return div({ class: "part", role: "group", "aria-label": title }, tags.h3(null, title), ...content);
 }
 
 /** Names and values. */

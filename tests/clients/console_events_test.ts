@@ -151,6 +151,8 @@ testWhere(missingForBrowser, {
     await using again = await startServer(console.path, { PORT: port });
     strictEqual(again.url, console.server.url);
     await console.until(`${CAME} === 101`);
+    // Its line stands below what came after it.
+    await console.value(`document.querySelector(".window-body").scrollTo(0, 95 * 36)`);
     await console.shows("Nobody watched from");
   },
 });
