@@ -303,6 +303,8 @@ export function createStream(options: StreamOptions) {
         }
         leftOut = Math.max(0, leftOut - found.length);
         makeReady(order.refill(keys, found, isAll ? undefined : at));
+        // Some may have been erased, or are no longer wanted.
+        if (!order.hasUnread()) leftOut = 0;
       }
     },
     seal,

@@ -11,11 +11,8 @@ export function createSegment(options: SenderOptions): Sender {
   const client = createHttpClient(options);
   return {
     prepare({ events }) {
-      const body = JSON.stringify({
-        batch: events.map(outgoing),
-        // Times are corrected already: what is sent now was sent now.
-        sentAt: new Date(options.clock.now()).toISOString(),
-      });
+      // Without `sentAt`: the times are corrected already, and would be moved by the time on the wire.
+      const body = JSON.stringify({ batch: events.map(outgoing) });
       return Promise.resolve(client.prepare({
         method: "POST",
         url: `${url.replace(/\/+$/, "")}/v1/batch`,

@@ -158,7 +158,11 @@ export const SETTINGS_SCHEMAS = {
   }),
   segment: strict({ url: url("https", "http"), writeKey: secret }),
   postgres: strict({
-    url: text(MAX_URL),
+    // Its user and password are moved to the settings for them.
+    url: text(MAX_URL).refine(
+      (value) => /^postgres(ql)?:\/\/[^/]/.test(value) && URL.canParse(value),
+      "must be a URL that begins with postgres://",
+    ),
     schema: identifier.default("public"),
     table: identifier.default("events"),
     user: text(MAX_TEXT).optional(),
@@ -293,7 +297,25 @@ export function definitionOf(draft: Draft, standing: Definition | undefined): De
     batch: { maxEvents, maxBytes, maxWaitMs },
     ...rateLimit !== undefined && { rateLimit },
     onErase,
-    settings: withSecrets(SETTINGS_SCHEMAS[kind].parse(draft.settings) as JsonObject, before),
+    settings: withSecrets(
+      withoutCredentials(kind, SETTINGS_SCHEMAS[kind].parse(draft.settings) as JsonObject),
+      before,
+    ),
+  };
+}
+
+/** The settings of PostgreSQL, whose URLs usually have a user and a password: no URL that is stored has. */
+function withoutCredentials(kind: Kind, settings: JsonObject): JsonObject {
+  if (kind !== "postgres") return settings;
+  const url = new URL(String(settings.url));
+  const { username, password } = url;
+  url.username = "";
+  url.password = "";
+  return {
+    ...username !== "" && { user: decodeURIComponent(username) },
+    ...password !== "" && { password: decodeURIComponent(password) },
+    ...settings,
+    url: url.href,
   };
 }
 

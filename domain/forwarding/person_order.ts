@@ -131,6 +131,8 @@ export function createPersonOrder<T extends Waiting>({ maxItems }: { maxItems: n
       for (const key of starved) from = minOf(from, queues.get(key)?.unread);
       return from === undefined ? undefined : { keys: new Set(starved), from };
     },
+    /** Whether anything is left out. */
+    hasUnread: () => queues.values().some(({ unread }) => unread !== undefined),
     /** Whether a key may have unread events at a position. */
     isUnread: (key: string, position: Position) => {
       const unread = queues.get(key)?.unread;
