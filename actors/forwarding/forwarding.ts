@@ -33,6 +33,7 @@ import {
   forwardPrefixes,
 } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
+import { withTimeout } from "../store/timeout.ts";
 import { type DeliveryParts, type TracedDelivery, traceDelivery } from "./deliveries.ts";
 import { type ErasureReport, keysOfPerson } from "./erasing.ts";
 import { createFigures, type Figures } from "./figures.ts";
@@ -61,6 +62,12 @@ export interface Shown {
   status: DestinationStatus;
 }
 
+/** A destination's figures. */
+export interface DestinationGauge {
+  name: string;
+  status: DestinationStatus;
+}
+
 /** Forwarding, for the routes. */
 export interface Forwarding extends Orders {
   /** As administrators see them. */
@@ -82,6 +89,8 @@ export interface Forwarding extends Orders {
   /** What an erasure came to at the destinations, by the digest of the person. */
   erasure(digest: string): Promise<ErasureReport | undefined>;
   figures: Figures;
+  /** How each destination is. Never throws, and takes a second at the most. */
+  gauges(): Promise<DestinationGauge[]>;
   /** Begins to deliver, and to look for what other processes do. */
   start(): void;
   /** Delivers what can be delivered now, within a time. */
@@ -109,6 +118,9 @@ const SLOW_LOOKS = 5;
 
 /** Without destinations a process looks for some so often. */
 const LOOK_IDLE_MS = 2_000;
+
+/** If storage does not answer in this time, there are no figures of destinations. */
+const GAUGES_MS = 1_000;
 
 /** Memory for events that are read again. */
 const EVENT_LIMITS = { cacheBytes: 8 * 1024 * 1024 };
@@ -242,6 +254,14 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
     async list() {
       await destinations.refreshed();
       return await Promise.all(destinations.all().map(shown));
+    },
+    async gauges() {
+      const read = async () =>
+        (await Promise.all(destinations.all().map(shown))).map(({ destination: { name }, status }) => ({
+          name,
+          status,
+        }));
+      return await withTimeout(read().catch(() => []), { clock, ms: GAUGES_MS, onTimeout: () => [] });
     },
     get: async (name) => await shownUnlessGone(await found(name)),
     async usersOf(transformation) {

@@ -163,6 +163,7 @@ function systemOf(store: Store): System {
       start() {},
       tick: outside,
       close: outside,
+      gauges: outside,
       figures: createFigures(),
     },
     rateLimits: {

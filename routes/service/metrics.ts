@@ -5,6 +5,7 @@
 import { audienceFigures } from "./audience_figures.ts";
 import { Hono } from "hono";
 import { Counter, Gauge, Histogram, type OpenMetricsContentType, Registry } from "./prometheus.ts";
+import { forwardingMetrics } from "./forwarding_metrics.ts";
 import type { Observer, System } from "../../actors/system.ts";
 import { outcomeOf, rejectedCells, takenCells, violationsOf } from "../../domain/stats/counts.ts";
 import { type Parts, type RouteEnv, withAccess } from "../handler/handle.ts";
@@ -88,6 +89,7 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
   const requestsTotal = counter("requests", "Requests answered, HEAD as GET.", ["method", "route", "status"]);
   const setGauges = gaugesOf(gauge);
   const setMemory = memoryOf(gauge);
+  const setForwarding = forwardingMetrics(makers);
   const setAudiences = audienceFigures(makers);
   gauge("process_start_time_seconds", "Start time of the process since the Unix epoch.").set(
     startedAt / 1000,
@@ -120,6 +122,7 @@ export function createMetrics({ startedAt, memory }: MetricsOptions): Metrics {
       setGauges(await system.gauges());
       setEvents(system);
       setAudiences(await system.audiences.figures().catch(() => undefined));
+      setForwarding(await system.forwarding.gauges(), system.forwarding.figures);
       requestsTotal.reset();
       for (const { count, ...labels } of requests.all()) requestsTotal.inc(labels, count);
       setMemory(memory());
