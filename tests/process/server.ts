@@ -1,7 +1,7 @@
 /** A server as `deno task start` runs it: a process of its own, on a free port, over a database file; and the tasks beside it. */
 import { taskCommand } from "../task_command.ts";
 import { DatabaseSync } from "node:sqlite";
-import { VARIABLES } from "../../config.ts";
+import { PACKAGE_VARIABLES, VARIABLES } from "../../config.ts";
 
 /** The root of the repository. */
 export const ROOT = new URL("../../", import.meta.url).pathname;
@@ -19,7 +19,7 @@ const ANSWER_MS = 120_000;
 
 /** Everything that signalfold reads from the environment, unset: whatever the shell of the tests has set. */
 const BLANK = Object.fromEntries(
-  [...VARIABLES, "DENO_DEPLOYMENT_ID", "DENO_DEPLOY"].map((name) => [name, ""]),
+  [...VARIABLES, ...PACKAGE_VARIABLES, "DENO_DEPLOYMENT_ID", "DENO_DEPLOY"].map((name) => [name, ""]),
 );
 
 /** An answer: the status and its JSON. */
