@@ -255,6 +255,8 @@ function split(work: Work, ended: Ended, answer: Answer): void {
 async function stop(work: Work, { running, items }: Ended, answer: Answer): Promise<void> {
   running.stream.putBack(items);
   const reason = answer.reason ?? answer.verdict;
+  if (work.stopped === work.destination.version) return;
+  work.stopped = work.destination.version;
   if (answer.verdict === "off") return await turnOff(work, reason);
   const { destination, parts } = work;
   if (!destination.definition.enabled) return;

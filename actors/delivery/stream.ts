@@ -270,7 +270,9 @@ export function createStream(options: StreamOptions) {
     /** Reads some more, up to a position; false if there is nothing, or no room. */
     async readMore(end: Position): Promise<boolean> {
       const upTo = options.to !== undefined && options.to < end ? options.to : end;
-      if (readTo >= upTo || isFull()) return false;
+      // Not event by event: each reading waits for storage.
+      const isLow = fresh.size <= limits.readAhead / 2 || isSealed(options.destination().definition);
+      if (readTo >= upTo || isFull() || !isLow) return false;
       for (const entry of await follower.read(readTo, upTo)) {
         take(entry);
         if (isFull() || readTo >= upTo) break;

@@ -120,6 +120,8 @@ export interface Work {
   durations: number[];
   savedMs: number;
   renewedMs: number;
+  /** The version of the destination that was stopped by an answer: the others under way say the same. */
+  stopped?: string;
   wake(): void;
   /** Looks for orders again. */
   orderAgain(): void;

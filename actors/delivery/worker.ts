@@ -13,6 +13,7 @@ import {
 } from "../store/keys.ts";
 import { LostFence, takeFence } from "../store/lease.ts";
 import type { Destination } from "./destinations.ts";
+import type { ReadEntry } from "./follower.ts";
 import { dispatch, isRunning } from "./dispatch.ts";
 import { obeyOrders } from "./orders.ts";
 import { sendNotices } from "./notices.ts";
@@ -40,6 +41,8 @@ export interface Worker {
   update(destination: Destination): void;
   /** There are orders. */
   order(): void;
+  /** New entries of the journal: it is woken if it may want one of their events, and now and then otherwise. */
+  news(after: Position, entries: readonly ReadEntry[]): void;
   /** It is due by its key: what is known of it is out of date. */
   wakeDue(): void;
   /** Somebody was erased. */
@@ -69,6 +72,10 @@ export function startWorker(parts: WorkerParts, first: Destination): Worker {
   let isClosed = false;
   let hasOrders = true;
   let hasErasures = false;
+  /** A stretch behind the checkpoint in which nothing is wanted. */
+  let skimmed: { from: Position; to: Position; events: number } | undefined;
+  /** When news came last that were worth waking. */
+  let newsMs = -Infinity;
   /** What is known of the stored state where another process may work. */
   let known: { position: Position; dueAt: number | null } | undefined;
   const saveInTurn = createSerialQueue();
@@ -119,7 +126,9 @@ export function startWorker(parts: WorkerParts, first: Destination): Worker {
       foldVersion: FORWARD_VERSION,
     });
     if (fence === undefined) return false;
-    work = await open({ parts, fence, destination, wake: signal.set, orderAgain: order });
+    const stretch = skimmed;
+    skimmed = undefined;
+    work = await open({ parts, fence, destination, wake: signal.set, orderAgain: order }, stretch);
     parts.slots.join(destination.id);
     try {
       await workUntilIdle(work);
@@ -162,6 +171,8 @@ export function startWorker(parts: WorkerParts, first: Destination): Worker {
   async function pump(work: Work): Promise<number> {
     if (!isRunning(work.destination)) return Infinity;
     if (!isHeld(work)) await saveInTurn(() => writeUnder(work, {}));
+    // What is ready need not wait for storage.
+    dispatch(work);
     let hasMore = false;
     const end = follower.end()!.end;
     for (const running of work.streams) {
@@ -178,6 +189,14 @@ export function startWorker(parts: WorkerParts, first: Destination): Worker {
     // Requests of senders, and other destinations, come in between.
     if (hasMore) await clock.turn();
     return hasMore && work.streams.some(({ stream }) => !stream.hasReady()) ? clock.monotonic() : again;
+  }
+
+  /** Notes that nothing in these entries is wanted, so that they need not be read again. */
+  function skim(after: Position, entries: readonly ReadEntry[]): void {
+    const isNext = skimmed === undefined ? known?.position === after : skimmed.to === after;
+    if (work !== undefined || !isNext) return void (skimmed = undefined);
+    const events = entries.reduce((sum, { n }) => sum + n, skimmed?.events ?? 0);
+    skimmed = { from: skimmed?.from ?? after, to: entries.at(-1)!.end, events };
   }
 
   async function saveIfDue(work: Work): Promise<void> {
@@ -208,9 +227,19 @@ export function startWorker(parts: WorkerParts, first: Destination): Worker {
       destination = changed;
       if (work !== undefined) work.destination = changed;
       known = undefined;
+      skimmed = undefined;
       signal.set();
     },
     order,
+    news(after, entries) {
+      const { filter } = destination;
+      const now = clock.monotonic();
+      const isWanted = entries.some(({ kinds }) => kinds.keys().some((kind) => filter.mayWant(kind)));
+      if (!isWanted) skim(after, entries);
+      if (!isWanted && now - newsMs < limits.saveIdleMs) return;
+      newsMs = now;
+      signal.set();
+    },
     wakeDue() {
       if (work === undefined) known = undefined;
       signal.set();
@@ -248,11 +277,17 @@ async function open(
     Work,
     "parts" | "fence" | "destination" | "wake" | "orderAgain"
   >,
+  skimmed: { from: Position; to: Position; events: number } | undefined,
 ): Promise<Work> {
   const { store, clock } = parts;
   const mark = await store.get<ErasedMark>(FORWARD_ERASED);
   parts.seeErasures(mark.stamp);
   const state: ForwardState = structuredClone({ ...fence.value(), erased: mark.value?.no ?? 0, underWay: 0 });
+  if (skimmed !== undefined && skimmed.from === state.position) {
+    state.position = skimmed.to;
+    state.events += skimmed.events;
+    state.filtered.where += skimmed.events;
+  }
   const work: Work = {
     parts,
     destination,
@@ -271,7 +306,7 @@ async function open(
     sent: [],
     sets: [],
     deletes: [],
-    isDirty: false,
+    isDirty: skimmed !== undefined,
     pages: [],
     lastPage: { sent: [] },
     durations: [],

@@ -187,6 +187,8 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
   }
 
   async function shown(destination: Destination): Promise<Shown> {
+    // One that wants nothing of what is new looks at it only now and then.
+    workers.get(destination.id)?.wake();
     await workers.get(destination.id)?.flush();
     const { value: stored } = await store.get<ForwardState>(forwardKey(destination.id));
     return { destination, status: await statusOf(store, destination, { stored, now: clock.now() }) };
@@ -235,8 +237,21 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
       for (const worker of workers.values()) worker.order();
     }
     if (isSlow) await wakeDue();
-    if (before === undefined || comparePositions(before, end) < 0) {
-      for (const worker of workers.values()) worker.wake();
+    if (before === undefined) return wakeAll();
+    if (comparePositions(before, end) < 0) await tellNews(before, end);
+  }
+
+  function wakeAll(): void {
+    for (const worker of workers.values()) worker.wake();
+  }
+
+  /** Wakes whoever may want one of the new events. */
+  async function tellNews(before: Position, end: Position): Promise<void> {
+    for (let at = before; at < end;) {
+      const entries = await follower.read(at, end);
+      if (entries.length === 0) return wakeAll();
+      for (const worker of workers.values()) worker.news(at, entries);
+      at = entries.at(-1)!.end;
     }
   }
 
@@ -326,6 +341,7 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
       const endMs = clock.monotonic() + ms;
       await look();
       await wakeDue();
+      wakeAll();
       while (clock.monotonic() < endMs && [...workers.values()].some((worker) => !worker.isIdle())) {
         await clock.sleep(20);
       }

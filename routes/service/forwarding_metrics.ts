@@ -9,6 +9,9 @@ interface Makers {
   gauge(name: string, help: string, labelNames?: string[]): Gauge;
 }
 
+/** The label of a destination's name. */
+const LABEL = "destination";
+
 const STATES = ["running", "failing", "paused", "off"] as const;
 
 /** Makes the figures, and the function that sets them. */
@@ -16,7 +19,7 @@ export function forwardingMetrics(
   { counter, gauge }: Makers,
 ): (destinations: readonly DestinationGauge[], figures: Figures) => void {
   const named = (name: string, help: string, more: string[] = []) =>
-    gauge(`signalfold_destination_${name}`, help, ["destination", ...more]);
+    gauge(`signalfold_destination_${name}`, help, [LABEL, ...more]);
   const lagEvents = named("lag_events", "Events of the journal that a destination has not settled.");
   const lagSeconds = named("lag_seconds", "Age of the first event that a destination has not settled.");
   const held = named("held_events", "Events that wait behind another one of their person.");
@@ -27,13 +30,13 @@ export function forwardingMetrics(
   ]);
   const latency = named("latency_seconds", "Duration of the last attempts.", ["quantile"]);
   const attempts = counter("delivery_attempts", "Requests to destinations, by outcome.", [
-    "destination",
+    LABEL,
     "outcome",
   ]);
   const replaced = counter(
     "destination_replaced_characters",
     "Characters that a destination refuses and that were replaced.",
-    ["destination"],
+    [LABEL],
   );
   return function set(destinations, figures) {
     for (const each of [lagEvents, lagSeconds, held, retrying, dead, state, latency]) each.reset();
