@@ -178,7 +178,9 @@ Deno.test("segment: a second signalfold has each event once, with its times and 
       get nowMs() {
         return Date.now();
       },
-      set nowMs(_) {},
+      set nowMs(_) {
+        // The time is not for the test to set.
+      },
     },
   });
   const server = Deno.serve(
