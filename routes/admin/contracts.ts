@@ -70,6 +70,9 @@ export const draftSchema = z.strictObject({
   });
 });
 
+/** Of `PATCH …/contracts/{name}`. */
+export const modeSchema = z.strictObject({ mode }, { error: bodyErrors });
+
 /** Of `POST /api/v1/admin/common-contracts`. */
 export const commonSchema = z.strictObject({ mode }, { error: bodyErrors });
 
@@ -114,6 +117,7 @@ export function contractRoutes(parts: Parts): Hono<RouteEnv> {
     }),
   );
   routes.put("/api/v1/admin/contracts/:name", named((c, name) => putOne(parts, c, name)));
+  routes.patch("/api/v1/admin/contracts/:name", named((c, name) => changeMode(parts, c, name)));
   routes.delete(
     "/api/v1/admin/contracts/:name",
     named(async (c, name) => {
@@ -155,6 +159,23 @@ async function putOne(parts: Parts, c: RouteContext, name: string): Promise<Outc
   return await unlessRefused(async () => {
     const [contract] = await parts.system.contracts.put([{ name, ...draft.value }], authorOf(parts, c));
     return jsonResponse(contract);
+  });
+}
+
+/** Changes the mode alone: nobody must send the schema again to enforce a contract. */
+async function changeMode(parts: Parts, c: RouteContext, name: string): Promise<Outcome> {
+  const body = await readBody(parts, c, modeSchema);
+  if (body.problem !== undefined) return body.problem;
+  const stored = await parts.system.contracts.get(name);
+  if (stored === undefined) return NO_SUCH_CONTRACT;
+  const { version: _, updatedAt: __, notice, ...contract } = stored;
+  if (notice !== undefined) return invalid("invalid_schema", "schema", notice);
+  return await unlessRefused(async () => {
+    const [changed] = await parts.system.contracts.put(
+      [{ ...contract, mode: body.value.mode }],
+      authorOf(parts, c),
+    );
+    return jsonResponse(changed);
   });
 }
 

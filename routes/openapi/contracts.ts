@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { CONTRACT_MODES } from "../../domain/contract/contract.ts";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
-import { checkQuery, commonSchema, draftSchema, versionsQuery } from "../admin/contracts.ts";
+import { checkQuery, commonSchema, draftSchema, modeSchema, versionsQuery } from "../admin/contracts.ts";
 import { described, type Group } from "../operation/operation.ts";
 import { time } from "./reading.ts";
 
@@ -96,6 +96,14 @@ export const contracts: Group = {
       right: "admin",
       answers: { 200: { description: "The contract.", schema: contractSchema, example: stored } },
       refusals: ["BadName", "NotFound"],
+    },
+    "PATCH /api/v1/admin/contracts/{contract}": {
+      summary: "Change a contract's mode",
+      description: "The rest stays as it is.",
+      right: "admin",
+      body: { schema: modeSchema, examples: { "The mode alone": { mode: "monitor" } } },
+      answers: { 200: { description: "The changed contract.", schema: contractSchema } },
+      refusals: ["BadContract", "NotFound", "BodyTooLarge"],
     },
     "DELETE /api/v1/admin/contracts/{contract}": {
       summary: "Delete a contract",

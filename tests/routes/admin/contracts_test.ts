@@ -627,3 +627,18 @@ for (const [what, schema, place] of NOT_SUPPORTED) {
     strictEqual((await test.send("/api/v1/events", order({}))).status, 422);
   });
 }
+
+Deno.test("the mode of a contract can be changed alone", async () => {
+  await using test = await openTestApp();
+  const saved = await put(test, "order", { ...ORDER, mode: "monitor" });
+  const patched = await ask(test, "PATCH", path("order"), { mode: "enforce" });
+  deepStrictEqual([patched.status, patched.body.mode, patched.body.version], [
+    200,
+    "enforce",
+    saved.version + 1,
+  ]);
+  deepStrictEqual(patched.body.schema, saved.schema);
+  strictEqual((await ask(test, "PATCH", path("order"), { mode: "loud" })).status, 400);
+  strictEqual((await ask(test, "PATCH", path("order"), { schema: true })).status, 400);
+  strictEqual((await ask(test, "PATCH", path("nothing"), { mode: "enforce" })).status, 404);
+});

@@ -232,6 +232,7 @@ const ROUTES: Row[] = [
   }),
   admin("GET /api/v1/admin/contracts/:name", { path: contract("") }),
   admin("PUT /api/v1/admin/contracts/:name", { path: contract(""), body: draft }),
+  admin("PATCH /api/v1/admin/contracts/:name", { path: contract(""), body: { mode: "monitor" } }),
   admin("DELETE /api/v1/admin/contracts/:name", { path: contract(""), status: 204 }),
   admin("GET /api/v1/admin/contracts/:name/versions", { path: contract("/versions") }),
   admin("POST /api/v1/admin/contracts/:name/versions/:version/restore", {
