@@ -231,7 +231,15 @@ export const environmentSchema = z.object({
 export const VARIABLES = Object.keys(environmentSchema.shape);
 
 /** Variables that packages look at: reading one that is not allowed would be an error. */
-export const PACKAGE_VARIABLES = ["JEST_WORKER_ID", "UNDICI_NO_WASM_SIMD"];
+export const PACKAGE_VARIABLES = [
+  "JEST_WORKER_ID",
+  "UNDICI_NO_WASM_SIMD",
+  "PGBINARY",
+  "PGOPTIONS",
+  "PGSSLNEGOTIATION",
+  "PGCLIENT_ENCODING",
+  "PGREPLICATION",
+];
 
 /** The settings that the parts are handed. */
 export interface Settings {

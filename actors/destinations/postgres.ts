@@ -130,7 +130,8 @@ async function connect(
     host: address,
     port,
     user: user ?? "postgres",
-    password: password ?? "",
+    // A function: without a password the package would look for one in the environment.
+    password: () => password ?? "",
     database: decodeURIComponent(parsed.pathname.slice(1)) || "postgres",
     application_name: "signalfold",
     ssl: isEncrypted(mode) && {
