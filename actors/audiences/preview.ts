@@ -6,7 +6,7 @@ import { intervalAt } from "../../domain/audience/intervals.ts";
 import { joinedGroups, joinEvidence, linkedIds } from "../../domain/audience/person.ts";
 import type { JsonObject } from "../../domain/event/json.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
-import { positionOf } from "../../domain/event/position.ts";
+import { BEGINNING, positionOf } from "../../domain/event/position.ts";
 import type { ActorHead } from "../settling/snapshot.ts";
 import { readHead } from "../settling/snapshot.ts";
 import type { Journal } from "../journal/journal_state.ts";
@@ -85,29 +85,32 @@ export async function previewOf(options: PreviewOptions, request: PreviewRequest
   const draft: WorldAudience = { name: DRAFT, version: 0, where: request.where, emit: false };
   const world = openWorld(0, { audiences: [draft, ...named], builtAt: null });
   const current = request.audience === undefined ? undefined : await options.reads.idsOf(request.audience);
-  const isExact = request.exact || journal.head().events <= EXACT_EVENTS;
-  const found = isExact ? await exactly(options, world, current) : await estimated(options, world, current);
-  return { ...found, exact: isExact, tookMs: Math.round(clock.monotonic() - began) };
+  const wantsExact = request.exact || journal.head().events <= EXACT_EVENTS;
+  const counted = wantsExact ? await exactly(options, world, current) : undefined;
+  const found = counted ?? await estimated(options, world, current);
+  return { ...found, exact: counted !== undefined, tookMs: Math.round(clock.monotonic() - began) };
 }
 
 type Counted = Omit<Preview, "exact" | "tookMs">;
 
-/** Reads the whole journal, and evaluates everybody. */
+/** Reads the whole journal, and evaluates everybody; `undefined` where that takes too much memory. */
 async function exactly(
   { store, clock, journal }: PreviewOptions,
   world: World,
   current: ReadonlySet<string> | undefined,
-): Promise<Counted> {
+): Promise<Counted | undefined> {
   const stretch = emptyStretch();
   // Bare evidence of everybody is needed only where the condition holds without any.
-  await readStretch(store, world, {
-    after: positionOf("0".repeat(20), 0),
-    upTo: journal.end(),
+  const upTo = journal.end();
+  const end = await readStretch(store, world, {
+    after: BEGINNING,
+    upTo,
     maxEvents: Infinity,
     maxBytes: PREVIEW_BYTES,
     pause: clock.turn,
     stretch,
   });
+  if (end < upTo) return undefined;
   const now = clock.now();
   const counted: Counted = { members: 0, sample: [], wouldEnter: 0, wouldLeave: 0 };
   let kept = 0;
