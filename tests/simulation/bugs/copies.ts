@@ -15,15 +15,6 @@ export const COPY_BUGS: readonly Bug[] = [
     }],
   },
   {
-    name: "the settler's verdict is not read by the process of an entry",
-    rule: "Hazard: the settler passes an entry before its own process has answered",
-    patches: [{
-      file: "actors/journal/journal_state.ts",
-      find: "      return markedIn(entry!.header);",
-      replace: "      return entry === undefined ? markedIn(entry!) : undefined;",
-    }],
-  },
-  {
     name: "a commit in company says that it was made alone",
     rule: "A commit made while alone has no copies, and its header says so",
     patches: [{
@@ -106,15 +97,6 @@ export const COPY_BUGS: readonly Bug[] = [
     }],
   },
   {
-    name: "a copy before the window's end counts",
-    rule: "Hazard: a dedup window that ends between two copies",
-    patches: [{
-      file: "actors/journal/dedup_index.ts",
-      find: "ageMs > windowMs + gapMs",
-      replace: "ageMs > windowMs / 2",
-    }],
-  },
-  {
     name: "an erased first copy holds its place no more",
     rule: "Hazard: one of several copies is erased later",
     patches: [{
@@ -131,15 +113,6 @@ export const COPY_BUGS: readonly Bug[] = [
       file: "actors/journal/tail.ts",
       find: "if (each === undefined || copies?.[index] === 1) continue;",
       replace: "if (each === undefined) continue;",
-    }],
-  },
-  {
-    name: "copies are exported",
-    rule: "Everything that reads the journal sees only what counts",
-    patches: [{
-      file: "actors/journal/export.ts",
-      find: "counts(header, index, copies)",
-      replace: "counts(header, index)",
     }],
   },
   {

@@ -35,24 +35,6 @@ export const LANE_BUGS: readonly Bug[] = [
     }],
   },
   {
-    name: "an attempt is given up before its lane has moved",
-    rule: "Hazard: applied a minute late, before the lane was overwritten",
-    patches: [{
-      file: LANES,
-      find: "      const stamp = await store.commit({",
-      replace: "      if (tries >= 0) return undefined;\n      const stamp = await store.commit({",
-    }],
-  },
-  {
-    name: "ids are let go of before their lane has moved",
-    rule: "Hazard: applied a minute late; the slot stays busy and the ids stay held until then",
-    patches: [{
-      file: "actors/journal/appender.ts",
-      find: "() => refuse(group.late()));",
-      replace: "() => {\n      refuse(group.late());\n      journal.drop(group.ticket);\n    });",
-    }],
-  },
-  {
     name: "an eviction leaves the lanes",
     rule: "Hazard: a frozen process that wakes up after its eviction",
     patches: [{
