@@ -1,7 +1,8 @@
 /** The console in a real headless Chromium, over a real server: what its tests share. */
+import { missing } from "../needs.ts";
 import { ok } from "node:assert";
 import { ADMIN_TOKEN, eventually, type Server, startServer, tempDir, WRITE_KEY } from "../process/server.ts";
-import { type Browser, openBrowser } from "./browser.ts";
+import { type Browser, missingForBrowser, openBrowser } from "./browser.ts";
 import { installPackages } from "./packages.ts";
 
 /** A server, a browser, and what a reader does in it. */
@@ -130,6 +131,9 @@ export async function fillServer({ server }: ConsoleTest): Promise<void> {
   ]);
   ok(body.accepted === 6, JSON.stringify(body));
 }
+
+/** What a test lacks that runs a command of the console. */
+export const missingForCommands = missingForBrowser ?? missing("bash", "curl");
 
 /** A request that a sender makes with curl and `$KEY`. */
 export async function runBash(command: string): Promise<string> {

@@ -3,7 +3,7 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { eventually, startServer } from "../process/server.ts";
 import { testWhere } from "../needs.ts";
 import { missingForBrowser } from "./browser.ts";
-import { type ConsoleTest, fillServer, openConsole, order, runBash } from "./console.ts";
+import { type ConsoleTest, fillServer, missingForCommands, openConsole, order, runBash } from "./console.ts";
 
 /** The rows of the list as they are shown: their cells. */
 const ROWS =
@@ -53,7 +53,7 @@ testWhere(missingForBrowser, {
   },
 });
 
-testWhere(missingForBrowser, {
+testWhere(missingForCommands, {
   name: "filters stand in the address, outlive a reload and Back, and an empty list says what would fill it",
   async fn() {
     await using console = await openConsole();
@@ -157,7 +157,7 @@ testWhere(missingForBrowser, {
   },
 });
 
-testWhere(missingForBrowser, {
+testWhere(missingForCommands, {
   name: "Enter opens an event beside the list, its JSON is the trace's event, and Esc gives the focus back",
   async fn() {
     await using console = await openConsole();
@@ -191,7 +191,7 @@ testWhere(missingForBrowser, {
   },
 });
 
-testWhere(missingForBrowser, {
+testWhere(missingForCommands, {
   name: "copying works where the browser has no clipboard, and the command has no secret",
   async fn() {
     await using console = await openConsole();
