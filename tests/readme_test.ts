@@ -8,6 +8,7 @@
  * differs from run to run, as README says, is masked on both sides: ids, keys, cursors, times of receipt, durations.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { hash } from "node:crypto";
 import { missing, testWhere } from "./needs.ts";
 import { readConfig, settingsTable, VARIABLES } from "../config.ts";
 import { writes } from "./process/server.ts";
@@ -117,7 +118,14 @@ Deno.test("no token that a document shows starts a server", () => {
     const text = Deno.readTextFileSync(new URL(`../${path}`, import.meta.url));
     // What is set to a value that stands there, and what looks like a token. A command's output is another each time.
     const found = [...text.matchAll(/_TOKENS?=["']?(?![$"'])([^\s"'`]+)|\b([0-9a-f]{24,})\b/g)];
+    const digests = new Set(
+      [...text.matchAll(/"([^"\n]+)"/g)].map(([, shown]) =>
+        hash("sha256", shown!.trim().toLowerCase(), "hex")
+      ),
+    );
     for (const [, set, printed] of found) {
+      // What a recipe makes of a text that stands beside it.
+      if (printed !== undefined && digests.has(printed)) continue;
       const config = readConfig({ ADMIN_TOKEN: set ?? printed, KV_URL: "x.db" }, {
         dev: false,
         deploy: false,

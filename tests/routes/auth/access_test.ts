@@ -78,6 +78,12 @@ const transformation = (rest: string) => async ({ system }: TestApp): Promise<st
   await system.transformations.put("planted_name", draft, { author: AUTHOR, dryRun: false });
   return `/api/v1/admin/transformations/planted_name${rest}`;
 };
+const audienceDraft = { where: { event: "planted_name" } };
+const audience = (path: string) => async ({ system }: TestApp): Promise<string> => {
+  await system.audiences.put({ name: "planted_name", emit: false, ...audienceDraft }, AUTHOR);
+  await system.audiences.tick(10_000);
+  return path;
+};
 const suppressed =
   (part: string, kind: "user" | "anonymous") => async ({ system }: TestApp): Promise<string> => {
     await system.erasure.erase({ kind, id: "planted_suppressed" }, { suppress: "id" });
@@ -239,6 +245,33 @@ const ROUTES: Row[] = [
     path: contract("/versions/1/restore"),
   }),
   admin("POST /api/v1/admin/contracts/:name/check", { path: contract("/check"), body: draft }),
+  admin("GET /api/v1/admin/audiences", { path: at("/api/v1/admin/audiences") }),
+  admin("POST /api/v1/admin/audiences/preview", {
+    path: at("/api/v1/admin/audiences/preview"),
+    body: audienceDraft,
+  }),
+  admin("GET /api/v1/admin/audiences/:name", { path: audience("/api/v1/admin/audiences/planted_name") }),
+  admin("PUT /api/v1/admin/audiences/:name", {
+    path: at("/api/v1/admin/audiences/planted_name"),
+    body: audienceDraft,
+  }),
+  admin("DELETE /api/v1/admin/audiences/:name", {
+    path: audience("/api/v1/admin/audiences/planted_name"),
+    status: 204,
+  }),
+  {
+    route: "GET /api/v1/audiences/:name/members",
+    right: "read",
+    path: audience("/api/v1/audiences/planted_name/members"),
+    status: 200,
+  },
+  {
+    route: "GET /api/v1/audiences/:name/members/:id",
+    right: "read",
+    path: audience("/api/v1/audiences/planted_name/members/planted_user"),
+    status: 200,
+  },
+  reading("GET /api/v1/users/:id/audiences", "/api/v1/users/planted_user/audiences"),
   admin("GET /api/v1/admin/transformations", { path: at("/api/v1/admin/transformations") }),
   admin("PUT /api/v1/admin/transformations/:name", { path: transformation(""), body: transformationDraft }),
   admin("GET /api/v1/admin/transformations/:name", { path: transformation("") }),
