@@ -18,6 +18,7 @@ const ALLOW: [path: string, allow: string][] = [
   ["/api/v1/admin/keys", "GET, HEAD, POST"],
   ["/api/v1/admin/keys/k1", "PATCH, DELETE"],
   ["/api/v1/admin/stats", "GET, HEAD"],
+  ["/api/v1/users", "GET, HEAD"],
   ["/healthz", "GET, HEAD"],
   ["/readyz", "GET, HEAD"],
 ];
@@ -39,7 +40,7 @@ for (
     "/",
     "/api",
     "/api/v1/event",
-    "/api/v1/users",
+    "/api/v1/user",
     "/api/v1/users/u1/x",
     "/api/v1/events/batch/x",
     "/%",

@@ -3,8 +3,8 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { isSendingPath } from "../../../routes/http/paths.ts";
 import { AS_ADMIN, AS_READER, AS_SENDER, openTestApp, WRITE_KEY } from "../test_app.ts";
 
-/** Of health and documents: nothing that they show depends on who asks, or for what. */
-const OPEN = /^\/(healthz|readyz|openapi\.json|docs.*)$/;
+/** Of health, documents and the console: nothing that they show depends on who asks, or for what. */
+const OPEN = /^\/(healthz|readyz|openapi\.json|docs.*|console.*)$/;
 
 Deno.test("an unknown parameter of a reading or admin route is 400, and the answer names it and the known ones", async () => {
   await using test = await openTestApp();

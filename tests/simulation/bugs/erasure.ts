@@ -92,24 +92,6 @@ export const ERASURE_BUGS: readonly Bug[] = [
     }],
   },
   {
-    name: "an erasure does not wait for those who commit",
-    rule: "Erasure: every lane is written after it by a process that knows the suppression, or evicted",
-    patches: [{
-      file: "actors/erasure/execute.ts",
-      find: "    if (!await options.allKnow(fence, options, no)) return false;\n",
-      replace: "",
-    }],
-  },
-  {
-    name: "who was judged before a suppression is not judged again",
-    rule: "Erasure: every lane is written after it by a process that knows the suppression, or evicted",
-    patches: [{
-      file: "actors/journal/appender.ts",
-      find: "    await judgeAgain(group);\n",
-      replace: "",
-    }],
-  },
-  {
     name: "inflated chunks are kept after an erasure",
     rule: "Erasure: in all processes, whatever they hold in memory",
     patches: [{
