@@ -57,10 +57,13 @@ export function followForLookup(options: LookupFollowOptions): Subscription {
     empty: NOTHING_FOLLOWED,
     foldVersion: INDEX_VERSION,
     gather: { quietMs: QUIET_MS, waitMs: WAIT_MS, events: STRETCH_EVENTS },
-    async handle(lease, upTo, interruptible) {
-      await addTraits(lease, traits);
-      await handle({ store, lease: interruptible, written }, upTo);
-    },
+    // Also where the journal has nothing new, or nothing at all.
+    tasks: [{
+      key: LOOKUP,
+      isDue: (_, followed) => missingOf(followed, traits).length > 0,
+      run: (lease) => addTraits(lease, traits),
+    }],
+    handle: (_, upTo, interruptible) => handle({ store, lease: interruptible, written }, upTo),
     // Another process may have written over, or erased, what this one wrote.
     onCutOff: () => written.clear(),
   });
@@ -70,11 +73,15 @@ export function followForLookup(options: LookupFollowOptions): Subscription {
  * Adds traits that the index does not have: it is made again from the beginning, over what is there. It never forgets
  * one, so that processes with different settings do not undo each other's.
  */
-async function addTraits(lease: Fence<Followed>, traits: readonly string[]): Promise<void> {
-  const known = lease.value().traits;
-  const missing = traits.filter((trait) => !known.includes(trait));
-  if (missing.length === 0) return;
-  await lease.write({ change: { traits: [...known, ...missing], position: BEGINNING, events: 0 } });
+async function addTraits(lease: Fence<Followed>, traits: readonly string[]): Promise<boolean> {
+  const followed = lease.value();
+  const all = [...followed.traits, ...missingOf(followed, traits)];
+  await lease.write({ change: { traits: all, position: BEGINNING, events: 0 } });
+  return true;
+}
+
+function missingOf({ traits }: Followed, wanted: readonly string[]): readonly string[] {
+  return wanted.filter((trait) => !traits.includes(trait));
 }
 
 interface Handling {

@@ -123,6 +123,15 @@ Deno.test("a search finds exactly those whose profile has the value, whatever ha
   );
 });
 
+Deno.test("a search in a database without events finds nobody, and need not wait", async () => {
+  const system = await openTestSystem(await openStore(":memory:"));
+  try {
+    deepStrictEqual((await system.lookup.find("user", { traits: { email: "a@b.c" }, limit: 9 })).found, []);
+  } finally {
+    await system.close();
+  }
+});
+
 Deno.test("new traits are added to the index from the beginning, and none is forgotten", async () => {
   const path = await Deno.makeTempFile({ suffix: ".db" });
   const send = (system: System, messageId: string, traits: Record<string, string>) =>
