@@ -3,7 +3,14 @@
  * denoland/denokv): what goes over one is refused, as there.
  */
 import { Buffer } from "node:buffer";
-import { type AtomicWrite, type KvEntry, M_DELETE, M_SET, type ReadRange } from "./messages.ts";
+import {
+  type AtomicWrite,
+  type KvEntry,
+  M_DELETE,
+  M_SET,
+  M_SET_SUFFIX_VERSIONSTAMPED_KEY,
+  type ReadRange,
+} from "./messages.ts";
 
 /** The limits of `denokv`. */
 export const LIMITS = {
@@ -76,10 +83,11 @@ export function createDatabase(random: () => number): Database {
       }
       version += 1 + Math.floor(random() * MAX_STEP);
       const versionstamp = versionstampOf(version);
-      for (const { key, value, encoding, type } of mutations) {
+      for (const { key: sent, value, encoding, type } of mutations) {
+        const key = type === M_SET_SUFFIX_VERSIONSTAMPED_KEY ? stamped(sent, versionstamp) : sent;
         const name = nameOf(key);
         const isThere = entries.has(name);
-        if (type === M_SET) {
+        if (type !== M_DELETE) {
           if (!isThere) keys.splice(indexOf(name), 0, name);
           entries.set(name, { key: key.slice(), value: value.slice(), encoding, versionstamp });
         } else if (isThere) {
@@ -94,6 +102,17 @@ export function createDatabase(random: () => number): Database {
 
 function nameOf(key: Uint8Array): string {
   return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
+}
+
+/** A key that goes on with a versionstamp, as a text of hex digits. */
+function stamped(key: Uint8Array, versionstamp: Uint8Array): Uint8Array {
+  const [text, end] = [2, 0];
+  return Buffer.concat([
+    key,
+    Buffer.of(text),
+    Buffer.from(Buffer.from(versionstamp).toString("hex")),
+    Buffer.of(end),
+  ]);
 }
 
 /** Ten bytes: the version, then two that are zero. */
@@ -120,6 +139,8 @@ function checkRead(ranges: ReadRange[]): void {
   }
 }
 
+const MUTATIONS: ReadonlySet<number> = new Set([M_SET, M_DELETE, M_SET_SUFFIX_VERSIONSTAMPED_KEY]);
+
 function checkWrite({ checks, mutations }: AtomicWrite): void {
   if (checks.length > LIMITS.checks) throw new BadRequest("Too many checks included in atomic write.");
   if (mutations.length > LIMITS.mutations) {
@@ -133,7 +154,7 @@ function checkWrite({ checks, mutations }: AtomicWrite): void {
   for (const { key, value, type } of mutations) {
     if (key.length > LIMITS.writeKeyBytes) throw keyTooLong();
     if (value.length > LIMITS.valueBytes) throw new BadRequest("A value exceeds the value size limit.");
-    if (type !== M_SET && type !== M_DELETE) throw new BadRequest("Invalid mutation kind or arguments.");
+    if (!MUTATIONS.has(type)) throw new BadRequest("Invalid mutation kind or arguments.");
     total += key.length + value.length;
   }
   if (total > LIMITS.writeBytes) throw new BadRequest("The total size of the atomic write is too large.");

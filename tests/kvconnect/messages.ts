@@ -29,6 +29,8 @@ export interface Check {
 /** The kinds of mutation that are known here. */
 export const M_SET = 1;
 export const M_DELETE = 2;
+/** The key ends in the versionstamp of the write. */
+export const M_SET_SUFFIX_VERSIONSTAMPED_KEY = 9;
 
 /** What is done to a key; `type` is the protocol's number. */
 export interface Mutation {
