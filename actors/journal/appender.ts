@@ -164,7 +164,7 @@ export function createCommitter(options: CommitterOptions) {
     await withTimeout(joining.then(() => true, (error) => refuseAll(error)), {
       clock,
       ms: Math.max(0, first.cameMs + DEADLINE_MS - clock.monotonic()),
-      onTimeout: () => expire(),
+      onTimeout: () => expire(notAcknowledged),
     });
     return membership.take();
   }
@@ -178,12 +178,12 @@ export function createCommitter(options: CommitterOptions) {
     expire();
   }
 
-  function expire(): void {
+  function expire(late = waitedTooLong): void {
     const nowMs = clock.monotonic();
     while (waiting.length > 0 && nowMs - waiting[0]!.cameMs >= DEADLINE_MS) {
       const request = waiting.shift()!;
       waitingBytes -= request.bytes;
-      request.reject(new NotServing(WAITED_TOO_LONG, "overloaded"));
+      request.reject(late());
     }
   }
 
@@ -251,7 +251,7 @@ export function createCommitter(options: CommitterOptions) {
     // The commit goes on until its outcome is known, whoever waits: until then its ids are held.
     const cancel = clock.timer(Math.max(0, deadlineMs - clock.monotonic()), () => refuse(group.late()));
     try {
-      if (clock.monotonic() > deadlineMs) throw new NotServing(WAITED_TOO_LONG, "overloaded");
+      if (clock.monotonic() > deadlineMs) throw waitedTooLong();
       await commitGroup(group);
     } catch (error) {
       refuse(error);
@@ -503,6 +503,10 @@ export function createCommitter(options: CommitterOptions) {
 
 const TOO_MANY_WAIT = "Too many requests are waiting for storage.";
 const WAITED_TOO_LONG = `The request waited longer than ${DEADLINE_MS / 1000} s for storage.`;
+
+function waitedTooLong(): StorageUnavailable | NotServing {
+  return new NotServing(WAITED_TOO_LONG, "overloaded");
+}
 
 function notAcknowledged(): StorageUnavailable {
   return new StorageUnavailable("storage did not accept the events in time");

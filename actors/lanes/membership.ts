@@ -3,7 +3,7 @@
  * that it is alone checks the roster with each commit: while that holds, nobody else has committed anything.
  */
 import type { Clock } from "../store/clock.ts";
-import { StorageUnavailable } from "../store/errors.ts";
+import { StorageFault, StorageUnavailable } from "../store/errors.ts";
 import { heartbeatKey, type Key, laneKey, LANES, ROSTER } from "../store/keys.ts";
 import type { Store, Write } from "../store/store.ts";
 import { withTimeout } from "../store/timeout.ts";
@@ -92,7 +92,7 @@ export function createMembership(options: MembershipOptions) {
         ...keys.map((key): [Key, unknown] => [key, mark]),
       ];
       // Repeating it changes nothing: what is there tells whether it was done.
-      await store.commit({ checks: [], sets }).catch(ignoreUnanswered);
+      await store.commit({ checks: [], sets }).catch(ignoreUnlessFault);
       const there = await store.getMany<string>([heartbeatKey(id), ...keys]);
       if (there.every(({ stamp }) => stamp !== null)) {
         const lanes = keys.map((key, slot): Lane => ({
@@ -310,6 +310,12 @@ export function evictionOf(
 ): Write {
   const deletes = stale.flatMap(({ id, lanes }) => [...lanes, heartbeatKey(id)]);
   return { checks: [{ key: ROSTER, stamp: roster }], sets: [[ROSTER, mark]], deletes };
+}
+
+/** Of a full disk or a damaged file whoever waits is told at once. */
+function ignoreUnlessFault(error: unknown): void {
+  if (error instanceof StorageFault) throw error;
+  ignoreUnanswered(error);
 }
 
 function ignoreUnanswered(error: unknown): void {
