@@ -10,7 +10,7 @@ export const DEDUP_BUGS: readonly Bug[] = [
       file: "actors/journal/journal_state.ts",
       find: "    const loaded = await loadFilters(store, target.runs, { loaded: filters, limits });",
       replace:
-        "    tail.trim(seqOf(target));\n    const loaded = await loadFilters(store, target.runs, { loaded: filters, limits });",
+        "    tail.trim(target.position);\n    const loaded = await loadFilters(store, target.runs, { loaded: filters, limits });",
     }],
   },
   {
