@@ -90,6 +90,7 @@ for (const status of [302, 400, 404, 405, 406, 409, 415, 418, 422]) {
           [[event.messageId, 1, { status, body: "no" }]],
         );
         strictEqual(receiver.received.length, 1);
+        await until("it is told", () => alerts.length > 0);
         deepStrictEqual(alerts.map(({ type }) => type), ["delivery.dead"]);
       },
     );
@@ -107,6 +108,7 @@ for (const status of [401, 403]) {
         await until("it is paused", async () => (await statusOf(system)).state === "paused");
         const paused = await statusOf(system);
         deepStrictEqual([paused.dead, paused.retrying, paused.reason], [0, 0, `status ${status}`]);
+        await until("it is told", () => alerts.length > 0);
         deepStrictEqual(alerts.map(({ type }) => type), ["destination.paused"]);
         const requests = receiver.received.length;
         await new Promise((resolve) => setTimeout(resolve, 150));
@@ -127,6 +129,7 @@ Deno.test("verdict: 410 turns the destination off, and resume ends that", async 
       await defineWebhook(system, "Hook", receiver.url);
       await system.commit([track("u")], "key");
       await until("it is off", async () => (await statusOf(system)).state === "off");
+      await until("it is told", () => alerts.length > 0);
       deepStrictEqual(alerts.map(({ type }) => type), ["destination.off"]);
       isGone = false;
       await system.forwarding.resume("Hook", "checkpoint", AUTHOR);
