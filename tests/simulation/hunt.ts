@@ -6,6 +6,7 @@ import { type Counts, noCounts } from "./weather.ts";
 export interface Totals {
   histories: number;
   events: number;
+  actors: number;
   requests: number;
   reads: number;
   erasures: number;
@@ -53,6 +54,7 @@ export function noTotals(): Totals {
   return {
     histories: 0,
     events: 0,
+    actors: 0,
     requests: 0,
     reads: 0,
     erasures: 0,
@@ -77,7 +79,9 @@ export function addTold(totals: Totals, told: Told): void {
 }
 
 function addTotals(totals: Totals, more: Totals): void {
-  for (const name of ["histories", "events", "requests", "reads", "erasures", "lastedMs"] as const) {
+  for (
+    const name of ["histories", "events", "actors", "requests", "reads", "erasures", "lastedMs"] as const
+  ) {
     totals[name] += more[name];
   }
   for (const name of ["fewestProcesses", "fewestEvents", "fewestActors"] as const) {
