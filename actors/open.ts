@@ -132,6 +132,7 @@ export async function openSystem(options: OpenOptions): Promise<System> {
       await suppression.refresh();
       return requested;
     },
+    onFault: options.onFault,
     onOtherServer() {
       if (typeof options.storage === "string" && isDatabaseFile(options.storage)) {
         options.onOtherServer?.(OTHER_SERVER);

@@ -54,6 +54,9 @@ async function leaveUnsettled(path: string, { events, users }: { events: number;
     readOn: journal.sync,
     requestedErasures: () => Promise.resolve(0),
     learnErasures: () => Promise.resolve(0),
+    onFault(error) {
+      throw error;
+    },
   });
   journal.join(membership);
   const { commit } = createCommitter({

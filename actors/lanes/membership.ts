@@ -49,6 +49,8 @@ export interface MembershipOptions {
   learnErasures(): Promise<number>;
   /** Called once if another server commits to the same database. */
   onOtherServer?(): void;
+  /** Called with what made a heartbeat fail, unless storage did not answer; the next one comes all the same. */
+  onFault(error: unknown): void;
 }
 
 /** This process as a member, until it leaves or is evicted. */
@@ -112,10 +114,14 @@ export function createMembership(options: MembershipOptions) {
     }
   }
 
+  function report(error: unknown): void {
+    if (!(error instanceof StorageUnavailable)) options.onFault(error);
+  }
+
   function plan(): void {
     stopBeat();
     if (!closed) {
-      stopBeat = clock.timer(limits.beatMs, () => void beat().catch(ignoreUnanswered).finally(plan));
+      stopBeat = clock.timer(limits.beatMs, () => void beat().catch(report).finally(plan));
     }
   }
 
@@ -149,7 +155,7 @@ export function createMembership(options: MembershipOptions) {
       await Promise.all(me.lanes.map(({ busy }) => busy?.promise));
       me.beat = { ...me.beat, erasures };
       await writeBeat(me);
-    })().catch(ignoreUnanswered).finally(() => learning = undefined);
+    })().catch(report).finally(() => learning = undefined);
   }
 
   /** Looks who else is there: evicts those that are dead, and finds whether this process is alone. */

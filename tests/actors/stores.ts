@@ -61,12 +61,24 @@ export const FAULTS: Fault[] = ["lost", "done but lost", "done but denied", "dea
 export interface FaultyStore extends Store {
   /** Resolves when the process is dead. */
   died: Promise<void>;
+  /** Whether it is. */
+  isDead(): boolean;
   /** How many writes there were. */
   writes(): number;
 }
 
-/** A store over another where something befalls the n-th write, counted from 1. */
-export function withFault(store: Store, { nth, fault }: { nth: number; fault: Fault }): FaultyStore {
+/** What befalls a store: at the n-th write, counted from 1. `unavailable` makes the error of a code that is a copy. */
+export interface Befalling {
+  nth: number;
+  fault: Fault;
+  unavailable?(message: string): Error;
+}
+
+/** A store over another that something befalls. */
+export function withFault(
+  store: Store,
+  { nth, fault, unavailable = (message) => new StorageUnavailable(message) }: Befalling,
+): FaultyStore {
   const death = Promise.withResolvers<void>();
   let dead = false;
   let writes = 0;
@@ -84,6 +96,7 @@ export function withFault(store: Store, { nth, fault }: { nth: number; fault: Fa
   return {
     ...store,
     died: death.promise,
+    isDead: () => dead,
     writes: () => writes,
     async get<T>(...args: Parameters<Store["get"]>) {
       alive();
@@ -110,7 +123,7 @@ export function withFault(store: Store, { nth, fault }: { nth: number; fault: Fa
       }
       // A conflict is one, whatever befalls the answer.
       if (fault === "done but denied") return null;
-      throw new StorageUnavailable(`the write was ${written === null ? "" : "done and "}lost`);
+      throw unavailable(`the write was ${written === null ? "" : "done and "}lost`);
     },
   };
 }

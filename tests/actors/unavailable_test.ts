@@ -138,6 +138,9 @@ Deno.test("a commit that finds no room for 10 s, as settling is behind, is settl
       readOn: journal.sync,
       requestedErasures: () => Promise.resolve(0),
       learnErasures: () => Promise.resolve(0),
+      onFault(error) {
+        throw error;
+      },
     }),
   });
   await refused(appender.commit([eventWith()], "k"), "settling", /^Settling is too far behind/);

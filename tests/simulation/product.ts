@@ -27,6 +27,7 @@ export interface Code {
   storeOf: typeof import("../../actors/store/store.ts").storeOf;
   exportEvents: typeof import("../../actors/journal/export.ts").exportEvents;
   settleIn: typeof import("../../actors/settler_host.ts").settleIn;
+  StorageUnavailable: typeof import("../../actors/store/errors.ts").StorageUnavailable;
 }
 
 /** The code with what it is handed. */
@@ -98,6 +99,7 @@ const MODULES = [
   "actors/store/store.ts",
   "actors/journal/export.ts",
   "actors/settler_host.ts",
+  "actors/store/errors.ts",
 ] as const;
 
 /** Loads the code, with patches if there are any. Throws where a patch does not fit the source. */
@@ -114,8 +116,7 @@ export async function loadCode(patches: readonly Patch[] = []): Promise<Code> {
 
 async function importFrom(root: string): Promise<Code> {
   const modules = await Promise.all(MODULES.map((path) => import(`${root}${path}`)));
-  const { openSystem, openTools, storeOf, exportEvents, settleIn } = Object.assign({}, ...modules);
-  return { openSystem, openTools, storeOf, exportEvents, settleIn };
+  return Object.assign({}, ...modules);
 }
 
 /** Copies the source into a folder, patched. */

@@ -81,6 +81,9 @@ function memberOf(store: Store) {
     readOn: () => Promise.resolve(),
     requestedErasures: () => Promise.resolve(0),
     learnErasures: () => Promise.resolve(0),
+    onFault(error) {
+      throw error;
+    },
   });
 }
 
@@ -100,6 +103,9 @@ Deno.test("a process is alone until another joins, and its commits then fail the
     readOn: () => Promise.resolve(),
     requestedErasures: () => Promise.resolve(0),
     learnErasures: () => Promise.resolve(0),
+    onFault(error) {
+      throw error;
+    },
   });
   await two.join();
   strictEqual(two.alone(), undefined);
