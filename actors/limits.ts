@@ -1,7 +1,7 @@
 /** The bounds of all rooms that a test or the simulation makes smaller, so that little data goes over each. */
 import { AUDIENCE_LIMITS } from "./audiences/follow.ts";
 import { ERASURE_LIMITS } from "./erasure/erasure_limits.ts";
-import { COMMIT_LIMITS } from "./journal/commit_group.ts";
+import { COMMIT_LIMITS } from "./appending/commit_group.ts";
 import { JOURNAL_LIMITS } from "./journal/journal_state.ts";
 import { LANE_LIMITS } from "./lanes/membership.ts";
 import { LIVE_LIMITS } from "./live/live_feed.ts";

@@ -2,7 +2,7 @@
 import type { Position } from "../domain/event/position.ts";
 import type { Clock } from "./store/clock.ts";
 import { verifyAudiences } from "./audiences/verify.ts";
-import { refuseOld } from "./journal/digest_secret.ts";
+import { refuseOld } from "./dedup/digest_secret.ts";
 import { createJournal, type Journal } from "./journal/journal_state.ts";
 import { rebuildAll, type RebuildOptions } from "./replay/replay_all.ts";
 import { replayOne, type ReplaySummary } from "./replay/replay_actor.ts";

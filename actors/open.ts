@@ -1,7 +1,7 @@
 /** Puts the actors together over one store. */
 import { createAudiences } from "./audiences/audiences.ts";
 import { AUDIENCES_SENDER } from "./audiences/transition_event.ts";
-import { createCommitter } from "./journal/appender.ts";
+import { createCommitter } from "./appending/appender.ts";
 import { createEventContracts } from "./governance/contracts.ts";
 import { createAudit } from "./configuration/audit.ts";
 import { createCounts } from "./stats/counts.ts";
@@ -24,7 +24,7 @@ import { createQuarantine } from "./governance/quarantine.ts";
 import { createRateLimits } from "./governance/rate_limits.ts";
 import { createReader } from "./reading/profiles.ts";
 import { createReplays } from "./replay/requests.ts";
-import { openSecret } from "./journal/digest_secret.ts";
+import { openSecret } from "./dedup/digest_secret.ts";
 import { createSettler, type Settler, type SettlerOptions } from "./settling/settler.ts";
 import { type SettlerThread, startSettler } from "./settling/settler_thread.ts";
 import { createSettling } from "./settling/backpressure.ts";

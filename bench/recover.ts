@@ -8,7 +8,7 @@
  */
 import { LIMITS } from "../actors/limits.ts";
 import { createMembership } from "../actors/lanes/membership.ts";
-import { createCommitter } from "../actors/journal/appender.ts";
+import { createCommitter } from "../actors/appending/appender.ts";
 import { createJournal } from "../actors/journal/journal_state.ts";
 import { openStore } from "../actors/store/store.ts";
 import type { Outcome } from "./load/report.ts";

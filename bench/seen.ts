@@ -9,7 +9,7 @@
  */
 import { LIMITS } from "../actors/limits.ts";
 import { endOf } from "../domain/event/position.ts";
-import { DIGEST_BYTES, DIGEST_WORDS, digestsIn } from "../actors/journal/digest.ts";
+import { DIGEST_BYTES, DIGEST_WORDS, digestsIn } from "../actors/dedup/digest.ts";
 import { createJournal, NOTHING_SETTLED, type Settled } from "../actors/journal/journal_state.ts";
 import { type Key, seenFilterKey, seenKey, SETTLED } from "../actors/store/keys.ts";
 import {
@@ -22,7 +22,7 @@ import {
   type Probe,
   type Run,
   type SeenView,
-} from "../actors/journal/dedup_index.ts";
+} from "../actors/dedup/dedup_index.ts";
 import { openStore, type Store } from "../actors/store/store.ts";
 import type { Outcome } from "./load/report.ts";
 import { figure, row, runBench, type Stage, timed } from "./replay.ts";

@@ -4,7 +4,7 @@
  * stage reads storage for an ordinary event.
  */
 import type { RateDecision } from "../actors/governance/rate_limits.ts";
-import type { Receipt } from "../actors/journal/commit_group.ts";
+import type { Receipt } from "../actors/appending/commit_group.ts";
 import type { BatchDefaults } from "../domain/event/batch_defaults.ts";
 import type { EventType, StoredEvent } from "../domain/event/event.ts";
 import type { Rejection } from "../domain/event/rejection.ts";

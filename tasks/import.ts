@@ -24,7 +24,7 @@ import { linesOf } from "./import_files/lines.ts";
 import { fail, say, warn } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { taskSettings } from "./task.ts";
-import type { Receipt } from "../actors/journal/commit_group.ts";
+import type { Receipt } from "../actors/appending/commit_group.ts";
 
 const HELP = `deno task import FILE|FOLDER|GLOB...
 deno task import OLD.db

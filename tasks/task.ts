@@ -1,6 +1,6 @@
 /** Shared by all tasks: settings from the environment, and one clear line for an error. */
 import { monotonicFactory } from "ulid";
-import { refuseOld } from "../actors/journal/digest_secret.ts";
+import { refuseOld } from "../actors/dedup/digest_secret.ts";
 import { type Clock, systemClock } from "../actors/store/clock.ts";
 import { otherUsersMayRead } from "../actors/store/database_file.ts";
 import { openStore, type Store } from "../actors/store/store.ts";

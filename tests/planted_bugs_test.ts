@@ -14,11 +14,11 @@ Deno.test("each patch that plants a bug fits the source once", async () => {
 
 Deno.test("a patch that does not fit the source, or fits twice, is refused", async () => {
   for (const find of ["no such words", "import "]) {
-    const refused = await patchedFiles([{ file: "actors/journal/appender.ts", find, replace: "" }]).then(
+    const refused = await patchedFiles([{ file: "actors/appending/appender.ts", find, replace: "" }]).then(
       () => undefined,
       (error: Error) => error.message,
     );
-    ok(refused?.startsWith("a patch of actors/journal/appender.ts fits "), String(refused));
+    ok(refused?.startsWith("a patch of actors/appending/appender.ts fits "), String(refused));
   }
 });
 

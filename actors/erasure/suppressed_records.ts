@@ -5,7 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import { BEGINNING, pack, type Position, unpack } from "../../domain/event/position.ts";
-import { DIGEST_BYTES } from "../journal/digest.ts";
+import { DIGEST_BYTES } from "../dedup/digest.ts";
 import {
   type Key,
   SUPPRESSED,

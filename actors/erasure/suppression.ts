@@ -6,8 +6,8 @@
  */
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { linkedBy, namesOf } from "../../domain/profile/fact.ts";
-import { DIGEST_BYTES, digestOf, digestsIn, wordsOfHex } from "../journal/digest.ts";
-import { createDigestSet } from "../journal/digest_set.ts";
+import { DIGEST_BYTES, digestOf, digestsIn, wordsOfHex } from "../dedup/digest.ts";
+import { createDigestSet } from "../dedup/digest_set.ts";
 import type { Settled } from "../journal/journal_state.ts";
 import { createCachedConfig } from "../configuration/cached_config.ts";
 import type { Clock } from "../store/clock.ts";

@@ -7,7 +7,7 @@
  */
 import type { Position } from "../../domain/event/position.ts";
 import type { Store } from "../store/store.ts";
-import { addProbes, lookUp, type Probe, type SeenView } from "./dedup_index.ts";
+import { addProbes, lookUp, type Probe, type SeenView } from "../dedup/dedup_index.ts";
 import { FLAGS, type Header } from "./header.ts";
 
 /** What is known of the ids before an entry. */

@@ -12,7 +12,7 @@ import type { Position } from "../../domain/event/position.ts";
 import type { Fact, Names } from "../../domain/profile/fact.ts";
 import { DAMAGED } from "../store/store.ts";
 import { StorageFault } from "../store/errors.ts";
-import { DIGEST_WORDS } from "./digest.ts";
+import { DIGEST_WORDS } from "../dedup/digest.ts";
 
 /** Version of this format. */
 const FORMAT = 1;

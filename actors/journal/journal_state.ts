@@ -13,7 +13,7 @@ import { ROSTER, SETTLED } from "../store/keys.ts";
 import type { Entry, Store } from "../store/store.ts";
 import { ERASED_LINE, type Frame } from "./body.ts";
 import { copiesIn, RunsChanged } from "./copies.ts";
-import { DEDUP_LIMITS, type Filter, loadFilters, type Run, type SeenView } from "./dedup_index.ts";
+import { DEDUP_LIMITS, type Filter, loadFilters, type Run, type SeenView } from "../dedup/dedup_index.ts";
 import { createEvents, EVENTS_LIMITS } from "./event_reader.ts";
 import { type Columns, FLAGS, type Header, namesAt } from "./header.ts";
 import { entriesAt, type JournalEntry, linesOfEntry, readJournal } from "./read_journal.ts";

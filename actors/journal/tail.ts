@@ -6,7 +6,7 @@
  */
 import { type Position, positionOf, stampOf } from "../../domain/event/position.ts";
 import { type ActorName, actorsOf, linkedBy, type Names } from "../../domain/profile/fact.ts";
-import { createDigestSet, type DigestSet } from "./digest_set.ts";
+import { createDigestSet, type DigestSet } from "../dedup/digest_set.ts";
 
 /** The events of some entries in a row. */
 export interface Segment {

@@ -3,9 +3,9 @@
  * can come. A commit that was sent after another was answered comes behind it, so each waits only for those that were
  * under way when it was answered.
  */
-import type { DigestSet } from "./digest_set.ts";
-import { createDigestSet } from "./digest_set.ts";
-import { DIGEST_WORDS } from "./digest.ts";
+import type { DigestSet } from "../dedup/digest_set.ts";
+import { createDigestSet } from "../dedup/digest_set.ts";
+import { DIGEST_WORDS } from "../dedup/digest.ts";
 import type { TailEntry } from "./tail.ts";
 
 /** A commit under way. */

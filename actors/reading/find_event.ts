@@ -6,9 +6,9 @@
  */
 import { BEGINNING, earlier, later, type Position } from "../../domain/event/position.ts";
 import { timeIn } from "../../domain/event/message_id.ts";
-import { digestOf, indexOfDigest, wordsOfHex } from "../journal/digest.ts";
+import { digestOf, indexOfDigest, wordsOfHex } from "../dedup/digest.ts";
 import { counts } from "../journal/header.ts";
-import { addProbes, lookUp, type Probe } from "../journal/dedup_index.ts";
+import { addProbes, lookUp, type Probe } from "../dedup/dedup_index.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import { endBefore, positionIn, readJournal } from "../journal/read_journal.ts";
 import { NotServing } from "../store/errors.ts";

@@ -15,7 +15,7 @@ import {
   type Run,
   type SeenView,
   withinWindow,
-} from "../journal/dedup_index.ts";
+} from "../dedup/dedup_index.ts";
 import { createEvents, type Events, EVENTS_LIMITS } from "../journal/event_reader.ts";
 import { erasuresOf, NOTHING_SETTLED, type Settled } from "../journal/journal_state.ts";
 import { subscribe, type Subscription } from "../journal/subscription.ts";

@@ -12,7 +12,7 @@ import { isOver, letGo, minuteAt, noMinutes, type OpenMinute, sumOf } from "./op
 import type { Violations } from "../governance/contracts.ts";
 import type { EventType, StoredEvent } from "../../domain/event/event.ts";
 import type { Rejection } from "../../domain/event/rejection.ts";
-import type { Receipt } from "../journal/commit_group.ts";
+import type { Receipt } from "../appending/commit_group.ts";
 
 /** The sender of an event, its time (ms), and the type that its route implies. */
 export interface Sending {

@@ -6,7 +6,7 @@
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { evolve, ownerOf, type Profile, shown } from "./profile.ts";
 import { serveRival, variable } from "./rival.ts";
-import type { Receipt } from "../../actors/journal/commit_group.ts";
+import type { Receipt } from "../../actors/appending/commit_group.ts";
 import { StorageUnavailable } from "../../actors/store/errors.ts";
 
 /** Users of a batch that are worked on at a time: KV gains nothing by more. */

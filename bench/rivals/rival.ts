@@ -6,7 +6,7 @@ import { newCounts } from "../../domain/stats/counts.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { createApp } from "../../routes/app.ts";
 import { createLog } from "../../routes/http/logger.ts";
-import type { Receipt } from "../../actors/journal/commit_group.ts";
+import type { Receipt } from "../../actors/appending/commit_group.ts";
 
 /** What a rival brings. */
 export interface Store {

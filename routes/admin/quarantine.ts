@@ -12,7 +12,7 @@ import {
 import { matches, mayMatch, type RejectedFilter } from "../../actors/governance/quarantine_filter.ts";
 import type { Quarantine } from "../../actors/governance/quarantine.ts";
 import type { RejectedEvent } from "../../actors/governance/rejected_event.ts";
-import type { Receipt } from "../../actors/journal/commit_group.ts";
+import type { Receipt } from "../../actors/appending/commit_group.ts";
 import { bodyErrors, readBody } from "./admin_body.ts";
 import type { Source } from "../../ingest/pipeline.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";

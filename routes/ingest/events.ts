@@ -19,7 +19,7 @@ import { receive, type Receiving, type Sent } from "./receive.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { BATCH_PATH, EVENT_PATH } from "../http/paths.ts";
 import { BatchTooLarge } from "../../actors/store/errors.ts";
-import type { Receipt } from "../../actors/journal/commit_group.ts";
+import type { Receipt } from "../../actors/appending/commit_group.ts";
 
 /** Events in one batch of signalfold's own API. */
 export const MAX_BATCH_EVENTS = 500;

@@ -1,5 +1,5 @@
 /** Reads the events of a database of version 0.3, in the order of its journal. */
-import type { StoredBefore } from "../../actors/journal/commit_group.ts";
+import type { StoredBefore } from "../../actors/appending/commit_group.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { parseExact } from "../../domain/event/exact_json.ts";
 import { type Chunk, chunkKey, digestOf, ERASED_LINE, linesOf, type StoredLine } from "./format.ts";

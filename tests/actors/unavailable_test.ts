@@ -1,7 +1,7 @@
 /** Why a request is not served, as the actors tell it: an outage of storage, and everything that is none. */
 import { rejects, strictEqual } from "node:assert/strict";
 import { LIMITS, type Limits } from "../../actors/limits.ts";
-import { createCommitter } from "../../actors/journal/appender.ts";
+import { createCommitter } from "../../actors/appending/appender.ts";
 import { createJournal } from "../../actors/journal/journal_state.ts";
 import { createMembership } from "../../actors/lanes/membership.ts";
 import { openSystem } from "../../actors/open.ts";

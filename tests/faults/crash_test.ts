@@ -12,7 +12,7 @@ import { runs } from "../domain/profile/facts.ts";
 import { BEGIN_MS, eventWith, openOn, settle } from "../actors/histories.ts";
 import { createOracle } from "../actors/oracle.ts";
 import { FAULTS, MEMORY, withFault } from "../actors/stores.ts";
-import type { Receipt } from "../../actors/journal/commit_group.ts";
+import type { Receipt } from "../../actors/appending/commit_group.ts";
 
 /** Traits of so many bytes that a state stands in pieces. */
 const large = (letter: string) => ({ large: letter.repeat(28_000), [letter]: letter.repeat(3000) });

@@ -6,7 +6,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import type { Settled } from "../../actors/journal/journal_state.ts";
 import { type Key, SEEN, seenFilterKey, seenKey, SETTLED } from "../../actors/store/keys.ts";
-import { keysOfRun } from "../../actors/journal/dedup_index.ts";
+import { keysOfRun } from "../../actors/dedup/dedup_index.ts";
 import type { Store } from "../../actors/store/store.ts";
 import type { System } from "../../actors/system.ts";
 import { BEGIN_MS, eventWith, openOn, settle } from "../actors/histories.ts";

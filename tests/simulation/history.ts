@@ -19,7 +19,7 @@ import { type Counts, drawWeather, noCounts, type Weather } from "./weather.ts";
 import { createWorld, Violation, type World } from "./world.ts";
 import type { Person } from "../../actors/erasure/requests.ts";
 import { nothingNoted } from "../../actors/erasure/suppression.ts";
-import type { Receipt } from "../../actors/journal/commit_group.ts";
+import type { Receipt } from "../../actors/appending/commit_group.ts";
 
 /** What a history came to. */
 export interface Told {

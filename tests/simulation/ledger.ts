@@ -2,7 +2,7 @@
 import type { Draft } from "./traffic.ts";
 import type { Watch } from "./watch.ts";
 import { Violation } from "./world.ts";
-import type { Receipt } from "../../actors/journal/commit_group.ts";
+import type { Receipt } from "../../actors/appending/commit_group.ts";
 
 /** A request as its sender knows it. */
 export interface Sent {

@@ -5,7 +5,7 @@ import { canonicalState } from "../../actors/settling/canonical_state.ts";
 import { erasuresOf } from "../../actors/journal/journal_state.ts";
 import { ERASING, generationPrefixes, type Key, SEEN } from "../../actors/store/keys.ts";
 import { readLog } from "../../actors/settling/actor_log.ts";
-import { keysOfRun } from "../../actors/journal/dedup_index.ts";
+import { keysOfRun } from "../../actors/dedup/dedup_index.ts";
 import { type ActorHead, load } from "../../actors/settling/snapshot.ts";
 import { type Store, storeOf } from "../../actors/store/store.ts";
 import type { System } from "../../actors/system.ts";

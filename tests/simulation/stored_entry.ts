@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { endOf, type Position } from "../../domain/event/position.ts";
 import { linesOfBody } from "../../actors/journal/body.ts";
-import { bytesOfDigests, DIGEST_BYTES } from "../../actors/journal/digest.ts";
+import { bytesOfDigests, DIGEST_BYTES } from "../../actors/dedup/digest.ts";
 import { decodeHeader, type Header, HEADER_PART_BYTES, wholeBytes } from "../../actors/journal/header.ts";
 import { bodyKey, headerKey, journalKey, type Key } from "../../actors/store/keys.ts";
 

@@ -6,7 +6,7 @@
  */
 import { BEGINNING, indexOf, type Position, positionOf, stampOf } from "../../domain/event/position.ts";
 import { ERASED_LINE } from "../../actors/journal/body.ts";
-import { digestOf } from "../../actors/journal/digest.ts";
+import { digestOf } from "../../actors/dedup/digest.ts";
 import { factAt, FLAGS, isWhole } from "../../actors/journal/header.ts";
 import type { Fenced } from "../../actors/store/lease.ts";
 import { erasuresOf, NOTHING_SETTLED, type Settled } from "../../actors/journal/journal_state.ts";
@@ -19,7 +19,7 @@ import {
   seenKey,
   SETTLED,
 } from "../../actors/store/keys.ts";
-import { keysOfRun } from "../../actors/journal/dedup_index.ts";
+import { keysOfRun } from "../../actors/dedup/dedup_index.ts";
 import type { ErasureRequest } from "../../actors/erasure/requests.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { type ActorKind, type ActorName, factOf } from "../../domain/profile/fact.ts";

@@ -1,7 +1,8 @@
 /** Bugs in which events with one message id count, and who says so. */
 import type { Bug } from "../product.ts";
 
-const APPENDER = "actors/journal/appender.ts";
+const APPENDER = "actors/appending/appender.ts";
+const ATTEMPT = "actors/appending/attempt.ts";
 
 /** Bugs in which events with one message id count, and who says so. */
 export const COPY_BUGS: readonly Bug[] = [
@@ -9,7 +10,7 @@ export const COPY_BUGS: readonly Bug[] = [
     name: "a commit in company is answered without reading",
     rule: "Hazard: one message id committed by three processes at once",
     patches: [{
-      file: APPENDER,
+      file: ATTEMPT,
       find: "        await readTo(group, endOf(stamp));\n",
       replace: "",
     }],
@@ -18,7 +19,7 @@ export const COPY_BUGS: readonly Bug[] = [
     name: "a commit in company says that it was made alone",
     rule: "A commit made while alone has no copies, and its header says so",
     patches: [{
-      file: APPENDER,
+      file: ATTEMPT,
       find: "known: alone === undefined ? end : undefined,",
       replace: "known: undefined,",
     }],
@@ -27,7 +28,7 @@ export const COPY_BUGS: readonly Bug[] = [
     name: "ids that came during a look-up count as unknown",
     rule: "A header says up to where its process knew all ids",
     patches: [{
-      file: APPENDER,
+      file: "actors/appending/known_ids.ts",
       find: "if (known.isKnown[at] === 0 && journal.has(digests, at)) mark(at);",
       replace: "if (known.isKnown[at] === 2) mark(at);",
     }],
@@ -36,7 +37,7 @@ export const COPY_BUGS: readonly Bug[] = [
     name: "ids of a commit under way are not waited for",
     rule: "A request with an id that is under way in another slot waits for that slot",
     patches: [{
-      file: APPENDER,
+      file: "actors/appending/waiting.ts",
       find: "if (journal.underWay() > 0 && isHeld(request)) {",
       replace: "if (journal.underWay() < 0 && isHeld(request)) {",
     }],
@@ -45,7 +46,7 @@ export const COPY_BUGS: readonly Bug[] = [
     name: "a request is written by halves",
     rule: "Accepting: a request is never split",
     patches: [{
-      file: "actors/journal/commit_group.ts",
+      file: "actors/appending/commit_group.ts",
       find: "else if (isKnown[at] === 0) {",
       replace: "else if (isKnown[at] === 0 && (index < 2 || kept.length < 3)) {",
     }],
@@ -64,7 +65,7 @@ export const COPY_BUGS: readonly Bug[] = [
     rule: "Hazard: a quiet end in which everything must make progress (the simulation found it)",
     patches: [{
       file: APPENDER,
-      find: "if (waiting.length > 0) await wait(Infinity);",
+      find: "if (waiting.count() > 0) await wait(Infinity);",
       replace: "await wait(Infinity);",
     }],
   },

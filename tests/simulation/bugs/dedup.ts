@@ -17,7 +17,7 @@ export const DEDUP_BUGS: readonly Bug[] = [
     name: "a missing part of a run means unseen",
     rule: "Tail and runs: a part that is missing means that the list is out of date",
     patches: [{
-      file: "actors/journal/dedup_index.ts",
+      file: "actors/dedup/dedup_index.ts",
       find: "if (value === null) return undefined;",
       replace: "if (value === null) continue;",
     }],
@@ -27,7 +27,7 @@ export const DEDUP_BUGS: readonly Bug[] = [
     rule: "Tail and runs: a filter that is not loaded means maybe",
     patches: [
       {
-        file: "actors/journal/dedup_index.ts",
+        file: "actors/dedup/dedup_index.ts",
         find: "if (filter !== undefined && !mayHold(",
         replace: "if (filter === undefined || !mayHold(",
       },

@@ -1,7 +1,7 @@
 import { strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { DIGEST_WORDS } from "../../../actors/journal/digest.ts";
-import { createDigestSet } from "../../../actors/journal/digest_set.ts";
+import { DIGEST_WORDS } from "../../../actors/dedup/digest.ts";
+import { createDigestSet } from "../../../actors/dedup/digest_set.ts";
 import { runs } from "../../domain/profile/facts.ts";
 
 // Few words, so that digests meet, at the same slots too.

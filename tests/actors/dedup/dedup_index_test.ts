@@ -2,7 +2,7 @@ import { placed } from "../../domain/profile/facts.ts";
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { LIMITS } from "../../../actors/limits.ts";
-import { digestOf as digestWith, wordsOfHex } from "../../../actors/journal/digest.ts";
+import { digestOf as digestWith, wordsOfHex } from "../../../actors/dedup/digest.ts";
 import {
   addProbes,
   dueForMerge,
@@ -16,7 +16,7 @@ import {
   type Run,
   type SeenView,
   withinWindow,
-} from "../../../actors/journal/dedup_index.ts";
+} from "../../../actors/dedup/dedup_index.ts";
 import type { Key } from "../../../actors/store/keys.ts";
 import { openStore, type Store } from "../../../actors/store/store.ts";
 import { runs as runsOf } from "../../domain/profile/facts.ts";

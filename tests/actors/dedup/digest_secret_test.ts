@@ -1,7 +1,7 @@
 import { deepStrictEqual, notStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
-import { digestOf } from "../../../actors/journal/digest.ts";
+import { digestOf } from "../../../actors/dedup/digest.ts";
 import { OLD_HEAD } from "../../../actors/store/keys.ts";
-import { OldDatabase, openSecret } from "../../../actors/journal/digest_secret.ts";
+import { OldDatabase, openSecret } from "../../../actors/dedup/digest_secret.ts";
 import { eventWith, openOn, settle } from "../histories.ts";
 import { FILE, MEMORY } from "../stores.ts";
 

@@ -3,11 +3,11 @@ import type { Position } from "../../domain/event/position.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { namesOf } from "../../domain/profile/fact.ts";
 import { bodyPrefix, headerPrefix, JOURNAL, type Key } from "../store/keys.ts";
-import { makeBodies } from "./body.ts";
-import { pickDigests, wordsOfHex } from "./digest.ts";
-import { createDigestSet, type DigestSet } from "./digest_set.ts";
-import { columnsOf, encodeHeader, partsOfHeader, sendersOf } from "./header.ts";
-import type { OwnCommit } from "./journal_state.ts";
+import { makeBodies } from "../journal/body.ts";
+import { pickDigests, wordsOfHex } from "../dedup/digest.ts";
+import { createDigestSet, type DigestSet } from "../dedup/digest_set.ts";
+import { columnsOf, encodeHeader, partsOfHeader, sendersOf } from "../journal/header.ts";
+import type { OwnCommit } from "../journal/journal_state.ts";
 
 /** What the commit of one event gave. */
 export interface Receipt {
