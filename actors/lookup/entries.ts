@@ -4,9 +4,7 @@
  * late events and replays cannot make a search wrong; an entry that is no longer true costs one read.
  */
 import { hash } from "node:crypto";
-import type { StoredEvent } from "../../domain/event/event.ts";
-import type { Position } from "../../domain/event/position.ts";
-import { type ActorKind, factOf, linkedBy } from "../../domain/profile/fact.ts";
+import { type ActorKind, type Fact, linkedBy } from "../../domain/profile/fact.ts";
 import { type Key, lookupKey, lookupOfKey, lookupOwnedKey, lookupOwnerKey } from "../store/keys.ts";
 
 /** An entry with the entry by which an erasure finds it; the values are ids, which may stand in keys as digests. */
@@ -40,14 +38,8 @@ export function digestOf(form: string): string {
   return hash("sha256", form, "hex").slice(0, DIGEST_DIGITS);
 }
 
-/** A line of the journal that cannot make an entry need not be parsed. */
-export function mayHaveEntries(line: string): boolean {
-  return line.includes('"identify"') || line.includes('"group"') || line.includes('"alias"');
-}
-
 /** The entries of an event for some traits. */
-export function entriesOf(event: StoredEvent, traits: readonly string[]): Entries {
-  const fact = factOf(event, "" as Position);
+export function entriesOf(fact: Fact, traits: readonly string[]): Entries {
   const entries: Entries = [];
   const linked = linkedBy(fact);
   if (linked !== undefined && fact.userId !== undefined) {
@@ -66,9 +58,7 @@ export function entriesOf(event: StoredEvent, traits: readonly string[]): Entrie
   return entries;
 }
 
-function actorOf(
-  { type, userId, anonymousId, groupId }: ReturnType<typeof factOf>,
-): [ActorKind, string] | undefined {
+function actorOf({ type, userId, anonymousId, groupId }: Fact): [ActorKind, string] | undefined {
   if (type === "group") return groupId === undefined ? undefined : ["group", groupId];
   if (type !== "identify") return undefined;
   if (userId !== undefined) return ["user", userId];

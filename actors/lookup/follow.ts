@@ -1,14 +1,13 @@
 /** The subscription that keeps the lookup index: it reads the journal in order and adds entries. */
-import { parseExact } from "../../domain/event/exact_json.ts";
-import type { StoredEvent } from "../../domain/event/event.ts";
-import { BEGINNING, endOf, later, type Position, stampOf } from "../../domain/event/position.ts";
-import { exportEvents } from "../journal/export.ts";
+import { BEGINNING, type Position } from "../../domain/event/position.ts";
+import type { Journal } from "../journal/journal_state.ts";
 import { type Checkpoint, NO_CHECKPOINT, subscribe, type Subscription } from "../journal/subscription.ts";
 import type { Clock } from "../store/clock.ts";
 import { type Key, keyBytes, LOOKUP } from "../store/keys.ts";
 import { type Fence, takeFence } from "../store/lease.ts";
 import type { Store } from "../store/store.ts";
-import { type Entries, entriesOf, mayHaveEntries } from "./entries.ts";
+import { type Entries, entriesOf } from "./entries.ts";
+import { readFacts } from "./read_facts.ts";
 
 /** How far the index is, and the traits that it has. A stored format. */
 export interface Followed extends Checkpoint {
@@ -20,9 +19,8 @@ export const NOTHING_FOLLOWED: Followed = { ...NO_CHECKPOINT, traits: [] };
 /** The version of the index: entries of another version would be made again. */
 const INDEX_VERSION = 1;
 
-/** Events of a stretch, and bytes of JSON. */
+/** Events of a stretch. */
 const STRETCH_EVENTS = 20_000;
-const STRETCH_BYTES = 32 * 1024 * 1024;
 
 /** Entries of one operation, and bytes of their keys and values: an operation may have some 800 KB. */
 const WRITE_ENTRIES = 800;
@@ -38,6 +36,7 @@ const MAX_WRITTEN = 100_000;
 /** What following needs. */
 export interface LookupFollowOptions {
   store: Store;
+  journal: Journal;
   clock: Clock;
   newId(): string;
   owner: string;
@@ -49,7 +48,7 @@ export interface LookupFollowOptions {
 
 /** Follows the journal for the index. It reads nothing before it is woken. */
 export function followForLookup(options: LookupFollowOptions): Subscription {
-  const { store, traits } = options;
+  const { store, journal, traits } = options;
   const written = new Set<string>();
   return subscribe<Followed>({
     ...options,
@@ -63,7 +62,7 @@ export function followForLookup(options: LookupFollowOptions): Subscription {
       isDue: (_, followed) => missingOf(followed, traits).length > 0,
       run: (lease) => addTraits(lease, traits),
     }],
-    handle: (_, upTo, interruptible) => handle({ store, lease: interruptible, written }, upTo),
+    handle: (_, upTo, interruptible) => handle({ store, journal, lease: interruptible, written }, upTo),
     // Another process may have written over, or erased, what this one wrote.
     onCutOff: () => written.clear(),
   });
@@ -86,27 +85,22 @@ function missingOf({ traits }: Followed, wanted: readonly string[]): readonly st
 
 interface Handling {
   store: Store;
+  journal: Journal;
   lease: Fence<Followed>;
   written: Set<string>;
 }
 
 /** Adds the entries of a stretch, and moves the checkpoint with the last of them. */
-async function handle({ store, lease, written }: Handling, upTo: Position): Promise<void> {
+async function handle({ store, journal, lease, written }: Handling, upTo: Position): Promise<void> {
   const { position: after, events: before, traits } = lease.value();
   const entries = new Map<string, [Key, string]>();
   let position = upTo;
-  let [events, bytes] = [0, 0];
-  for await (const { lines, positions, done } of exportEvents(store, { after })) {
-    for (const line of lines) {
-      bytes += line.length;
-      if (mayHaveEntries(line)) collect(entriesOf(parseExact(line) as StoredEvent, traits), entries, written);
-    }
-    events = done;
-    const end = endOf(stampOf(positions.at(-1)!));
-    position = later(upTo, end);
-    if (events < STRETCH_EVENTS && bytes < STRETCH_BYTES) continue;
-    position = end;
-    break;
+  let events = 0;
+  for await (const entry of readFacts(store, journal, { after, upTo })) {
+    for (const fact of entry.facts) collect(entriesOf(fact, traits), entries, written);
+    events += entry.events;
+    position = entry.end;
+    if (events >= STRETCH_EVENTS) break;
   }
   await writeEntries(lease, [...entries.values()], { position, events: before + events });
   for (const text of entries.keys()) written.add(text);

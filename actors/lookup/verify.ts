@@ -1,11 +1,11 @@
 /** Compares the lookup index with the journal. */
-import { parseExact } from "../../domain/event/exact_json.ts";
-import type { StoredEvent } from "../../domain/event/event.ts";
-import { exportEvents } from "../journal/export.ts";
+import { BEGINNING } from "../../domain/event/position.ts";
+import { createJournal, JOURNAL_LIMITS } from "../journal/journal_state.ts";
 import { type Key, LOOKUP, LOOKUP_ENTRIES } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
-import { entriesOf, mayHaveEntries } from "./entries.ts";
+import { entriesOf } from "./entries.ts";
 import type { Followed } from "./follow.ts";
+import { readFacts } from "./read_facts.ts";
 
 /**
  * The entries that are missing, and those of people that no event makes. It holds all keys of the index in memory, some
@@ -17,13 +17,14 @@ export async function verifyLookup(store: Store): Promise<{ compared: number; di
   const differences: Key[] = [];
   const expected = new Map<string, Key>();
   const made = new Set<string>();
-  for await (const { lines, positions } of exportEvents(store)) {
-    for (const [index, line] of lines.entries()) {
-      if (!mayHaveEntries(line)) continue;
-      for (const [key] of entriesOf(parseExact(line) as StoredEvent, value.traits)) {
+  const journal = createJournal(store, JOURNAL_LIMITS);
+  await journal.sync();
+  for await (const { facts } of readFacts(store, journal, { after: BEGINNING, upTo: journal.end() })) {
+    for (const fact of facts) {
+      for (const [key] of entriesOf(fact, value.traits)) {
         const text = JSON.stringify(key);
         made.add(text);
-        if (positions[index]! <= value.position) expected.set(text, key);
+        if (fact.place <= value.position) expected.set(text, key);
       }
     }
   }
