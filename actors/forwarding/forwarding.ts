@@ -384,6 +384,8 @@ function createLooker(
   return {
     start: () => void loop(),
     wake() {
+      // Without destinations nobody waits for events.
+      if (!hasDestinations()) return;
       isAwake = true;
       nudge?.resolve();
     },
