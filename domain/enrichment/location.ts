@@ -1,5 +1,5 @@
 /** The location of an event: from a database of addresses into the event's context. */
-import { readSentAddress, truncated } from "./address.ts";
+import { type Address, readSentAddress, truncated } from "./address.ts";
 import type { StoredEvent } from "../event/event.ts";
 import { isObject, type JsonObject } from "../event/json.ts";
 
@@ -65,34 +65,34 @@ function nameIn(value: unknown): string | undefined {
   return isName && value.isWellFormed() && !ESCAPED.test(value) ? value : undefined;
 }
 
-/** How events are located. */
-export interface LocateOptions {
-  /** Without it nothing is looked up. */
-  lookUp?: LookUp | undefined;
-  policy: AddressPolicy;
-  /** The address of the request's sender, if that is the user (a browser); called if the event has no address. */
-  peer?: (() => string | undefined) | undefined;
+/** What a sent address says; nothing where it is none, or where nobody knows the place. */
+export interface Place {
+  address?: Address | undefined;
+  location?: Location | undefined;
 }
 
-/**
- * Adds `context.location` to an event if the database knows the event's `context.ip`, or the peer's address if it has
- * none; then keeps, truncates or drops `context.ip`. A location from the sender stays. Never throws, whatever is in
- * `context.ip`. Events of a batch may share the context, so it is copied, not changed.
- */
-export function locate(event: StoredEvent, { lookUp, policy, peer }: LocateOptions): void {
-  const { context } = event;
-  const ip = context?.ip;
-  const hasIp = ip !== undefined && ip !== null && ip !== "";
-  const given = hasIp ? ip : lookUp && peer?.();
-  if (given === undefined) return;
-  const address = readSentAddress(given);
-  const isGiven = context?.location !== undefined && context.location !== null;
-  const location = address === undefined || isGiven ? undefined : lookUp && find(lookUp, address.toString());
-  const located = location === undefined ? context : { ...context, location };
-  const settled = hasIp && policy !== "keep"
-    ? withoutIp(located!, policy === "truncate" && address !== undefined ? truncated(address) : undefined)
-    : located;
-  if (settled !== undefined && settled !== context) event.context = settled;
+/** Finds the place of an address as it was sent. */
+export type PlaceOf = (sent: unknown) => Place;
+
+/** Places that are remembered: a server sends all its events from one address, and a person some in a row. */
+const MAX_PLACES = 4_096;
+
+/** A longer text is no single address: it is not remembered. */
+const MAX_REMEMBERED_LENGTH = 64;
+
+/** Makes what finds places by a database; without one it reads addresses only. */
+export function createPlaceOf(lookUp: LookUp | undefined): PlaceOf {
+  const places = new Map<unknown, Place>();
+  return (sent) => {
+    let place = places.get(sent);
+    if (place !== undefined) return place;
+    const address = readSentAddress(sent);
+    place = { address, location: address && lookUp && find(lookUp, address.toString()) };
+    if (typeof sent !== "string" || sent.length > MAX_REMEMBERED_LENGTH) return place;
+    if (places.size >= MAX_PLACES) places.clear();
+    places.set(sent, place);
+    return place;
+  };
 }
 
 /** A damaged database gives no location: that is no reason to reject an event. */
@@ -102,6 +102,34 @@ function find(lookUp: LookUp, address: string): Location | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** How events are located. */
+export interface LocateOptions {
+  placeOf: PlaceOf;
+  policy: AddressPolicy;
+  /** The address of the request's sender, if that is the user (a browser); called if the event has no address. */
+  peer?: (() => string | undefined) | undefined;
+}
+
+/**
+ * Adds `context.location` to an event if the place of its `context.ip` is known, or of the peer's address if it has
+ * none; then keeps, truncates or drops `context.ip`. A location from the sender stays. Never throws, whatever is in
+ * `context.ip`. Events of a batch may share the context, so it is copied, not changed.
+ */
+export function locate(event: StoredEvent, { placeOf, policy, peer }: LocateOptions): void {
+  const { context } = event;
+  const ip = context?.ip;
+  const hasIp = ip !== undefined && ip !== null && ip !== "";
+  const given = hasIp ? ip : peer?.();
+  if (given === undefined) return;
+  const { address, location } = placeOf(given);
+  const isGiven = context?.location !== undefined && context.location !== null;
+  const located = location === undefined || isGiven ? context : { ...context, location };
+  const settled = hasIp && policy !== "keep"
+    ? withoutIp(located!, policy === "truncate" && address !== undefined ? truncated(address) : undefined)
+    : located;
+  if (settled !== undefined && settled !== context) event.context = settled;
 }
 
 /** By spreading, the one way of copying that keeps a member named `__proto__` a member. */

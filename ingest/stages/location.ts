@@ -1,5 +1,5 @@
 /** The stage that adds the location of events. */
-import { type AddressPolicy, locate, type LookUp } from "../../domain/enrichment/location.ts";
+import { type AddressPolicy, createPlaceOf, locate, type LookUp } from "../../domain/enrichment/location.ts";
 import type { Stage } from "../pipeline.ts";
 
 /** What the stage is given. */
@@ -15,12 +15,11 @@ export interface LocationOptions {
  */
 export function locationStage({ lookUp, policy }: LocationOptions): Stage | undefined {
   if (lookUp === undefined && policy === "keep") return undefined;
+  const placeOf = createPlaceOf(lookUp);
   return {
-    check(event, { peer = NO_PEER }) {
-      locate(event, { lookUp, policy, peer });
+    check(event, { peer }) {
+      locate(event, { placeOf, policy, peer: lookUp && peer });
       return undefined;
     },
   };
 }
-
-const NO_PEER = () => undefined;

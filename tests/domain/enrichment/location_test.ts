@@ -5,9 +5,11 @@ import { readAddress, readSentAddress, truncated } from "../../../domain/enrichm
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import {
   ADDRESS_POLICIES,
+  createPlaceOf,
   locate,
   type LocateOptions,
   locationOf,
+  type LookUp,
 } from "../../../domain/enrichment/location.ts";
 
 const ADDRESSES: [given: unknown, read: string | undefined][] = [
@@ -160,14 +162,16 @@ const lookUp = (address: string) => address.startsWith("192.0.2.") ? { country_c
 const location = { country: "CH" };
 const event = (context?: unknown): StoredEvent =>
   accept({ type: "page", userId: "u", context }, { receivedAt: 0, newId: () => "m" }).event!;
-const located = (context: unknown, options: Partial<LocateOptions> = {}) => {
+type Options = Partial<LocateOptions> & { lookUp?: LookUp | undefined };
+const located = (context: unknown, options: Options = {}) => {
   const stored = event(context);
-  locate(stored, { lookUp, policy: "keep", ...options });
+  const placeOf = createPlaceOf("lookUp" in options ? options.lookUp : lookUp);
+  locate(stored, { placeOf, policy: "keep", ...options });
   return stored.context;
 };
 const peer = () => "192.0.2.9";
 
-const CASES: [what: string, context: unknown, options: Partial<LocateOptions>, then: unknown][] = [
+const CASES: [what: string, context: unknown, options: Options, then: unknown][] = [
   ["a known address", { ip: "192.0.2.1", a: 1 }, {}, { ip: "192.0.2.1", a: 1, location }],
   ["a known address with a port", { ip: "192.0.2.1:51234" }, {}, { ip: "192.0.2.1:51234", location }],
   ["a list of addresses", { ip: " 192.0.2.1, 10.0.0.1" }, {}, { ip: " 192.0.2.1, 10.0.0.1", location }],
@@ -221,7 +225,7 @@ Deno.test("locate() never changes a context that others may share, keeps __proto
       const before = JSON.stringify(context);
       const keys = Object.keys(context).filter((key) => key !== "ip" && key !== "location");
       locate(stored, {
-        lookUp: () => ({ country_code: "CH" }),
+        placeOf: createPlaceOf(() => ({ country_code: "CH" })),
         policy,
         peer: from === undefined ? undefined : () => from,
       });
@@ -229,4 +233,19 @@ Deno.test("locate() never changes a context that others may share, keeps __proto
       deepStrictEqual(Object.keys(stored.context!).filter((key) => key !== "ip" && key !== "location"), keys);
     },
   ));
+});
+
+Deno.test("the place of an address is looked up once, and of many addresses the latest are remembered", () => {
+  let lookUps = 0;
+  const placeOf = createPlaceOf((address) => {
+    lookUps++;
+    return lookUp(address);
+  });
+  for (let n = 0; n < 3; n++) deepStrictEqual(placeOf("192.0.2.1").location, location);
+  strictEqual(lookUps, 1);
+  for (let n = 0; n < 10_000; n++) strictEqual(placeOf(`10.0.${n >> 8}.${n & 255}`).location, undefined);
+  strictEqual(lookUps, 10_001);
+  deepStrictEqual(placeOf("192.0.2.1").location, location);
+  strictEqual(lookUps, 10_002);
+  deepStrictEqual(placeOf({ no: "address" }), { address: undefined, location: undefined });
 });
