@@ -530,7 +530,9 @@ Deno.test("a slow draft lets other requests through while it is tried", async ()
     strictEqual((await test.send("/api/v1/events", { type: "page", userId: "u" })).status, 200);
     answered++;
   }
-  deepStrictEqual((await trying).body.checked, 60);
+  const { checked, complete } = (await trying).body;
+  // On a machine that needs more than 10 s for it the answer is partial.
+  ok(complete ? checked === 60 : checked > 0, JSON.stringify({ checked, complete }));
   ok(answered > 3, `${answered} requests between`);
 });
 
