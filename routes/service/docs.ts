@@ -100,13 +100,13 @@ const START = `SwaggerUIBundle({
 const LOAD: Record<AssetPath, () => BodyInit | Promise<BodyInit>> = {
   "/docs/start.js": () => START,
   "/docs/swagger-ui.css": async () => {
-    const { default: bytes } = await import("@fastify/swagger-ui/static/swagger-ui.css", {
+    const { default: bytes } = await import("swagger-ui-dist/swagger-ui.css", {
       with: { type: "bytes" },
     });
     return bytes;
   },
   "/docs/swagger-ui-bundle.js": async () => {
-    const { default: bytes } = await import("@fastify/swagger-ui/static/swagger-ui-bundle.js", {
+    const { default: bytes } = await import("swagger-ui-dist/swagger-ui-bundle.js", {
       with: { type: "bytes" },
     });
     return bytes;
