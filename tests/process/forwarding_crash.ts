@@ -1,95 +1,96 @@
 /**
- * Two servers on one database are killed at random while events come in, again and again. In the end each event was
- * received, each person's in order, and a Segment destination has each once.
+ * Two servers on one database are killed at random while events come in, again and again. Four destinations get them: a
+ * webhook, a second signalfold, PostgreSQL and S3. In the end each holds each event, each person's in order, and all but
+ * the webhook hold each once. The webhook may get an event again, with the same `webhook-id`.
  *
- * `deno task crash:forwarding` runs 50 rounds; a test runs five.
+ * `deno task crash:forwarding [rounds] [file|denokv]` runs 50 rounds on each kind of database; tests run some.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { type Received, startReceiver, until } from "../actors/forwarding/receiver.ts";
-import { type Server, startServer, tempDir } from "./server.ts";
+import { missingDenokv, startDenokv } from "../kvconnect/denokv.ts";
+import { ACCESS_TOKEN } from "../kvconnect/server.ts";
+import { type CrashReceiver, startReceivers } from "./crash_receivers.ts";
+import { eventually, type Server, sleep, startServer, tempDir } from "./server.ts";
 
 const PEOPLE = 20;
 
-/** Longest wait for the rest, once nothing is killed any more. */
-const PATIENCE_MS = 120_000;
-
-const ENV = { FORWARD_ALLOW: "127.0.0.0/8", AUTH_FAILURES_PER_MINUTE: "0" };
+const ENV = {
+  FORWARD_ALLOW: "127.0.0.0/8",
+  AUTH_FAILURES_PER_MINUTE: "0",
+  DENO_KV_ACCESS_TOKEN: ACCESS_TOKEN,
+};
 
 /** What was acknowledged of each person, in order. */
 type Sent = Map<string, string[]>;
 
+/** What to run. */
+export interface CrashRun {
+  rounds: number;
+  on: "file" | "denokv";
+  log(line: string): void;
+}
+
 /** Runs rounds of kills, and checks what was received. */
-export async function crashForwarding(
-  { rounds, log }: { rounds: number; log(line: string): void },
-): Promise<void> {
+export async function crashForwarding({ rounds, on, log }: CrashRun): Promise<void> {
   await using folder = await tempDir();
-  const path = `${folder.path}/events.db`;
-  const [hook, segment] = [createLedger(), createLedger()];
-  const ids = new Map<string, Set<string>>();
-  const failed = new Set<string>();
-  await using hookReceiver = startReceiver((received) => {
-    const id = received.headers.get("webhook-id")!;
-    for (const messageId of hook.accept(received)) {
-      const known = ids.get(messageId) ?? new Set();
-      ids.set(messageId, known.add(id));
-    }
-    // Some fail once, so that people are held when a process dies.
-    const isBad = hook.requests % 29 === 0 && !failed.has(received.body);
-    if (isBad) failed.add(received.body);
-    return new Response(null, { status: isBad ? 500 : 200 });
-  });
-  await using segmentReceiver = startReceiver((received) => {
-    segment.accept(received);
-    return Response.json({ success: true });
-  });
-  const servers: Server[] = [await startServer(path, ENV), await startServer(path, ENV)];
+  await using denokv = on === "denokv" ? await startDenokv() : undefined;
+  const kvPath = denokv?.url ?? `${folder.path}/events.db`;
+  const receivers = await startReceivers(folder.path);
+  const servers: Server[] = [];
   const sent: Sent = new Map();
   const state = { n: 0, isOver: false };
   try {
-    const put = async (name: string, body: unknown) =>
-      strictEqual(
-        (await servers[0]!.ask(`/api/v1/admin/destinations/${name}`, { method: "PUT", body })).status,
-        201,
-      );
-    await put("Hook", { kind: "webhook", settings: { url: hookReceiver.url } });
-    await put("Segment", { kind: "segment", settings: { url: segmentReceiver.url, writeKey: "k" } });
+    for (let n = 0; n < 2; n++) servers.push(await startServer(kvPath, ENV));
+    for (const { name, definition: body } of receivers) {
+      const path = `/api/v1/admin/destinations/${name}`;
+      const answer = await servers[0]!.ask(path, { method: "PUT", body });
+      strictEqual(answer.status, 201, JSON.stringify(answer.body));
+    }
     const sending = Array.from(
       { length: PEOPLE },
       (_, person) => sendAs(`u${person}`, { servers, sent, state }),
     );
     for (let round = 1; round <= rounds; round++) {
-      await pause(500 + 1500 * Math.random());
+      await sleep(500 + 1500 * Math.random());
       const victim = Math.random() < 0.5 ? 0 : 1;
       await servers[victim]!.end("SIGKILL");
-      await pause(1000 * Math.random());
-      servers[victim] = await startServer(path, ENV);
-      log(`round ${round}: ${state.n} sent, ${hook.first.length} and ${segment.first.length} received`);
+      await sleep(1000 * Math.random());
+      servers[victim] = await startServer(kvPath, ENV);
+      log(`${on}, round ${round}: ${state.n} sent`);
     }
     state.isOver = true;
     await Promise.all(sending);
-    const acknowledged = [...sent.values()].flat();
-    ok(acknowledged.length > 0);
-    for (const [name, ledger] of Object.entries({ hook, segment })) {
-      await until(
-        `${name} has all`,
-        () => acknowledged.every((id) => ledger.seen.has(id)),
-        PATIENCE_MS,
-      );
-      const place = new Map(ledger.first.map((id, index) => [id, index]));
-      for (const [person, own] of sent) {
-        const places = own.map((id) => place.get(id)!);
-        deepStrictEqual(places, places.toSorted((a, b) => a - b), `${name}: ${person}`);
-      }
-    }
-    // Whoever received an event again can tell by its id.
-    for (const [messageId, known] of ids) strictEqual(known.size, 1, messageId);
+    for (const receiver of receivers) await checkReceiver(receiver, { sent, log });
     const { body } = await servers[0]!.ask("/api/v1/admin/destinations");
-    log(`${acknowledged.length} events, ${hook.requests} requests to the webhook`);
     for (const { name, status } of body.destinations) strictEqual(status.dead, 0, name);
   } finally {
     state.isOver = true;
-    await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+    for (const server of servers) await server[Symbol.asyncDispose]();
+    for (const receiver of receivers) await receiver[Symbol.asyncDispose]();
   }
+}
+
+/** Nothing is missing, nothing is held twice, and each person's events are in order. */
+async function checkReceiver(
+  receiver: CrashReceiver,
+  { sent, log }: { sent: Sent; log(line: string): void },
+): Promise<void> {
+  const acknowledged = [...sent.values()].flat();
+  ok(acknowledged.length > 0);
+  let held: string[] = [];
+  await eventually(`${receiver.name} has all`, async () => {
+    held = await receiver.held();
+    const there = new Set(held);
+    return acknowledged.every((id) => there.has(id));
+  }, { everyMs: 300 });
+  strictEqual(held.length, new Set(held).size, `${receiver.name} holds an event twice`);
+  const place = new Map(held.map((id, index) => [id, index]));
+  for (const [person, own] of sent) {
+    const places = own.map((id) => place.get(id)!);
+    deepStrictEqual(places, places.toSorted((a, b) => a - b), `${receiver.name}: ${person}`);
+  }
+  receiver.check?.();
+  const requests = receiver.requests();
+  log(`${receiver.name} holds ${held.length} events${requests > 0 ? ` after ${requests} requests` : ""}`);
 }
 
 /** One person sends one event after another, each until it is acknowledged by some server. */
@@ -105,39 +106,20 @@ async function sendAs(
     for (let tries = 0;; tries++) {
       const answer = await servers[tries % 2]!.send(event).catch(() => undefined);
       if (answer?.status === 200) break;
-      await pause(50);
+      await sleep(50);
     }
     own.push(messageId);
     state.n++;
-    await pause(40);
+    await sleep(40);
   }
 }
 
-/** What a receiver accepted: ids in the order of their first arrival. */
-function createLedger() {
-  const first: string[] = [];
-  const seen = new Set<string>();
-  const ledger = {
-    first,
-    seen,
-    requests: 0,
-    accept({ body }: Received): string[] {
-      ledger.requests++;
-      const { batch, ...one } = JSON.parse(body);
-      const ids = (batch ?? [one]).map(({ messageId }: { messageId: string }) => messageId) as string[];
-      for (const id of ids) {
-        if (seen.has(id)) continue;
-        seen.add(id);
-        first.push(id);
-      }
-      return ids;
-    },
-  };
-  return ledger;
-}
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
 if (import.meta.main) {
-  await crashForwarding({ rounds: Number(Deno.args[0] ?? 50), log: (line) => console.log(line) });
+  const kinds = (["file", "denokv"] as const).filter((kind) => (Deno.args[1] ?? kind) === kind);
+  if (kinds.includes("denokv") && missingDenokv !== undefined) {
+    throw new Error(`the rounds on denokv need ${missingDenokv}`);
+  }
+  for (const on of kinds) {
+    await crashForwarding({ rounds: Number(Deno.args[0] ?? 50), on, log: (line) => console.log(line) });
+  }
 }
