@@ -111,7 +111,8 @@ async function startSegment(): Promise<CrashReceiver> {
     },
     async held() {
       const ids: string[] = [];
-      for (let after: Position | undefined;;) {
+      let after: Position | undefined;
+      for (;;) {
         const { lines, next } = await other.system.feed.read({ after, limit: 1_000, waitMs: 0 });
         if (lines.length === 0) return ids;
         ids.push(...lines.map((line) => JSON.parse(line).messageId as string));

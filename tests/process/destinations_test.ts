@@ -1,16 +1,13 @@
 /** Kinds of destinations against real servers: PostgreSQL, an S3 that is not ours, and a second signalfold. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { gunzipSync } from "node:zlib";
-import { AwsClient } from "aws4fetch";
 import { startCluster } from "../../bench/rivals/postgres_cluster.ts";
-import { freePort } from "../../bench/load/server.ts";
-import { missing, testWhere } from "../needs.ts";
+import { testWhere } from "../needs.ts";
 import { AS_ADMIN, openTestApp, WRITE_KEY } from "../routes/test_app.ts";
 import { define, openForwarding, track, until } from "../actors/forwarding/receiver.ts";
 import { forPostgres } from "../../actors/destinations/postgres.ts";
+import { missingPostgres } from "./crash_receivers.ts";
+import { missingS3, S3_CREDENTIALS, startS3 } from "./s3_server.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
-
-const CREDENTIALS = { accessKeyId: "test", secretAccessKey: "testtest" };
 
 /** Events with what databases stumble over. */
 function events(count: number): StoredEvent[] {
@@ -23,20 +20,6 @@ function events(count: number): StoredEvent[] {
         list: [1, { a: "ü" }],
       },
     }));
-}
-
-const missingPostgres = missing("initdb") === undefined
-  ? undefined
-  : [...safeRead("/usr/lib/postgresql")].length > 0
-  ? undefined
-  : "PostgreSQL";
-
-function safeRead(folder: string): string[] {
-  try {
-    return [...Deno.readDirSync(folder)].map(({ name }) => name);
-  } catch {
-    return [];
-  }
 }
 
 testWhere(missingPostgres, {
@@ -115,59 +98,35 @@ Deno.test("postgres: characters that jsonb refuses are replaced in JSON, and not
   });
 });
 
-testWhere(missing("moto_server"), {
+testWhere(missingS3, {
   name: "s3: each event is in one object, named by the positions of its batch",
   async fn() {
-    const port = freePort();
-    const server = new Deno.Command("moto_server", {
-      args: ["-H", "127.0.0.1", "-p", String(port)],
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    const endpoint = `http://127.0.0.1:${port}`;
-    const client = new AwsClient({ ...CREDENTIALS, service: "s3", region: "us-east-1", retries: 0 });
+    await using server = await startS3();
+    const system = await openForwarding();
     try {
-      await until("it listens", async () => {
-        const response = await fetch(endpoint).catch(() => undefined);
-        await response?.body?.cancel();
-        return response !== undefined;
-      }, 60_000);
-      await (await client.fetch(`${endpoint}/bucket`, { method: "PUT" })).body?.cancel();
-      const system = await openForwarding();
-      try {
-        const sent = events(250);
-        await system.commit(sent, "key");
-        await define(system, "Lake", {
-          kind: "s3",
-          from: "start",
-          batch: { maxEvents: 100, maxWaitMs: 100 },
-          settings: { endpoint, bucket: "bucket", prefix: "raw", ...CREDENTIALS },
-        });
-        await until(
-          "all are there",
-          async () => (await system.forwarding.get("Lake"))!.status.delivered === 250,
-        );
-        const list = await (await client.fetch(`${endpoint}/bucket?list-type=2`)).text();
-        const keys = [...list.matchAll(/<Key>([^<]+)<\/Key>/g)].map(([, key]) => key!);
-        strictEqual(keys.length, 3);
-        const day = sent[0]!.receivedAt.slice(0, 10).replaceAll("-", "/");
-        for (const key of keys) {
-          ok(RegExp(`^raw/${day}/[0-9a-f]{24}-[0-9a-f]{24}\\.ndjson\\.gz$`).test(key), key);
-        }
-        const stored: unknown[] = [];
-        for (const key of keys.toSorted()) {
-          const bytes = new Uint8Array(await (await client.fetch(`${endpoint}/bucket/${key}`)).arrayBuffer());
-          // A client that knows the encoding has decompressed it.
-          const text = new TextDecoder().decode(bytes[0] === 0x1f ? gunzipSync(bytes) : bytes);
-          stored.push(...text.trimEnd().split("\n").map((line) => JSON.parse(line)));
-        }
-        deepStrictEqual(stored, JSON.parse(JSON.stringify(sent)));
-      } finally {
-        await system.close();
+      const sent = events(250);
+      await system.commit(sent, "key");
+      await define(system, "Lake", {
+        kind: "s3",
+        from: "start",
+        batch: { maxEvents: 100, maxWaitMs: 100 },
+        settings: { endpoint: server.endpoint, bucket: server.bucket, prefix: "raw", ...S3_CREDENTIALS },
+      });
+      await until(
+        "all are there",
+        async () => (await system.forwarding.get("Lake"))!.status.delivered === 250,
+      );
+      const keys = await server.keys();
+      strictEqual(keys.length, 3);
+      const day = sent[0]!.receivedAt.slice(0, 10).replaceAll("-", "/");
+      for (const key of keys) {
+        ok(RegExp(`^raw/${day}/[0-9a-f]{24}-[0-9a-f]{24}\\.ndjson\\.gz$`).test(key), key);
       }
+      const stored: unknown[] = [];
+      for (const key of keys) stored.push(...(await server.lines(key)).map((line) => JSON.parse(line)));
+      deepStrictEqual(stored, JSON.parse(JSON.stringify(sent)));
     } finally {
-      server.kill("SIGKILL");
-      await server.status;
+      await system.close();
     }
   },
 });
