@@ -10,7 +10,7 @@ import {
   forwardSentKey,
   type Key,
 } from "../store/keys.ts";
-import type { FenceWrite } from "../store/lease.ts";
+import { type FenceWrite, LostFence } from "../store/lease.ts";
 import { type ForwardState, KEPT_DELIVERED, LIVE, type SentEntry } from "./state.ts";
 import type { Running, Work } from "./work.ts";
 
@@ -32,8 +32,25 @@ export async function writeUnder(
   work.renewedMs = beganMs;
 }
 
-/** Stores everything that changed. With `release` the lease is given back. */
+/**
+ * Stores everything that changed, one call after the other. With `release` the lease is given back, and nothing is stored
+ * after that. If it fails, this process no longer knows what is stored: it works on only after it has read it again.
+ */
 export async function save(work: Work, { release = false } = {}): Promise<void> {
+  await work.inTurn(async () => {
+    if (!work.isCurrent) throw new LostFence("what is stored is not known");
+    try {
+      await saveNow(work, release);
+    } catch (error) {
+      work.isCurrent = false;
+      work.wake();
+      throw error;
+    }
+    if (release) work.isCurrent = false;
+  });
+}
+
+async function saveNow(work: Work, release: boolean): Promise<void> {
   const { parts: { clock, store }, state, destination: { id } } = work;
   work.isDirty = false;
   work.savedMs = clock.monotonic();

@@ -97,7 +97,7 @@ export interface HeldRecord extends Attempts {
   to?: Position;
   /** Digests of the ids, and whether more waits behind it for each. */
   keys: [digest: string, more: boolean][];
-  /** Number of events. */
+  /** Number of events. 0: what stood here is settled, and what waits behind it is not read again yet. */
   n: number;
   /** The earlier outcome was `dead`: its later events may have been delivered. */
   again?: true;

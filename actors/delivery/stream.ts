@@ -229,7 +229,7 @@ export function createStream(options: StreamOptions) {
     hasReady: () => ready.length > 0,
     isIdle: () => ready.length === 0 && gathered.length === 0 && fresh.size === 0,
     isAtEnd: (end: Position) => readTo >= (options.to ?? end),
-    isEmpty: () => order.size() === 0 && gathered.length === 0,
+    isEmpty: () => order.size() === 0 && !order.hasUnread() && gathered.length === 0,
     /** Puts back what was stored. Of `held` events only those that stand first are in memory. */
     restore(records: readonly HeldRecord[], held: number): void {
       const { definition } = options.destination();
@@ -237,6 +237,10 @@ export function createStream(options: StreamOptions) {
         if (to !== undefined && !isSealed(definition)) {
           // The kind was changed: what was a batch is read again, event by event.
           readTo = justBefore(position) < readTo ? justBefore(position) : readTo;
+          continue;
+        }
+        if (n === 0) {
+          order.restoreUnread(keys.map(([digest]) => digest), position);
           continue;
         }
         const item: Item = {
@@ -462,6 +466,13 @@ export function createStream(options: StreamOptions) {
         if (fresh.has(item.position)) continue;
         if (item.keys.length > 0 && !order.isFirstOfOne(item)) continue;
         records.set(item.position, recordOf(item));
+      }
+      // Their first event is settled, and the next is in the journal alone: without a record nobody would look for it.
+      for (const [position, keys] of order.starvedBehind()) {
+        const unread = keys.map((key): [string, boolean] => [key, true]);
+        const { keys: own = [], ...rest } = records.get(position) ?? { position, n: 0, attempts: 0 };
+        const others = own.filter(([key]) => !keys.includes(key));
+        records.set(position, { ...rest, keys: [...others, ...unread] });
       }
       return records;
     },

@@ -11,6 +11,7 @@ import { SLOT_LIMITS, type SlotLimits, type Slots } from "../destinations/slots.
 import type { Clock } from "../store/clock.ts";
 import type { Key } from "../store/keys.ts";
 import type { Fence } from "../store/lease.ts";
+import type { createSerialQueue } from "../store/serial_queue.ts";
 import type { Store } from "../store/store.ts";
 import type { AttemptParts } from "./attempt.ts";
 import type { Destination, Destinations } from "./destinations.ts";
@@ -100,8 +101,10 @@ export interface Work {
   erasedStamp: string | null;
   /** Changes with each erasure. */
   generation: number;
-  /** False once the lease is lost: outcomes no longer count here. */
+  /** False once the lease is lost or given back: outcomes no longer count here. */
   isCurrent: boolean;
+  /** Runs one task at a time: what is stored changes step by step. */
+  inTurn: ReturnType<typeof createSerialQueue>;
   flying: Set<{ running: Running; positions: Position[]; keys: readonly string[]; hasBegun: boolean }>;
   /** A probe of the breaker is under way. */
   isProbing: boolean;

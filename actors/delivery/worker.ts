@@ -78,7 +78,6 @@ export function startWorker(parts: WorkerParts, first: Destination): Worker {
   let newsMs = -Infinity;
   /** What is known of the stored state where another process may work. */
   let known: { position: Position; dueAt: number | null } | undefined;
-  const saveInTurn = createSerialQueue();
 
   /** Ms until something that waits is due. */
   const dueIn = () => {
@@ -143,6 +142,7 @@ export function startWorker(parts: WorkerParts, first: Destination): Worker {
     let lastMs = clock.monotonic();
     for (;;) {
       signal.clear();
+      if (!work.isCurrent) throw new LostFence("what is stored is not known");
       if (hasErasures) {
         hasErasures = false;
         await obeyErasure(work);
@@ -163,14 +163,14 @@ export function startWorker(parts: WorkerParts, first: Destination): Worker {
       const saveMs = work.isDirty ? work.savedMs + limits.saveMs : Infinity;
       await signal.wait(Math.min(again, saveMs, work.renewedMs + RENEW_MS, lastMs + limits.idleMs));
     }
-    await saveInTurn(() => save(work, { release: true }));
+    await save(work, { release: true });
     known = { position: work.state.position, dueAt: work.state.dueAt };
   }
 
   /** Reads and dispatches; gives when to do so again. */
   async function pump(work: Work): Promise<number> {
     if (!isRunning(work.destination)) return Infinity;
-    if (!isHeld(work)) await saveInTurn(() => writeUnder(work, {}));
+    if (!isHeld(work)) await work.inTurn(() => writeUnder(work, {}));
     // What is ready need not wait for storage.
     dispatch(work);
     let hasMore = false;
@@ -204,8 +204,8 @@ export function startWorker(parts: WorkerParts, first: Destination): Worker {
     const hasOutcomes = work.sent.length + work.deads.length + work.sets.length + work.deletes.length > 0 ||
       work.streams.some(({ stream }) => !stream.isEmpty());
     const saveMs = hasOutcomes ? limits.saveMs : limits.saveIdleMs;
-    if (work.isDirty && sinceMs >= saveMs) await saveInTurn(() => save(work));
-    else if (clock.monotonic() - work.renewedMs >= RENEW_MS) await saveInTurn(() => writeUnder(work, {}));
+    if (work.isDirty && sinceMs >= saveMs) await save(work);
+    else if (clock.monotonic() - work.renewedMs >= RENEW_MS) await work.inTurn(() => writeUnder(work, {}));
   }
 
   async function hasDrained(work: Work): Promise<boolean> {
@@ -252,7 +252,7 @@ export function startWorker(parts: WorkerParts, first: Destination): Worker {
     async flush() {
       const current = work;
       if (current === undefined) return;
-      await saveInTurn(() => save(current)).catch((error) => {
+      await save(current).catch((error) => {
         if (!(error instanceof LostFence)) throw error;
       });
     },
@@ -298,6 +298,7 @@ async function open(
     erasedStamp: mark.stamp,
     generation: 0,
     isCurrent: true,
+    inTurn: createSerialQueue(),
     flying: new Set(),
     isProbing: false,
     bucket: undefined,

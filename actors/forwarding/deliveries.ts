@@ -77,7 +77,7 @@ export async function findWaiting(
   state: ForwardState,
 ): Promise<FoundDelivery[]> {
   const records = await readRecords(parts, destination);
-  const known = new Map(records.map((record) => [record.position, record]));
+  const known = new Map(records.flatMap((record) => record.n > 0 ? [[record.position, record]] : []));
   const found: FoundDelivery[] = records.flatMap((record) => {
     // An attempt that is under way is neither.
     if (record.attempts === 0 && record.nextAt === undefined) return [];
@@ -266,7 +266,9 @@ export async function traceDelivery(
   if (dropped !== undefined) {
     return { destination: name, status: "dropped", attempts: 0, at: null, transformations: dropped };
   }
-  const isUnderWay = (await readRecords(parts, destination)).some((each) => each.position === position);
+  const isUnderWay = (await readRecords(parts, destination)).some((each) =>
+    each.n > 0 && each.position === position
+  );
   return isUnderWay
     ? { destination: name, status: "pending", attempts: 0, at: null }
     : { destination: name, status: "delivered", attempts: 1, at: null };

@@ -108,6 +108,16 @@ export function createPersonOrder<T extends Waiting>({ maxItems }: { maxItems: n
         if (unread.has(key)) queue.unread = minOf(queue.unread, item.position);
       }
     },
+    /** Puts back keys whose events behind a position are in no memory: they are read again before anything of theirs goes on. */
+    restoreUnread(keys: readonly string[], position: Position): void {
+      for (const key of keys) {
+        let queue = queues.get(key);
+        if (queue === undefined) queues.set(key, queue = { items: [], unread: undefined });
+        queue.unread = minOf(queue.unread, position);
+        const first = queue.items[0];
+        if (first === undefined || queue.unread! < first.position) starved.add(key);
+      }
+    },
     /** Removes what is settled, and gives what may be attempted now. */
     remove(item: T): T[] {
       items.delete(item.position);
@@ -130,6 +140,18 @@ export function createPersonOrder<T extends Waiting>({ maxItems }: { maxItems: n
       let from: Position | undefined;
       for (const key of starved) from = minOf(from, queues.get(key)?.unread);
       return from === undefined ? undefined : { keys: new Set(starved), from };
+    },
+    /** The same, by the position behind which each key is unread: nothing else remembers these. */
+    starvedBehind(): Map<Position, string[]> {
+      const behind = new Map<Position, string[]>();
+      for (const key of starved) {
+        const unread = queues.get(key)?.unread;
+        if (unread === undefined) continue;
+        const keys = behind.get(unread);
+        if (keys === undefined) behind.set(unread, [key]);
+        else keys.push(key);
+      }
+      return behind;
     },
     /** Whether anything is left out. */
     hasUnread: () => queues.values().some(({ unread }) => unread !== undefined),

@@ -59,9 +59,13 @@ export async function crashForwarding({ rounds, on, log }: CrashRun): Promise<vo
     }
     state.isOver = true;
     await Promise.all(sending);
-    for (const receiver of receivers) await checkReceiver(receiver, { sent, log });
-    const { body } = await servers[0]!.ask("/api/v1/admin/destinations");
-    for (const { name, status } of body.destinations) strictEqual(status.dead, 0, name);
+    const statuses = async () => (await servers[0]!.ask("/api/v1/admin/destinations")).body.destinations;
+    for (const receiver of receivers) {
+      await checkReceiver(receiver, { sent, log }).catch(async (error) => {
+        throw new Error(`${error.message}\n${JSON.stringify(await statuses())}`, { cause: error });
+      });
+    }
+    for (const { name, status } of await statuses()) strictEqual(status.dead, 0, name);
   } finally {
     state.isOver = true;
     for (const server of servers) await server[Symbol.asyncDispose]();
@@ -77,11 +81,15 @@ async function checkReceiver(
   const acknowledged = [...sent.values()].flat();
   ok(acknowledged.length > 0);
   let held: string[] = [];
+  let missing: string[] = [];
   await eventually(`${receiver.name} has all`, async () => {
     held = await receiver.held();
     const there = new Set(held);
-    return acknowledged.every((id) => there.has(id));
-  }, { everyMs: 300 });
+    missing = acknowledged.filter((id) => !there.has(id));
+    return missing.length === 0;
+  }, { everyMs: 300 }).catch((error) => {
+    throw new Error(`${error.message}: ${missing.length} are missing: ${rangesOf(sent, missing)}`);
+  });
   strictEqual(held.length, new Set(held).size, `${receiver.name} holds an event twice`);
   const place = new Map(held.map((id, index) => [id, index]));
   for (const [person, own] of sent) {
@@ -91,6 +99,20 @@ async function checkReceiver(
   receiver.check?.();
   const requests = receiver.requests();
   log(`${receiver.name} holds ${held.length} events${requests > 0 ? ` after ${requests} requests` : ""}`);
+}
+
+/** What is missing of whom, in ranges. */
+function rangesOf(sent: Sent, missing: readonly string[]): string {
+  const absent = new Set(missing);
+  const ranges: string[] = [];
+  for (const own of sent.values()) {
+    for (const [n, id] of own.entries()) {
+      if (!absent.has(id)) continue;
+      if (n === 0 || !absent.has(own[n - 1]!)) ranges.push(id);
+      else if (n === own.length - 1 || !absent.has(own[n + 1]!)) ranges.push(`to ${id} of ${own.length}`);
+    }
+  }
+  return ranges.join(" ");
 }
 
 /** One person sends one event after another, each until it is acknowledged by some server. */
