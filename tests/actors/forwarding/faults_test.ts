@@ -109,12 +109,12 @@ for (const maxEvents of [1, 25]) {
         await system.commit(events.slice(from, from + 100), "key");
       }
       const wanted = events.filter(({ event }) => event === "Wanted");
-      await until("the healthy one has all", () => healthy.arrived.length === wanted.length, 120_000);
+      await until("the healthy one has all", () => healthy.arrived.length === wanted.length, 600_000);
       // The dead one was dead until then: nothing waited for it.
       strictEqual(dead.arrived.length, 0);
       isDead = false;
-      await until("the dead one has all", () => dead.arrived.length === wanted.length, 120_000);
-      await until("the faulty one has all", () => faulty.arrived.length === wanted.length, 120_000);
+      await until("the dead one has all", () => dead.arrived.length === wanted.length, 600_000);
+      await until("the faulty one has all", () => faulty.arrived.length === wanted.length, 600_000);
       for (const [name, { arrived }] of Object.entries({ faulty, dead, healthy })) {
         deepStrictEqual(outOfOrder(events, arrived), [], name);
       }
