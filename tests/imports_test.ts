@@ -283,7 +283,6 @@ Deno.test("JSON of events and states is read by parseExact alone: JSON.parse wou
     "app/preferences",
     "app/session",
     "parts/id_search",
-    "parts/contract_editor",
   ].map((name) => `console/${name}.ts`);
   const parsers = ["domain/event/exact_json.ts", "tasks/dev.ts", ...others, ...ofConsole];
   deepStrictEqual(found(/\bJSON\.parse\b/, SOURCES.filter(({ path }) => !parsers.includes(path))), []);

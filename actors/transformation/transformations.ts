@@ -67,6 +67,8 @@ export interface Transformations {
   remove(name: string, author: Author): Promise<boolean>;
   /** Versions, newest first, at most `limit` of them before one; `undefined` if there never was one of this name. */
   versions(name: string, query: { limit: number; before?: number }): Promise<ShownVersion[] | undefined>;
+  /** One version as it was saved; `undefined` if there is no such version, or if it was a deletion. */
+  version(name: string, version: number): Promise<ShownTransformation | undefined>;
   /** Restores a version as a new one; `undefined` if there is no such version, or if it was a deletion. */
   restore(name: string, version: number, author: Author): Promise<ShownTransformation | undefined>;
   /** Runs a draft, or the current version, for one event; `undefined` if there is neither. */
@@ -194,6 +196,10 @@ export function createTransformations(options: TransformationsOptions): Transfor
         current: version === current,
         ...restored !== undefined && { restored },
       }));
+    },
+    async version(name, version) {
+      const [found] = await registry.versions(name, { limit: 1, before: version + 1 }) ?? [];
+      return found?.version === version && found.value !== null ? shown(found) : undefined;
     },
     async restore(name, version, author) {
       const value = await registry.valueIn(name, version);

@@ -179,6 +179,7 @@ function systemOf(store: Store): System {
       put: outside,
       remove: outside,
       versions: outside,
+      version: outside,
       restore: outside,
       try: outside,
       check: outside,

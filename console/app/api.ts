@@ -3,6 +3,9 @@ import { type Json, parseJson } from "../core/json.ts";
 import { prefixOf } from "../core/place.ts";
 import { type About, about, currentToken, enter, lock, sessionState } from "./session.ts";
 
+/** The types of events. */
+export const TYPES = ["track", "identify", "page", "screen", "group", "alias"] as const;
+
 /** The origin and path below which signalfold answers. */
 const BASE = location.origin + prefixOf(location.pathname);
 
@@ -69,19 +72,36 @@ export async function api(path: string, { method = "GET", body, signal }: ApiReq
   }
 }
 
-/** A response whose body is read by the caller: a stream. */
+/** A response whose body is read by the caller: a stream. A body makes it a POST. Throws {@link ApiError}. */
 export async function openStream(
   path: string,
-  headers: Record<string, string>,
-  signal: AbortSignal,
+  { headers, signal, body }: { headers: Record<string, string>; signal: AbortSignal; body?: unknown },
 ): Promise<Response> {
   const response = await fetch(apiUrl(path), {
-    headers: { ...headers, authorization: `Bearer ${currentToken()}` },
+    headers: {
+      ...headers,
+      ...body !== undefined && { "content-type": "application/json" },
+      authorization: `Bearer ${currentToken()}`,
+    },
     signal,
     cache: "no-store",
+    ...body !== undefined && { method: "POST", body: JSON.stringify(body) },
   });
   if (response.ok) return response;
-  return await read(response, `GET /api/v1/${path}`);
+  return await read(response, `${body === undefined ? "GET" : "POST"} /api/v1/${path}`);
+}
+
+/** Throws if a value has another version than the one that the reader saw: somebody saved it meanwhile. */
+export async function refuseChanged(path: string, version: number): Promise<void> {
+  const { version: now } = await api(path);
+  if (now === version) return;
+  throw new ApiError(`PUT /api/v1/${path}`, {
+    status: 409,
+    body: {
+      code: "changed_meanwhile",
+      detail: `Version ${now} was saved meanwhile: reload to see it. Your text stays.`,
+    },
+  });
 }
 
 /** Tries a token: begins a session, or throws {@link ApiError}. */

@@ -73,3 +73,31 @@ function backwards(
   }
   return changes.reverse();
 }
+
+/** A row of two texts beside each other; a side that has no line there is `undefined`. */
+export interface Row {
+  before: string | undefined;
+  after: string | undefined;
+  isSame: boolean;
+}
+
+/** Two texts beside each other: lines that took the place of others stand in their rows. */
+export function rowsOf(changes: readonly LineChange[]): Row[] {
+  const rows: Row[] = [];
+  for (let at = 0; at < changes.length;) {
+    const { sign, text } = changes[at]!;
+    if (sign === " ") {
+      rows.push({ before: text, after: text, isSame: true });
+      at++;
+      continue;
+    }
+    const end = changes.findIndex((change, n) => n >= at && change.sign === " ");
+    const run = changes.slice(at, end === -1 ? changes.length : end);
+    const [before, after] = ["-", "+"].map((each) => run.filter((change) => change.sign === each));
+    for (let n = 0; n < Math.max(before!.length, after!.length); n++) {
+      rows.push({ before: before![n]?.text, after: after![n]?.text, isSame: false });
+    }
+    at += run.length;
+  }
+  return rows;
+}

@@ -1,18 +1,16 @@
 /** One contract: its schema, what the last events say to it, and its versions. */
 import type { ComponentChildren, VNode } from "preact";
-import { useEffect, useState } from "preact/hooks";
-import { api, ApiError, apiPath } from "../app/api.ts";
-import { useApi } from "../app/load.ts";
+import { useState } from "preact/hooks";
+import { api, ApiError, apiPath, refuseChanged, TYPES } from "../app/api.ts";
 import { choose, chosen, linkTo } from "../app/router.ts";
 import { tags, view } from "../app/tags.ts";
-import { lineChanges } from "../core/diff.ts";
-import { type Json, outline, parseJson, pretty, spotOf } from "../core/json.ts";
+import { type Json, outline, parseJson, pretty } from "../core/json.ts";
 import { count, percent, visible } from "../core/text.ts";
-import { action, badge, Dialog, eventLink, failure, loaded, notice, tabs, when } from "./basics.ts";
-import { Editor, type Mark } from "./editor.ts";
-import { TYPES } from "./live_filters.ts";
+import { action, badge, Dialog, eventLink, failure, notice, tabs, when } from "./basics.ts";
+import { diffView, Versions } from "./diff_view.ts";
+import { Editor, type Mark, marksIn, useDraft } from "./editor.ts";
 
-const { a, code, div, h2, input, label, li, option, p, pre, section, select, span, ul } = tags;
+const { a, code, div, h2, input, label, li, option, p, section, select, span, ul } = tags;
 
 /** A contract that exists, or a new one. */
 export interface ContractEditorProps {
@@ -42,15 +40,7 @@ interface Draft {
   schema: string;
 }
 
-const draftKey = (name: string) => `signalfold.draft.contract.${name}`;
-
 function firstDraft(existing: Json): Draft {
-  try {
-    const kept = JSON.parse(sessionStorage.getItem(draftKey(existing?.name ?? "")) ?? "null");
-    if (kept !== null) return kept;
-  } catch {
-    // What is kept is not readable: the stored contract counts.
-  }
   return existing === undefined ? { name: "", type: "track", event: "", schema: pretty(FIRST_SCHEMA) } : {
     name: existing.name,
     type: existing.type,
@@ -61,19 +51,16 @@ function firstDraft(existing: Json): Draft {
 
 /** The editor with its tabs. */
 export function ContractEditor({ existing, broken = 0, onSaved, onDeleted }: ContractEditorProps): VNode {
-  const [draft, setDraft] = useState<Draft>(() => firstDraft(existing));
+  const stored = firstDraft(existing);
+  const { draft, setDraft, isChanged, forget } = useDraft(`contract.${existing?.name ?? ""}`, stored, {
+    isNew: existing === undefined,
+  });
   const [marks, setMarks] = useState<Mark[]>([]);
   const [error, setError] = useState<ApiError | undefined>();
   const [check, setCheck] = useState<Json>();
   const [isBusy, setBusy] = useState(false);
   const [asks, setAsks] = useState<"" | "enforce" | "delete">("");
   const tab = chosen("tab") || "schema";
-  const isChanged = existing === undefined || draft.schema !== pretty(existing.schema) ||
-    draft.type !== existing.type || draft.event !== (existing.event ?? "");
-  useEffect(() => {
-    if (isChanged) sessionStorage.setItem(draftKey(existing?.name ?? ""), JSON.stringify(draft));
-    else sessionStorage.removeItem(draftKey(existing?.name ?? ""));
-  }, [draft, isChanged]);
   const change = (
     values: Partial<Draft>,
   ) => (setDraft({ ...draft, ...values }), setMarks([]), setCheck(undefined), setError(undefined));
@@ -98,7 +85,7 @@ export function ContractEditor({ existing, broken = 0, onSaved, onDeleted }: Con
     } catch (problem) {
       if (!(problem instanceof ApiError)) throw problem;
       setError(problem);
-      setMarks(marksOf(draft.schema, problem));
+      setMarks(marksIn(draft.schema, "schema", problem));
     }
     setBusy(false);
   };
@@ -108,9 +95,9 @@ export function ContractEditor({ existing, broken = 0, onSaved, onDeleted }: Con
     );
   const save = (mode: string) =>
     withDraft(async (body) => {
-      if (existing !== undefined) await refuseConflict(existing);
+      if (existing !== undefined) await refuseChanged(path(), existing.version);
       const saved = await api(path(), { method: "PUT", body: { ...body, mode } });
-      sessionStorage.removeItem(draftKey(existing?.name ?? ""));
+      forget();
       setAsks("");
       onSaved(saved);
     });
@@ -131,7 +118,7 @@ export function ContractEditor({ existing, broken = 0, onSaved, onDeleted }: Con
         current: tab === "try" ? "schema" : tab,
         onChoose: (name) => choose({ tab: name === "schema" ? undefined : name }),
       }),
-    tab === "versions" && existing !== undefined ? view(Versions, { existing, onRestored: onSaved }) : div(
+    tab === "versions" && existing !== undefined ? versionsOf(existing, onSaved) : div(
       { class: "split" },
       section(
         { class: "card stack" },
@@ -219,13 +206,7 @@ export function ContractEditor({ existing, broken = 0, onSaved, onDeleted }: Con
             diffView(pretty(existing.schema), draft.schema),
             div(
               { class: "row" },
-              action("Discard the changes", () =>
-                setDraft({
-                  name: existing.name,
-                  type: existing.type,
-                  event: existing.event ?? "",
-                  schema: pretty(existing.schema),
-                }), { kind: "quiet" }),
+              action("Discard the changes", () => setDraft(stored), { kind: "quiet" }),
             ),
           ),
       ),
@@ -266,19 +247,6 @@ export function ContractEditor({ existing, broken = 0, onSaved, onDeleted }: Con
   );
 }
 
-/** Somebody may have saved another version meanwhile. */
-async function refuseConflict({ name, version }: Json): Promise<void> {
-  const now = await api(apiPath("admin", "contracts", name));
-  if (now.version === version) return;
-  throw new ApiError(`PUT /api/v1/admin/contracts/${name}`, {
-    status: 409,
-    body: {
-      code: "changed_meanwhile",
-      detail: `Version ${now.version} was saved meanwhile: reload to see it. Your text stays.`,
-    },
-  });
-}
-
 function headOf(
   { mode, version, updatedAt, notice: problem, name }: Json,
   broken: number,
@@ -305,17 +273,6 @@ function headOf(
       action("", onDelete, { icon: "trash", kind: "quiet", label: "Delete the contract" }),
     ),
   ];
-}
-
-/** The lines of a schema that a refusal means. */
-function marksOf(schema: string, { body }: ApiError): Mark[] {
-  const { spots } = outline(schema) as { spots: Map<string, never> };
-  return (body?.errors ?? []).filter(({ path }: Json) => path === "schema" || path.startsWith("schema.")).map(
-    ({ path, message }: Json) => ({
-      line: spotOf(spots, path.slice("schema.".length)).line,
-      message,
-    }),
-  );
 }
 
 function checkView({ checked, failed, complete, examples }: Json): ComponentChildren {
@@ -347,79 +304,14 @@ function checkView({ checked, failed, complete, examples }: Json): ComponentChil
   ];
 }
 
-/** Two texts line by line. */
-export function diffView(before: string, after: string): VNode {
-  const changes = lineChanges(before, after);
-  const isNear = (n: number) => changes.slice(Math.max(0, n - 2), n + 3).some(({ sign }) => sign !== " ");
-  return pre(
-    { class: "diff", tabIndex: 0, "aria-label": "Differences" },
-    changes.some(({ sign }) => sign !== " ")
-      ? changes.map(({ sign, text }, n) =>
-        isNear(n) &&
-        span({ key: n, class: sign === "+" ? "added" : sign === "-" ? "removed" : "" }, `${sign} ${text}\n`)
-      )
-      : "The same.",
-  );
-}
-
-function Versions({ existing, onRestored }: { existing: Json; onRestored: (saved: Json) => void }): VNode {
+function versionsOf(existing: Json, onRestored: (saved: Json) => void): VNode {
   const path = apiPath("admin", "contracts", existing.name);
-  const versions = useApi(`${path}/versions`);
-  const [error, setError] = useState<ApiError | undefined>();
-  const [against, setAgainst] = useState(existing.version);
-  const restore = async (version: number) => {
-    try {
-      onRestored(await api(`${path}/versions/${version}/restore`, { method: "POST" }));
-      versions.reload();
-    } catch (problem) {
-      if (!(problem instanceof ApiError)) throw problem;
-      setError(problem);
-    }
-  };
-  return div(
-    null,
-    error && failure(error),
-    loaded(versions, ({ versions: all }) => {
-      const textOf = (version: number) => {
-        const contract = all.find((each: Json) => each.version === version)?.contract;
-        return contract ? pretty(contract) : "";
-      };
-      return div(
-        { class: "split aside" },
-        ul(
-          { class: "card version-list" },
-          all.map(({ version, at, by, address, contract, restored }: Json) =>
-            li(
-              { key: version, class: version === against ? "chosen" : "" },
-              action(`v${version}`, () => setAgainst(version), {
-                kind: "quiet",
-                pressed: version === against,
-              }),
-              div(
-                { class: "grow hint" },
-                when(at),
-                ` by ${visible(by)}`,
-                address ? ` from ${visible(address)}` : "",
-                contract === null ? ", deleted" : "",
-                restored ? `, restored v${restored}` : "",
-              ),
-              version !== existing.version && contract !== null &&
-                action("Restore", () => void restore(version), { label: `Restore version ${version}` }),
-            )
-          ),
-        ),
-        section(
-          { class: "card stack" },
-          h2(
-            null,
-            against === existing.version ? `v${against}, as it is now` : `v${against} → v${existing.version}`,
-          ),
-          diffView(
-            textOf(against),
-            against === existing.version ? textOf(against) : textOf(existing.version),
-          ),
-        ),
-      );
-    }),
-  );
+  return view(Versions, {
+    path: `${path}/versions`,
+    current: existing.version,
+    isDeletion: ({ contract }) => contract === null,
+    textOf: ({ contract }) => contract === null ? "" : pretty(contract),
+    restore: (version) => api(`${path}/versions/${version}/restore`, { method: "POST" }),
+    onRestored,
+  });
 }

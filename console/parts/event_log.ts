@@ -1,7 +1,7 @@
 /** The log of a user, a visitor or a group: pages of events, newest first, each with its detail. */
 import type { VNode } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { api, apiQuery } from "../app/api.ts";
+import { api, apiQuery, TYPES } from "../app/api.ts";
 import { useLoad } from "../app/load.ts";
 import { choose, chosen } from "../app/router.ts";
 import { isAdmin } from "../app/session.ts";
@@ -11,7 +11,6 @@ import { plural, visible } from "../core/text.ts";
 import { action, empty, loaded, when } from "./basics.ts";
 import { EventDetail, who } from "./event_detail.ts";
 import { JsonTree } from "./json_tree.ts";
-import { TYPES } from "./live_filters.ts";
 
 const { button, div, input, label, option, p, select, span, table, tbody, td, th, thead, tr } = tags;
 

@@ -1,14 +1,12 @@
 /** The filters of the live view: those that the server has, as ordinary fields. */
 import type { VNode } from "preact";
+import { TYPES } from "../app/api.ts";
 import { useApi } from "../app/load.ts";
 import { choose } from "../app/router.ts";
 import { tags } from "../app/tags.ts";
 import { action } from "./basics.ts";
 
 const { div, form, input, label, option, select, span } = tags;
-
-/** The types of events. */
-export const TYPES = ["track", "identify", "page", "screen", "group", "alias"] as const;
 
 const STATUSES = ["accepted", "duplicate", "rejected"] as const;
 

@@ -89,11 +89,10 @@ export function createLiveStream(filters: Record<string, string>) {
     state.value = "connecting";
     try {
       const query = apiQuery({ ...filters, ...lastId === "" && { last: LAST } });
-      const response = await openStream(
-        `admin/live${query}`,
-        lastId === "" ? {} : { "last-event-id": lastId },
-        own.signal,
-      );
+      const response = await openStream(`admin/live${query}`, {
+        headers: lastId === "" ? {} : { "last-event-id": lastId },
+        signal: own.signal,
+      });
       tellUnwatched();
       await read(response, own);
       later(undefined);

@@ -5,10 +5,10 @@ import { api, ApiError, apiPath } from "../app/api.ts";
 import { useApi } from "../app/load.ts";
 import { hasFeature } from "../app/session.ts";
 import { tags, view } from "../app/tags.ts";
-import { type Json, outline, parseJson, pretty, spotOf } from "../core/json.ts";
+import { type Json, outline, parseJson, pretty } from "../core/json.ts";
 import { visible } from "../core/text.ts";
 import { failure } from "../parts/basics.ts";
-import { Editor, type Mark } from "../parts/editor.ts";
+import { Editor, type Mark, marksIn } from "../parts/editor.ts";
 
 const { button, div, fieldset, form, h2, input, label, legend, option, p, section, select } = tags;
 
@@ -309,16 +309,6 @@ function settingsOf(kind: string, settings: Json, existing: Json): Json {
     } else given[name] = value;
   }
   return given;
-}
-
-function marksIn(text: string, root: string, { body }: ApiError): Mark[] {
-  const { spots } = outline(text) as { spots: Map<string, never> };
-  return (body?.errors ?? []).filter(({ path }: Json) => path === root || path.startsWith(`${root}.`)).map((
-    { path, message }: Json,
-  ) => ({
-    line: spotOf(spots, path.slice(root.length + 1)).line,
-    message,
-  }));
 }
 
 function choices(

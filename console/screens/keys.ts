@@ -1,14 +1,13 @@
 /** Write keys: who may send what, how much, and what they sent lately. A secret is shown once. */
 import type { ComponentChildren, VNode } from "preact";
 import { useState } from "preact/hooks";
-import { api, ApiError, apiPath, apiUrl } from "../app/api.ts";
+import { api, ApiError, apiPath, apiUrl, TYPES } from "../app/api.ts";
 import { useApi } from "../app/load.ts";
 import { linkTo } from "../app/router.ts";
 import { tags, view } from "../app/tags.ts";
 import type { Json } from "../core/json.ts";
 import { count, curl, visible } from "../core/text.ts";
 import { action, badge, Copy, Dialog, empty, failure, loaded, notice, when } from "../parts/basics.ts";
-import { TYPES } from "../parts/live_filters.ts";
 import { requestOfScreen, Title } from "../parts/title.ts";
 
 const {

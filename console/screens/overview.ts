@@ -2,7 +2,7 @@
 import type { Json } from "../core/json.ts";
 import type { ComponentChildren, VNode } from "preact";
 import { useState } from "preact/hooks";
-import { api, apiQuery, apiUrl } from "../app/api.ts";
+import { api, apiQuery, apiUrl, TYPES } from "../app/api.ts";
 import { useApi, useLoad } from "../app/load.ts";
 import { choose, chosen, go, linkTo } from "../app/router.ts";
 import { requestOfScreen, Title } from "../parts/title.ts";
@@ -11,7 +11,6 @@ import { count, curl, percent, plural, visible } from "../core/text.ts";
 import { duration, PERIOD_MS, type Range, RANGES, spanOf } from "../core/time.ts";
 import { action, command, loaded, when } from "../parts/basics.ts";
 import { type Bar, Chart } from "../parts/chart.ts";
-import { TYPES } from "../parts/live_filters.ts";
 
 const {
   a,

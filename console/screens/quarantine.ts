@@ -1,7 +1,7 @@
 /** Quarantine: why events were rejected, and how they come in after all. */
 import type { ComponentChildren, VNode } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { api, ApiError, apiPath, apiQuery, apiUrl } from "../app/api.ts";
+import { api, ApiError, apiPath, apiQuery, apiUrl, TYPES } from "../app/api.ts";
 import { bindKeys } from "../app/keys.ts";
 import { useApi, useLoad } from "../app/load.ts";
 import { choose, chosen, linkTo } from "../app/router.ts";
@@ -24,7 +24,6 @@ import {
 } from "../parts/basics.ts";
 import { sendLike, who } from "../parts/event_detail.ts";
 import { JsonTree } from "../parts/json_tree.ts";
-import { TYPES } from "../parts/live_filters.ts";
 import { requestOfScreen, Title } from "../parts/title.ts";
 
 const {

@@ -41,7 +41,13 @@ export const MENU: readonly { group: string; entries: readonly Entry[] }[] = [
       { screen: "quarantine", key: "q" },
     ],
   },
-  { group: "Flow", entries: [{ screen: "forwarding", key: "f", feature: "forwarding" }] },
+  {
+    group: "Flow",
+    entries: [
+      { screen: "forwarding", key: "f", feature: "forwarding" },
+      { screen: "transformations", key: "x", feature: "transformations" },
+    ],
+  },
   {
     group: "Admin",
     entries: [
@@ -71,5 +77,6 @@ export const LOADERS: Partial<Record<Screen, () => Promise<ScreenModule>>> = {
   settings: () => import("../screens/settings.ts"),
   contracts: () => import("../screens/contracts.ts"),
   forwarding: () => import("../screens/forwarding.ts"),
+  transformations: () => import("../screens/transformations.ts"),
   event: () => import("../screens/event.ts"),
 };

@@ -109,6 +109,14 @@ export function transformationRoutes(parts: Parts): Hono<RouteEnv> {
       return versions === undefined ? NO_SUCH_TRANSFORMATION : jsonResponse({ versions });
     }, transformationVersionsQuery),
   );
+  routes.get(
+    "/api/v1/admin/transformations/:name/versions/:version",
+    named(async (c, name) => {
+      const version = readVersion(c);
+      const found = version === undefined ? undefined : await transformations.version(name, version);
+      return found === undefined ? NO_SUCH_VERSION : jsonResponse(found);
+    }),
+  );
   routes.post("/api/v1/admin/transformations/:name/restore", named((c, name) => restore(parts, c, name)));
   routes.post("/api/v1/admin/transformations/:name/try", named((c, name) => tryOne(parts, c, name)));
   routes.post(
@@ -226,6 +234,12 @@ function failedTests({ failed }: Extract<Saved, { failed: unknown }>): Problem {
   }));
   const what = failed.length === 1 ? "1 test fails" : `${failed.length} tests fail`;
   return { reason: "contract", code: "tests_failed", detail: `Nothing was saved: ${what}.`, errors };
+}
+
+/** The number of the version in the path; `undefined` if it is none. */
+function readVersion(c: RouteContext): number | undefined {
+  const text = pathParam(c, "version");
+  return text !== undefined && /^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined;
 }
 
 /** The name in the path; `undefined` if it is invalid. */

@@ -26,9 +26,11 @@ export const FILES: Readonly<Record<string, Load>> = {
   "parts/chart.ts": () => import("../../console/parts/chart.ts", { with: { type: "text" } }),
   "parts/contract_editor.ts": () =>
     import("../../console/parts/contract_editor.ts", { with: { type: "text" } }),
+  "parts/diff_view.ts": () => import("../../console/parts/diff_view.ts", { with: { type: "text" } }),
   "parts/editor.ts": () => import("../../console/parts/editor.ts", { with: { type: "text" } }),
   "parts/event_detail.ts": () => import("../../console/parts/event_detail.ts", { with: { type: "text" } }),
   "parts/event_log.ts": () => import("../../console/parts/event_log.ts", { with: { type: "text" } }),
+  "parts/event_picker.ts": () => import("../../console/parts/event_picker.ts", { with: { type: "text" } }),
   "parts/icons.ts": () => import("../../console/parts/icons.ts", { with: { type: "text" } }),
   "parts/id_search.ts": () => import("../../console/parts/id_search.ts", { with: { type: "text" } }),
   "parts/json_tree.ts": () => import("../../console/parts/json_tree.ts", { with: { type: "text" } }),
@@ -37,6 +39,14 @@ export const FILES: Readonly<Record<string, Load>> = {
   "parts/time_travel.ts": () => import("../../console/parts/time_travel.ts", { with: { type: "text" } }),
   "parts/title.ts": () => import("../../console/parts/title.ts", { with: { type: "text" } }),
   "parts/trait_table.ts": () => import("../../console/parts/trait_table.ts", { with: { type: "text" } }),
+  "parts/transformation_check.ts": () =>
+    import("../../console/parts/transformation_check.ts", { with: { type: "text" } }),
+  "parts/transformation_draft.ts": () =>
+    import("../../console/parts/transformation_draft.ts", { with: { type: "text" } }),
+  "parts/transformation_editor.ts": () =>
+    import("../../console/parts/transformation_editor.ts", { with: { type: "text" } }),
+  "parts/transformation_try.ts": () =>
+    import("../../console/parts/transformation_try.ts", { with: { type: "text" } }),
   "parts/window_list.ts": () => import("../../console/parts/window_list.ts", { with: { type: "text" } }),
   "screens/contracts.ts": () => import("../../console/screens/contracts.ts", { with: { type: "text" } }),
   "screens/event.ts": () => import("../../console/screens/event.ts", { with: { type: "text" } }),
@@ -52,6 +62,8 @@ export const FILES: Readonly<Record<string, Load>> = {
   "screens/quarantine.ts": () => import("../../console/screens/quarantine.ts", { with: { type: "text" } }),
   "screens/settings.ts": () => import("../../console/screens/settings.ts", { with: { type: "text" } }),
   "screens/test.ts": () => import("../../console/screens/test.ts", { with: { type: "text" } }),
+  "screens/transformations.ts": () =>
+    import("../../console/screens/transformations.ts", { with: { type: "text" } }),
   "screens/users.ts": () => import("../../console/screens/users.ts", { with: { type: "text" } }),
   "shell/go_to.ts": () => import("../../console/shell/go_to.ts", { with: { type: "text" } }),
   "shell/main.ts": () => import("../../console/shell/main.ts", { with: { type: "text" } }),

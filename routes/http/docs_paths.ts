@@ -31,6 +31,7 @@ export const CONSOLE_PATHS = {
   settings: "/console/settings",
   contracts: "/console/contracts",
   forwarding: "/console/forwarding",
+  transformations: "/console/transformations",
   event: "/console/event",
 } as const;
 

@@ -179,6 +179,13 @@ export const transformations: Group = {
       },
       refusals: ["BadName", "NotFound"],
     },
+    "GET /api/v1/admin/transformations/{transformation}/versions/{version}": {
+      summary: "Get one version of a transformation",
+      description: "The transformation as it was saved then. A version that is a deletion is 404.",
+      right: "admin",
+      answers: { 200: { description: "The transformation.", schema: transformationSchema } },
+      refusals: ["BadName", "NotFound"],
+    },
     "POST /api/v1/admin/transformations/{transformation}/restore": {
       summary: "Restore a version",
       description: "Saves it as a new version.",

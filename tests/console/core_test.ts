@@ -2,7 +2,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { createParser } from "eventsource-parser";
 import fc from "fast-check";
-import { differences, lineChanges } from "../../console/core/diff.ts";
+import { differences, lineChanges, rowsOf } from "../../console/core/diff.ts";
 import { outline, parseJson, spotOf } from "../../console/core/json.ts";
 import { readPlace, type Screen, SCREENS, writePlace } from "../../console/core/place.ts";
 import { createRing, createSseParser } from "../../console/core/stream.ts";
@@ -70,6 +70,21 @@ Deno.test("lines of two texts side by side give either text", () => {
     const without = (sign: string) =>
       changes.filter((each) => each.sign !== sign).map(({ text }) => text).join("\n");
     deepStrictEqual([without("+"), without("-")], [before, after]);
+  }));
+});
+
+Deno.test("side by side, each text stands whole on its side, and only equal lines are called the same", () => {
+  const line = fc.constantFrom("a", "b", "c", "");
+  const text = fc.array(line, { minLength: 1, maxLength: 12 }).map((lines) => lines.join("\n"));
+  fc.assert(fc.property(text, text, (before, after) => {
+    const rows = rowsOf(lineChanges(before, after));
+    for (const [side, whole] of [["before", before], ["after", after]] as const) {
+      strictEqual(rows.flatMap((row) => row[side] ?? []).join("\n"), whole);
+    }
+    for (const row of rows) {
+      ok(row.isSame ? row.before === row.after : row.before !== undefined || row.after !== undefined);
+    }
+    strictEqual(rows.every(({ isSame }) => isSame), before === after);
   }));
 });
 

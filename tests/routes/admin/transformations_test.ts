@@ -88,6 +88,11 @@ Deno.test("every save makes a version, and a version can be restored, as a new o
   ]);
   const page = (await ask(test, "GET", path("t", "/versions?limit=1&before=3"))).body.versions;
   deepStrictEqual(page.map(({ version }: { version: number }) => version), [2]);
+  const was = await ask(test, "GET", path("t", "/versions/1"));
+  deepStrictEqual([was.status, was.body.name, was.body.version, was.body.rules], [200, "t", 1, RULES.rules]);
+  for (const version of ["4", "9", "0", "x"]) {
+    strictEqual((await ask(test, "GET", path("t", `/versions/${version}`))).status, 404, version);
+  }
   for (const version of [4, 9]) {
     strictEqual((await ask(test, "POST", path("t", "/restore"), { version })).status, 404);
   }

@@ -277,6 +277,9 @@ const ROUTES: Row[] = [
   admin("GET /api/v1/admin/transformations/:name", { path: transformation("") }),
   admin("DELETE /api/v1/admin/transformations/:name", { path: transformation(""), status: 204 }),
   admin("GET /api/v1/admin/transformations/:name/versions", { path: transformation("/versions") }),
+  admin("GET /api/v1/admin/transformations/:name/versions/:version", {
+    path: transformation("/versions/1"),
+  }),
   admin("POST /api/v1/admin/transformations/:name/restore", {
     path: transformation("/restore"),
     body: { version: 1 },
