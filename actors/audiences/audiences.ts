@@ -2,14 +2,14 @@
 import type { AudienceDefinition } from "../../domain/audience/tree.ts";
 import type { StoredEvent } from "../../domain/event/event.ts";
 import type { Author } from "../configuration/registry.ts";
-import type { Journal } from "../journal/journal_state.ts";
+import type { Journal, Settled } from "../journal/journal_state.ts";
 import type { Reader } from "../reading/profiles.ts";
 import type { Settling } from "../settling/backpressure.ts";
 import type { Clock } from "../store/clock.ts";
 import type { Store } from "../store/store.ts";
 import { createDefinitions, type DefinitionRefusal, type StoredDefinition } from "./definitions.ts";
 import { type Followed, NOTHING_FOLLOWED, type World } from "./checkpoint.ts";
-import { AUDIENCES_CHANGED, AUDIENCES_FOLLOWED } from "../store/keys.ts";
+import { AUDIENCES_CHANGED, AUDIENCES_FOLLOWED, SETTLED } from "../store/keys.ts";
 import { type AudienceLimits, type Follower, followJournal } from "./follow.ts";
 import { type Preview, previewOf, type PreviewRequest } from "./preview.ts";
 import { createMemberReads, followedNow, liveWorld, type MemberReads } from "./members.ts";
@@ -95,8 +95,11 @@ export function createAudiences(options: AudiencesOptions): Audiences {
   const reads = createMemberReads({ ...options, worlds, hurry: follower.hurry });
   const stopLooking = lookNowAndThen(options, state, follower);
 
-  async function isTaken({ mark }: Followed): Promise<boolean> {
-    return ((await store.get<string>(AUDIENCES_CHANGED)).value ?? "") === mark;
+  /** Whether the world is of the definitions as they are, and of the present generation of actors. */
+  async function isTaken({ mark, world, generation }: Followed): Promise<boolean> {
+    const [changed, settled] = await store.getMany<unknown>([AUDIENCES_CHANGED, SETTLED]);
+    if (((changed!.value as string | null) ?? "") !== mark) return false;
+    return world === 0 || ((settled!.value as Settled | null)?.generation ?? 1) <= generation;
   }
 
   async function shown(definition: StoredDefinition): Promise<ShownAudience> {

@@ -1,5 +1,5 @@
 /** The kinds of store that tests run over. */
-import { type Entry, openStore, type Range, type Store } from "../../actors/store/store.ts";
+import { type Entry, openStore, type Range, type Store, type Write } from "../../actors/store/store.ts";
 import { StorageUnavailable } from "../../actors/store/errors.ts";
 
 /** A place of one test, gone after it; each `open` gives a store over the same data, to be closed by who opened it. */
@@ -71,13 +71,15 @@ export interface FaultyStore extends Store {
 export interface Befalling {
   nth: number;
   fault: Fault;
+  /** Whether a write is counted; by default each is. */
+  counts?(write: Write): boolean;
   unavailable?(message: string): Error;
 }
 
 /** A store over another that something befalls. */
 export function withFault(
   store: Store,
-  { nth, fault, unavailable = (message) => new StorageUnavailable(message) }: Befalling,
+  { nth, fault, counts = () => true, unavailable = (message) => new StorageUnavailable(message) }: Befalling,
 ): FaultyStore {
   const death = Promise.withResolvers<void>();
   let dead = false;
@@ -113,7 +115,7 @@ export function withFault(
     list,
     async commit(write) {
       alive();
-      if (++writes !== nth) return await store.commit(write);
+      if (!counts(write) || ++writes !== nth) return await store.commit(write);
       const isDone = fault.startsWith("done");
       const written = isDone ? await store.commit(write) : null;
       if (fault.endsWith("dead")) {

@@ -40,16 +40,13 @@ export function randomCondition(random: Random, names: readonly string[] = [], d
       }]),
     };
   }
-  if (kind === 1) {
-    const traits = random.pick<Json>([{ size: 1 }, { size: { $exists: false } }, { size: { $gt: 1 } }]);
-    return { group: { traits }, match: random.pick(["any", "all", "none"]) };
-  }
+  if (kind === 1) return randomGroup(random);
   if (kind === 2) return { ...selector(random), last: { moreThan: random.pick(DURATIONS) } };
   if (kind === 3) {
     const value = random.pick<Json>([{ $gte: 3 }, { $lt: 2 }, { $eq: 0 }, { $gt: 0, $lte: 4 }]);
     return { sum: "properties.n", ...selector(random), value, ...window(random) };
   }
-  if (kind === 4) return sequence(random);
+  if (kind === 4) return randomSequence(random);
   if (kind === 5 && names.length > 0) return { audience: random.pick(names) };
   if (kind === 7) return { not: nested() };
   if (kind >= 8) {
@@ -60,6 +57,17 @@ export function randomCondition(random: Random, names: readonly string[] = [], d
     $lt: 3,
   }, { $ne: 0 }]);
   return { ...selector(random), ...count && { count }, ...window(random) };
+}
+
+/** A random condition on the traits of a person's groups. */
+export function randomGroup(random: Random): Json {
+  const traits = random.pick<Json>([{ size: 1 }, { size: { $exists: false } }, { size: { $gt: 1 } }]);
+  return { group: { traits }, match: random.pick(["any", "all", "none"]) };
+}
+
+/** A random event that did not happen for some time: a late one moves a stay. */
+export function randomAbsence(random: Random): Json {
+  return { not: { event: random.pick(EVENTS), within: random.pick(DURATIONS) } };
 }
 
 function selector(random: Random): Json {
@@ -75,7 +83,8 @@ function window(random: Random): Json {
   return random.chance(0.1) ? { until: new Date(9 * MINUTE).toISOString() } : {};
 }
 
-function sequence(random: Random): Json {
+/** A random sequence of two or three steps. */
+export function randomSequence(random: Random): Json {
   const steps: Json[] = [selector(random)];
   for (let n = 1 + random.below(2); n > 0; n--) {
     if (random.chance(0.4)) steps.push({ not: selector(random), within: random.pick(DURATIONS) });
