@@ -1,11 +1,10 @@
 /**
- * The entries of the lookup index. An event that sets a trait makes an entry for the actor that it names, and a link one
- * for its two ids. Entries only say who may have a value: a search reads each profile and compares. So the order of events,
+ * The entries of the lookup index. An event that sets a trait makes an entry for the actor that it names. Entries only say who may have a value: a search reads each profile and compares. So the order of events,
  * late events and replays cannot make a search wrong; an entry that is no longer true costs one read.
  */
 import { hash } from "node:crypto";
-import { type ActorKind, type Fact, linkedBy } from "../../domain/profile/fact.ts";
-import { type Key, lookupKey, lookupOfKey, lookupOwnedKey, lookupOwnerKey } from "../store/keys.ts";
+import type { ActorKind, Fact } from "../../domain/profile/fact.ts";
+import { type Key, lookupKey, lookupOfKey } from "../store/keys.ts";
 
 /** An entry with the entry by which an erasure finds it; the values are ids, which may stand in keys as digests. */
 export type Entries = [Key, string][];
@@ -41,11 +40,6 @@ export function digestOf(form: string): string {
 /** The entries of an event for some traits. */
 export function entriesOf(fact: Fact, traits: readonly string[]): Entries {
   const entries: Entries = [];
-  const linked = linkedBy(fact);
-  if (linked !== undefined && fact.userId !== undefined) {
-    entries.push([lookupOwnerKey(linked, fact.userId), fact.userId]);
-    entries.push([lookupOwnedKey(fact.userId, linked), linked]);
-  }
   const actor = actorOf(fact);
   if (actor === undefined || fact.traits === undefined) return entries;
   for (const trait of traits) {

@@ -12,10 +12,6 @@ import {
   lookupKey,
   lookupOfKey,
   lookupOfPrefix,
-  lookupOwned,
-  lookupOwnedKey,
-  lookupOwnerKey,
-  lookupOwners,
   SETTLED,
 } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
@@ -60,28 +56,16 @@ async function keysOf(store: Store, { userId, anonymousIds = [] }: ErasedNames):
       keys.push(key, lookupKey(kind, trait, digest, id));
     }
   }
-  if (userId !== undefined) {
-    for await (const { value } of store.list<string>({ prefix: lookupOwned(userId) })) {
-      keys.push(lookupOwnedKey(userId, value!), lookupOwnerKey(value!, userId));
-    }
-  }
   return keys;
 }
 
-/** The entries of the events that an anonymous id still has, and its links to others. */
+/** The entries of the events that an anonymous id still has. */
 async function entriesLeft({ store, events }: LeaseTaskOptions, id: string): Promise<Entries> {
   const traits = (await store.get<Followed>(LOOKUP)).value?.traits ?? [];
   const generation = (await store.get<Settled>(SETTLED)).value?.generation ?? 0;
   const [loaded] = await loadHeads<ActorHead>(store, [actorKey(generation, "anonymous", id)]);
   const entries = new Map<string, [Key, string]>();
-  const links: Key[] = [];
-  if (loaded?.head === undefined) {
-    for await (const { key, value } of store.list<string>({ prefix: lookupOwners(id) })) {
-      links.push(key, lookupOwnedKey(value!, id));
-    }
-    if (links.length > 0) await store.commit({ checks: [], sets: [], deletes: links });
-    return [];
-  }
+  if (loaded?.head === undefined) return [];
   let batch: Position[] = [];
   const take = async () => {
     for (const fact of await events.factsAt(batch)) {

@@ -5,7 +5,7 @@ import type { Journal } from "../journal/journal_state.ts";
 import type { Clock } from "../store/clock.ts";
 import { decodeCursor, encodeCursor } from "../store/cursor.ts";
 import { InvalidCursor, NotServing } from "../store/errors.ts";
-import { type Key, LOOKUP, lookupKey, lookupOwners, lookupPrefix } from "../store/keys.ts";
+import { type Key, LOOKUP, lookupKey, lookupPrefix } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 import { comparable, digestOf } from "./entries.ts";
 import type { Followed } from "./follow.ts";
@@ -94,8 +94,7 @@ export function createFind(options: FindOptions) {
     for await (
       const { key, value } of store.list<string>(rangeAfter(lookupPrefix("anonymous", trait, digest), after))
     ) {
-      for await (const owner of store.list<string>({ prefix: lookupOwners(value!) })) {
-        const id = owner.value!;
+      for (const id of await reader.owners(value!)) {
         const direct = await store.get(lookupKey("user", trait, digest, id));
         if (direct.value !== null || seen.has(id)) continue;
         seen.add(id);

@@ -16,8 +16,8 @@ export interface EntryFacts {
   events: number;
 }
 
-/** Types that set traits or link ids. */
-const TYPES = ["identify", "group", "alias"];
+/** Types that set traits. */
+const TYPES = ["identify", "group"];
 const MAKES_ENTRIES = EVENT_TYPES.map((type) => TYPES.includes(type));
 
 /** Yields the facts of each entry in order, after a position and up to another. */

@@ -4,6 +4,7 @@
  */
 import type { StoredEvent } from "../../domain/event/event.ts";
 import { BEGINNING, type Position } from "../../domain/event/position.ts";
+import { ownersOf } from "../../domain/profile/anonymous.ts";
 import type { ActorKind, Mark } from "../../domain/profile/fact.ts";
 import { isLinkEntry, readLog } from "../settling/actor_log.ts";
 import type { Settling } from "../settling/backpressure.ts";
@@ -37,6 +38,8 @@ export interface Reader {
   trait(kind: "user" | "group", id: string, name: string): Promise<TraitProvenance | "no trait" | null>;
   /** The ids of a kind of actors, in order. Throws {@link InvalidCursor}. */
   ids(kind: ActorKind, query: IdsQuery): Promise<IdsPage>;
+  /** All users who own a part of an anonymous id. */
+  owners(anonymousId: string): Promise<string[]>;
   /** When an anonymous id was first linked at or after a time, by a link after a position (ms since 1970). */
   linkedSince(
     anonymousId: string,
@@ -74,6 +77,11 @@ export function createReader(options: ReaderOptions): Reader {
       openEntries,
     }),
     ids: createActorIds(options),
+    owners: (anonymousId) =>
+      views.viewed(async (extend) => {
+        const { view, actor } = await views.readActor(extend, "anonymous", anonymousId);
+        return ownersOf(await views.stateOf(view, actor));
+      }),
     linkedSince: (anonymousId, { fromMs, after }) =>
       views.viewed(async (extend) => {
         const { view, actor } = await views.readActor(extend, "anonymous", anonymousId);

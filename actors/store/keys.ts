@@ -253,20 +253,8 @@ export const lookupOfKey = (kind: ActorKind, id: string, trait: string, digest: 
   digest,
 ];
 
-/** The users that an anonymous id was linked to, and the anonymous ids of a user. */
-export const lookupOwners = (anonymousId: string): Key => ["lookupOwner", keyId(anonymousId)];
-export const lookupOwnerKey = (anonymousId: string, userId: string): Key => [
-  ...lookupOwners(anonymousId),
-  keyId(userId),
-];
-export const lookupOwned = (userId: string): Key => ["lookupOwned", keyId(userId)];
-export const lookupOwnedKey = (userId: string, anonymousId: string): Key => [
-  ...lookupOwned(userId),
-  keyId(anonymousId),
-];
-
 /** All entries of the index. */
-export const LOOKUP_ENTRIES: readonly Key[] = [["lookupBy"], ["lookupOf"], ["lookupOwner"], ["lookupOwned"]];
+export const LOOKUP_ENTRIES: readonly Key[] = [["lookupBy"], ["lookupOf"]];
 
 /** An entry of the audit log, by its id, a ULID. */
 export const auditKey = (id: string): Key => ["audit", id];
