@@ -81,6 +81,8 @@ export function createStream(options: StreamOptions) {
   /** Read, and neither settled nor stored. */
   const fresh = new Map<Position, Item>();
   const retrying = new Set<Item>();
+  /** Attempts that were restored at events behind the checkpoint, which are read again in their order. */
+  const ahead = new Map<Position, HeldRecord>();
   let ready: Item[] = [];
   let readTo = options.begin.position;
   let eventsRead = options.begin.events;
@@ -127,17 +129,35 @@ export function createStream(options: StreamOptions) {
       gatheredBytes += read.json.length;
       return;
     }
-    const item = itemOf([read], { keys: definition.order === "none" ? [] : options.keysOf(read.event) });
+    const { position: _, to: __, keys: ___, n: ____, ...attempts } = ahead.get(read.position) ??
+      {} as HeldRecord;
+    const keys = definition.order === "none" ? [] : options.keysOf(read.event);
+    const item = itemOf([read], { keys, ...attempts });
     const isKept = order.add(item);
     if (!isKept) {
       leftOut++;
       return;
     }
+    if (item.nextAt !== undefined) return waitUntil(item, item.nextAt);
     const before = order.before(item);
     if (before === undefined || fresh.has(before.position)) fresh.set(item.position, item);
     // What waits for another attempt may wait for long: it is read again then.
     else delete item.events;
     if (order.isFirst(item)) makeReady([item]);
+  }
+
+  /** It waits for another attempt. */
+  function waitUntil(item: Item, nextAt: number): void {
+    item.state = "retrying";
+    item.nextAt = nextAt;
+    delete item.events;
+    fresh.delete(item.position);
+    retrying.add(item);
+    nextDue = Math.min(nextDue, nextAt);
+  }
+
+  function forgetAhead(): void {
+    for (const position of ahead.keys()) if (position <= readTo) ahead.delete(position);
   }
 
   /** Handles an entry, and stops at the end of a replay. */
@@ -173,6 +193,7 @@ export function createStream(options: StreamOptions) {
     if (unwanted > 0 && isWhole) options.onFiltered("where", unwanted);
     eventsRead = begun + entry.n;
     readTo = options.to !== undefined && entry.end > options.to ? options.to : entry.end;
+    forgetAhead();
   }
 
   const people = () => retrying.size;
@@ -233,7 +254,13 @@ export function createStream(options: StreamOptions) {
     /** Puts back what was stored. Of `held` events only those that stand first are in memory. */
     restore(records: readonly HeldRecord[], held: number): void {
       const { definition } = options.destination();
-      for (const { keys, to, n, position, ...attempts } of records) {
+      for (const record of records) {
+        const { keys, to, n, position, ...attempts } = record;
+        if (position > readTo && to === undefined && !attempts.again) {
+          // It is read again, after those of its person that stand before it.
+          if (attempts.attempts > 0 || attempts.nextAt !== undefined) ahead.set(position, record);
+          continue;
+        }
         if (to !== undefined && !isSealed(definition)) {
           // The kind was changed: what was a batch is read again, event by event.
           readTo = justBefore(position) < readTo ? justBefore(position) : readTo;
@@ -269,7 +296,7 @@ export function createStream(options: StreamOptions) {
           } else makeReady([item]);
         } else waiting += item.n;
       }
-      leftOut = Math.max(0, held - waiting);
+      leftOut = order.hasUnread() ? Math.max(0, held - waiting) : 0;
     },
     /** Reads some more, up to a position; false if there is nothing, or no room. */
     async readMore(end: Position): Promise<boolean> {
@@ -381,14 +408,7 @@ export function createStream(options: StreamOptions) {
       makeReady(order.remove(item));
     },
     /** It waits for another attempt, and its person with it. */
-    retryLater(item: Item, nextAt: number): void {
-      item.state = "retrying";
-      item.nextAt = nextAt;
-      delete item.events;
-      fresh.delete(item.position);
-      retrying.add(item);
-      nextDue = Math.min(nextDue, nextAt);
-    },
+    retryLater: waitUntil,
     /** Attempts something as soon as possible. */
     force(item: Item): void {
       if (item.state !== "retrying" || !(item.again || order.isFirst(item))) return;
@@ -431,6 +451,7 @@ export function createStream(options: StreamOptions) {
     skipTo(position: Position, events: number): void {
       if (position <= readTo) return;
       [readTo, eventsRead] = [position, events];
+      forgetAhead();
       gathered = [];
       gatheredBytes = 0;
     },
@@ -461,7 +482,7 @@ export function createStream(options: StreamOptions) {
     },
     /** The records of what waits and stands first for one of its keys. */
     records(): Map<Position, HeldRecord> {
-      const records = new Map<Position, HeldRecord>();
+      const records = new Map(ahead);
       for (const item of order.all()) {
         if (fresh.has(item.position)) continue;
         if (item.keys.length > 0 && !order.isFirstOfOne(item)) continue;

@@ -28,6 +28,7 @@ export interface Code {
   exportEvents: typeof import("../../actors/journal/export.ts").exportEvents;
   settleIn: typeof import("../../actors/settler_host.ts").settleIn;
   StorageUnavailable: typeof import("../../actors/store/errors.ts").StorageUnavailable;
+  createStream: typeof import("../../actors/delivery/stream.ts").createStream;
 }
 
 /** The code with what it is handed. */
@@ -100,6 +101,7 @@ const MODULES = [
   "actors/journal/export.ts",
   "actors/settler_host.ts",
   "actors/store/errors.ts",
+  "actors/delivery/stream.ts",
 ] as const;
 
 /** Loads the code, with patches if there are any. Throws where a patch does not fit the source. */
