@@ -66,6 +66,7 @@ function systemOf(store: Store): System {
       rolling: () => ({ before: outside, forget() {} }),
       ids: outside,
       linkedSince: outside,
+      owners: outside,
     },
     traces: { find: outside },
     live: { wanted: () => false, tell() {}, listen: outside, last: outside, end() {} },
