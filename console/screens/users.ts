@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { api, ApiError, apiPath, apiQuery, apiUrl } from "../app/api.ts";
 import { useApi, useModule } from "../app/load.ts";
 import { choose, chosen, go, linkTo } from "../app/router.ts";
-import { isAdmin } from "../app/session.ts";
+import { hasFeature, isAdmin } from "../app/session.ts";
 import { tags, view } from "../app/tags.ts";
 import type { Json } from "../core/json.ts";
 import { curl, plural, visible } from "../core/text.ts";
@@ -149,6 +149,7 @@ function Profile(
         { name: "events", text: "Events", count: profile.eventCount },
         { name: "links", text: "Links", count: anonymousIds.length || undefined },
         { name: "groups", text: "Groups", count: (profile.groups ?? []).length || undefined },
+        ...kind === "user" && hasFeature("audiences") ? [{ name: "audiences", text: "Audiences" }] : [],
       ], {
         current: tab,
         onChoose: (name) => choose({ tab: name === "profile" ? undefined : name, id: chosen("id") }),
@@ -159,6 +160,8 @@ function Profile(
         ? linksView(kind, profile)
         : tab === "groups"
         ? groupsView(profile)
+        : tab === "audiences" && kind === "user"
+        ? view(Audiences, { id })
         : [
           view(TimeTravel, {
             path: apiPath(kind === "user" ? "users" : "anonymous", id),
@@ -357,6 +360,12 @@ function groupsView({ groups = [] }: Json): VNode {
       ),
     ),
   );
+}
+
+/** The audiences are loaded when their tab is opened. */
+function Audiences(props: { id: string }): VNode {
+  const module = useModule(() => import("../parts/user_audiences.ts"));
+  return module === undefined ? skeleton(4) : view(module.UserAudiences, props);
 }
 
 /** The log is loaded when its tab is opened. */

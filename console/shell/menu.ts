@@ -32,6 +32,7 @@ export const MENU: readonly { group: string; entries: readonly Entry[] }[] = [
     entries: [
       { screen: "users", key: "u", forReaders: true },
       { screen: "groups", key: "g", forReaders: true },
+      { screen: "audiences", key: "a", feature: "audiences" },
     ],
   },
   {
@@ -72,6 +73,7 @@ export const LOADERS: Partial<Record<Screen, () => Promise<ScreenModule>>> = {
   test: () => import("../screens/test.ts"),
   users: () => import("../screens/users.ts"),
   groups: () => import("../screens/groups.ts"),
+  audiences: () => import("../screens/audiences.ts"),
   quarantine: () => import("../screens/quarantine.ts"),
   keys: () => import("../screens/keys.ts"),
   settings: () => import("../screens/settings.ts"),

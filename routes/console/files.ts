@@ -16,6 +16,7 @@ export const FILES: Readonly<Record<string, Load>> = {
   "app/router.ts": () => import("../../console/app/router.ts", { with: { type: "text" } }),
   "app/session.ts": () => import("../../console/app/session.ts", { with: { type: "text" } }),
   "app/tags.ts": () => import("../../console/app/tags.ts", { with: { type: "text" } }),
+  "core/audience.ts": () => import("../../console/core/audience.ts", { with: { type: "text" } }),
   "core/diff.ts": () => import("../../console/core/diff.ts", { with: { type: "text" } }),
   "core/json.ts": () => import("../../console/core/json.ts", { with: { type: "text" } }),
   "core/place.ts": () => import("../../console/core/place.ts", { with: { type: "text" } }),
@@ -23,6 +24,12 @@ export const FILES: Readonly<Record<string, Load>> = {
   "core/text.ts": () => import("../../console/core/text.ts", { with: { type: "text" } }),
   "core/time.ts": () => import("../../console/core/time.ts", { with: { type: "text" } }),
   "parts/basics.ts": () => import("../../console/parts/basics.ts", { with: { type: "text" } }),
+  "parts/audience_builder.ts": () =>
+    import("../../console/parts/audience_builder.ts", { with: { type: "text" } }),
+  "parts/audience_editor.ts": () =>
+    import("../../console/parts/audience_editor.ts", { with: { type: "text" } }),
+  "parts/audience_members.ts": () =>
+    import("../../console/parts/audience_members.ts", { with: { type: "text" } }),
   "parts/chart.ts": () => import("../../console/parts/chart.ts", { with: { type: "text" } }),
   "parts/contract_editor.ts": () =>
     import("../../console/parts/contract_editor.ts", { with: { type: "text" } }),
@@ -47,7 +54,10 @@ export const FILES: Readonly<Record<string, Load>> = {
     import("../../console/parts/transformation_editor.ts", { with: { type: "text" } }),
   "parts/transformation_try.ts": () =>
     import("../../console/parts/transformation_try.ts", { with: { type: "text" } }),
+  "parts/user_audiences.ts": () =>
+    import("../../console/parts/user_audiences.ts", { with: { type: "text" } }),
   "parts/window_list.ts": () => import("../../console/parts/window_list.ts", { with: { type: "text" } }),
+  "screens/audiences.ts": () => import("../../console/screens/audiences.ts", { with: { type: "text" } }),
   "screens/contracts.ts": () => import("../../console/screens/contracts.ts", { with: { type: "text" } }),
   "screens/event.ts": () => import("../../console/screens/event.ts", { with: { type: "text" } }),
   "screens/forwarding.ts": () => import("../../console/screens/forwarding.ts", { with: { type: "text" } }),

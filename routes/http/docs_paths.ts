@@ -26,6 +26,7 @@ export const CONSOLE_PATHS = {
   test: "/console/test",
   users: "/console/users",
   groups: "/console/groups",
+  audiences: "/console/audiences",
   quarantine: "/console/quarantine",
   keys: "/console/keys",
   settings: "/console/settings",

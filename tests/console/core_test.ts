@@ -2,6 +2,16 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { createParser } from "eventsource-parser";
 import fc from "fast-check";
+import {
+  blank,
+  fieldText,
+  growthOf,
+  type Kind,
+  KIND_NAMES,
+  kindOf,
+  sentence,
+  valueOf,
+} from "../../console/core/audience.ts";
 import { differences, lineChanges, rowsOf } from "../../console/core/diff.ts";
 import { outline, parseJson, spotOf } from "../../console/core/json.ts";
 import { readPlace, type Screen, SCREENS, writePlace } from "../../console/core/place.ts";
@@ -170,4 +180,48 @@ Deno.test("a field shows a moment and gives it back, and a range ends with the c
   strictEqual(fromField("nonsense", "utc"), undefined);
   const { from, to, before, per } = spanOf("1h", ms);
   deepStrictEqual([to - ms < 60_000, to - from, from - before, per], [true, 3_600_000, 3_600_000, "minute"]);
+});
+
+Deno.test("the builder shows each new condition as its kind, and what it cannot show whole as JSON", () => {
+  for (const kind of Object.keys(KIND_NAMES) as Kind[]) strictEqual(kindOf(blank(kind)), kind);
+  for (
+    const other of [
+      { traits: { plan: "pro", seats: 3 } },
+      { traits: { plan: { $in: ["pro"] } } },
+      { event: "A", where: { "properties.n": 1 } },
+      { event: "A", between: ["2d", "1d"] },
+      { event: "A", count: { $gte: 1, $lt: 3 } },
+      { type: "page", name: "home" },
+      { all: [], event: "A" },
+    ]
+  ) strictEqual(kindOf(other), "json", JSON.stringify(other));
+});
+
+Deno.test("the text of a field gives the value that it shows", () => {
+  fc.assert(
+    fc.property(
+      fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.constantFrom("3", "true", "")),
+      (value) => {
+        strictEqual(valueOf(fieldText(value)), value);
+      },
+    ),
+  );
+});
+
+Deno.test("an explanation is told in the words of its condition", () => {
+  const found = { holds: true, holdsSince: "2025-01-01T00:00:00Z", found: 2, events: [] };
+  strictEqual(
+    sentence({ event: "A", count: { $gte: 2 }, within: "1d", ...found }),
+    "A at least 2 times within 1d",
+  );
+  strictEqual(sentence({ traits: { plan: "pro" }, ...found }), 'plan is "pro"');
+  strictEqual(sentence({ event: "A", where: { type: "x" }, ...found }), '{"event":"A","where":{"type":"x"}}');
+});
+
+Deno.test("growth sums up members by the day since which they belong", () => {
+  const members = ["2025-01-02T01:00:00Z", "2025-01-01T23:00:00Z", "2025-01-02T00:00:00Z"].map((since) => ({
+    since,
+  }));
+  deepStrictEqual(growthOf(members), [{ day: "2025-01-01", members: 1 }, { day: "2025-01-02", members: 3 }]);
+  deepStrictEqual(growthOf(members, 1), [{ day: "2025-01-02", members: 3 }]);
 });
