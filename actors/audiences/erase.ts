@@ -1,5 +1,5 @@
 /** Erases a person from all audiences: evidence, memberships, moments and transitions, announced or not. */
-import type { Position } from "../../domain/event/position.ts";
+import { type Position, stampOf } from "../../domain/event/position.ts";
 import type { Evidence } from "../../domain/audience/evidence.ts";
 import { linkedIds } from "../../domain/audience/person.ts";
 import type { ActorKind } from "../../domain/profile/fact.ts";
@@ -13,9 +13,11 @@ import {
   audienceOutboxPrefix,
   AUDIENCES_FOLLOWED,
   derivedEventPrefix,
+  journalKey,
   type Key,
 } from "../store/keys.ts";
 import { type Fence, LostFence, takeFence } from "../store/lease.ts";
+import type { Store } from "../store/store.ts";
 import { BATCH_LIMITS } from "../store/write_batch.ts";
 import { type LoadedEvidence, loadEvidence, writesOfEvidence } from "./actor_evidence.ts";
 import { membersOf, worldOf } from "./apply.ts";
@@ -237,12 +239,29 @@ async function eraseDerived(options: Options, lease: Fence<Followed>, userId: st
     if (keys.length === 0) return;
     await renew();
     const erased = new Set(keys.map((key) => key.at(-1) as Position));
-    for (const entry of await entriesAt(store, erased)) {
-      const changeOf = (index: number) =>
-        erased.has(positionIn(entry, index)) ? { gone: FLAGS.erased } : undefined;
-      await lease.write(await rewriteEntry(store, entry, { changeOf, lineWithout: (line) => line }));
+    for (const stamp of new Set([...erased].map(stampOf))) {
+      const ofEntry = [...erased].filter((position) => stampOf(position) === stamp);
+      await blankInEntry(store, lease, { key: journalKey(stamp), erased: new Set(ofEntry) });
     }
     events.forget();
     await lease.write({ deletes: keys });
+  }
+}
+
+/**
+ * Blanks events of one entry. Settling and other erasures rewrite entries under another lease: a rewriting that came
+ * between is never written over, since each sets the first part of the header.
+ */
+async function blankInEntry(
+  store: Store,
+  lease: Fence<Followed>,
+  { key, erased }: { key: Key; erased: ReadonlySet<Position> },
+): Promise<void> {
+  const { stamp } = await store.get(key);
+  for (const entry of await entriesAt(store, erased)) {
+    const changeOf = (index: number) =>
+      erased.has(positionIn(entry, index)) ? { gone: FLAGS.erased } : undefined;
+    const writes = await rewriteEntry(store, entry, { changeOf, lineWithout: (line) => line });
+    await lease.write({ checks: [{ key, stamp }], ...writes });
   }
 }
