@@ -392,6 +392,9 @@ function Form(props: { existing: Json; onSaved: (name: string, secret?: string) 
 function Work(
   { part, ...props }: { part: "Deliveries" | "TestSend" | "Replays"; name: string; reload: () => void },
 ): VNode {
-  const module = useModule(() => import("./forwarding_work.ts"));
+  const module = useModule(async () => ({
+    ...await import("./forwarding_work.ts"),
+    ...await import("../parts/destination_replays.ts"),
+  }));
   return module === undefined ? skeleton(6) : view(module[part], props);
 }

@@ -33,6 +33,8 @@ export const FILES: Readonly<Record<string, Load>> = {
   "parts/chart.ts": () => import("../../console/parts/chart.ts", { with: { type: "text" } }),
   "parts/contract_editor.ts": () =>
     import("../../console/parts/contract_editor.ts", { with: { type: "text" } }),
+  "parts/destination_replays.ts": () =>
+    import("../../console/parts/destination_replays.ts", { with: { type: "text" } }),
   "parts/diff_view.ts": () => import("../../console/parts/diff_view.ts", { with: { type: "text" } }),
   "parts/editor.ts": () => import("../../console/parts/editor.ts", { with: { type: "text" } }),
   "parts/event_detail.ts": () => import("../../console/parts/event_detail.ts", { with: { type: "text" } }),
@@ -41,8 +43,10 @@ export const FILES: Readonly<Record<string, Load>> = {
   "parts/icons.ts": () => import("../../console/parts/icons.ts", { with: { type: "text" } }),
   "parts/id_search.ts": () => import("../../console/parts/id_search.ts", { with: { type: "text" } }),
   "parts/json_tree.ts": () => import("../../console/parts/json_tree.ts", { with: { type: "text" } }),
+  "parts/key_dialogs.ts": () => import("../../console/parts/key_dialogs.ts", { with: { type: "text" } }),
   "parts/live_filters.ts": () => import("../../console/parts/live_filters.ts", { with: { type: "text" } }),
   "parts/live_stream.ts": () => import("../../console/parts/live_stream.ts", { with: { type: "text" } }),
+  "parts/resend_job.ts": () => import("../../console/parts/resend_job.ts", { with: { type: "text" } }),
   "parts/time_travel.ts": () => import("../../console/parts/time_travel.ts", { with: { type: "text" } }),
   "parts/title.ts": () => import("../../console/parts/title.ts", { with: { type: "text" } }),
   "parts/trait_table.ts": () => import("../../console/parts/trait_table.ts", { with: { type: "text" } }),
