@@ -10,7 +10,7 @@ import {
   verdictOf,
 } from "../../domain/contract/contract.ts";
 import { canonicalJson } from "../../domain/event/json.ts";
-import { checkDraft, type DraftCheck } from "./contract_dry_run.ts";
+import { checkDraft, type DraftCheck, findViolations, type LastViolations } from "./contract_dry_run.ts";
 import {
   contractKey,
   CONTRACTS,
@@ -94,6 +94,8 @@ export interface EventContracts {
   restore(name: string, version: number, author: Author): Promise<StoredContract | undefined>;
   /** Checks a draft with the last events of the journal. */
   check(draft: Draft & { name: string }, last: number): Promise<DraftCheck>;
+  /** The last events of the journal that violate a contract, newest first. */
+  lastViolations(contract: Contract): Promise<LastViolations>;
 }
 
 /** Each process holds all contracts in memory and reads them again after a change: far more than there are events. */
@@ -179,6 +181,7 @@ export function createEventContracts(options: ContractsOptions): EventContracts 
       return (await put([contract], author, version))[0];
     },
     check: (draft, last) => checkDraft(options, draft, last),
+    lastViolations: (contract) => findViolations(options, contract),
   };
 }
 

@@ -29,8 +29,6 @@ export interface WriteKeys {
   list(): Promise<WriteKey[]>;
   /** The id of a key that is named by its id, or the ids of all keys that have this name. */
   named(idOrName: string): Promise<string[]>;
-  /** The ids that no stored key has. */
-  missing(ids: readonly string[]): Promise<string[]>;
   /** Creates a key; the secret is shown only once. Throws {@link TooManyWriteKeys}. */
   create(input: NewWriteKey, author?: Author): Promise<{ key: string; writeKey: WriteKey }>;
   change(id: string, patch: WriteKeyPatch, author?: Author): Promise<WriteKey | undefined>;
@@ -119,10 +117,6 @@ export async function openWriteKeys(
       await registry.refreshed();
       if (registry.values().has(idOrName)) return [idOrName];
       return stored().filter(({ name }) => name === idOrName).map(({ id }) => id);
-    },
-    async missing(ids) {
-      await registry.refreshed();
-      return ids.filter((id) => !registry.values().has(id));
     },
     ...createChanges(options, { registry, withLastUse, count: () => registry.values().size }),
     used: use.used,

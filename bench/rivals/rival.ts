@@ -74,7 +74,6 @@ function systemOf(store: Store): System {
       find: () => undefined,
       list: outside,
       named: outside,
-      missing: outside,
       create: outside,
       change: outside,
       rotate: outside,
@@ -131,6 +130,7 @@ function systemOf(store: Store): System {
       versions: outside,
       restore: outside,
       check: outside,
+      lastViolations: outside,
     },
     quarantine: {
       hasRoom: () => false,

@@ -6,10 +6,8 @@ import { commonContracts } from "../../domain/contract/common_contracts.ts";
 import { CONTRACT_MODES, type Draft } from "../../domain/contract/contract.ts";
 import { EVENT_TYPES } from "../../domain/event/event.ts";
 import { withPlainNumbers } from "../../domain/event/exact_json.ts";
-import { shown } from "../../domain/event/json.ts";
 import type { Schema, SchemaProblem } from "../../domain/contract/schema.ts";
 import { bodyErrors, readBody } from "./admin_body.ts";
-import { ADMIN_KEY_ID } from "../auth/authentication.ts";
 import {
   adminOnly,
   authorOf,
@@ -18,12 +16,12 @@ import {
   type RouteContext,
   type RouteEnv,
 } from "../handler/handle.ts";
+import { writeKeyIdsOf } from "./write_key_ids.ts";
 import { createSemaphore } from "../body/semaphore.ts";
 import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
 import type { NO_QUERY } from "../http/query.ts";
 import { pathParam } from "../http/path_params.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
-import { DEFAULT_KEY_ID } from "../../actors/governance/key_use.ts";
 import { TooManyContracts, UnsupportedSchema } from "../../actors/store/errors.ts";
 
 /** UTF-16 units of a contract's name. */
@@ -32,9 +30,11 @@ const MAX_NAME_LENGTH = 100;
 /** UTF-16 units of an event's name that a contract may name. */
 const MAX_EVENT_NAME_LENGTH = 500;
 
-/** Write keys that a contract may name, and UTF-16 units of an id: with a schema they fit one value of the store. */
+/** Write keys that a contract may name: with a schema their ids fit one value of the store. */
 const MAX_WRITE_KEY_IDS = 50;
-const MAX_KEY_ID_LENGTH = 50;
+
+/** UTF-16 units of an id or a name of a write key: a name has no more. */
+const MAX_KEY_NAME_LENGTH = 200;
 
 /** The number of events for checking a draft: the limit and the default. */
 const MAX_LAST = 100_000;
@@ -58,7 +58,7 @@ export const draftSchema = z.strictObject({
   // Not by zod, whose records drop members that a schema may have.
   schema: z.unknown().refine((value) => value !== undefined, "must be a JSON Schema"),
   mode,
-  writeKeyIds: z.array(wellFormed(MAX_KEY_ID_LENGTH), "must be an array of ids of write keys")
+  writeKeyIds: z.array(wellFormed(MAX_KEY_NAME_LENGTH), "must be an array of ids or names of write keys")
     .min(1, "must contain at least one id; omit it for all write keys")
     .max(MAX_WRITE_KEY_IDS, `must contain at most ${MAX_WRITE_KEY_IDS} ids`).optional(),
 }, { error: bodyErrors }).superRefine(({ type, event }, context) => {
@@ -136,19 +136,31 @@ export function contractRoutes(parts: Parts): Hono<RouteEnv> {
     "/api/v1/admin/contracts/:name/versions/:version/restore",
     named((c, name) => restore(parts, c, name)),
   );
+  async function inTurn(work: () => Promise<unknown>): Promise<Outcome> {
+    const entered = checks.enter(1);
+    if (entered !== true && !await entered) return TOO_MANY_CHECKS;
+    try {
+      return jsonResponse(await work());
+    } finally {
+      checks.leave(1);
+    }
+  }
+
   routes.post(
     "/api/v1/admin/contracts/:name/check",
     named(async (c, name, { last }) => {
       const draft = await readDraft(parts, c);
       if (draft.problem !== undefined) return draft.problem;
-      const entered = checks.enter(1);
-      if (entered !== true && !await entered) return TOO_MANY_CHECKS;
-      try {
-        return jsonResponse(await contracts.check({ name, ...draft.value }, last));
-      } finally {
-        checks.leave(1);
-      }
+      return await inTurn(() => contracts.check({ name, ...draft.value }, last));
     }, checkQuery),
+  );
+  routes.get(
+    "/api/v1/admin/contracts/:name/violations",
+    named(async (_, name) => {
+      const contract = await contracts.get(name);
+      if (contract === undefined) return NO_SUCH_CONTRACT;
+      return await inTurn(() => contracts.lastViolations(contract));
+    }),
   );
   return routes;
 }
@@ -209,28 +221,17 @@ async function readDraft(
   const { readSchema } = await import("../../domain/contract/read_schema.ts");
   const { problem } = readSchema(schema);
   if (problem !== undefined) return { problem: invalidSchema(problem) };
-  const stranger = await strangerAmong(parts, writeKeyIds ?? []);
-  if (stranger !== undefined) {
-    const at = `writeKeyIds.${writeKeyIds!.indexOf(stranger)}`;
-    return {
-      problem: invalid("unknown_write_key", at, `must be the id of a write key; got ${shown(stranger)}`),
-    };
-  }
+  const keys = await writeKeyIdsOf(parts, writeKeyIds ?? []);
+  if ("problem" in keys) return keys;
   return {
     value: {
       type,
       ...event !== undefined && { event },
       schema: schema as Schema,
       mode,
-      ...writeKeyIds && { writeKeyIds },
+      ...writeKeyIds && { writeKeyIds: keys.ids },
     },
   };
-}
-
-/** The first id that no write key has; `default` and `admin` are always some. */
-async function strangerAmong({ system }: Parts, ids: readonly string[]): Promise<string | undefined> {
-  const stored = ids.filter((id) => id !== DEFAULT_KEY_ID && id !== ADMIN_KEY_ID);
-  return stored.length === 0 ? undefined : (await system.writeKeys.missing(stored))[0];
 }
 
 function invalidSchema({ path, message }: SchemaProblem): Problem {

@@ -13,7 +13,6 @@ import {
   MAX_DESTINATION_NAME,
   withoutSecrets,
 } from "../../domain/forwarding/definition.ts";
-import { DEFAULT_KEY_ID } from "../../actors/governance/key_use.ts";
 import { ADMIN_KEY_ID } from "../auth/authentication.ts";
 import {
   adminOnly,
@@ -30,6 +29,7 @@ import { invalid, jsonResponse, type Problem } from "../http/problem.ts";
 import type { NO_QUERY } from "../http/query.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { bodyErrors, readBody } from "./admin_body.ts";
+import { writeKeyIdsOf } from "./write_key_ids.ts";
 import { replayDestinationRoutes } from "./destination_replays.ts";
 
 /** Message ids of one order to retry. */
@@ -137,12 +137,9 @@ async function put(parts: Parts, c: RouteContext, name: string): Promise<Outcome
   const { forwarding } = parts.system;
   const body = await readBody(parts, c, definitionSchema);
   if (body.problem !== undefined) return body.problem;
-  const draft = body.value;
-  const stranger = await strangerAmong(parts, draft.writeKeyIds ?? []);
-  if (stranger !== undefined) {
-    const at = `writeKeyIds.${draft.writeKeyIds!.indexOf(stranger)}`;
-    return invalid("unknown_write_key", at, `must be the id of a write key; got ${shownValue(stranger)}`);
-  }
+  const keys = await writeKeyIdsOf(parts, body.value.writeKeyIds ?? []);
+  if ("problem" in keys) return keys.problem;
+  const draft = { ...body.value, ...body.value.writeKeyIds && { writeKeyIds: keys.ids } };
   const [unknown] = await parts.system.transformations.missing(draft.transformations ?? []);
   if (unknown !== undefined) {
     const at = `transformations.${draft.transformations!.indexOf(unknown)}`;
@@ -173,11 +170,6 @@ async function put(parts: Parts, c: RouteContext, name: string): Promise<Outcome
     }
     throw error;
   }
-}
-
-async function strangerAmong({ system }: Parts, ids: readonly string[]): Promise<string | undefined> {
-  const stored = ids.filter((id) => id !== DEFAULT_KEY_ID && id !== ADMIN_KEY_ID);
-  return stored.length === 0 ? undefined : (await system.writeKeys.missing(stored))[0];
 }
 
 async function remove(parts: Parts, c: RouteContext, name: string): Promise<Outcome> {

@@ -103,9 +103,9 @@ export function problemOf(error: unknown): Problem {
 
 function logProblem(log: Log, problem: Problem, members: LogMembers & { status: number }): void {
   const level = members.status === 500 ? "error" : members.status > 500 ? "warn" : "info";
-  const { cause, code } = problem;
+  const { cause, code, logged } = problem;
   const why = cause === undefined ? {} : { error: traceOf(cause) };
-  log.count(level, level === "info" ? "refused" : "failed", { code, ...members, ...why });
+  log.count(level, level === "info" ? "refused" : "failed", { code, ...members, ...logged, ...why });
 }
 
 /** What a route requires of a request before its handler is called. */

@@ -1,5 +1,6 @@
 /** Refusals as senders and readers see them: problem details for HTTP (RFC 9457), from one table of reasons. */
 import { CORS_HEADERS } from "./cors.ts";
+import type { LogMembers } from "./logger.ts";
 import { SECURITY_HEADERS } from "./security_headers.ts";
 
 /** Every reason for refusing a request, with its status. No other place has one. */
@@ -57,6 +58,8 @@ export interface Problem {
   more?: Record<string, unknown>;
   /** Logged, never sent. */
   cause?: unknown;
+  /** Members of the log line, never sent: of which write key an event was, what was wrong, where to look. */
+  logged?: LogMembers;
 }
 
 /** A refusal about one member of the body or the query. */

@@ -16,6 +16,7 @@ import { problemOfRefusal, rateLimitHeaders } from "./rate_limit_headers.ts";
 import { invalid, type Problem, STATUS_OF } from "../http/problem.ts";
 import { readQuery } from "../http/query.ts";
 import { receive, type Receiving, type Sent } from "./receive.ts";
+import { loggedOf } from "./rejection_log.ts";
 import { SECURITY_HEADERS } from "../http/security_headers.ts";
 import { BATCH_PATH, EVENT_PATH } from "../http/paths.ts";
 import { BatchTooLarge } from "../../actors/store/errors.ts";
@@ -155,7 +156,8 @@ export async function takeOne(
     pipeline.rejected(value, rejection, source);
     if (rejection.isDropped) return { receipt: { messageId: accepted.event!.messageId, duplicate: false } };
     if (rejection.reason === "too_large") pipeline.refund(source, 1);
-    return { problem: refusalOf(problemOf(rejection), source) };
+    const logged = loggedOf(rejection, source);
+    return { problem: refusalOf({ ...problemOf(rejection), logged }, source) };
   }
   const events = [accepted.event!];
   let receipts: readonly Receipt[];
@@ -264,7 +266,10 @@ export async function sendBatch(
   for (const { index, rejection } of rejected) pipeline.rejected(items[index], rejection, source);
   const told = rejected.filter(({ rejection }) => !rejection.isDropped);
   const errors = told.map(({ index, rejection }) => errorOf(index, rejection));
-  for (const { code, status } of errors) log.count("info", "event rejected", { code, status });
+  for (const { rejection } of told) {
+    const { code, reason } = rejection;
+    log.count("info", "event rejected", { code, status: STATUS_OF[reason], ...loggedOf(rejection, source) });
+  }
   const received = items.length;
   const counts = { received, accepted: received - errors.length, rejected: errors.length };
   if (log.debugging) c.set("counts", { ...counts, duplicates });

@@ -22,7 +22,9 @@ const contract = {
   mode: z.enum(CONTRACT_MODES).meta({
     description: "`enforce` rejects violations (422), `monitor` counts them.",
   }),
-  writeKeyIds: z.array(z.string()).optional().meta({ description: "Absent: all write keys." }),
+  writeKeyIds: z.array(z.string()).optional().meta({
+    description: "Ids; a change may name keys by their names too. Absent: all write keys.",
+  }),
 };
 
 const version = z.int().min(1).meta({ description: "Counts the changes of a contract." });
@@ -57,6 +59,19 @@ const checkSchema = z.object({
   }),
   examples: z.array(z.object({ messageId: z.string(), path: z.string(), message: z.string() })),
 }).meta({ id: "DraftCheck" });
+
+const violationsSchema = z.object({
+  violations: z.array(
+    z.object({ messageId: z.string(), receivedAt: time, path: z.string(), message: z.string() }),
+  ),
+  checked: z.int().min(0).meta({
+    description: "Number of the newest events of the contract that were checked.",
+  }),
+  complete: z.boolean().meta({
+    description:
+      "`false` if older events were left out: the search ends after the newest 100,000 events of the journal, or 10 s.",
+  }),
+}).meta({ id: "ContractViolations" });
 
 /** As the routes read it; `invalid_schema` tells which schemas are supported. */
 const draftBody = draftSchema.safeExtend({
@@ -137,6 +152,21 @@ export const contracts: Group = {
         },
       },
       refusals: ["BadDraft", "BodyTooLarge"],
+    },
+    "GET /api/v1/admin/contracts/{contract}/violations": {
+      summary: "List the last violations of a contract",
+      description:
+        "The last 100 accepted events that violate the contract as it is now, newest first. Rejected events are in the " +
+        "quarantine.",
+      right: "admin",
+      answers: {
+        200: {
+          description: "The violations.",
+          schema: violationsSchema,
+          example: { violations: [], checked: 1, complete: true },
+        },
+      },
+      refusals: ["BadName", "NotFound"],
     },
     "GET /api/v1/admin/contracts/{contract}/versions": {
       summary: "List the versions of a contract",

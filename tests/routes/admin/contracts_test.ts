@@ -328,7 +328,7 @@ const BAD: [what: string, draft: unknown, at: string, code?: string][] = [
   ["an event of a page", { ...ORDER, type: "page" }, "event"],
   ["no write keys", { ...ORDER, writeKeyIds: [] }, "writeKeyIds"],
   ["many write keys", { ...ORDER, writeKeyIds: Array.from({ length: 51 }, () => "k") }, "writeKeyIds"],
-  ["a long id of a write key", { ...ORDER, writeKeyIds: ["k", "x".repeat(51)] }, "writeKeyIds.1"],
+  ["a long id of a write key", { ...ORDER, writeKeyIds: ["k", "x".repeat(201)] }, "writeKeyIds.1"],
   ["a member that is not known", { ...ORDER, writeKeyId: "x" }, "writeKeyId"],
   ["a schema that is none", { ...ORDER, schema: 5 }, "schema", "invalid_schema"],
   ["a wrong keyword", { ...ORDER, schema: { type: "strin" } }, "schema.type", "invalid_schema"],
@@ -381,7 +381,7 @@ Deno.test("a contract of a write key that is not there is 400 that names it; def
     deepStrictEqual([status, body.code], [400, "unknown_write_key"]);
     deepStrictEqual(body.errors, [{
       path: "writeKeyIds.3",
-      message: 'must be the id of a write key; got "webb"',
+      message: 'must be the id or the name of a write key; got "webb"',
     }]);
     strictEqual((await ask(test, method!, path("order", rest), { ...ORDER, writeKeyIds })).status, 200);
   }
@@ -643,4 +643,48 @@ Deno.test("the mode of a contract can be changed alone", async () => {
   strictEqual((await ask(test, "PATCH", path("order"), { mode: "loud" })).status, 400);
   strictEqual((await ask(test, "PATCH", path("order"), { schema: true })).status, 400);
   strictEqual((await ask(test, "PATCH", path("nothing"), { mode: "enforce" })).status, 404);
+});
+
+Deno.test("a contract may name a write key by its name, unless several have it; its id is stored", async () => {
+  await using test = await openTestApp();
+  const { writeKey: { id } } = await test.system.writeKeys.create({ name: "web" });
+  const { writeKeyIds } = await put(test, "order", { ...ORDER, writeKeyIds: ["web", id, "default"] });
+  deepStrictEqual(writeKeyIds, [id, "default"]);
+  await test.system.writeKeys.create({ name: "web" });
+  const { status, body } = await ask(test, "PUT", path("order"), {
+    ...ORDER,
+    writeKeyIds: ["default", "web"],
+  });
+  deepStrictEqual([status, body.errors], [400, [{
+    path: "writeKeyIds.1",
+    message: 'must be an id: 2 write keys have this name; got "web"',
+  }]]);
+});
+
+Deno.test("a monitored contract shows its last 100 violations, newest first, and none of an erased person", async () => {
+  await using test = await openTestApp();
+  await put(test, "order", { ...ORDER, mode: "monitor" });
+  strictEqual((await ask(test, "GET", path("nothing", "/violations"))).status, 404);
+  const batch = Array.from(
+    { length: 120 },
+    (_, n) => ({ ...order({}), messageId: `wrong-${n}`, userId: "many" }),
+  );
+  await test.send("/api/v1/events/batch", { batch });
+  await test.send("/api/v1/events", { ...order({}), messageId: "last", userId: "one" });
+  await test.send("/api/v1/events", { type: "page", userId: "one" });
+  const read = async () => (await ask(test, "GET", path("order", "/violations"))).body;
+  const { violations, checked, complete } = await read();
+  deepStrictEqual([violations.length, checked, complete], [100, 100, true]);
+  deepStrictEqual(
+    violations.slice(0, 2).map(({ messageId }: { messageId: string }) => messageId),
+    ["last", "wrong-119"],
+  );
+  const { receivedAt, path: at, message } = violations[0];
+  deepStrictEqual([Date.parse(receivedAt), at], [test.clock.nowMs, "properties.total"]);
+  ok(message.includes("contract order"), message);
+  strictEqual((await ask(test, "DELETE", "/api/v1/users/many")).status, 200);
+  deepStrictEqual(
+    (await read()).violations.map(({ messageId }: { messageId: string }) => messageId),
+    ["last"],
+  );
 });

@@ -241,6 +241,7 @@ const ROUTES: Row[] = [
   admin("PATCH /api/v1/admin/contracts/:name", { path: contract(""), body: { mode: "monitor" } }),
   admin("DELETE /api/v1/admin/contracts/:name", { path: contract(""), status: 204 }),
   admin("GET /api/v1/admin/contracts/:name/versions", { path: contract("/versions") }),
+  admin("GET /api/v1/admin/contracts/:name/violations", { path: contract("/violations") }),
   admin("POST /api/v1/admin/contracts/:name/versions/:version/restore", {
     path: contract("/versions/1/restore"),
   }),

@@ -1,6 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { createLog, LOG_LEVELS, type LogLevel, SUMMARY_INTERVAL_MS } from "../../../routes/http/logger.ts";
-import { AS_READER, openTestApp, WRITE_KEY } from "../test_app.ts";
+import { loggedOf } from "../../../routes/ingest/rejection_log.ts";
+import { AS_ADMIN, AS_READER, openTestApp, WRITE_KEY } from "../test_app.ts";
 
 function openLog(level: LogLevel) {
   const lines: Record<string, unknown>[] = [];
@@ -80,6 +81,35 @@ Deno.test("requests are logged at debug only, by route, with status, duration an
   });
   deepStrictEqual([refused?.message, refused?.code, refused?.status], ["refused", "not_found", 404]);
   strictEqual(reading?.route, "/api/v1/users/:id");
+});
+
+Deno.test("the line of a rejection names the write key, the path, and where to look, and no member that may be data", async () => {
+  const look = (code: string) => `/api/v1/admin/rejected?code=${code}&writeKeyId=default`;
+  await using test = await openTestApp({ logLevel: "info" });
+  await test.send("/api/v1/events", { type: "track", userId: "u", event: "e", timestamp: "yesterday" });
+  await test.send("/api/v1/events/batch", { batch: [{ type: "identify", userId: "u", traits: "none" }] });
+  const [one, inBatch] = test.logged;
+  deepStrictEqual([one?.message, one?.code, one?.writeKeyId, one?.path, one?.look], [
+    "refused",
+    "invalid_timestamp",
+    "default",
+    "timestamp",
+    look("invalid_timestamp"),
+  ]);
+  deepStrictEqual([inBatch?.message, inBatch?.writeKeyId, inBatch?.path], [
+    "event rejected",
+    "default",
+    "traits",
+  ]);
+  strictEqual(inBatch?.look, look(String(inBatch?.code)));
+  const kept = await test.get(String(one?.look), AS_ADMIN);
+  strictEqual(kept.body.rejected.length, 1);
+
+  const hidden = loggedOf(
+    { reason: "invalid", code: "c", path: "traits.jane@example.com.x", message: "", errors: [] },
+    { sender: { writeKeyId: "k" }, receivedAt: 0 },
+  );
+  strictEqual(hidden.path, "traits.….com.x");
 });
 
 Deno.test("no body, key, token or id is ever logged", async () => {
