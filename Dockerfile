@@ -3,9 +3,8 @@ FROM denoland/deno:debian-2.9.6
 
 # Everything that runs is downloaded now, so the container needs no registry.
 ENV DENO_DIR=/var/cache/signalfold
-RUN useradd --system --uid 1993 --home-dir /var/lib/signalfold --create-home --shell /usr/sbin/nologin signalfold \
-  && chmod 0700 /var/lib/signalfold \
-  && install -d -o signalfold -g signalfold -m 0700 /var/cache/signalfold
+RUN useradd --system --uid 900 --home-dir /var/lib/signalfold --shell /usr/sbin/nologin signalfold \
+  && install -d -o signalfold -g signalfold -m 0700 /var/lib/signalfold /var/cache/signalfold
 WORKDIR /opt/signalfold
 COPY . .
 USER signalfold
