@@ -24,7 +24,6 @@ const STANDSTILL_MS = 30_000;
 /** Longest wait of a task for a running erasure. */
 const ERASED_MS = 600_000;
 
-/** What the tools are given. */
 export interface ToolsOptions {
   /** As for a system: a path, a URL, `:memory:`, `undefined` for the platform's own; or an open store. */
   storage: string | undefined | Store;

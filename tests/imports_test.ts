@@ -288,18 +288,25 @@ Deno.test("JSON of events and states is read by parseExact alone: JSON.parse wou
   deepStrictEqual(found(/\bJSON\.parse\b/, SOURCES.filter(({ path }) => !parsers.includes(path))), []);
 });
 
-Deno.test("only actors/store/keys.ts spells a key; those of version 0.3 are in the format of its import", () => {
-  const spelled = SOURCES.find(({ path }) => path === "actors/store/keys.ts")!.code;
-  // A type such as ["user" | "anonymous", string] spells none.
-  const names = new Set([...spelled.matchAll(/\[\s*"(\w+)"(?! \|)/g)].map((match) => match[1]!));
+Deno.test("only keys.ts of a room spells a key, and no two the same; those of 0.3 are in the format of its import", () => {
+  const isOfKeys = ({ path }: Source) => /^actors\/\w+\/keys\.ts$/.test(path);
+  const names = new Set<string>();
+  for (const { path, code } of SOURCES.filter(isOfKeys)) {
+    // A type such as ["user" | "anonymous", string] spells none.
+    const spelled = new Set([...code.matchAll(/\[\s*"(\w+)"(?! \|)/g)].map((match) => match[1]!));
+    for (const name of spelled) {
+      ok(!names.has(name), `${path} spells ${name}, which another room has`);
+      names.add(name);
+    }
+  }
   ok(
-    ["head", "settled", "journal", "actor", "log", "seen"].every((name) => names.has(name)),
+    ["head", "settled", "journal", "actor", "log", "seen", "lookup"].every((name) => names.has(name)),
     [...names].join(),
   );
   deepStrictEqual(
     found(
       RegExp(`(?<![\\w\\]])\\[\\s*"(${[...names].join("|")})"`),
-      SOURCES.filter(outside("actors/store/keys.ts")).filter(outside("tasks/import_old/format.ts"))
+      SOURCES.filter((source) => !isOfKeys(source)).filter(outside("tasks/import_old/format.ts"))
         .filter(({ path }) => !path.startsWith("console/")),
       "code",
     ),

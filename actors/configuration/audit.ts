@@ -29,7 +29,6 @@ export interface AuditPage {
   cursor: string | null;
 }
 
-/** What the audit log is given. */
 export interface AuditOptions {
   store: Store;
   clock: Clock;

@@ -1,8 +1,8 @@
 /** The database's secret, that digests of message ids are made with: who sends must not know where they stand. */
 import { Buffer } from "node:buffer";
-import { type Key, OLD_HEAD, SECRET } from "../store/keys.ts";
+import { update } from "../store/conditional_update.ts";
+import { OLD_HEAD, SECRET } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
-import { StorageUnavailable } from "../store/errors.ts";
 
 /** Bytes of a secret: 19 characters as text, so that with most ids it is one block of SHA-256 (55 bytes). */
 const SECRET_BYTES = 14;
@@ -29,19 +29,14 @@ export async function openSecret(
   randomBytes: (bytes: Uint8Array) => void,
 ): Promise<string> {
   await refuseOld(store);
-  for (let tries = 0; tries < TRIES; tries++) {
+  const how = { named: "the secret of the database", tries: TRIES, retriesUnanswered: true };
+  return await update(store, how, async () => {
     const { value } = await store.get<string>(SECRET);
-    if (value !== null) return value;
+    if (value !== null) return { result: value };
     const bytes = new Uint8Array(SECRET_BYTES);
     randomBytes(bytes);
-    const write = {
-      checks: [{ key: SECRET, stamp: null }],
-      sets: [[SECRET, Buffer.from(bytes).toString("base64url")] as [Key, string]],
-    };
-    // Whether it was written, or another's was, is seen when it is looked at again.
-    await store.commit(write).catch((error) => {
-      if (!(error instanceof StorageUnavailable)) throw error;
-    });
-  }
-  throw new StorageUnavailable("failed to initialize the database: it accepts no writes");
+    const secret = Buffer.from(bytes).toString("base64url");
+    const checks = [{ key: SECRET, stamp: null }];
+    return { result: secret, write: { checks, sets: [[SECRET, secret]] } };
+  });
 }

@@ -13,7 +13,6 @@ import type { Store } from "../store/store.ts";
 const LOOK_MS = 100;
 const WAIT_MS = 1_000;
 
-/** What the barrier is given. */
 interface BarrierOptions {
   store: Store;
   clock: Clock;

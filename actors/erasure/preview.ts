@@ -20,7 +20,6 @@ export interface WouldErase extends Erased {
   intervals: Owned[];
 }
 
-/** What a preview is given. */
 export interface PreviewOptions {
   store: Store;
   journal: Journal;

@@ -71,7 +71,6 @@ const TRIES = 20;
 /** Hex digits of a person's digest in logs: enough to tell people apart. */
 const LOGGED_DIGITS = 12;
 
-/** What erasure is given. */
 export interface ErasureOptions {
   store: Store;
   journal: Journal;

@@ -99,7 +99,6 @@ export async function suppressUnder(
   }
 }
 
-/** What a suppression is given. */
 export interface SuppressionOptions {
   clock: Clock;
   secret: string;

@@ -107,7 +107,6 @@ export const NO_CONTRACT = "UNKNOWN_EVENTS";
 /** The value of a contract's key and of its versions' keys: the contract as JSON in UTF-8, whose size is bounded. */
 type StoredVersion = Omit<ContractVersion, "contract"> & { contract: Uint8Array | null };
 
-/** What contracts are given. */
 export interface ContractsOptions {
   store: Store;
   clock: Clock;

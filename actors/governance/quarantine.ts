@@ -83,7 +83,6 @@ interface Waiting {
   erasures: number;
 }
 
-/** What a quarantine is given. */
 export interface QuarantineOptions {
   store: Store;
   clock: Clock;

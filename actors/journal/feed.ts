@@ -44,7 +44,6 @@ const SEARCH_BYTES = 64 * 1024 * 1024;
 /** Time between two looks at the journal while a reader waits: other processes commit without telling this one. */
 const LOOK_MS = 500;
 
-/** What a feed is given. */
 interface FeedOptions {
   store: Store;
   clock: Clock;

@@ -34,7 +34,6 @@ interface Beat {
   erasures: number;
 }
 
-/** What membership is given. */
 export interface MembershipOptions {
   store: Store;
   clock: Clock;

@@ -27,7 +27,6 @@ const CLOSE_MS = 1_000;
 /** Notes in a process. */
 export type Notes = ReturnType<typeof createNotes>;
 
-/** What notes are given. */
 export interface NotesOptions {
   store: Store;
   /** This process's name. */

@@ -54,7 +54,6 @@ export const ENTRIES_AT_ONCE = 8;
 const REST_FACTOR = 3;
 const MAX_REST_MS = 1_000;
 
-/** What a listener is given. */
 export interface ListenerOptions {
   store: Store;
   clock: Clock;

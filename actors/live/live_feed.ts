@@ -61,7 +61,6 @@ export const LIVE_LIMITS = {
 };
 export type LiveLimits = typeof LIVE_LIMITS;
 
-/** What the feed is given. */
 export interface LiveOptions {
   store: Store;
   journal: Journal;

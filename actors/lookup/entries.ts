@@ -4,7 +4,8 @@
  */
 import { hash } from "node:crypto";
 import type { ActorKind, Fact } from "../../domain/profile/fact.ts";
-import { type Key, lookupKey, lookupOfKey } from "../store/keys.ts";
+import type { Key } from "../store/keys.ts";
+import { lookupKey, lookupOfKey } from "./keys.ts";
 
 /** An entry with the entry by which an erasure finds it; the values are ids, which may stand in keys as digests. */
 export type Entries = [Key, string][];

@@ -5,18 +5,11 @@ import type { Settled } from "../journal/journal_state.ts";
 import { readLog } from "../settling/actor_log.ts";
 import { type ActorHead, loadHeads } from "../settling/snapshot.ts";
 import type { LeaseTaskOptions } from "../settling/settler.ts";
-import {
-  actorKey,
-  type Key,
-  LOOKUP,
-  lookupKey,
-  lookupOfKey,
-  lookupOfPrefix,
-  SETTLED,
-} from "../store/keys.ts";
+import { actorKey, type Key, SETTLED } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 import { comparable, digestOf, type Entries } from "./entries.ts";
 import { cutOff, type Followed } from "./follow.ts";
+import { LOOKUP, lookupKey, lookupOfKey, lookupOfPrefix } from "./keys.ts";
 
 /** Deletions of one operation. */
 const DELETES_AT_ONCE = 400;

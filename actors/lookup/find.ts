@@ -5,10 +5,11 @@ import type { Journal } from "../journal/journal_state.ts";
 import type { Clock } from "../store/clock.ts";
 import { decodeCursor, encodeCursor } from "../store/cursor.ts";
 import { InvalidCursor, NotServing } from "../store/errors.ts";
-import { type Key, LOOKUP, lookupKey, lookupPrefix } from "../store/keys.ts";
+import type { Key } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 import { comparable, digestOf } from "./entries.ts";
 import type { Followed } from "./follow.ts";
+import { LOOKUP, lookupKey, lookupPrefix } from "./keys.ts";
 
 /** Kinds that are looked up. */
 export type LookupKind = "user" | "group";

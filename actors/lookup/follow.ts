@@ -3,11 +3,12 @@ import { BEGINNING, type Position } from "../../domain/event/position.ts";
 import type { Journal } from "../journal/journal_state.ts";
 import { type Checkpoint, NO_CHECKPOINT, subscribe, type Subscription } from "../journal/subscription.ts";
 import type { Clock } from "../store/clock.ts";
-import { type Key, keyBytes, LOOKUP } from "../store/keys.ts";
+import { type Key, keyBytes } from "../store/keys.ts";
 import { type Fence, takeFence } from "../store/lease.ts";
 import type { Store } from "../store/store.ts";
 import { type Entries, entriesOf } from "./entries.ts";
 import { readFacts } from "./read_facts.ts";
+import { LOOKUP } from "./keys.ts";
 
 /** How far the index is, and the traits that it has. A stored format. */
 export interface Followed extends Checkpoint {

@@ -1,11 +1,12 @@
 /** Compares the lookup index with the journal. */
 import { BEGINNING } from "../../domain/event/position.ts";
 import { createJournal, JOURNAL_LIMITS } from "../journal/journal_state.ts";
-import { type Key, LOOKUP, LOOKUP_ENTRIES } from "../store/keys.ts";
+import type { Key } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 import { entriesOf } from "./entries.ts";
 import type { Followed } from "./follow.ts";
 import { readFacts } from "./read_facts.ts";
+import { LOOKUP, LOOKUP_ENTRIES } from "./keys.ts";
 
 /**
  * The entries that are missing, and those of people that no event makes. It holds all keys of the index in memory, some

@@ -51,7 +51,6 @@ export type Extend = () => Promise<View>;
 /** Views of a store, and the reads of actors in them. */
 export type Views = ReturnType<typeof createViews>;
 
-/** What views are given. */
 export interface ViewsOptions {
   store: Store;
   clock: Clock;

@@ -51,7 +51,6 @@ export interface Traces {
 /** Events of a profile for which a trace shows what changed: it folds them twice, a second of work each. */
 export const CHANGED_EVENTS = 20_000;
 
-/** What traces are given. */
 export interface TracesOptions extends FinderOptions, ViewsOptions {
   limits: SearchLimits & HistoryLimits;
 }

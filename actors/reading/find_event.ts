@@ -38,7 +38,6 @@ const TRIES = 10;
 /** The result of a search: a position, none, or the position before which it must be continued. */
 export type Found = { position: Position } | { none: true } | { goOnBefore: Position };
 
-/** What the search is given. */
 export interface FinderOptions {
   store: Store;
   journal: Journal;

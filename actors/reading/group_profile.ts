@@ -14,7 +14,6 @@ import type { ProfileParts } from "./user_profile.ts";
 /** A read of members waits this long for settling. */
 const SETTLE_MS = 10_000;
 
-/** What reads of groups are given. */
 interface GroupOptions extends ViewsOptions {
   settling: Settling;
 }

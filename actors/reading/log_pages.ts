@@ -79,7 +79,6 @@ export interface Entries {
   check(): Promise<void>;
 }
 
-/** What the reads of logs are given. */
 export interface LogPagesOptions {
   store: Store;
   limits: HistoryLimits;

@@ -47,7 +47,6 @@ export interface Reader {
   ): Promise<number | undefined>;
 }
 
-/** What the reader is given. */
 export interface ReaderOptions extends ViewsOptions {
   settling: Settling;
 }

@@ -47,7 +47,6 @@ const GATHER_SHARE = 0.3;
 /** Upper bound on a round's duration while its owner is alive. */
 const ROUND_MS = 60_000;
 
-/** What a rebuild is given. */
 export interface RebuildOptions {
   /** The store of the journal. */
   source: Store;

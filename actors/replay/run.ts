@@ -18,7 +18,6 @@ export interface Outcome {
   examples: string[];
 }
 
-/** What a run is given. */
 export interface RunOptions
   extends Pick<RebuildOptions, "journal" | "clock" | "newId" | "foldVersion" | "owner" | "onProgress"> {
   store: Store;

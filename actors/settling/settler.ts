@@ -63,7 +63,6 @@ const SEEN_WRITE_BYTES = 300_000;
 const TIMED_MS = 60_000;
 const TIMED_EVENTS = 20_000;
 
-/** What the settler is given. */
 export interface SettlerOptions {
   store: Store;
   /** The name of this process. */
@@ -84,7 +83,6 @@ export interface SettlerOptions {
   onRound?(round: Round): void;
 }
 
-/** What a task is given. */
 export interface LeaseTaskOptions {
   store: Store;
   events: Events;

@@ -32,7 +32,6 @@ const KEPT_DAYS = COUNTS_KEPT_MS / PERIOD_MS.day;
 /** Values that are dropped by one operation: each is read for its key. */
 const DROP_AT_ONCE = 100;
 
-/** What the counts of a store are given. */
 export interface CountsStoreOptions {
   store: Store;
   /** This process. */

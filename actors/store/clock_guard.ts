@@ -24,7 +24,6 @@ const BELIEVE_MS = 60_000;
 /** Interval of checks while nothing is committed, so that a sleep is noticed when it ends. */
 const LOOK_MS = 5_000;
 
-/** What the guard is given. */
 export interface ClockGuardOptions {
   clock: Pick<Clock, "now" | "monotonic" | "timer">;
   /** Called with one line when the clock was moved, and when it is trusted again, with the reason. */

@@ -1,4 +1,7 @@
-/** The only file that spells keys of the store. `docs/architecture.md` lists their values. */
+/**
+ * The keys of the store that several rooms use, and how keys are made. A room whose keys nobody else uses has a `keys.ts` of
+ * its own; no other file spells a key. `docs/architecture.md` lists their values.
+ */
 import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 import type { ActorKind, Mark } from "../../domain/profile/fact.ts";
@@ -17,7 +20,7 @@ const PLAIN_ID_UNITS = 128;
  * An id in a key. `#` marks a digest, so an id that begins with it is digested too; and so is one with NUL, which a key
  * writes as two bytes.
  */
-function keyId(id: string): string {
+export function keyId(id: string): string {
   const isPlain = id.length <= PLAIN_ID_UNITS && !id.startsWith("#") && !id.includes("\0");
   return isPlain ? id : `#${hash("sha256", id, "hex")}`;
 }
@@ -231,30 +234,6 @@ export const SUPPRESSED: Key = ["suppressed"];
 export const suppressedKey = (page: number): Key => ["suppressed", page];
 export const suppressedSpansPrefix: Key = ["suppressed", "spans"];
 export const suppressedSpansKey = (value: number): Key => [...suppressedSpansPrefix, value];
-
-/** How far the lookup index is. */
-export const LOOKUP: Key = ["lookup"];
-
-/** Who may have a value of a trait, by the value's digest; and what an actor may have, for erasures. */
-export const lookupPrefix = (kind: ActorKind, trait: string, digest: string): Key => [
-  "lookupBy",
-  kind,
-  trait,
-  digest,
-];
-export const lookupKey = (kind: ActorKind, trait: string, digest: string, id: string): Key => [
-  ...lookupPrefix(kind, trait, digest),
-  keyId(id),
-];
-export const lookupOfPrefix = (kind: ActorKind, id: string): Key => ["lookupOf", kind, keyId(id)];
-export const lookupOfKey = (kind: ActorKind, id: string, trait: string, digest: string): Key => [
-  ...lookupOfPrefix(kind, id),
-  trait,
-  digest,
-];
-
-/** All entries of the index. */
-export const LOOKUP_ENTRIES: readonly Key[] = [["lookupBy"], ["lookupOf"]];
 
 /** An entry of the audit log, by its id, a ULID. */
 export const auditKey = (id: string): Key => ["audit", id];

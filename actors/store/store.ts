@@ -56,7 +56,6 @@ export const STORE_LIMITS = {
 };
 export type StoreLimits = typeof STORE_LIMITS;
 
-/** What a store is given. */
 export interface StoreOptions {
   clock: Clock;
   limits: StoreLimits;

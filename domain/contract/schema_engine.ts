@@ -99,7 +99,6 @@ function membersOf(value: unknown): number {
   return isObject(value) ? Object.keys(value).length : 0;
 }
 
-/** What {@link engineOf} is given. */
 interface EngineOptions extends Pick<ReadySchema, "patterns"> {
   allErrors: boolean;
   /** Called once per schema; the result is called with each value that the schema checks. */

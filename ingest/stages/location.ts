@@ -2,7 +2,6 @@
 import { type AddressPolicy, createPlaceOf, locate, type LookUp } from "../../domain/enrichment/location.ts";
 import type { Stage } from "../pipeline.ts";
 
-/** What the stage is given. */
 export interface LocationOptions {
   lookUp?: LookUp | undefined;
   policy: AddressPolicy;

@@ -5,7 +5,6 @@ import { type Parts, type RouteEnv, withAccess } from "../handler/handle.ts";
 import { jsonResponse } from "../http/problem.ts";
 import { VERSION } from "../http/version.ts";
 
-/** What the route is given. */
 export interface AboutOptions {
   /** A file path, `:memory:`, the URL of a KV Connect server, or `undefined` for the platform's own storage. */
   storage: string | undefined;

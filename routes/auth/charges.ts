@@ -58,7 +58,6 @@ export interface Charges {
   inDebt(): number;
 }
 
-/** What the charges are given. */
 export interface ChargesOptions {
   limits: Limits;
   log: Pick<Log, "line">;

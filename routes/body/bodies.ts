@@ -56,7 +56,6 @@ export interface Bodies extends BodyReader {
 /** The result of an examination, or the reason why there is none. */
 export type Looked<T> = { found: T; problem?: undefined } | { problem: Problem };
 
-/** What bodies are given. */
 export interface BodiesOptions {
   limits: Limits;
   /** Milliseconds since 1970. */

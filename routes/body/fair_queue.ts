@@ -42,7 +42,6 @@ export interface FairQueue {
   waiting(): number;
 }
 
-/** What a queue is given. */
 export interface FairQueueOptions {
   /** Weights that may be in at once; one alone may weigh more. */
   room: number;

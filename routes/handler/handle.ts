@@ -26,7 +26,6 @@ export type RouteEnv = { Bindings: ConnectionInfo; Variables: { counts: LogMembe
 /** The router's context of a request. */
 export type RouteContext = Context<RouteEnv>;
 
-/** What the groups of routes are given. */
 export interface Parts {
   system: System;
   authentication: Authentication;

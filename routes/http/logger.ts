@@ -31,7 +31,6 @@ export interface Log {
   flush(): void;
 }
 
-/** What a log is given. */
 export interface LogOptions {
   level: LogLevel;
   /** Takes one line without its end. */

@@ -18,7 +18,6 @@ import {
   TYPED_PATHS,
 } from "../http/paths.ts";
 
-/** What the routes of Segment's clients are given. */
 export interface SegmentOptions {
   /** The origin that clients reach; by default that of the request. */
   publicUrl?: string | undefined;

@@ -60,7 +60,6 @@ and groups are computed.
   is safe: an event counts once.
 `.trim();
 
-/** What the document is given. */
 export interface DocumentOptions {
   /** The origin that clients reach. */
   publicUrl?: string | undefined;

@@ -15,7 +15,6 @@ const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** What the document is given. */
 export interface DocsOptions {
   /** The origin that clients reach; without it, the document names none. */
   publicUrl?: string | undefined;

@@ -23,7 +23,6 @@ const COMMIT_EVENTS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500];
 const COMMIT_BYTES = [1_000, 4_000, 16_000, 64_000, 150_000, 300_000, 600_000];
 const SETTLE_EVENTS = [1, 10, 100, 1_000, 10_000, 50_000, 150_000];
 
-/** What the figures are given. */
 export interface MetricsOptions {
   /** When the process started, in ms since 1970. */
   startedAt: number;
@@ -248,7 +247,6 @@ function gaugesOf(
   };
 }
 
-/** What the route is given. */
 export interface MetricsRoute {
   metrics: Metrics;
   requests: RequestCounts;

@@ -13,7 +13,6 @@ const SCRIPT_MAX_AGE_S = 3600;
 /** The parts have a digest in their names, so they never change. */
 const PART_MAX_AGE_S = 31_536_000;
 
-/** What the routes of the snippet are given. */
 export interface SnippetOptions {
   /** The path that gives the routes other names; see {@link standardPath}. */
   snippetPath?: string | undefined;
