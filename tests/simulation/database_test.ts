@@ -74,7 +74,7 @@ function openCalm(database: ReturnType<typeof createDatabase>) {
   return openHandle({
     world: createWorld(random, { trace: false }),
     database,
-    weather: drawWeather(random),
+    weather: drawWeather(random, 1),
     counts: noCounts(),
     owner: { id: 1, alive: true, frozenUntilMs: 0 },
     die() {},

@@ -51,7 +51,21 @@ const FARNESS = {
   readers: [1, 1, 10, 50, 50],
   replays: [1, 10, 50, 50, 50],
   lanes: [1, 1, 10, 50],
+  erasures: [1, 1, 10],
+  copies: [1, 10, 50],
+  stalls: [1, 10],
 };
+
+/** Before a commit leaves a process stands still for less than a sender waits, and longer than others wait. */
+const HELD_BACK_MS = [7_000, 9_800] as const;
+/** So long others have to commit before it lands, and as long to settle it before its process sees the answer. */
+const HELD_UP_MS = [500, 2_400] as const;
+const HELD_BACK_STALL_MS = [5_000, 40_000] as const;
+
+/** Commits stall for so long: less or more than a sender waits, and than others wait until they evict. */
+const STALL_MS = [4_000, 9_500, 11_000, 16_000, 25_000];
+/** Those that have stalled arrive within so long, in any order. */
+const STALL_OVER_MS = 1_000;
 
 /** How much likelier a process freezes when it has just renewed a lease, and counts on it. */
 const RENEWED = 10;
@@ -72,6 +86,7 @@ export function openHandle(options: HandleOptions): Kv {
   const { world, database, weather, counts, owner, die, isCalm, frailty = 1 } = options;
   const { random } = world;
   const farness = random.pick(FARNESS[frailty === 1 ? weather.theme : "anything"]);
+  let stalledUntilMs = -Infinity;
   const way = () => Math.min(FAR_MS, weather.wayMs * farness) * random.next() * (random.chance(0.1) ? 5 : 1);
 
   /** Lets what befalls a process with a call befall it; true where it is dead. */
@@ -114,13 +129,14 @@ export function openHandle(options: HandleOptions): Kv {
     const result = (stamp: string | null) =>
       stamp === null ? { ok: false } as const : { ok: true, versionstamp: stamp } as const;
     if (isCalm()) return Promise.resolve().then(() => result(database.apply(operation)));
+    if (stalls(operation)) return stalled(operation);
     const isMissed = isSwitch(operation) && random.chance(weather.switches);
     const fault: typeof WRITE_FAULTS[number] | undefined = isMissed
       ? random.pick(SWITCH_FAULTS)
-      : draw(random, weather.writes);
+      : drawCommit(operation) ?? draw(random, weather.writes);
     const text = () => describe(operation);
     world.note(2, () => `p${owner.id} writes ${text()}${fault === undefined ? "" : ` [${fault}]`}`);
-    const there = way();
+    const there = heldBackMs(operation) + heldUpMs(operation) + way();
     const back = there + way() + (fault === "slow" || isMissed ? random.between(500, SLOW_MS) : 0);
     const dead = befalls(fault, operation.sets.length === 1);
     return new Promise((resolve, reject) => {
@@ -128,12 +144,7 @@ export function openHandle(options: HandleOptions): Kv {
         if (!dead) world.at(back - there, owner, act);
       };
       const refuse = (error: Error) => world.at(back, owner, () => reject(error));
-      const late = (fromMs = 1_000, toMs = LATE_MS) =>
-        world.silently(random.between(fromMs, toMs), () => {
-          const landed = database.apply(operation) !== null;
-          counts[landed ? "late write landed" : "late write refused"]++;
-          world.note(3, () => `p${owner.id}'s late write ${landed ? "lands" : "is refused"}: ${text()}`);
-        });
+      const late = (fromMs = 1_000, toMs = LATE_MS) => land(operation, random.between(fromMs, toMs));
       switch (fault) {
         case "conflict for nothing":
           return world.at(back, owner, () => resolve(result(null)));
@@ -144,6 +155,8 @@ export function openHandle(options: HandleOptions): Kv {
         case "request lost":
         case "killed before applying":
           return;
+        case "killed, lands late":
+          return late();
         case "lands late after a throw":
           refuse(new Error("connection reset"));
           return late();
@@ -170,6 +183,66 @@ export function openHandle(options: HandleOptions): Kv {
         answer(() => resolve(result(fault === "applied, answered ok:false" ? null : stamp)));
       });
     });
+  }
+
+  /** Does an operation late, if its checks still hold. */
+  function land(operation: Operation, afterMs: number): void {
+    world.silently(afterMs, () => {
+      const landed = database.apply(operation) !== null;
+      counts[landed ? "late write landed" : "late write refused"]++;
+      world.note(
+        3,
+        () => `p${owner.id}'s late write ${landed ? "lands" : "is refused"}: ${describe(operation)}`,
+      );
+    });
+  }
+
+  function drawCommit({ sets }: Operation) {
+    const isCommit = weather.commits.length > 0 && sets.some(([key]) => key[0] === "journal");
+    return isCommit ? draw(random, weather.commits) : undefined;
+  }
+
+  /** Whether something befalls a write that may befall a share of all commits; where it never does, nothing is drawn. */
+  function befallsCommit({ sets }: Operation, share: number): boolean {
+    return share > 0 && sets.some(([key]) => key[0] === "journal") && random.chance(share);
+  }
+
+  /** Whether a write is a commit, or tells what became of one, and these stall; that may begin with it. */
+  function stalls(operation: Operation): boolean {
+    const { checks, sets } = operation;
+    const isOfRoster = sets.some(([key]) => key[0] === "roster");
+    if (isOfRoster || !checks.some(({ key }) => key[0] === "lane")) return false;
+    if (stalledUntilMs > world.nowMs()) return true;
+    if (!befallsCommit(operation, weather.stalls)) return false;
+    counts["commits of a process stall"]++;
+    stalledUntilMs = world.nowMs() + random.pick(STALL_MS);
+    return true;
+  }
+
+  /** How long a process stands still before a commit leaves it (ms). */
+  function heldBackMs(operation: Operation): number {
+    if (!befallsCommit(operation, weather.heldBack)) return 0;
+    counts["process frozen before a commit leaves"]++;
+    const ms = random.between(...HELD_BACK_MS);
+    owner.frozenUntilMs = world.nowMs() + ms;
+    // What it commits then takes longer than an erasure.
+    stalledUntilMs = owner.frozenUntilMs + random.between(...HELD_BACK_STALL_MS);
+    return ms;
+  }
+
+  /** How long a commit is on its way while its process stands still (ms), which it does for twice as long. */
+  function heldUpMs(operation: Operation): number {
+    if (!befallsCommit(operation, weather.heldUp)) return 0;
+    counts["process frozen before a commit is answered"]++;
+    const ms = random.between(...HELD_UP_MS);
+    owner.frozenUntilMs = world.nowMs() + 2 * ms;
+    return ms;
+  }
+
+  function stalled(operation: Operation): Promise<never> {
+    world.note(2, () => `p${owner.id} writes ${describe(operation)} [stalls]`);
+    land(operation, stalledUntilMs - world.nowMs() + random.next() * STALL_OVER_MS);
+    return new Promise(() => {});
   }
 
   function repeat(operation: Operation): void {

@@ -13,9 +13,9 @@ import { createRandom, type Random } from "./random.ts";
 import { ask, createReadings, drawQuestion } from "./readings.ts";
 import { checkAll } from "./rest.ts";
 import { drawTools, runTool } from "./tool.ts";
-import { ANONYMOUS, BEGIN_MS, drawRequests, MIN_ACTORS, MIN_EVENTS, USERS } from "./traffic.ts";
+import { ANONYMOUS, BEGIN_MS, type Draft, drawRequests, MIN_ACTORS, MIN_EVENTS, USERS } from "./traffic.ts";
 import { createWatch, type Watch } from "./watch.ts";
-import { type Counts, drawWeather, noCounts, type Weather } from "./weather.ts";
+import { CLEAR, type Counts, drawWeather, noCounts, type Theme, type Weather } from "./weather.ts";
 import { createWorld, Violation, type World } from "./world.ts";
 import type { Person } from "../../actors/erasure/requests.ts";
 import { nothingNoted } from "../../actors/erasure/suppression.ts";
@@ -48,7 +48,7 @@ export interface Told {
 const CLEARED_MS = 90_000;
 
 /** So many reads at the least. */
-const READS = { anything: 5, readers: 10, replays: 0, lanes: 10 };
+const READS = { anything: 5, readers: 10, replays: 0, lanes: 10, erasures: 3, copies: 0, stalls: 3 };
 
 /** Where replays are under way one process often stands still: what it has read may be gone when it goes on. */
 const FRAILTY = 10;
@@ -61,15 +61,19 @@ const MAX_READS = 15;
  * Readers who ask at each step of a replay, so that some are at it when it switches, or at some steps of settling, so that
  * some are at it while actors are written; and so many in a history at the most.
  */
-const CROWD = { anything: 0, readers: 2, replays: 5, lanes: 0 };
-const CROWD_SHARE = { anything: 0, readers: 0.25, replays: 1, lanes: 0 };
-const MAX_CROWD = { anything: 0, readers: 60, replays: 90, lanes: 0 };
+const CROWDS: Partial<Record<Theme, { readers: number; share: number; most: number }>> = {
+  readers: { readers: 2, share: 0.25, most: 60 },
+  replays: { readers: 5, share: 1, most: 90 },
+};
+const NO_CROWD = { readers: 0, share: 0, most: 0 };
 
 /**
  * The share of requests that are sent to two or three processes at almost one time, and what lies between (ms, at the
  * most).
  */
 const DOUBLED = [0.25, 0.25, 0.8];
+/** Where commits stall it happens to one that is alone: what its late writes bring is then nobody's copy. */
+const DOUBLED_IN: Partial<Record<Theme, number>> = { lanes: 0.8, copies: 1, stalls: 0 };
 const DOUBLED_MS = [1, 10, 100];
 
 /** The share of requests that go to one and the same process: the others leave, and come back. */
@@ -81,10 +85,25 @@ const SPANS_MS = {
   readers: [1_000, 1_000, 5_000, 5_000],
   replays: [5_000, 20_000],
   lanes: [1_000, 20_000, 40_000],
+  erasures: [5_000, 20_000],
+  copies: [5_000, 20_000],
+  stalls: [5_000, 20_000],
 };
+
+/** Longer than an idle process stays a member, and than others wait to see it. */
+const QUIET_MS = 8_000;
 
 /** How many people are erased in a history: in most nobody. */
 const ERASURES = [0, 0, 0, 1, 1, 2];
+const DIRECTED_ERASURES = [1, 2, 2, 3];
+
+/** Events of a person that others send while the person is erased: how many, and how long before and after (ms). */
+const SENT_AROUND = 12;
+const AROUND_MS = [3_000, 1_500] as const;
+
+/** How likely an erasure suppresses the person too. */
+const SUPPRESSED = 0.3;
+const DIRECTED_SUPPRESSED = 0.9;
 
 /** Who is told that an erasure goes on asks again so often. */
 const ERASE_TRIES = 4;
@@ -111,6 +130,8 @@ interface Scene {
   told: Told;
   /** How long senders go on to begin (ms). */
   spanMs: number;
+  /** How long senders wait before the first (ms): by then those to which nobody sends have left. */
+  quietMs: number;
   /** The share of requests that are sent to several processes at once. */
   doubled: number;
   /** The share of requests that are sent to one and the same process, which is alone then for some time. */
@@ -157,8 +178,9 @@ function createScene(
   { seed, random, products }: { seed: number; random: Random; products: Products },
 ): Scene & { weather: Weather } {
   const counts = noCounts();
-  const weather = drawWeather(random);
-  const windowMs = random.chance(0.25) ? WINDOW_MS : 0;
+  const weather = drawWeather(random, seed);
+  const { theme } = weather;
+  const windowMs = random.chance(theme === "copies" ? 0.6 : 0.25) ? WINDOW_MS : 0;
   const watch: Watch = createWatch({ get: (key) => database.get(key as Deno.KvKey), counts, windowMs });
   const working = { onStep() {} };
   const stepKey = weather.theme === "readers" ? "settled" : "rebuild";
@@ -209,8 +231,12 @@ function createScene(
   const spanMs = random.pick(SPANS_MS[weather.theme]);
   if (windowMs > 0) {
     // Time goes in leaps, so that ids grow old: hours pass between some requests and the next.
+    const hours = theme === "copies" ? 12 : 5;
     for (let i = 0; i < 4; i++) {
-      world.silently(random.between(0, spanMs + 20_000), () => begin.ms += random.between(0, 5) * HOUR_MS);
+      world.silently(
+        random.between(0, spanMs + 20_000),
+        () => begin.ms += random.between(0, hours) * HOUR_MS,
+      );
     }
   }
   return {
@@ -229,8 +255,9 @@ function createScene(
     products: [...new Set(kinds)],
     told,
     spanMs,
-    doubled: weather.theme === "lanes" ? 0.8 : random.pick(DOUBLED),
-    favoured: random.pick(FAVOURED),
+    quietMs: theme === "stalls" ? QUIET_MS : 0,
+    doubled: DOUBLED_IN[theme] ?? random.pick(DOUBLED),
+    favoured: theme === "stalls" ? 1 : random.pick(FAVOURED),
     weather,
     working,
   };
@@ -251,13 +278,21 @@ async function play(scene: Scene & { weather: Weather }): Promise<void> {
   const crowd: Promise<void>[] = [];
   if (weather.theme === "replays") works.push(...readMeanwhile(scene, Promise.all(tools)));
   scene.working.onStep = () => {
-    if (!random.chance(CROWD_SHARE[weather.theme])) return;
-    for (let n = 0; n < CROWD[weather.theme] && crowd.length < MAX_CROWD[weather.theme]; n++) {
-      crowd.push(read(scene, 0));
-    }
+    const { readers, share, most } = CROWDS[weather.theme] ?? NO_CROWD;
+    if (!random.chance(share)) return;
+    for (let n = 0; n < readers && crowd.length < most; n++) crowd.push(read(scene, 0));
   };
   if (random.chance(0.3)) works.push(stop(scene));
-  for (let i = random.pick(ERASURES); i > 0; i--) works.push(erase(scene));
+  if (weather.theme !== "erasures") {
+    for (let i = random.pick(ERASURES); i > 0; i--) works.push(erase(scene));
+  } else {
+    for (let i = random.pick(DIRECTED_ERASURES); i > 0; i--) {
+      const afterMs = random.between(0, spanMs);
+      const person: Person = { kind: "user", id: random.pick(USERS) };
+      works.push(erase(scene, { afterMs, person, suppressed: DIRECTED_SUPPRESSED }));
+      works.push(...sendAround(scene, person, afterMs));
+    }
+  }
   for (let i = random.pick([0, 0, 1, 3]); i > 0; i--) {
     world.silently(random.between(0, spanMs + 10_000), () => {
       site.counts["clock of a process jumps"]++;
@@ -267,7 +302,7 @@ async function play(scene: Scene & { weather: Weather }): Promise<void> {
   await Promise.all(works);
   await Promise.all(crowd);
   // The weather clears.
-  Object.assign(weather, { writes: [], reads: [], switches: 0, freezes: 0 });
+  Object.assign(weather, CLEAR);
   await world.pause(CLEARED_MS);
   await sendRest(scene);
   await checkAll(scene);
@@ -290,9 +325,13 @@ async function commit(system: System, events: StoredEvent[], onJudged = () => {}
 }
 
 /** Sends a request, again and again until it is answered or the sender gives up; and perhaps once more afterwards. */
-async function send(scene: Scene, request: Sent): Promise<void> {
-  const { random, world, machines, ledger, spanMs, told } = scene;
-  await world.pause(random.between(0, spanMs));
+async function send(
+  scene: Scene,
+  request: Sent,
+  afterMs = scene.quietMs + scene.random.between(0, scene.spanMs),
+): Promise<void> {
+  const { random, world, machines, ledger, told } = scene;
+  await world.pause(afterMs);
   const tries = 1 + random.below(5);
   const favourite = () => random.chance(scene.favoured) ? machines[0]! : random.pick(machines);
   const once = async (machine = favourite()): Promise<boolean> => {
@@ -398,13 +437,38 @@ function readMeanwhile(scene: Scene, until: Promise<unknown>): Promise<void>[] {
   });
 }
 
-/** Erases somebody: once that is answered, nothing is left of what had been answered before it was asked for. */
-async function erase({ random, world, machines, watch, told, spanMs }: Scene): Promise<void> {
-  await world.pause(random.between(0, spanMs + random.pick([1_000, 10_000])));
-  const person: Person = random.chance(0.7)
+/** Who is erased. */
+function drawPerson(random: Random): Person {
+  return random.chance(0.7)
     ? { kind: "user", id: random.pick(USERS) }
     : { kind: "anonymous", id: random.pick(ANONYMOUS) };
-  const suppress = random.chance(0.3) && random.pick(["id", "all"] as const);
+}
+
+/** Events of a person that others send while the person is erased. */
+function sendAround(scene: Scene, { kind, id }: Person, afterMs: number): Promise<void>[] {
+  const { random, ledger } = scene;
+  const names = kind === "user" ? { userId: id } : { anonymousId: id };
+  return Array.from({ length: SENT_AROUND }, () => {
+    const draft: Draft = {
+      type: "track",
+      event: "meanwhile",
+      messageId: `w${ledger.requests.length}`,
+      ...names,
+      timestamp: new Date(BEGIN_MS).toISOString(),
+    };
+    const [beforeMs, laterMs] = AROUND_MS;
+    return send(scene, ledger.request([draft]), afterMs + random.between(-beforeMs, laterMs));
+  });
+}
+
+/** Erases somebody: once that is answered, nothing is left of what had been answered before it was asked for. */
+async function erase(
+  { random, world, machines, watch, told, spanMs }: Scene,
+  given?: { afterMs: number; person: Person; suppressed: number },
+): Promise<void> {
+  await world.pause(given?.afterMs ?? random.between(0, spanMs + random.pick([1_000, 10_000])));
+  const person = given?.person ?? drawPerson(random);
+  const suppress = random.chance(given?.suppressed ?? SUPPRESSED) && random.pick(["id", "all"] as const);
   for (let tries = 0; tries < ERASE_TRIES; tries++) {
     const outcome = await random.pick(machines).ask(async (system) => {
       const { events } = watch.head();

@@ -24,9 +24,13 @@ const FRAILTY = 15;
 /** Somebody who is told that another replay is under way tries again so often. */
 const TRIES = 4;
 
+/** Exports where one id is committed by several processes. */
+const EXPORTS = 8;
+
 /** Which tools run in a history: now and then two replays, which get in each other's way. */
 export function drawTools(random: Random, theme: Theme): Tool[] {
   if (theme === "replays") return ["replay all", "replay all"];
+  if (theme === "copies") return Array.from({ length: EXPORTS }, () => "export");
   const some = random.pick([0, 0, 0, 1, 1, 2]);
   return Array.from(
     { length: some },
@@ -108,6 +112,8 @@ async function exportAll(tools: Tools, { watch }: ToolScene, product: Product): 
   }
   // While somebody is erased it may be of before or of after.
   if (before.isUnderWay || before.moves !== watch.erasures().moves) return;
+  // Of some nobody knows yet whether they count.
+  if (watch.isUndecided(watch.heads.length - 1)) return;
   const ids = lines.map((line) => JSON.parse(line).messageId as string);
   const idsOf = (journal: typeof watch.journal) =>
     journal.filter(({ erased, copy }) => !erased && !copy).map(({ event }) => event.messageId);

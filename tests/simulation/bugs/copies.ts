@@ -125,4 +125,32 @@ export const COPY_BUGS: readonly Bug[] = [
       replace: "|| copies?.[index] === 2;",
     }],
   },
+  {
+    name: "a process does not read the settler's verdict of its own entry",
+    rule: "Hazard: the settler passing an entry before its own process has answered",
+    patches: [{
+      file: "actors/journal/journal_state.ts",
+      find: "      return markedIn(entry!.header);\n",
+      replace: "      return entry && undefined;\n",
+    }],
+  },
+  {
+    name: "copies are exported",
+    rule: "Reading: export sees only what counts",
+    patches: [{
+      file: "actors/journal/export.ts",
+      find: "!counts(header, index, copies)",
+      replace: "!counts(header, index)",
+    }],
+  },
+  {
+    name: "the settler takes ids for out of the window by its own clock",
+    rule: "Hazard: a dedup window that ends between two copies; only the list of runs says what is within",
+    patches: [{
+      file: "actors/settling/settler.ts",
+      find: "const wanted = runs.filter(({ end }) => end > known);",
+      replace:
+        "const { windowMs, clock } = working;\n  const wanted = runs.filter(({ end, at }) => end > known && (windowMs === 0 || clock.now() - at <= windowMs));",
+    }],
+  },
 ];

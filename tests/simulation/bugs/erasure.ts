@@ -100,4 +100,23 @@ export const ERASURE_BUGS: readonly Bug[] = [
       replace: "",
     }],
   },
+  {
+    name: "an erasure does not wait for those who commit",
+    rule:
+      "Erasure: every lane was written after the request by a process that knows the suppression, or was evicted",
+    patches: [{
+      file: "actors/erasure/execute.ts",
+      find: "    if (!await options.allKnow(fence, options, no)) return false;\n",
+      replace: "",
+    }],
+  },
+  {
+    name: "who was judged before a suppression is not judged again",
+    rule: "Erasure: a process that knows a suppression commits nothing that was judged without it",
+    patches: [{
+      file: "actors/appending/attempt.ts",
+      find: "    await judgeAgain(group);\n",
+      replace: "",
+    }],
+  },
 ];

@@ -119,4 +119,23 @@ export const LANE_BUGS: readonly Bug[] = [
       replace: "isStale: false && nowMs > limits.evictMs,",
     }],
   },
+  {
+    name: "an attempt is given up before its lane has moved",
+    rule: "Hazard: applied a minute late, before the lane was bumped",
+    patches: [{
+      file: LANES,
+      find:
+        "      const stamp = await store.commit({\n        checks: [{ key: lane.key, stamp: lane.stamp }],\n        sets: [[lane.key, newId()]],\n      });\n      if (stamp !== null) return void (lane.stamp = stamp);\n",
+      replace: "      return undefined;\n",
+    }],
+  },
+  {
+    name: "ids are let go before their lane has moved",
+    rule: "Committing: ids stay held until the outcome is known, even if the requests were answered 503",
+    patches: [{
+      file: "actors/appending/appender.ts",
+      find: "() => refuse(group.late()));",
+      replace: "() => {\n      refuse(group.late());\n      journal.drop(group.ticket);\n    });",
+    }],
+  },
 ];
