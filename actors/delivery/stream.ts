@@ -81,6 +81,8 @@ export function createStream(options: StreamOptions) {
   /** Read, and neither settled nor stored. */
   const fresh = new Map<Position, Item>();
   const retrying = new Set<Item>();
+  /** What was counted of events that are read again if the process dies now: told once the checkpoint has passed them. */
+  let counts: [at: Position, tell: () => void][] = [];
   /** Attempts that were restored at events behind the checkpoint, which are read again in their order. */
   const ahead = new Map<Position, HeldRecord>();
   let ready: Item[] = [];
@@ -163,37 +165,60 @@ export function createStream(options: StreamOptions) {
   /** Handles an entry, and stops at the end of a replay. */
   function take(entry: ReadEntry): void {
     const { filter } = options.destination();
-    let unwanted = 0;
+    const unwanted: number[] = [];
     const wanted: number[] = [];
     // Events of this entry that were handled before.
     const handled = stampOf(readTo) === stampOf(entry.end) ? indexOf(readTo) + 1 : 0;
     for (const [kind, indices] of entry.kinds) {
       if (filter.mayWant(kind)) wanted.push(...indices);
-      else unwanted += handled === 0 ? indices.length : indices.filter((index) => index >= handled).length;
+      else unwanted.push(...indices);
     }
     if (entry.kinds.size > 1) wanted.sort((a, b) => a - b);
     const begun = eventsRead - handled;
-    let isWhole = true;
     for (const index of wanted) {
       const read = entry.events[index]!;
       if (read.position <= readTo) continue;
-      if (options.to !== undefined && read.position > options.to) {
-        isWhole = false;
-        continue;
-      }
+      if (options.to !== undefined && read.position > options.to) continue;
       if (options.takes?.(read.event) === false) continue;
       const by = filter.refuses(read.event, read.writeKeyId);
-      if (by !== undefined) options.onFiltered(by, 1);
+      if (by !== undefined) counts.push([read.position, () => options.onFiltered(by, 1)]);
       else if (order.get(read.position) === undefined) {
         eventsRead = begun + index;
         addEvent(read);
-        options.onMatched?.(1);
+        counts.push([read.position, () => options.onMatched?.(1)]);
       }
     }
-    if (unwanted > 0 && isWhole) options.onFiltered("where", unwanted);
+    countUnwanted(entry, unwanted, { handled, isAlone: wanted.length === 0 });
     eventsRead = begun + entry.n;
     readTo = options.to !== undefined && entry.end > options.to ? options.to : entry.end;
     forgetAhead();
+  }
+
+  /** Counts events that the destination does not want. Between others of their entry each is counted where it stands. */
+  function countUnwanted(
+    { end, events }: ReadEntry,
+    unwanted: readonly number[],
+    { handled, isAlone }: { handled: number; isAlone: boolean },
+  ): void {
+    const times = handled === 0 ? unwanted.length : unwanted.filter((index) => index >= handled).length;
+    if (times === 0 || (options.to !== undefined && end > options.to)) return;
+    if (isAlone) return void counts.push([end, () => options.onFiltered("where", times)]);
+    for (const index of unwanted) {
+      if (index >= handled) counts.push([events[index]!.position, () => options.onFiltered("where", 1)]);
+    }
+  }
+
+  function tellCounts(upTo: Position): void {
+    const left = counts.filter(([at]) => at > upTo);
+    for (const [at, tell] of counts) if (at <= upTo) tell();
+    counts = left;
+  }
+
+  function reached(): Start {
+    const [first] = fresh.values();
+    if (first !== undefined) return { position: justBefore(first.position), events: first.eventsBefore };
+    if (gathered.length === 0) return { position: readTo, events: eventsRead };
+    return { position: justBefore(gathered[0]!.position), events: gatheredBefore };
   }
 
   const people = () => retrying.size;
@@ -475,10 +500,9 @@ export function createStream(options: StreamOptions) {
         if (!isSlow && !isHeld) break;
         fresh.delete(item.position);
       }
-      const [first] = fresh.values();
-      if (first !== undefined) return { position: justBefore(first.position), events: first.eventsBefore };
-      if (gathered.length === 0) return { position: readTo, events: eventsRead };
-      return { position: justBefore(gathered[0]!.position), events: gatheredBefore };
+      const start = reached();
+      tellCounts(start.position);
+      return start;
     },
     /** The records of what waits and stands first for one of its keys. */
     records(): Map<Position, HeldRecord> {

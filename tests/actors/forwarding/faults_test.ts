@@ -2,13 +2,16 @@
  * Order and isolation under faults, with a model.
  *
  * How it works: people send events, some of which link a visitor to a user. Three destinations get them: one fails at random
- * in every way that a receiver can, one is dead for a while, one is healthy. The receivers write down what they accepted. In
+ * in every way that a receiver can (its connections are reset too, and an operator resumes it after each 401), one is dead for a while, one is healthy. The receivers write down what they accepted. In
  * the end each event that passes the filter is at each destination, nobody else's, and the first arrivals of each person are in
  * the order of the journal. Seeds are printed, so that a failure can be repeated.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { type AddressInfo, connect, createServer } from "node:net";
+import type { System } from "../../../actors/system.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
 import {
+  AUTHOR,
   defineWebhook,
   idsIn,
   openForwarding,
@@ -65,6 +68,53 @@ function createLedger() {
   };
 }
 
+/** A relay to a receiver that resets a connection now and then, when a request comes: nothing of it reaches the receiver. */
+async function startResetting(url: string, everyRequests: number) {
+  let requests = 0;
+  let resets = 0;
+  const server = createServer((client) => {
+    const receiver = connect(Number(new URL(url).port), "127.0.0.1");
+    client.on("error", () => receiver.destroy());
+    receiver.on("error", () => client.destroy());
+    client.on("close", () => receiver.destroy());
+    receiver.pipe(client);
+    client.on("data", (bytes) => {
+      if (bytes.includes("POST / HTTP/1.1") && ++requests % everyRequests === 0) {
+        resets++;
+        client.resetAndDestroy();
+      } else receiver.write(bytes);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    resets: () => resets,
+    [Symbol.asyncDispose]: () => new Promise<void>((resolve) => server.close(() => resolve())),
+  };
+}
+
+/** Resumes a destination whenever it is paused. Gives how often it did. */
+function startOperator(system: System, name: string) {
+  let resumed = 0;
+  let isOver = false;
+  const working = (async () => {
+    while (!isOver) {
+      if ((await system.forwarding.get(name))?.status.state === "paused") {
+        await system.forwarding.resume(name, "checkpoint", AUTHOR);
+        resumed++;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  })();
+  return {
+    resumed: () => resumed,
+    async [Symbol.asyncDispose]() {
+      isOver = true;
+      await working;
+    },
+  };
+}
+
 const LASTING = { retryDelaysMs: Array(60).fill(15), timeoutMs: 1_500 };
 
 for (const maxEvents of [1, 25]) {
@@ -74,8 +124,9 @@ for (const maxEvents of [1, 25]) {
     const events = history(random);
     const [faulty, dead, healthy] = [createLedger(), createLedger(), createLedger()];
     let isDead = true;
-    await using faultyReceiver = startReceiver(async (received) => {
+    await using faultyReceiver = startReceiver(async (received, n) => {
       const chance = random();
+      if (n % (maxEvents === 1 ? 1_500 : 100) === 40) return new Response(null, { status: 401 });
       // Nothing of what fails counts as received.
       if (chance < 0.06) return new Response(null, { status: 500 });
       if (chance < 0.08) return new Response(null, { status: 429, headers: { "retry-after": "0" } });
@@ -89,6 +140,7 @@ for (const maxEvents of [1, 25]) {
       if (chance < 0.11) return new Response(null, { status: 502 });
       return new Response("ok");
     });
+    await using relay = await startResetting(faultyReceiver.url, maxEvents === 1 ? 97 : 23);
     await using deadReceiver = startReceiver((received) => {
       if (isDead) return new Response(null, { status: 503 });
       dead.accept(received);
@@ -102,9 +154,10 @@ for (const maxEvents of [1, 25]) {
     try {
       const batch = { maxEvents };
       const where = { event: "Wanted" };
-      await defineWebhook(system, "Faulty", faultyReceiver.url, { batch, where });
+      await defineWebhook(system, "Faulty", relay.url, { batch, where });
       await defineWebhook(system, "Dead", deadReceiver.url, { batch, where });
       await defineWebhook(system, "Healthy", healthyReceiver.url, { batch, where });
+      await using operator = startOperator(system, "Faulty");
       for (let from = 0; from < events.length; from += 100) {
         await system.commit(events.slice(from, from + 100), "key");
       }
@@ -129,6 +182,7 @@ for (const maxEvents of [1, 25]) {
         ok(status.delivered >= wanted.length, name);
       }
       ok(faultyReceiver.received.length > wanted.length / maxEvents, "it did fail");
+      ok(relay.resets() > 0 && operator.resumed() > 0, "it reset connections, and was paused");
     } finally {
       await system.close();
     }
