@@ -11,6 +11,6 @@ Deno.test("each patch that plants a bug in audiences fits the source once", asyn
   deepStrictEqual(unfit, []);
 });
 
-Deno.test("found.json has a history for each bug planted in audiences", () => {
+Deno.test("found.json has a history for each bug planted in audiences (deno task sim:audiences --every-bug writes it)", () => {
   deepStrictEqual(Object.keys(FOUND).sort(), AUDIENCE_BUGS.map(({ name }) => name).sort());
 });
