@@ -6,8 +6,9 @@ import { deepStrictEqual, ok } from "node:assert";
 import type { System } from "../../../actors/system.ts";
 import { linesOfEntry, readJournal } from "../../../actors/journal/read_journal.ts";
 import { AUDIENCE_LIMITS } from "../../../actors/audiences/follow.ts";
-import { openStore, type Write } from "../../../actors/store/store.ts";
+import type { Write } from "../../../actors/store/store.ts";
 import type { StoredEvent } from "../../../domain/event/event.ts";
+import { createCalmStore } from "../../simulation/calm_store.ts";
 import { type Code, loadCode } from "../../simulation/product.ts";
 import { type Clock, systemClock } from "../../../actors/store/clock.ts";
 import { FAULTS, withFault } from "../stores.ts";
@@ -81,7 +82,7 @@ async function open(world: Pick<World, "code" | "store" | "clock" | "faults">): 
 /** Runs the history of a seed. Throws where the system and the book differ. */
 export async function runHistory(seed: number, code: Code): Promise<void> {
   const random = createRandom(seed);
-  const store = await openStore(":memory:");
+  const store = createCalmStore();
   const clock = { ms: 20 * MINUTE };
   const faults: unknown[] = [];
   const system = await open({ code, store, clock, faults });
@@ -156,7 +157,7 @@ async function verify({ code, store, clock, faults }: World): Promise<void> {
     newId: () => crypto.randomUUID(),
     onFault: (error) => void faults.push(error),
   });
-  const scratch = await openStore(":memory:");
+  const scratch = createCalmStore();
   const { differences } = await tools.verifyAll(scratch, () => {});
   deepStrictEqual(differences, [], "stored members are what the journal says");
   tools.close();
