@@ -103,6 +103,8 @@ export async function runHistory(seed: number, code: Code): Promise<void> {
   try {
     await send(world, 1 + random.below(5));
     await define(world, "one");
+    // Whoever matches when it is built enters silently: the first step finds it built.
+    await world.system.audiences.tick(20_000);
     for (let n = 4 + random.below(6); n > 0; n--) {
       const step = random.pick(STEPS);
       steps.push(step);
