@@ -131,7 +131,7 @@ const LONG = {
   type: "track",
   event: "A",
   userId: "u",
-  properties: { list: Array.from({ length: 8_000 }, () => 1) },
+  properties: { list: Array.from({ length: 1_000 }, () => 1) },
 };
 const LONG_BATCH = Array.from({ length: 240 }, () => LONG);
 
@@ -515,9 +515,11 @@ Deno.test("a slow draft lets other requests through while it is tried", async ()
     type: "track",
     event: "A",
     userId: "u",
-    properties: { list: Array.from({ length: 8_000 }, () => 1) },
+    properties: { list: Array.from({ length: 1_000 }, () => 1) },
   };
-  await test.send("/api/v1/events/batch", { batch: Array.from({ length: 60 }, () => event) });
+  for (let n = 0; n < 8; n++) {
+    await test.send("/api/v1/events/batch", { batch: Array.from({ length: 60 }, () => event) });
+  }
   const slow = { items: { not: { type: "string" } } };
   const schema = {
     properties: { properties: { properties: { list: { allOf: Array.from({ length: 50 }, () => slow) } } } },
@@ -532,7 +534,7 @@ Deno.test("a slow draft lets other requests through while it is tried", async ()
   }
   const { checked, complete } = (await trying).body;
   // On a machine that needs more than 10 s for it the answer is partial.
-  ok(complete ? checked === 60 : checked > 0, JSON.stringify({ checked, complete }));
+  ok(complete ? checked === 480 : checked > 0, JSON.stringify({ checked, complete }));
   ok(answered > 3, `${answered} requests between`);
 });
 
