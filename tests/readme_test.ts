@@ -64,6 +64,7 @@ function masked(text: string): string {
     .replaceAll(/127\.0\.0\.1:\d+/g, "127.0.0.1:PORT")
     .replaceAll(/"(receivedAt|createdAt|at|from|to)": ?"[^"]*"/g, '"$1":"NOW"')
     .replaceAll(/"cursor": ?"[\w-]*"/g, '"cursor":"CURSOR"')
+    .replaceAll(/"tookMs": ?[\d.]+/g, '"tookMs":0')
     .replaceAll(/\bin \d+\.\d s\b/g, "in SECONDS");
 }
 
