@@ -41,11 +41,13 @@ export async function readItems(
 ): Promise<Sendable[]> {
   const found: Sendable[] = [];
   const sealed = isSealed(destination.definition);
-  const alone = items.flatMap((item, index) => isKept(item, follower) || sealed ? [] : [index]);
+  // Decided once: whoever forgets what is kept makes the attempt be prepared again.
+  const kept = items.map((item) => isKept(item, follower));
+  const alone = items.flatMap((_, index) => kept[index] || sealed ? [] : [index]);
   const read = await events.at(alone.map((index) => items[index]!.position));
   const again = new Map(alone.map((index, n) => [index, read[n]] as const));
   for (const [index, item] of items.entries()) {
-    if (isKept(item, follower)) {
+    if (kept[index]) {
       for (const event of item.events!) found.push({ ...event, item: index });
     } else if (sealed) {
       for await (const event of stretch(follower, item)) found.push({ ...event, item: index });

@@ -3,34 +3,17 @@
  * It gives the lease back when there is nothing to do, and loses it to another process if it does not renew it.
  */
 import { later, type Position } from "../../domain/event/position.ts";
-import { createSerialQueue } from "../store/serial_queue.ts";
-import {
-  FORWARD_ERASED,
-  forwardHeldPrefix,
-  forwardKey,
-  forwardReplayPrefix,
-  forwardSentPrefix,
-} from "../store/keys.ts";
+import { FORWARD_ERASED, forwardKey } from "../store/keys.ts";
 import { LostFence, takeFence } from "../store/lease.ts";
 import type { Destination } from "./destinations.ts";
 import type { ReadEntry } from "./follower.ts";
 import { dispatch, isRunning } from "./dispatch.ts";
 import { obeyOrders } from "./orders.ts";
 import { sendNotices } from "./notices.ts";
-import { replayStream } from "./replay_stream.ts";
 import { save, writeUnder } from "./saving.ts";
-import {
-  type ErasedMark,
-  FORWARD_VERSION,
-  type ForwardState,
-  type HeldRecord,
-  initialState,
-  LIVE,
-  type ReplayRecord,
-  type SentPage,
-} from "./state.ts";
-import { createStream } from "./stream.ts";
-import { isHeld, type Running, type Work, type WorkerParts } from "./work.ts";
+import { openWork } from "./open_work.ts";
+import { type ErasedMark, FORWARD_VERSION, type ForwardState, initialState } from "./state.ts";
+import { isHeld, type Work, type WorkerParts } from "./work.ts";
 
 /** The worker of a destination. */
 export interface Worker {
@@ -127,7 +110,7 @@ export function startWorker(parts: WorkerParts, first: Destination): Worker {
     if (fence === undefined) return false;
     const stretch = skimmed;
     skimmed = undefined;
-    work = await open({ parts, fence, destination, wake: signal.set, orderAgain: order }, stretch);
+    work = await openWork({ parts, fence, destination, wake: signal.set, orderAgain: order }, stretch);
     parts.slots.join(destination.id);
     try {
       await workUntilIdle(work);
@@ -271,83 +254,6 @@ export function startWorker(parts: WorkerParts, first: Destination): Worker {
   };
 }
 
-/** Loads what is stored of a destination, and claims its lease. */
-async function open(
-  { parts, fence, destination, wake, orderAgain }: Pick<
-    Work,
-    "parts" | "fence" | "destination" | "wake" | "orderAgain"
-  >,
-  skimmed: { from: Position; to: Position; events: number } | undefined,
-): Promise<Work> {
-  const { store, clock } = parts;
-  const mark = await store.get<ErasedMark>(FORWARD_ERASED);
-  parts.seeErasures(mark.stamp);
-  const state: ForwardState = structuredClone({ ...fence.value(), erased: mark.value?.no ?? 0, underWay: 0 });
-  if (skimmed !== undefined && skimmed.from === state.position) {
-    state.position = skimmed.to;
-    state.events += skimmed.events;
-    state.filtered.where += skimmed.events;
-  }
-  const work: Work = {
-    parts,
-    destination,
-    sender: { version: "", sender: NO_SENDER },
-    fence,
-    state,
-    streams: [],
-    erasedStamp: mark.stamp,
-    generation: 0,
-    isCurrent: true,
-    inTurn: createSerialQueue(),
-    flying: new Set(),
-    isProbing: false,
-    bucket: undefined,
-    deads: [],
-    failureRate: [],
-    sent: [],
-    sets: [],
-    deletes: [],
-    isDirty: skimmed !== undefined,
-    pages: [],
-    lastPage: { sent: [] },
-    durations: [],
-    savedMs: clock.monotonic(),
-    renewedMs: clock.monotonic(),
-    wake,
-    orderAgain,
-  };
-  await writeUnder(work, { change: { erased: state.erased, underWay: 0 } });
-  await parts.follower.look();
-  const live = createStream({
-    ...parts,
-    destination: () => work.destination,
-    onFiltered: (by, times) => state.filtered[by] += times,
-    begin: state,
-  });
-  work.streams.push(await restored(work, { name: LIVE, stream: live, stored: new Map() }, state.held));
-  for await (const { value } of store.list<ReplayRecord>({ prefix: forwardReplayPrefix(destination.id) })) {
-    if (value!.state !== "running" && value!.state !== "paused") continue;
-    work.streams.push(await restored(work, replayStream(work, value!), 0));
-  }
-  for await (const { key, value } of store.list<SentPage>({ prefix: forwardSentPrefix(destination.id) })) {
-    work.pages.push({ n: key.at(-1) as number, count: value!.sent.length });
-    work.lastPage = { sent: [...value!.sent] };
-  }
-  return work;
-}
-
-/** Puts back the records of a stream. */
-export async function restored(work: Work, running: Running, held: number): Promise<Running> {
-  const { parts: { store }, destination: { id } } = work;
-  const records: HeldRecord[] = [];
-  for await (const { value } of store.list<HeldRecord>({ prefix: forwardHeldPrefix(id, running.name) })) {
-    records.push(value!);
-    running.stored.set(value!.position, JSON.stringify(value));
-  }
-  running.stream.restore(records, held);
-  return running;
-}
-
 /** A replay that has come to its end, with nothing left under way, is done. */
 function finishReplays(work: Work, end: Position): void {
   for (const { stream, replay } of work.streams) {
@@ -393,11 +299,6 @@ async function forgetResponses(work: Work): Promise<void> {
   }
   work.isDirty = true;
 }
-
-const NO_SENDER = {
-  prepare: () => Promise.reject(new Error("there is no sender yet")),
-  close: () => Promise.resolve(),
-};
 
 /** Longest time of a timer: a longer one would overflow. */
 const MAX_TIMER_MS = 3_600_000;

@@ -18,6 +18,7 @@ import { createFollower } from "../delivery/follower.ts";
 import { type ForwardState, FROM_START, initialState, type Start } from "../delivery/state.ts";
 import type { Transforming } from "../delivery/transform.ts";
 import { type Alert, FORWARD_LIMITS, type ForwardLimits, type WorkerParts } from "../delivery/work.ts";
+import { createLooker } from "./looker.ts";
 import { startWorker, type Worker } from "../delivery/worker.ts";
 import { createEvents } from "../journal/event_reader.ts";
 import type { Journal } from "../journal/journal_state.ts";
@@ -116,9 +117,6 @@ export interface ForwardingOptions {
 /** Looks for destinations and for what is due are this much rarer than looks at the journal. */
 const SLOW_LOOKS = 5;
 
-/** Without destinations a process looks for some so often. */
-const LOOK_IDLE_MS = 2_000;
-
 /** If storage does not answer in this time, there are no figures of destinations. */
 const GAUGES_MS = 1_000;
 
@@ -168,6 +166,8 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
       follower.forget();
       events.forget();
       options.transformations.forgetPeople();
+      // In the same step: what a worker is preparing was read before.
+      for (const worker of workers.values()) worker.erased();
     },
   };
 
@@ -228,10 +228,7 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
     const before = follower.end()?.end;
     const { end } = await follower.look();
     const [erased, ordered] = await store.getMany([FORWARD_ERASED, FORWARD_ORDERED]);
-    if (erased!.stamp !== seen.erased) {
-      parts.seeErasures(erased!.stamp);
-      for (const worker of workers.values()) worker.erased();
-    }
+    parts.seeErasures(erased!.stamp);
     if (ordered!.stamp !== seen.ordered) {
       seen.ordered = ordered!.stamp;
       for (const worker of workers.values()) worker.order();
@@ -350,48 +347,6 @@ export function createForwarding(options: ForwardingOptions): Forwarding {
       looker.close();
       await Promise.all([...workers.values()].map((worker) => worker.close()));
       await alerts?.close();
-    },
-  };
-}
-
-/** Looks again and again, and soon after somebody knows that there is something new. */
-function createLooker(
-  { look, clock, limits, hasDestinations }: {
-    look(): Promise<void>;
-    clock: Clock;
-    limits: ForwardLimits;
-    hasDestinations(): boolean;
-  },
-) {
-  let isClosed = false;
-  let isAwake = false;
-  let nudge: PromiseWithResolvers<void> | undefined;
-
-  async function loop(): Promise<void> {
-    while (!isClosed) {
-      isAwake = false;
-      // Storage that does not answer is reported by who needs it; the next look may find it again.
-      await look().catch(() => {});
-      if (isClosed || isAwake) continue;
-      nudge = Promise.withResolvers();
-      const stop = clock.timer(hasDestinations() ? limits.lookMs : LOOK_IDLE_MS, nudge.resolve);
-      await nudge.promise;
-      stop();
-      nudge = undefined;
-    }
-  }
-
-  return {
-    start: () => void loop(),
-    wake() {
-      // Without destinations nobody waits for events.
-      if (!hasDestinations()) return;
-      isAwake = true;
-      nudge?.resolve();
-    },
-    close() {
-      isClosed = true;
-      nudge?.resolve();
     },
   };
 }
