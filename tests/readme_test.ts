@@ -61,6 +61,7 @@ function masked(text: string): string {
     .replaceAll(/\b[0-9A-HJKMNP-TV-Z]{26}\b/g, "ULID")
     .replaceAll(/\bc[a-z0-9]{24}\b/g, "WRITE_KEY")
     .replaceAll(/\b[0-9a-f]{48}\b/g, "TOKEN")
+    .replaceAll(/\bwhsec_[\w+/=]+/g, "SECRET")
     .replaceAll(/127\.0\.0\.1:\d+/g, "127.0.0.1:PORT")
     .replaceAll(/"(receivedAt|createdAt|at|from|to)": ?"[^"]*"/g, '"$1":"NOW"')
     .replaceAll(/"cursor": ?"[\w-]*"/g, '"cursor":"CURSOR"')
