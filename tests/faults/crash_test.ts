@@ -105,7 +105,7 @@ async function live({ nth, fault }: Life, afterwards: Promise<unknown>[]): Promi
   const again = await surviving(() => system.commit(REQUESTS.flat(), "key"));
   deepStrictEqual(again.filter(({ duplicate }) => !duplicate), []);
   await surviving(() => settle(system));
-  const { head, settled } = await system.stats();
+  const { head, settled } = await surviving(() => system.stats());
   strictEqual(settled, head);
   let pieces = 0;
   for await (const _ of store.list({ prefix: ["piece"] })) pieces++;
