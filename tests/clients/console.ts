@@ -143,3 +143,19 @@ export async function runBash(command: string): Promise<string> {
   }).output();
   return new TextDecoder().decode(stdout);
 }
+
+const AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+/** What is loaded again is dimmed for a moment: axe-core, which takes longer, would find its contrast now and then. */
+const UNDIMMED = `(() => {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(".stale { opacity: 1 !important; transition: none !important }");
+  document.adoptedStyleSheets = [sheet];
+})()`;
+
+/** What axe-core finds on the page. */
+export async function axeFindings(console: ConsoleTest): Promise<unknown> {
+  await console.until(`!document.querySelector("main .skeleton")`);
+  await console.value(UNDIMMED);
+  return await console.browser.step("axe", AXE_TAGS);
+}

@@ -3,11 +3,9 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import { eventually } from "../process/server.ts";
 import { testWhere } from "../needs.ts";
 import { missingForBrowser } from "./browser.ts";
-import { type ConsoleTest, openConsole } from "./console.ts";
+import { axeFindings, type ConsoleTest, openConsole } from "./console.ts";
 
 const PATH = "/api/v1/admin/audiences";
-const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-
 const purchase = (userId: string, no: number) => ({
   type: "track",
   userId,
@@ -178,7 +176,7 @@ const STEPS: Readonly<Record<string, (console: ConsoleTest) => Promise<void>>> =
       const seen = async (what: string) => {
         for (const colorScheme of ["light", "dark"]) {
           await console.browser.step("media", { colorScheme });
-          deepStrictEqual(await console.browser.step("axe", TAGS), [], `${what}, ${colorScheme}`);
+          deepStrictEqual(await axeFindings(console), [], `${what}, ${colorScheme}`);
         }
         await console.browser.step("viewport", [320, 700]);
         strictEqual(
