@@ -185,7 +185,8 @@ export function createStream(options: StreamOptions) {
       else if (order.get(read.position) === undefined) {
         eventsRead = begun + index;
         addEvent(read);
-        counts.push([read.position, () => options.onMatched?.(1)]);
+        const { onMatched } = options;
+        if (onMatched !== undefined) counts.push([read.position, () => onMatched(1)]);
       }
     }
     countUnwanted(entry, unwanted, { handled, isAlone: wanted.length === 0 });
