@@ -2,7 +2,8 @@
  * Order and isolation under faults, with a model.
  *
  * How it works: people send events, some of which link a visitor to a user. Three destinations get them: one fails at random
- * in every way that a receiver can (its connections are reset too, and an operator resumes it after each 401), one is dead for a while, one is healthy. The receivers write down what they accepted. In
+ * in every way that a receiver can, one is dead for a while, one is healthy. Connections of the first are reset too, and an
+ * operator resumes it after each 401. The receivers write down what they accepted. In
  * the end each event that passes the filter is at each destination, nobody else's, and the first arrivals of each person are in
  * the order of the journal. Seeds are printed, so that a failure can be repeated.
  */
